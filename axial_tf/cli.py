@@ -1,0 +1,41 @@
+"""What all command-line tools share: flags in, one clear line on a mistake."""
+
+import sys
+
+from absl import app
+
+from axial_tf import errors
+
+
+def run(main, docstring: str) -> None:
+  """Runs `main()` as a program: parses absl flags, then calls it.
+
+  A `UserError` is printed as one line `error: ...` and exits with status 1;
+  Ctrl-C exits with 130; `--help` prints `docstring` and the flags and exits
+  with 0. Anything else is a defect of ours and keeps its traceback.
+  """
+  sys.modules['__main__'].__doc__ = docstring
+
+  def guarded(argv):
+    try:
+      if len(argv) > 1:
+        raise errors.UserError(
+            f'unexpected argument {argv[1]!r}: options look like --name=value '
+            f'(see --help)')
+      main()
+    except errors.UserError as error:
+      print('error: ' + ' '.join(str(error).split()), file=sys.stderr)
+      sys.exit(1)
+    except KeyboardInterrupt:
+      print('interrupted', file=sys.stderr)
+      sys.exit(130)
+
+  asked_for_help = any(
+      a.split('=')[0].lstrip('-') in ('help', 'helpshort', 'helpfull')
+      for a in sys.argv[1:])
+  try:
+    app.run(guarded)
+  except SystemExit as stop:
+    if asked_for_help:
+      sys.exit(0)
+    raise stop

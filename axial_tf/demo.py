@@ -1,0 +1,121 @@
+"""The whole road on a small data set: data, training, PQ, export, pictures.
+
+Runs the ordinary tools one after the other, each as its own process, on
+handwritten digits set on photographs (made here, nothing is downloaded).
+
+Example:
+  python -m axial_tf.demo --output_dir=demo
+"""
+
+import glob
+import json
+import os
+import shlex
+import subprocess
+import sys
+import time
+
+from absl import flags
+
+from axial_tf import cli
+
+_OUTPUT_DIR = flags.DEFINE_string(
+    'output_dir', 'demo', 'folder for data, run, export and pictures.')
+_GIN_PARAMS = flags.DEFINE_multi_string(
+    'gin_params', [], 'gin bindings for the training, as in axial_tf.train.')
+_PICTURES = flags.DEFINE_integer(
+    'pictures', 12, 'validation images to draw.', lower_bound=1)
+
+
+def main() -> None:
+  from axial_tf import errors
+
+  root = _OUTPUT_DIR.value
+  data, records = os.path.join(root, 'data'), os.path.join(root, 'records')
+  run_dir, export = os.path.join(root, 'run'), os.path.join(root, 'export')
+  if os.path.exists(run_dir):
+    raise errors.UserError(
+        f'{run_dir}: holds an earlier demo; delete {root} or give another '
+        f'--output_dir')
+  start = time.monotonic()
+  _step('1/6 sample data', 'data_prep.sample_digits', f'--output_dir={data}')
+  for split in ('train', 'val'):
+    _step(f'2/6 TFRecords ({split})', 'data_prep.convert', '--dataset=custom',
+          f'--spec={os.path.join(data, "digits.json")}',
+          f'--input_dir={data}', f'--split={split}', f'--output_dir={records}')
+  _step('3/6 training and validation', 'axial_tf.train',
+        '--gin_file=experiments/demo.gin', f'--model_dir={run_dir}',
+        '--mode=train_and_eval', f"--gin_params=RECORDS='{records}'",
+        *(f'--gin_params={binding}' for binding in _GIN_PARAMS.value))
+  _step('4/6 export', 'axial_tf.export', f'--model_dir={run_dir}',
+        f'--export_dir={export}')
+  _banner('5/6 the SavedModel segments the validation images')
+  table, quality = _predict(export, records, root)
+  _banner('6/6 panoptic quality of the SavedModel on the validation images')
+  print(table)
+  untrained = _first_validation(run_dir)
+  minutes = (time.monotonic() - start) / 60
+  print(f'\n{minutes:.1f} minutes in all; how to go on: README.md')
+  print(f'demo: PQ {100 * quality["all"]["pq"]:.1f} (untrained '
+        f'{100 * untrained["pq"]:.1f}), pictures in {root.rstrip("/")}/')
+
+
+def _banner(title: str) -> None:
+  print(f'\n=== {title}', flush=True)
+
+
+def _step(title: str, module: str, *arguments: str) -> None:
+  """Runs one of the tools and shows its command."""
+  _banner(title)
+  print('$ python -m ' + shlex.join((module, *arguments)), flush=True)
+  finished = subprocess.run(
+      [sys.executable, '-m', module, *arguments], check=False,
+      env={**os.environ, 'TF_CPP_MIN_LOG_LEVEL': '3'})
+  if finished.returncode:
+    sys.exit(finished.returncode)
+
+
+def _predict(export: str, records: str, output_dir: str):
+  """Segments the validation records; writes pictures, returns their PQ."""
+  import tensorflow as tf
+  from tqdm import tqdm
+
+  from axial_tf import predictor as predictor_lib
+  from axial_tf import visualize
+  from axial_tf.data import records as records_lib
+  from axial_tf.evaluation import panoptic_quality
+
+  predictor = predictor_lib.Predictor(export)
+  quality = panoptic_quality.PanopticQuality(predictor.spec)
+  files = sorted(glob.glob(os.path.join(records, 'val-*.tfrecord')))
+  dataset = tf.data.TFRecordDataset(files).map(
+      records_lib.decode_panoptic_example)
+  for index, example in enumerate(tqdm(
+      dataset.as_numpy_iterator(), unit=' images', file=sys.stderr)):
+    result = predictor(example['image'])
+    quality.update(example['panoptic'], result.panoptic_map)
+    if index < _PICTURES.value:
+      truth = visualize.panoptic_overlay(
+          example['image'], example['panoptic'], predictor.spec)
+      name = os.path.splitext(
+          os.path.basename(example['filename'].decode()))[0]
+      visualize.save_png(
+          visualize.side_by_side(
+              [example['image'], truth, result.picture],
+              ['image', 'ground truth', 'prediction']),
+          os.path.join(output_dir, f'{name}.png'))
+  result = quality.result()
+  return panoptic_quality.format_table(result, predictor.spec), result
+
+
+def _first_validation(run_dir: str) -> dict:
+  """Metrics of the model before its first training step."""
+  with open(os.path.join(run_dir, 'metrics.jsonl')) as file:
+    first = json.loads(file.readline())
+  if first['step'] != 0:
+    raise RuntimeError('demo.gin must validate at the start')
+  return first
+
+
+if __name__ == '__main__':
+  cli.run(main, __doc__)

@@ -1,0 +1,95 @@
+"""Type and range checks for the frozen dataclasses that hold settings.
+
+Gin checks the names of parameters but not their types, so each settings class
+calls `check_types(self)` first thing in its `__post_init__` and then states
+its own ranges with `require`.
+"""
+
+import collections.abc
+import dataclasses
+import types
+import typing
+
+from axial_tf import errors
+
+
+def check_types(settings) -> None:
+  """Checks every field of a dataclass instance against its annotation.
+
+  An int is accepted where a float is expected; a list (gin has no tuples of
+  one spelling) is turned into a tuple where a tuple is expected.
+
+  Raises:
+    errors.UserError: a field holds a value of another type.
+  """
+  hints = typing.get_type_hints(type(settings))
+  for field in dataclasses.fields(settings):
+    value = getattr(settings, field.name)
+    converted = _convert(value, hints[field.name])
+    if converted is _MISMATCH:
+      raise errors.UserError(
+          f'{type(settings).__name__}.{field.name}: expected '
+          f'{_describe(hints[field.name])}, got {value!r} '
+          f'({type(value).__name__})')
+    if converted is not value:
+      object.__setattr__(settings, field.name, converted)
+
+
+def require(condition: bool, settings, field: str, expected: str) -> None:
+  """Raises a UserError that names `field` unless `condition` holds."""
+  if not condition:
+    raise errors.UserError(
+        f'{type(settings).__name__}.{field}: expected {expected}, got '
+        f'{getattr(settings, field)!r}')
+
+
+_MISMATCH = object()
+_UNIONS = (typing.Union, getattr(types, 'UnionType', typing.Union))
+
+
+def _convert(value, hint):
+  """Returns `value` as the annotated type, or _MISMATCH."""
+  origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+  if hint is typing.Any:
+    return value
+  if origin in _UNIONS:
+    for option in arguments:
+      converted = _convert(value, option)
+      if converted is not _MISMATCH:
+        return converted
+    return _MISMATCH
+  if origin is typing.Literal:
+    return value if value in arguments else _MISMATCH
+  if origin is tuple:
+    return _convert_tuple(value, arguments)
+  if origin is collections.abc.Callable:
+    return value if callable(value) else _MISMATCH
+  if hint is float and isinstance(value, int) and not isinstance(value, bool):
+    return float(value)
+  if hint is int and isinstance(value, bool):
+    return _MISMATCH
+  expected = origin or hint
+  return value if isinstance(value, expected) else _MISMATCH
+
+
+def _convert_tuple(value, arguments):
+  if not isinstance(value, (tuple, list)):
+    return _MISMATCH
+  if len(arguments) == 2 and arguments[1] is Ellipsis:
+    arguments = (arguments[0],) * len(value)
+  if len(arguments) != len(value):
+    return _MISMATCH
+  converted = tuple(_convert(v, a) for v, a in zip(value, arguments))
+  if any(c is _MISMATCH for c in converted):
+    return _MISMATCH
+  unchanged = isinstance(value, tuple) and all(
+      new is old for new, old in zip(converted, value))
+  return value if unchanged else converted
+
+
+def _describe(hint) -> str:
+  if hint is type(None):
+    return 'None'
+  if isinstance(hint, type) and not typing.get_args(hint):
+    return hint.__name__
+  return str(hint).replace('typing.', '')

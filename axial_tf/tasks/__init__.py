@@ -1,0 +1,1 @@
+"""Model Garden tasks: what one training or validation step does."""

@@ -1,0 +1,173 @@
+"""The panoptic segmentation task for the Model Garden's trainer."""
+
+import dataclasses
+from typing import Optional
+
+from official.core import base_task
+import tensorflow as tf
+
+from axial_tf import settings as settings_lib
+from axial_tf.data import dataset_spec, panoptic_pipeline
+from axial_tf.evaluation import mean_iou, panoptic_quality
+from axial_tf.models import panoptic_deeplab, panoptic_inference
+from axial_tf.panoptic import losses, merging
+from axial_tf.training import optimizers, progress, run_settings
+
+
+@dataclasses.dataclass(frozen=True)
+class PanopticTaskSettings:
+  """What is learned: the data, the network, the losses and the merging.
+
+  Attributes:
+    spec: name of a shipped dataset spec or path of a JSON file.
+    data: where the records are and how they are augmented.
+    model: the network.
+    losses: weights of the three losses.
+    merging: how heads become a panoptic map; None takes the spec's settings.
+  """
+
+  spec: str
+  data: panoptic_pipeline.PanopticDataSettings
+  model: panoptic_deeplab.PanopticDeepLabSettings
+  losses: losses.LossSettings = losses.LossSettings()
+  merging: Optional[merging.MergingSettings] = None
+
+  def __post_init__(self):
+    settings_lib.check_types(self)
+
+
+def build_inference(
+    settings: PanopticTaskSettings, spec: dataset_spec.DatasetSpec, model
+) -> panoptic_inference.PanopticInference:
+  """Returns image-to-panoptic inference as validation and export run it."""
+  return panoptic_inference.PanopticInference(
+      model, spec, settings.merging or spec.merging_settings(),
+      max_long_side=settings.data.max_long_side)
+
+
+def build_model(
+    settings: PanopticTaskSettings, spec: dataset_spec.DatasetSpec
+) -> panoptic_deeplab.PanopticDeepLab:
+  """Returns the network with its variables created."""
+  model = panoptic_deeplab.PanopticDeepLab(settings.model, spec.num_classes)
+  side = 2 * settings.model.backbone.output_stride + 1
+  model(tf.zeros([1, side, side, 3]), training=False)
+  return model
+
+
+class PanopticTask(base_task.Task):
+  """Training and validation steps of a panoptic network."""
+
+  def __init__(
+      self, settings: PanopticTaskSettings, run: run_settings.RunSettings,
+      optimizer: optimizers.OptimizerSettings,
+      logging_dir: Optional[str] = None):
+    super().__init__(settings, logging_dir=logging_dir)
+    self.spec = dataset_spec.DatasetSpec.load(settings.spec)
+    self._settings = settings
+    self._run = run
+    self._optimizer_settings = optimizer
+    self._inference = None
+    self._bar = None
+
+  def build_model(self) -> tf.keras.Model:
+    return build_model(self._settings, self.spec)
+
+  def initialize(self, model: tf.keras.Model) -> None:
+    """A run starts from the initializers of the layers."""
+
+  def create_optimizer(self, optimizer_config, runtime_config=None):
+    """Builds the configured optimizer; the Model Garden's is not used."""
+    del optimizer_config, runtime_config
+    optimizer = optimizers.build_optimizer(
+        self._optimizer_settings, self._run.train_steps)
+    if self._run.mixed_precision == 'float16':
+      optimizer = tf.keras.mixed_precision.LossScaleOptimizer(optimizer)
+    return optimizer
+
+  def build_inputs(self, params, input_context=None) -> tf.data.Dataset:
+    """Returns training or validation batches; `params` is 'train' or not."""
+    if params == 'train':
+      return panoptic_pipeline.train_dataset(
+          self._settings.data, self.spec, self._run.global_batch_size,
+          input_context=input_context, seed=self._run.seed)
+    return panoptic_pipeline.validation_dataset(
+        self._settings.data, self.spec, self._run.validation_batch_size,
+        input_context=input_context)
+
+  def build_metrics(self, training: bool = True):
+    if not training:
+      return []
+    return [
+        tf.keras.metrics.Mean(name, dtype=tf.float32)
+        for name in ('semantic_loss', 'center_loss', 'offset_loss')]
+
+  def train_step(self, inputs, model, optimizer, metrics=None):
+    """One optimizer step on a replica's share of the batch."""
+    with tf.GradientTape() as tape:
+      outputs = model(inputs['image'], training=True)
+      sample_losses = losses.panoptic_losses(
+          outputs, inputs, ignore_label=self.spec.ignore_label,
+          settings=self._settings.losses)
+      total = tf.reduce_mean(sample_losses['total_loss'])
+      # The optimizer sums gradients over replicas.
+      scaled = total / tf.distribute.get_strategy().num_replicas_in_sync
+      if isinstance(optimizer, tf.keras.mixed_precision.LossScaleOptimizer):
+        scaled = optimizer.get_scaled_loss(scaled)
+    variables = model.trainable_variables
+    gradients = tape.gradient(scaled, variables)
+    if isinstance(optimizer, tf.keras.mixed_precision.LossScaleOptimizer):
+      gradients = optimizer.get_unscaled_gradients(gradients)
+    if self._optimizer_settings.clip_norm is not None:
+      gradients, _ = tf.clip_by_global_norm(
+          gradients, self._optimizer_settings.clip_norm)
+    optimizer.apply_gradients(zip(gradients, variables))
+    for metric in metrics or ():
+      metric.update_state(tf.reduce_mean(sample_losses[metric.name]))
+    return {self.loss: total}
+
+  def validation_step(self, inputs, model, metrics=None):
+    """Segments a replica's images; scoring happens on the host."""
+    del metrics
+    if self._inference is None or self._inference.model is not model:
+      self._inference = build_inference(self._settings, self.spec, model)
+    outputs = self._inference(inputs['image'])
+    return {
+        'prediction': outputs['panoptic_map'],
+        **{key: inputs[key] for key in (
+            'panoptic', 'height', 'width', 'raw_height', 'raw_width')}}
+
+  def aggregate_logs(self, state, step_logs):
+    """Adds one step's images, of all replicas, to the metrics."""
+    if state is None:
+      state = (panoptic_quality.PanopticQuality(self.spec),
+               mean_iou.MeanIoU(self.spec))
+      self._bar = progress.validation_bar()
+    for replica in zip(*(step_logs[key] for key in (
+        'panoptic', 'prediction', 'height', 'width', 'raw_height',
+        'raw_width'))):
+      for truth, prediction, height, width, raw_height, raw_width in zip(
+          *(tensor.numpy() for tensor in replica)):
+        truth = truth[:raw_height, :raw_width]
+        prediction = panoptic_inference.to_raw_size(
+            prediction[:height, :width], raw_height, raw_width)
+        for metric in state:
+          metric.update(truth, prediction)
+        self._bar.update()
+    return state
+
+  def reduce_aggregated_logs(self, aggregated_logs, global_step=None):
+    """Returns `{'pq', 'sq', 'rq', 'pq_things', ..., 'miou'}` in 0..1."""
+    self._bar.close()
+    quality, iou = aggregated_logs
+    result = quality.result()
+    logs = {}
+    for group, suffix in (('all', ''), ('things', '_things'),
+                          ('stuff', '_stuff')):
+      for key in ('pq', 'sq', 'rq'):
+        logs[key + suffix] = float(result[group][key])
+    iou_result = iou.result()
+    logs['miou'] = float(iou_result['miou'])
+    logs['pixel_accuracy'] = float(iou_result['pixel_accuracy'])
+    self.validation_table = panoptic_quality.format_table(result, self.spec)
+    return logs

@@ -1,0 +1,60 @@
+"""Trains and validates a model that gin files describe.
+
+Examples:
+  python -m axial_tf.train --gin_file=gin_configs/experiments/demo.gin \\
+    --model_dir=runs/demo --mode=train_and_eval
+
+  The same with other values (macros in CAPITALS are a file's interface):
+  python -m axial_tf.train --gin_file=gin_configs/experiments/demo.gin \\
+    --gin_params='TRAIN_STEPS=2000' --gin_params='BATCH_SIZE=4' \\
+    --model_dir=runs/longer --mode=train
+
+  The validation score of a finished run:
+  python -m axial_tf.train --model_dir=runs/demo --mode=eval
+
+A run that was stopped is continued by the same command.
+"""
+
+import os
+
+from absl import flags
+
+from axial_tf import cli
+
+_GIN_FILE = flags.DEFINE_multi_string(
+    'gin_file', None, 'gin file of the experiment; may be repeated. Default: '
+    'the config.gin that an earlier run left in --model_dir.')
+_GIN_PARAMS = flags.DEFINE_multi_string(
+    'gin_params', None, "one gin binding such as 'TRAIN_STEPS=2000'; "
+    'overrides the files; may be repeated.')
+_MODEL_DIR = flags.DEFINE_string(
+    'model_dir', None, 'folder for checkpoints, metrics and TensorBoard.')
+_MODE = flags.DEFINE_enum(
+    'mode', 'train_and_eval',
+    ['train', 'eval', 'train_and_eval', 'continuous_eval'],
+    'what to do: continuous_eval scores each new checkpoint of a run that '
+    'another process trains.')
+
+
+def main() -> None:
+  from axial_tf import config, errors
+  from axial_tf.training import run
+
+  if not _MODEL_DIR.value:
+    raise errors.UserError(
+        '--model_dir is missing: expected a folder for this run '
+        '(see --help for an example)')
+  files = _GIN_FILE.value or []
+  saved = os.path.join(_MODEL_DIR.value, 'config.gin')
+  if not files:
+    if not os.path.exists(saved):
+      raise errors.UserError(
+          f'--gin_file is missing and {saved} does not exist: give the gin '
+          f'file of an experiment (see --help for an example)')
+    files = [saved]
+  experiment = config.parse(files, _GIN_PARAMS.value or [])
+  run.run(experiment, _MODEL_DIR.value, _MODE.value)
+
+
+if __name__ == '__main__':
+  cli.run(main, __doc__)

@@ -1,0 +1,1 @@
+"""Optimizers, the run itself, checkpoints and progress."""

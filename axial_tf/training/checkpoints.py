@@ -1,0 +1,61 @@
+"""Reading checkpoints, with a clear word when they do not fit the model."""
+
+import os
+from typing import Optional
+
+import tensorflow as tf
+
+from axial_tf import errors
+
+
+def latest(model_dir: str) -> Optional[str]:
+  """Returns the newest checkpoint of a run, or None."""
+  return tf.train.latest_checkpoint(model_dir)
+
+
+def restore_model(model: tf.keras.Model, checkpoint: str) -> None:
+  """Loads the weights of a built model from a training checkpoint.
+
+  Raises:
+    errors.UserError: the checkpoint lacks a variable of the model, holds one
+      in another shape, or cannot be read.
+  """
+  require_match(model, checkpoint)
+  try:
+    status = tf.train.Checkpoint(model=model).read(checkpoint)
+    status.expect_partial().assert_existing_objects_matched()
+  except (tf.errors.OpError, AssertionError, ValueError) as error:
+    raise errors.UserError(
+        f'{checkpoint}: cannot be read as a checkpoint of this model '
+        f'({_first_line(error)}); it may be damaged or of another model: '
+        f'choose another checkpoint or model_dir') from error
+
+
+def require_match(model: tf.keras.Model, checkpoint: str) -> None:
+  """Checks names and shapes of all model variables without loading them."""
+  try:
+    stored = dict(tf.train.list_variables(checkpoint))
+  except (tf.errors.OpError, ValueError) as error:
+    raise errors.UserError(
+        f'{checkpoint}: cannot be read as a checkpoint ({_first_line(error)});'
+        f' choose another checkpoint or model_dir') from error
+  stored_shapes = sorted(
+      tuple(shape) for name, shape in stored.items()
+      if name.startswith('model/') and '/.OPTIMIZER_SLOT/' not in name
+      and name.endswith('VARIABLE_VALUE'))
+  shapes = sorted(tuple(v.shape.as_list()) for v in model.variables)
+  if stored_shapes != shapes:
+    raise errors.UserError(
+        f'{checkpoint}: is a checkpoint of another model ({len(stored_shapes)}'
+        f' variables with {_count(stored_shapes):,} numbers; the configured '
+        f'model has {len(shapes)} with {_count(shapes):,}); give another '
+        f'--model_dir or the configuration that belongs to '
+        f'{os.path.dirname(checkpoint)}')
+
+
+def _count(shapes) -> int:
+  return sum(int(tf.TensorShape(shape).num_elements()) for shape in shapes)
+
+
+def _first_line(error) -> str:
+  return (str(error).splitlines() or [''])[0]

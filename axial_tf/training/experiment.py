@@ -1,0 +1,25 @@
+"""An experiment: one task, one optimizer, one run."""
+
+import dataclasses
+
+from axial_tf import settings as settings_lib
+from axial_tf.tasks import panoptic
+from axial_tf.training import optimizers, run_settings
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+  """Everything that the training binary is told.
+
+  Attributes:
+    task: what is learned.
+    optimizer: how weights move.
+    run: how long, how often, on what devices.
+  """
+
+  task: panoptic.PanopticTaskSettings
+  optimizer: optimizers.OptimizerSettings = optimizers.OptimizerSettings()
+  run: run_settings.RunSettings = run_settings.RunSettings()
+
+  def __post_init__(self):
+    settings_lib.check_types(self)

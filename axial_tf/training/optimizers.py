@@ -1,0 +1,101 @@
+"""Optimizers and learning-rate schedules.
+
+The only module that imports tensorflow-addons, which accepts Keras' legacy
+optimizers only; moving to a newer TensorFlow changes this file alone.
+"""
+
+import dataclasses
+from typing import Literal, Optional
+import warnings
+
+from official.modeling.optimization import lr_schedule
+import tensorflow as tf
+
+from axial_tf import settings as settings_lib
+
+with warnings.catch_warnings():
+  # Its end of life is known here and no user's concern.
+  warnings.simplefilter('ignore', UserWarning)
+  import tensorflow_addons as tfa
+
+
+@dataclasses.dataclass(frozen=True)
+class OptimizerSettings:
+  """Optimizer and schedule; the defaults are the paper's (section 4).
+
+  Attributes:
+    name: 'radam_lookahead' (the paper), 'adam' (Panoptic-DeepLab) or 'sgd'.
+    learning_rate: peak rate, reached at the end of the warm-up.
+    warmup_steps: steps of linear growth from 0.
+    decay: 'poly' falls as (1 - step / train_steps) ** decay_power; 'constant'.
+    decay_power: exponent of the poly decay.
+    end_learning_rate: what the poly decay ends at.
+    weight_decay: decoupled decay for 'radam_lookahead' (the paper: none).
+    clip_norm: global gradient norm limit; None leaves gradients alone.
+    lookahead_period: steps between two synchronizations of the slow weights.
+    lookahead_step_size: how far the slow weights move each time, in (0, 1].
+    momentum: Nesterov momentum of 'sgd'.
+  """
+
+  name: Literal['radam_lookahead', 'adam', 'sgd'] = 'radam_lookahead'
+  learning_rate: float = 1e-3
+  warmup_steps: int = 0
+  decay: Literal['poly', 'constant'] = 'poly'
+  decay_power: float = 0.9
+  end_learning_rate: float = 0.0
+  weight_decay: float = 0.0
+  clip_norm: Optional[float] = None
+  lookahead_period: int = 6
+  lookahead_step_size: float = 0.5
+  momentum: float = 0.9
+
+  def __post_init__(self):
+    settings_lib.check_types(self)
+    for field in ('learning_rate', 'decay_power'):
+      settings_lib.require(
+          getattr(self, field) > 0, self, field, 'a number > 0')
+    for field in ('warmup_steps', 'weight_decay', 'end_learning_rate'):
+      settings_lib.require(
+          getattr(self, field) >= 0, self, field, 'a number >= 0')
+    settings_lib.require(
+        self.clip_norm is None or self.clip_norm > 0, self, 'clip_norm',
+        'None or a number > 0')
+    settings_lib.require(
+        self.lookahead_period >= 1, self, 'lookahead_period', 'an int >= 1')
+    settings_lib.require(
+        0 < self.lookahead_step_size <= 1, self, 'lookahead_step_size',
+        'a number in (0, 1]')
+    settings_lib.require(
+        self.weight_decay == 0 or self.name == 'radam_lookahead', self,
+        'weight_decay', f'0 with the optimizer {self.name!r}')
+
+
+def build_schedule(settings: OptimizerSettings, train_steps: int):
+  """Returns the learning rate as a schedule over steps."""
+  if settings.decay == 'poly':
+    rate = tf.keras.optimizers.schedules.PolynomialDecay(
+        settings.learning_rate, decay_steps=max(1, train_steps),
+        end_learning_rate=settings.end_learning_rate,
+        power=settings.decay_power)
+  else:
+    rate = tf.keras.optimizers.schedules.PiecewiseConstantDecay(
+        [max(1, train_steps)], [settings.learning_rate] * 2)
+  if settings.warmup_steps:
+    rate = lr_schedule.LinearWarmup(
+        rate, settings.warmup_steps, warmup_learning_rate=0.0)
+  return rate
+
+
+def build_optimizer(settings: OptimizerSettings, train_steps: int):
+  """Returns a legacy Keras optimizer with its schedule."""
+  schedule = build_schedule(settings, train_steps)
+  if settings.name == 'adam':
+    return tf.keras.optimizers.legacy.Adam(schedule)
+  if settings.name == 'sgd':
+    return tf.keras.optimizers.legacy.SGD(
+        schedule, momentum=settings.momentum, nesterov=settings.momentum > 0)
+  return tfa.optimizers.Lookahead(
+      tfa.optimizers.RectifiedAdam(
+          schedule, weight_decay=settings.weight_decay),
+      sync_period=settings.lookahead_period,
+      slow_step_size=settings.lookahead_step_size)

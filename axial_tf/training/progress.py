@@ -1,0 +1,55 @@
+"""One line of progress after each training loop, and a file of metrics."""
+
+import datetime
+import json
+import os
+import sys
+import time
+
+from tqdm import tqdm
+
+
+class ProgressLine:
+  """An Orbit train action: step, losses, images per second, time left."""
+
+  def __init__(self, global_step, train_steps: int, batch_size: int):
+    self._global_step = global_step
+    self._train_steps = train_steps
+    self._batch_size = batch_size
+    self._last_step = int(global_step.numpy())
+    self._last_time = time.monotonic()
+    self._seconds_per_step = None
+
+  def restart_clock(self) -> None:
+    """Excludes the time until now (a validation, say) from the rate."""
+    self._last_time = time.monotonic()
+
+  def __call__(self, output) -> None:
+    step, now = int(self._global_step.numpy()), time.monotonic()
+    seconds_per_step = (now - self._last_time) / max(1, step - self._last_step)
+    first = self._seconds_per_step is None  # This loop traced the graph.
+    self._seconds_per_step = seconds_per_step
+    self._last_step, self._last_time = step, now
+    losses = '  '.join(
+        f'{name} {float(value):.3g}' for name, value in output.items()
+        if name != 'training_loss')
+    left = datetime.timedelta(
+        seconds=round((self._train_steps - step) * seconds_per_step))
+    rate = self._batch_size / seconds_per_step
+    print(
+        f'step {step}/{self._train_steps}  {losses}  {rate:.1f} images/s  '
+        f'{left} left' + (' (first loop includes start-up)' if first else ''),
+        file=sys.stderr, flush=True)
+
+
+def append_metrics(model_dir: str, step: int, metrics: dict) -> None:
+  """Adds one JSON line to `model_dir/metrics.jsonl`."""
+  record = {'step': step, **metrics}
+  with open(os.path.join(model_dir, 'metrics.jsonl'), 'a') as file:
+    file.write(json.dumps(record) + '\n')
+
+
+def validation_bar(total=None):
+  """A progress bar over validation images."""
+  return tqdm(total=total, desc='validation', unit=' images', leave=False,
+              file=sys.stderr, mininterval=0.5)

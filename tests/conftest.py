@@ -1,0 +1,36 @@
+"""Fixtures for all tests: the real data and reference numbers, if present."""
+
+import os
+import pathlib
+
+import numpy as np
+import pytest
+
+_ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope='session')
+def project_root() -> pathlib.Path:
+  return _ROOT
+
+
+@pytest.fixture(scope='session')
+def shared_dir() -> pathlib.Path:
+  """Folder with real data sets and reference numbers, or a skip."""
+  folder = pathlib.Path(
+      os.environ.get('AXIAL_TF_SHARED', _ROOT.parent / 'shared'))
+  if not (folder / 'oracles').is_dir():
+    pytest.skip(
+        f'{folder} has no reference data; set AXIAL_TF_SHARED to a folder '
+        f'with data/ and oracles/')
+  return folder
+
+
+@pytest.fixture(scope='session')
+def oracle(shared_dir):
+  """Loads reference arrays: oracle('deeplab2/attn1d_full')['input']."""
+
+  def load(name: str):
+    return np.load(shared_dir / 'oracles' / f'{name}.npz', allow_pickle=False)
+
+  return load

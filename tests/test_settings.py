@@ -1,0 +1,47 @@
+"""Settings accept what their annotations say and name what they refuse."""
+
+import dataclasses
+from typing import Literal, Optional
+
+import pytest
+
+from axial_tf import errors
+from axial_tf import settings as settings_lib
+
+
+@dataclasses.dataclass(frozen=True)
+class _Example:
+  size: tuple[int, int] = (1, 2)
+  rate: float = 0.5
+  steps: int = 1
+  name: Literal['a', 'b'] = 'a'
+  limit: Optional[int] = None
+  flags: tuple[bool, ...] = ()
+
+  def __post_init__(self):
+    settings_lib.check_types(self)
+    settings_lib.require(self.rate > 0, self, 'rate', 'a number > 0')
+
+
+def test_lists_become_tuples_and_ints_become_floats():
+  example = _Example(size=[3, 4], rate=2, flags=[True])
+  assert example.size == (3, 4) and isinstance(example.size, tuple)
+  assert isinstance(example.rate, float)
+  assert hash(example) == hash(_Example(size=(3, 4), rate=2., flags=(True,)))
+
+
+@pytest.mark.parametrize('field, value', [
+    ('size', (1, 2, 3)), ('size', 5), ('size', (1, 'x')), ('rate', 'fast'),
+    ('rate', True), ('steps', 1.5), ('steps', True), ('name', 'c'),
+    ('limit', 'none'), ('flags', (1,))])
+def test_a_wrong_type_names_field_expectation_and_value(field, value):
+  with pytest.raises(errors.UserError) as caught:
+    _Example(**{field: value})
+  message = str(caught.value)
+  assert f'_Example.{field}' in message
+  assert repr(value) in message and 'expected' in message
+
+
+def test_a_value_out_of_range_is_refused():
+  with pytest.raises(errors.UserError, match='_Example.rate: expected a num'):
+    _Example(rate=-1.0)

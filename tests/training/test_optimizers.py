@@ -1,0 +1,62 @@
+"""Schedules follow their formulas; each optimizer lowers a loss."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from axial_tf import errors
+from axial_tf.training import optimizers
+
+
+def test_warmup_is_linear_and_then_poly_decays_to_zero():
+  settings = optimizers.OptimizerSettings(
+      learning_rate=0.01, warmup_steps=10, decay_power=0.9)
+  schedule = optimizers.build_schedule(settings, train_steps=100)
+  rates = np.array([float(schedule(step)) for step in range(101)])
+  poly = 0.01 * (1 - np.arange(101) / 100) ** 0.9
+  np.testing.assert_allclose(
+      rates[:10], poly[10] * np.arange(10) / 10, rtol=1e-5)
+  np.testing.assert_allclose(rates[10:], poly[10:], rtol=1e-5, atol=1e-9)
+
+
+def test_constant_rate_stays():
+  settings = optimizers.OptimizerSettings(learning_rate=0.1, decay='constant')
+  schedule = optimizers.build_schedule(settings, train_steps=5)
+  np.testing.assert_allclose(
+      [float(schedule(step)) for step in (0, 5, 50)], 0.1)
+
+
+@pytest.mark.parametrize('name', ['radam_lookahead', 'adam', 'sgd'])
+def test_each_optimizer_minimizes_a_quadratic(name):
+  settings = optimizers.OptimizerSettings(
+      name=name, learning_rate=0.05, warmup_steps=5)
+  optimizer = optimizers.build_optimizer(settings, train_steps=600)
+  x = tf.Variable([1.0, -2.0])
+  for _ in range(600):
+    with tf.GradientTape() as tape:
+      loss = tf.reduce_sum(x ** 2)
+    optimizer.apply_gradients([(tape.gradient(loss, x), x)])
+  assert float(tf.reduce_max(tf.abs(x))) < 0.1
+
+
+def test_lookahead_steps_back_half_way_at_each_synchronization():
+  """After k steps the weights are the mean of the slow and the fast ones."""
+  def trajectory(period):
+    settings = optimizers.OptimizerSettings(
+        learning_rate=0.1, decay='constant', lookahead_period=period)
+    optimizer = optimizers.build_optimizer(settings, train_steps=10)
+    x = tf.Variable([1.0])
+    for _ in range(3):
+      optimizer.apply_gradients([(tf.constant([1.0]), x)])
+    return float(x[0])
+  fast, synchronized = trajectory(period=100), trajectory(period=3)
+  assert synchronized == pytest.approx((1.0 + fast) / 2)
+
+
+@pytest.mark.parametrize('wrong', [
+    dict(learning_rate=0.0), dict(warmup_steps=-1), dict(clip_norm=0.0),
+    dict(lookahead_step_size=1.5), dict(name='lamb'),
+    dict(name='sgd', weight_decay=0.1)])
+def test_wrong_settings_are_refused(wrong):
+  with pytest.raises(errors.UserError):
+    optimizers.OptimizerSettings(**wrong)
