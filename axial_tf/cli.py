@@ -1,10 +1,16 @@
 """What all command-line tools share: flags in, one clear line on a mistake."""
 
+import os
 import sys
+import warnings
 
-from absl import app
+from absl import app, flags, logging
 
 from axial_tf import errors
+
+# Before TensorFlow is imported: its start-up notices hide our own lines.
+os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+warnings.filterwarnings('ignore', category=FutureWarning, module='google')
 
 
 def run(main, docstring: str) -> None:
@@ -17,6 +23,8 @@ def run(main, docstring: str) -> None:
   sys.modules['__main__'].__doc__ = docstring
 
   def guarded(argv):
+    if not flags.FLAGS['verbosity'].present:
+      logging.set_verbosity(logging.ERROR)
     try:
       if len(argv) > 1:
         raise errors.UserError(

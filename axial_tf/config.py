@@ -13,7 +13,7 @@ import gin
 import tensorflow as tf
 
 from axial_tf import errors
-from axial_tf.data import augmentation, panoptic_pipeline
+from axial_tf.data import augmentation, panoptic_pipeline, record_files
 from axial_tf.models import axial_resnet, panoptic_deeplab
 from axial_tf.panoptic import losses, merging, targets
 from axial_tf.tasks import panoptic
@@ -32,6 +32,7 @@ CONFIGURABLES = (
     panoptic_deeplab.PanopticDeepLabSettings,
     panoptic_deeplab.BranchSettings,
     axial_resnet.variant_settings,
+    record_files.shard_pattern,
 )
 
 _PACKAGE = os.path.dirname(os.path.abspath(__file__))

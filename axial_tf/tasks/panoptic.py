@@ -10,7 +10,8 @@ from axial_tf import settings as settings_lib
 from axial_tf.data import dataset_spec, panoptic_pipeline
 from axial_tf.evaluation import mean_iou, panoptic_quality
 from axial_tf.models import panoptic_deeplab, panoptic_inference
-from axial_tf.panoptic import losses, merging
+from axial_tf.panoptic import losses as losses_lib
+from axial_tf.panoptic import merging as merging_lib
 from axial_tf.training import optimizers, progress, run_settings
 
 
@@ -29,8 +30,8 @@ class PanopticTaskSettings:
   spec: str
   data: panoptic_pipeline.PanopticDataSettings
   model: panoptic_deeplab.PanopticDeepLabSettings
-  losses: losses.LossSettings = losses.LossSettings()
-  merging: Optional[merging.MergingSettings] = None
+  losses: losses_lib.LossSettings = losses_lib.LossSettings()
+  merging: Optional[merging_lib.MergingSettings] = None
 
   def __post_init__(self):
     settings_lib.check_types(self)
@@ -42,7 +43,8 @@ def build_inference(
   """Returns image-to-panoptic inference as validation and export run it."""
   return panoptic_inference.PanopticInference(
       model, spec, settings.merging or spec.merging_settings(),
-      max_long_side=settings.data.max_long_side)
+      max_long_side=settings.data.max_long_side,
+      enlarge=settings.data.enlarge)
 
 
 def build_model(
@@ -71,7 +73,9 @@ class PanopticTask(base_task.Task):
     self._bar = None
 
   def build_model(self) -> tf.keras.Model:
-    return build_model(self._settings, self.spec)
+    model = build_model(self._settings, self.spec)
+    self._inference = build_inference(self._settings, self.spec, model)
+    return model
 
   def initialize(self, model: tf.keras.Model) -> None:
     """A run starts from the initializers of the layers."""
@@ -106,7 +110,7 @@ class PanopticTask(base_task.Task):
     """One optimizer step on a replica's share of the batch."""
     with tf.GradientTape() as tape:
       outputs = model(inputs['image'], training=True)
-      sample_losses = losses.panoptic_losses(
+      sample_losses = losses_lib.panoptic_losses(
           outputs, inputs, ignore_label=self.spec.ignore_label,
           settings=self._settings.losses)
       total = tf.reduce_mean(sample_losses['total_loss'])
@@ -128,9 +132,7 @@ class PanopticTask(base_task.Task):
 
   def validation_step(self, inputs, model, metrics=None):
     """Segments a replica's images; scoring happens on the host."""
-    del metrics
-    if self._inference is None or self._inference.model is not model:
-      self._inference = build_inference(self._settings, self.spec, model)
+    del model, metrics  # The inference holds the model.
     outputs = self._inference(inputs['image'])
     return {
         'prediction': outputs['panoptic_map'],

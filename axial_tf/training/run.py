@@ -1,11 +1,11 @@
 """The run itself: trains, validates and saves through the Model Garden."""
 
 import contextlib
+import json
 import os
 import sys
 from typing import Optional
 
-from absl import logging
 from official.common import distribute_utils
 from official.core import config_definitions, train_lib
 import tensorflow as tf
@@ -163,7 +163,8 @@ def _set_precision(name: str) -> None:
 def _save_configuration(model_dir: str, task: panoptic.PanopticTask) -> None:
   """Writes what rebuilds the model: the gin text and the dataset spec."""
   _write(os.path.join(model_dir, 'config.gin'), config.raw_text())
-  _write(os.path.join(model_dir, 'dataset_spec.json'), task.spec.to_text())
+  _write(os.path.join(model_dir, 'dataset_spec.json'),
+         json.dumps(task.spec.to_json(), indent=1))
 
 
 class _OperativeConfig:
@@ -196,6 +197,5 @@ def _write(path: str, text: str) -> None:
 @contextlib.contextmanager
 def _quiet_orbit():
   """Orbit prints each event to stdout as well as logging it: log only."""
-  logging.set_verbosity(logging.get_verbosity())
   with open(os.devnull, 'w') as sink, contextlib.redirect_stdout(sink):
     yield

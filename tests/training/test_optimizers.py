@@ -29,7 +29,7 @@ def test_constant_rate_stays():
 @pytest.mark.parametrize('name', ['radam_lookahead', 'adam', 'sgd'])
 def test_each_optimizer_minimizes_a_quadratic(name):
   settings = optimizers.OptimizerSettings(
-      name=name, learning_rate=0.05, warmup_steps=5)
+      name=name, learning_rate=0.1, warmup_steps=5)
   optimizer = optimizers.build_optimizer(settings, train_steps=600)
   x = tf.Variable([1.0, -2.0])
   for _ in range(600):

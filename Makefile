@@ -1,0 +1,83 @@
+# Everything runs in .venv, which the first target that needs it creates; no
+# activation necessary. `make PYTHON=python3.11 ...` picks the interpreter.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Stands for "the environment matches requirements.lock".
+STAMP := $(VENV)/.installed
+PIP := $(BIN)/pip --disable-pip-version-check install --quiet
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
+
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test test-slow lint bench build-files lock clean
+
+help:
+	@echo 'make demo         train a small model on digits, draw its results'
+	@echo 'make test         all tests but the slow ones'
+	@echo 'make test-slow    the slow tests (many minutes)'
+	@echo 'make bench        every measurement in benchmarks/'
+	@echo 'make lint         ruff'
+	@echo 'make venv         the environment in .venv (the others make it too)'
+	@echo 'make build-files  BUILD files for Bazel, after changed imports'
+	@echo 'make lock         requirements.lock from the newest releases'
+	@echo 'make clean        remove caches and what demo and builds wrote'
+
+venv: $(STAMP)
+
+# With --no-build-isolation, packages that come as source are built with the
+# setuptools of the lock file instead of whatever is newest that day. The lock
+# file is for Python 3.11; older versions resolve setup.py afresh, with a new
+# pip: the one that comes with Python 3.9 finds no end in backtracking.
+$(STAMP): requirements.lock setup.py pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; \
+	(3, 9) <= v <= (3, 11) or sys.exit("error: TensorFlow 2.15 needs Python " \
+	"3.9, 3.10 or 3.11, but $(PYTHON) is %d.%d; install one of them and run " \
+	"for example: make $(or $(MAKECMDGOALS),venv) PYTHON=python3.11" % v)'
+	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
+	@echo 'Installing TensorFlow and the rest into $(VENV) (a few minutes)'
+	@$(PIP) $$(grep -E '^(setuptools|wheel)==' requirements.lock)
+	@if $(BIN)/python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))'; \
+	then $(PIP) --no-build-isolation -r requirements.lock \
+	  && $(PIP) --no-build-isolation --no-deps -e .; \
+	else $(PIP) --upgrade pip \
+	  && $(PIP) --no-build-isolation -e '.[demo,test,dev]'; fi
+	@touch $@
+
+demo: $(STAMP)
+	$(BIN)/python -m axial_tf.demo
+
+test: $(STAMP)
+	$(PYTEST)
+
+test-slow: $(STAMP)
+	$(PYTEST) -m slow
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+
+bench: $(STAMP)
+	@for script in $$(grep -l __main__ benchmarks/*.py); do \
+	  echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+build-files: $(STAMP)
+	$(BIN)/python tools/generate_build.py
+
+# Of the setuptools that have pkg_resources, those before 70 load it quietly.
+lock:
+	rm -rf build/lock
+	$(PYTHON) -m venv build/lock
+	build/lock/bin/pip install --quiet --upgrade 'setuptools<70' wheel
+	build/lock/bin/pip install --quiet --no-build-isolation -e '.[demo,test,dev]'
+	grep '^#' requirements.lock > build/lock/requirements.lock
+	build/lock/bin/pip freeze --all --exclude pip --exclude-editable \
+	  >> build/lock/requirements.lock
+	mv build/lock/requirements.lock requirements.lock
+	rm -rf build/lock
+
+clean:
+	rm -rf build dist demo *.egg-info .pytest_cache .ruff_cache .hypothesis
+	find axial_tf data_prep tests benchmarks tools -name __pycache__ \
+	  -type d -prune -exec rm -rf {} +

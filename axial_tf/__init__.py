@@ -1,0 +1,41 @@
+"""Axial-DeepLab: panoptic segmentation in TensorFlow 2 and Keras.
+
+The names below are imported when they are first used, so that `import
+axial_tf` costs nothing and does not load TensorFlow.
+"""
+
+import importlib
+
+__version__ = '0.1.0'
+
+_EXPORTS = {
+    'AxialResNet': 'axial_tf.models.axial_resnet',
+    'Category': 'axial_tf.data.dataset_spec',
+    'DatasetSpec': 'axial_tf.data.dataset_spec',
+    'MeanIoU': 'axial_tf.evaluation.mean_iou',
+    'PanopticDeepLab': 'axial_tf.models.panoptic_deeplab',
+    'PanopticDeepLabSettings': 'axial_tf.models.panoptic_deeplab',
+    'PanopticInference': 'axial_tf.models.panoptic_inference',
+    'PanopticQuality': 'axial_tf.evaluation.panoptic_quality',
+    'PanopticResult': 'axial_tf.predictor',
+    'Predictor': 'axial_tf.predictor',
+    'Segment': 'axial_tf.predictor',
+    'UserError': 'axial_tf.errors',
+    'export_saved_model': 'axial_tf.serving.export',
+    'panoptic_overlay': 'axial_tf.visualize',
+    'variant_settings': 'axial_tf.models.axial_resnet',
+}
+
+__all__ = sorted(_EXPORTS)
+
+
+def __getattr__(name: str):
+  if name not in _EXPORTS:
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+  value = getattr(importlib.import_module(_EXPORTS[name]), name)
+  globals()[name] = value
+  return value
+
+
+def __dir__():
+  return sorted(set(globals()) | set(_EXPORTS))

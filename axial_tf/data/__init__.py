@@ -1,0 +1,1 @@
+"""Data set descriptions, the record schema, augmentation and tf.data."""

@@ -1,0 +1,211 @@
+"""Random augmentation of an image with its panoptic label.
+
+Every function is a pure function of its arguments: randomness comes from
+`seed`, int32 or int64 [2], as in tf.random.stateless_uniform. Images are
+float32 [height, width, 3] in 0..255 until `augment` scales them for the model;
+labels are int32 [height, width].
+
+Conventions, for images and labels alike: pixels are unit squares, so resizing
+maps centers to centers ((y + 0.5) / scale - 0.5); images are interpolated
+bilinearly, labels take the nearest pixel. Sizes are truncated to integers.
+DeepLab2 resizes with aligned corners instead; what matters for training is
+that image and label agree, and tf.image.resize has only this convention.
+"""
+
+import dataclasses
+from typing import Tuple
+
+import tensorflow as tf
+
+from axial_tf import settings as settings_lib
+
+# Becomes 0 in the model's range [-1, 1].
+_PAD_VALUE = 127.5
+
+
+@dataclasses.dataclass(frozen=True)
+class AugmentationSettings:
+  """What happens to a training image, in this order.
+
+  Attributes:
+    scale_range: smallest and largest factor of the random scale.
+    scale_step: distance of the factors; 0 means any factor in the range.
+    crop_size: height and width of the random crop; smaller images are padded
+      at a random place. k * output_stride + 1 wastes nothing.
+    brightness: largest shift, as a fraction of the full range; 0 is off.
+    contrast: factor in 1 - contrast..1 + contrast; 0 is off.
+    saturation: factor in 1 - saturation..1 + saturation; 0 is off.
+    horizontal_flip: mirror every second image. Not for letters or digits.
+
+  The defaults are Panoptic-DeepLab's for COCO (paper notes, section 5), which
+  Axial-DeepLab follows.
+  """
+
+  scale_range: Tuple[float, float] = (0.5, 2.0)
+  scale_step: float = 0.1
+  crop_size: Tuple[int, int] = (1025, 1025)
+  brightness: float = 0.0
+  contrast: float = 0.0
+  saturation: float = 0.0
+  horizontal_flip: bool = True
+
+  def __post_init__(self):
+    settings_lib.check_types(self)
+    low, high = self.scale_range
+    settings_lib.require(
+        0 < low <= high, self, 'scale_range', 'two factors, 0 < min <= max')
+    settings_lib.require(self.scale_step >= 0, self, 'scale_step', '>= 0')
+    settings_lib.require(
+        min(self.crop_size) >= 1, self, 'crop_size',
+        'height and width of at least 1 pixel')
+    for field in ('brightness', 'contrast', 'saturation'):
+      settings_lib.require(
+          0 <= getattr(self, field) < 1, self, field, 'a number in 0..1')
+
+
+def augment(image: tf.Tensor, panoptic: tf.Tensor, seed: tf.Tensor,
+            settings: AugmentationSettings, void_label: int):
+  """Scales, crops, jitters, pads and flips an image and its label.
+
+  Args:
+    image: uint8 [height, width, 3].
+    panoptic: int32 [height, width].
+    seed: int [2].
+    settings: what to do.
+    void_label: label of padding.
+
+  Returns:
+    image: float32 [crop height, crop width, 3] in [-1, 1].
+    panoptic: int32 [crop height, crop width].
+  """
+  seeds = tf.unstack(tf.random.experimental.stateless_split(seed, 5))
+  image = tf.cast(image, tf.float32)
+  if settings.scale_range != (1.0, 1.0):
+    image, panoptic = random_scale(
+        image, panoptic, seeds[0], settings.scale_range, settings.scale_step)
+  # Cropping before padding gives the same windows as padding before cropping,
+  # without building the padded image.
+  image, panoptic = random_crop(image, panoptic, seeds[1], settings.crop_size)
+  image = jitter_color(
+      image, seeds[2], settings.brightness, settings.contrast,
+      settings.saturation)
+  image, panoptic = random_pad(
+      image, panoptic, seeds[3], settings.crop_size, void_label)
+  if settings.horizontal_flip:
+    image, panoptic = random_flip(image, panoptic, seeds[4])
+  return to_model_range(image), panoptic
+
+
+def to_model_range(image: tf.Tensor) -> tf.Tensor:
+  """Maps 0..255 to float32 in [-1, 1]."""
+  return tf.cast(image, tf.float32) / 127.5 - 1.0
+
+
+def resize(image: tf.Tensor, panoptic: tf.Tensor, size: tf.Tensor):
+  """Resizes to `size`, int32 [2]; returns float32 image and int32 label."""
+  image = tf.image.resize(image, size, 'bilinear')
+  panoptic = tf.image.resize(panoptic[..., tf.newaxis], size, 'nearest')
+  return image, panoptic[..., 0]
+
+
+def long_side_size(height: tf.Tensor, width: tf.Tensor, long_side: int,
+                   enlarge: bool) -> tf.Tensor:
+  """Returns int32 [2]: the size whose longest side is `long_side`.
+
+  Keeps the aspect ratio (rounded, at least one pixel). Images whose longest
+  side is smaller keep their size unless `enlarge`.
+  """
+  size = tf.stack([height, width])
+  longest = tf.reduce_max(size)
+  scale = tf.cast(long_side, tf.float64) / tf.cast(longest, tf.float64)
+  if not enlarge:
+    scale = tf.minimum(scale, 1.0)
+  scaled = tf.cast(tf.round(tf.cast(size, tf.float64) * scale), tf.int32)
+  return tf.maximum(scaled, 1)
+
+
+def random_scale(image: tf.Tensor, panoptic: tf.Tensor, seed: tf.Tensor,
+                 scale_range: Tuple[float, float], scale_step: float):
+  """Resizes by a random factor out of min, min + step, ..., max."""
+  low, high = scale_range
+  if scale_step > 0:
+    # The small term keeps 2.0 in 0.5, 0.6, ..., 2.0 despite rounding.
+    steps = int((high - low) / scale_step + 1e-6)
+    step = tf.random.stateless_uniform(
+        [], seed, 0, steps + 1, tf.int32)
+    scale = low + scale_step * tf.cast(step, tf.float32)
+  else:
+    scale = tf.random.stateless_uniform([], seed, low, high)
+  size = tf.cast(tf.shape(panoptic), tf.float32) * scale
+  # A factor of 1.0 may come out as 0.99999994.
+  size = tf.maximum(tf.cast(size + 1e-3, tf.int32), 1)
+  return resize(image, panoptic, size)
+
+
+def random_crop(image: tf.Tensor, panoptic: tf.Tensor, seed: tf.Tensor,
+                crop_size: Tuple[int, int]):
+  """Cuts out a window of at most `crop_size`, each position equally likely."""
+  size = tf.shape(panoptic)
+  window = tf.minimum(size, crop_size)
+  top, left = _random_offset(seed, size - window)
+  return (image[top:top + window[0], left:left + window[1]],
+          panoptic[top:top + window[0], left:left + window[1]])
+
+
+def random_pad(image: tf.Tensor, panoptic: tf.Tensor, seed: tf.Tensor,
+               pad_size: Tuple[int, int], void_label: int):
+  """Puts an image at a random place on grey of `pad_size`; label void there.
+
+  Neither side of the image may exceed `pad_size`. The result's shape is
+  static.
+  """
+  room = tf.constant(pad_size) - tf.shape(panoptic)
+  offset = tf.stack(_random_offset(seed, room))
+  padding = tf.stack([offset, room - offset], axis=1)  # [2, (before, after)]
+  image = tf.pad(
+      image, tf.concat([padding, [[0, 0]]], axis=0),
+      constant_values=_PAD_VALUE)
+  panoptic = tf.pad(panoptic, padding, constant_values=void_label)
+  return (tf.ensure_shape(image, [*pad_size, 3]),
+          tf.ensure_shape(panoptic, pad_size))
+
+
+def random_flip(image: tf.Tensor, panoptic: tf.Tensor, seed: tf.Tensor):
+  """Mirrors left and right with probability one half."""
+  flip = tf.random.stateless_uniform([], seed) < 0.5
+  return (tf.cond(flip, lambda: tf.reverse(image, [1]), lambda: image),
+          tf.cond(flip, lambda: tf.reverse(panoptic, [1]), lambda: panoptic))
+
+
+def jitter_color(image: tf.Tensor, seed: tf.Tensor, brightness: float,
+                 contrast: float, saturation: float) -> tf.Tensor:
+  """Changes brightness, contrast and saturation at random, within 0..255.
+
+  Each of the three is off at 0, see `AugmentationSettings`.
+  """
+  seeds = tf.unstack(tf.random.experimental.stateless_split(seed, 3))
+  if brightness > 0:
+    image += 255 * tf.random.stateless_uniform(
+        [], seeds[0], -brightness, brightness)
+  if contrast > 0:
+    factor = tf.random.stateless_uniform(
+        [], seeds[1], 1 - contrast, 1 + contrast)
+    mean = tf.reduce_mean(image, axis=[0, 1])
+    image = (image - mean) * factor + mean
+  if saturation > 0:
+    factor = tf.random.stateless_uniform(
+        [], seeds[2], 1 - saturation, 1 + saturation)
+    # Blending with the grey image: a quarter of the cost of going over HSV.
+    grey = tf.image.rgb_to_grayscale(image)
+    image = (image - grey) * factor + grey
+  return tf.clip_by_value(image, 0.0, 255.0)
+
+
+def _random_offset(seed: tf.Tensor, room: tf.Tensor):
+  """Returns (y, x), each uniform in 0..room, both ends included."""
+  # Integer draws take scalar bounds only, so one draw per axis.
+  return [
+      tf.random.stateless_uniform([], axis_seed, 0, limit + 1, tf.int32)
+      for axis_seed, limit in zip(
+          tf.unstack(tf.random.experimental.stateless_split(seed, 2)),
+          tf.unstack(room, num=2))]

@@ -1,0 +1,132 @@
+"""What records hold: do they fit the spec, and which one is damaged."""
+
+import contextlib
+import json
+import os
+from typing import Any, Dict, Optional
+
+import numpy as np
+import tensorflow as tf
+
+from axial_tf import errors
+from axial_tf.data import dataset_spec, record_files, records
+
+# Marks the text of an assertion inside tf.data that is meant for the user.
+USER_MESSAGE = 'axial_tf: '
+
+
+def check_spec(
+    files: record_files.RecordFiles, spec: dataset_spec.DatasetSpec) -> None:
+  """Checks that shards were made for a spec, by their first record.
+
+  Compares dataset_info.json too, if the shards have one beside them: the
+  meaning of the labels and the number of records.
+
+  Raises:
+    errors.UserError: labels that the spec does not know, no label at all, a
+      record that cannot be decoded, or too few records.
+  """
+  for folder in sorted({os.path.dirname(path) for path in files.paths}):
+    info_path = os.path.join(folder, record_files.DATASET_INFO)
+    if tf.io.gfile.exists(info_path):
+      info = _read_info(info_path)
+      _compare_specs(info_path, info['spec'], spec)
+      _compare_counts(folder, info['splits'], files)
+  first = tf.data.TFRecordDataset(list(files.paths)).take(1).map(
+      records.decode_panoptic_example)
+  with reading_errors(*files.paths):
+    for example in first:
+      _check_labels(example['panoptic'].numpy(), spec, files.paths[0])
+
+
+@contextlib.contextmanager
+def reading_errors(*patterns: Optional[str]):
+  """Turns the errors of a loop over records into UserErrors naming the file.
+
+  Wrap it around whatever iterates over the datasets. Only after a failure are
+  the shards matching `patterns` read once more, to find the damaged one.
+
+  Raises:
+    errors.UserError: a record that is damaged or cannot be decoded.
+  """
+  try:
+    yield
+  except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
+    fault = None
+    if USER_MESSAGE in error.message:
+      fault = error.message.split(USER_MESSAGE)[1].split(';')[0]
+    elif (isinstance(error, tf.errors.DataLossError)
+          or 'IteratorGetNext' in error.message):
+      fault = _find_fault(patterns)
+    if fault is None:
+      raise
+    raise errors.UserError(fault) from error
+
+
+def _read_info(info_path: str) -> Dict[str, Any]:
+  try:
+    with tf.io.gfile.GFile(info_path) as file:
+      info = json.loads(file.read())
+    return {'spec': info['spec'], 'splits': dict(info['splits'])}
+  except (tf.errors.OpError, ValueError, KeyError, TypeError) as error:
+    raise errors.UserError(
+        f'{info_path}: not readable as data_prep writes it; copy or convert '
+        f'the data again, or delete this file') from error
+
+
+def _compare_counts(folder: str, splits, files) -> None:
+  """Finds shards cut off exactly between two records."""
+  for split, entry in splits.items():
+    counts = [count for path, count in zip(files.paths, files.counts)
+              if os.path.dirname(path) == folder
+              and record_files.split_of(path) == split]
+    if counts and None not in counts and sum(counts) != entry['num_images']:
+      raise errors.UserError(
+          f'{folder}: the shards of {split!r} hold {sum(counts)} records, but '
+          f'{entry["num_images"]} were written; copy or convert them again')
+
+
+def _compare_specs(
+    info_path: str, content, spec: dataset_spec.DatasetSpec) -> None:
+  written = dataset_spec.DatasetSpec.from_json(content, source=info_path)
+  if not written.has_same_labels(spec):
+    raise errors.UserError(
+        f'{info_path}: the records were made with the spec {written.name!r} '
+        f'({len(written.categories)} categories, label_divisor '
+        f'{written.label_divisor}, ignore_label {written.ignore_label}), but '
+        f'{spec.name!r} ({len(spec.categories)}, {spec.label_divisor}, '
+        f'{spec.ignore_label}) is configured; convert the data with it or '
+        f'configure the other')
+
+
+def _check_labels(panoptic: np.ndarray, spec, path: str) -> None:
+  if (panoptic == records.UNLABELED).all():
+    raise errors.UserError(
+        f'{path}: its first record has no label; training and validation need '
+        f'labeled records')
+  known = {*spec.thing_ids, *spec.stuff_ids, spec.ignore_label}
+  unknown = set(np.unique(panoptic // spec.label_divisor).tolist()) - known
+  if unknown:
+    raise errors.UserError(
+        f'{path}: its first record holds the train id {min(unknown)}, which '
+        f'the spec {spec.name!r} does not have; use the spec with which the '
+        f'records were made')
+
+
+def _find_fault(patterns) -> Optional[str]:
+  """Describes the first record that cannot be read or decoded, or None."""
+  for pattern in filter(None, patterns):
+    for path in sorted(tf.io.gfile.glob(pattern)):
+      number = 0
+      try:
+        for serialized in tf.data.TFRecordDataset(path):
+          records.decode_panoptic_example(serialized)
+          number += 1
+      except tf.errors.DataLossError:
+        return (f'{path} is damaged after {number} records (its checksums do '
+                f'not agree); copy or convert it again')
+      except tf.errors.InvalidArgumentError as error:
+        reason = ' '.join(error.message.split())[:200]
+        return (f'{path}: record {number} cannot be decoded ({reason}); '
+                f'convert the data again')
+  return None

@@ -1,0 +1,131 @@
+"""TFRecord shards as files: their names, completeness and damage."""
+
+import dataclasses
+import os
+import re
+import struct
+from typing import List, Optional, Tuple
+
+import tensorflow as tf
+
+from axial_tf import errors
+
+# Written by data_prep beside the shards: {'spec': ..., 'splits': ...}.
+DATASET_INFO = 'dataset_info.json'
+
+_SHARD = re.compile(r'^(?P<stem>.*)-(?P<index>\d{5})-of-(?P<count>\d{5})\b')
+# A TFRecord is: length uint64, its checksum uint32, the data, a checksum.
+_HEADER_BYTES = 12
+_FOOTER_BYTES = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class RecordFiles:
+  """Shards that were found complete, and how many records each one holds.
+
+  A count is None for remote shards (gs://): those are not walked at start-up,
+  as each record would be one request.
+  """
+
+  paths: Tuple[str, ...]
+  counts: Tuple[Optional[int], ...]
+
+  @property
+  def num_records(self) -> Optional[int]:
+    """Records in all, None if some are remote."""
+    return None if None in self.counts else sum(self.counts)
+
+
+def shard_name(name: str, index: int, count: int) -> str:
+  """Returns for instance 'val-00000-of-00010.tfrecord'."""
+  return f'{name}-{index:05d}-of-{count:05d}.tfrecord'
+
+
+def shard_pattern(folder: str, split: str) -> str:
+  """Returns the glob pattern of a split's shards in a folder."""
+  return f'{folder.rstrip("/")}/{split}-*.tfrecord'
+
+
+def verify_shards(pattern: str) -> RecordFiles:
+  """Finds the shards matching a glob pattern and checks that none is cut off.
+
+  Walks from record to record by their lengths without reading the data, which
+  takes about a second per 100,000 records.
+
+  Raises:
+    errors.UserError: nothing matches, a shard of NAME-00000-of-00010 is
+      missing, or a file is cut off or no TFRecord file.
+  """
+  try:
+    paths = sorted(tf.io.gfile.glob(pattern)) if pattern else []
+  except tf.errors.OpError as error:
+    raise errors.UserError(
+        f'no records at {pattern!r}: {error.message}') from error
+  if not paths:
+    raise errors.UserError(
+        f'no files match {pattern!r}: expected TFRecord shards as written by '
+        f'data_prep.convert, for example /data/coco/train2017-*.tfrecord')
+  _check_complete(paths)
+  counts = [_count_records(path) for path in paths]
+  if 0 in counts and not any(counts):
+    raise errors.UserError(
+        f'the files matching {pattern!r} hold no records; convert the data '
+        f'again')
+  return RecordFiles(tuple(paths), tuple(counts))
+
+
+def split_of(path: str) -> Optional[str]:
+  """Returns NAME of .../NAME-00000-of-00010.tfrecord, None for other names."""
+  match = _SHARD.match(os.path.basename(path))
+  return match['stem'] if match else None
+
+
+def _check_complete(paths: List[str]) -> None:
+  """Raises a UserError if numbered shards are missing."""
+  groups = {}
+  for path in paths:
+    match = _SHARD.match(os.path.basename(path))
+    if match:
+      key = (os.path.dirname(path), match['stem'], int(match['count']))
+      groups.setdefault(key, set()).add(int(match['index']))
+  counts = {}
+  for (folder, stem, count), found in groups.items():
+    other = counts.setdefault((folder, stem), count)
+    if other != count:
+      raise errors.UserError(
+          f'{folder} holds shards of two conversions of {stem!r}, of {other} '
+          f'and of {count}; delete one of them')
+    missing = sorted(set(range(count)) - found)
+    if missing:
+      raise errors.UserError(
+          f'{len(missing)} of {count} shards are missing in {folder}, the '
+          f'first is {shard_name(stem, missing[0], count)}; copy or convert '
+          f'the data again, or give a pattern for whole sets of shards')
+
+
+def _count_records(path: str) -> Optional[int]:
+  """Returns the records in a file, None if it is remote."""
+  size = tf.io.gfile.stat(path).length
+  if '://' in path:
+    if size == 0:
+      raise _cut_off(path, 0, 0)
+    return None
+  count, position = 0, 0
+  with open(path, 'rb') as file:
+    while position < size:
+      file.seek(position)
+      header = file.read(_HEADER_BYTES)
+      if len(header) < _HEADER_BYTES:
+        raise _cut_off(path, count, size)
+      length, = struct.unpack('<Q', header[:8])
+      position += _HEADER_BYTES + length + _FOOTER_BYTES
+      if position > size:
+        raise _cut_off(path, count, size)
+      count += 1
+  return count
+
+
+def _cut_off(path: str, count: int, size: int) -> errors.UserError:
+  return errors.UserError(
+      f'{path} is cut off after {count} whole records ({size} bytes), or is no '
+      f'TFRecord file; copy or convert it again')

@@ -1,0 +1,146 @@
+"""The record schema: encoding and decoding side by side.
+
+Each record is a serialized tf.train.Example with DeepLab2's keys, so its
+TFRecords can be read too:
+
+  image/encoded    JPEG, PNG, BMP or GIF bytes; grey or RGB
+  image/filename, image/format, image/height, image/width, image/channels
+  image/segmentation/class/encoded   the panoptic label
+  image/segmentation/class/format    'png' (ours), 'raw' (DeepLab2's) or ''
+
+A 'png' label is an RGB image whose pixel value is R + 256 G + 65536 B, the
+COCO panoptic convention; a 'raw' label is little-endian int32, row by row.
+"""
+
+import io
+from typing import Dict, Optional
+
+import numpy as np
+from PIL import Image
+import tensorflow as tf
+
+_IMAGE = 'image/encoded'
+_FILENAME = 'image/filename'
+_FORMAT = 'image/format'
+_HEIGHT = 'image/height'
+_WIDTH = 'image/width'
+_CHANNELS = 'image/channels'
+_LABEL = 'image/segmentation/class/encoded'
+_LABEL_FORMAT = 'image/segmentation/class/format'
+
+# Value of every label pixel when a record has no label (a test split).
+UNLABELED = -1
+
+
+def label_to_png(panoptic: np.ndarray) -> bytes:
+  """Returns a label int32 [height, width] in 0..2**24-1 as RGB PNG bytes."""
+  if panoptic.min() < 0 or panoptic.max() >= 2**24:
+    raise ValueError(
+        f'expected label values in 0..{2**24 - 1}, got {panoptic.min()}..'
+        f'{panoptic.max()}')
+  rgb = np.empty((*panoptic.shape, 3), np.uint8)
+  for channel in range(3):
+    rgb[..., channel] = (panoptic >> 8 * channel) & 255
+  buffer = io.BytesIO()
+  Image.fromarray(rgb).save(buffer, format='PNG', compress_level=6)
+  return buffer.getvalue()
+
+
+def encode_panoptic_example(
+    image_bytes: bytes, image_format: str, filename: str, height: int,
+    width: int, panoptic: Optional[np.ndarray]) -> bytes:
+  """Returns one serialized record.
+
+  Args:
+    image_bytes: the encoded image, stored as it is.
+    image_format: 'jpeg' or 'png', for instance.
+    filename: name of the image file.
+    height: pixels.
+    width: pixels.
+    panoptic: int32 [height, width] panoptic label, or None without label.
+
+  Raises:
+    ValueError: the label has another size or values beyond 24 bits.
+  """
+  features = {
+      _IMAGE: _bytes(image_bytes),
+      _FILENAME: _bytes(filename.encode()),
+      _FORMAT: _bytes(image_format.encode()),
+      _HEIGHT: _int(height),
+      _WIDTH: _int(width),
+      _CHANNELS: _int(3),
+  }
+  if panoptic is not None:
+    if panoptic.shape != (height, width):
+      raise ValueError(
+          f'expected a label of shape {(height, width)}, got '
+          f'{panoptic.shape}')
+    features[_LABEL] = _bytes(label_to_png(panoptic))
+    features[_LABEL_FORMAT] = _bytes(b'png')
+  return tf.train.Example(
+      features=tf.train.Features(feature=features)).SerializeToString()
+
+
+def decode_panoptic_example(serialized: tf.Tensor) -> Dict[str, tf.Tensor]:
+  """Parses one record (a scalar string tensor) with TensorFlow ops.
+
+  Returns:
+    image: uint8 [height, width, 3] RGB; a grey image has three equal channels.
+    panoptic: int32 [height, width]; UNLABELED everywhere without a label.
+    filename: string [].
+    height, width: int32 [], the image's own, whatever the record says.
+
+  Raises:
+    tf.errors.InvalidArgumentError: when the ops run: an image or label that
+      cannot be decoded, or a label of another size than its image.
+  """
+  features = tf.io.parse_single_example(serialized, {
+      _IMAGE: tf.io.FixedLenFeature([], tf.string),
+      _FILENAME: tf.io.FixedLenFeature([], tf.string, ''),
+      _LABEL: tf.io.FixedLenFeature([], tf.string, ''),
+      _LABEL_FORMAT: tf.io.FixedLenFeature([], tf.string, ''),
+  })
+  image = tf.io.decode_image(
+      features[_IMAGE], channels=3, expand_animations=False)
+  image.set_shape([None, None, 3])
+  height, width = tf.shape(image)[0], tf.shape(image)[1]
+  label = features[_LABEL]
+  panoptic = tf.case([
+      (tf.equal(tf.strings.length(label), 0),
+       lambda: tf.fill([height, width], UNLABELED)),
+      (tf.equal(features[_LABEL_FORMAT], 'raw'),
+       lambda: _decode_raw_label(label, height, width)),
+  ], default=lambda: _decode_png_label(label))
+  with tf.control_dependencies([tf.debugging.assert_equal(
+      tf.shape(panoptic), [height, width],
+      'the label has another size than its image')]):
+    panoptic = tf.identity(panoptic)
+  panoptic.set_shape([None, None])
+  return {
+      'image': image,
+      'panoptic': panoptic,
+      'filename': features[_FILENAME],
+      'height': height,
+      'width': width,
+  }
+
+
+def _decode_png_label(label: tf.Tensor) -> tf.Tensor:
+  rgb = tf.cast(tf.io.decode_png(label, channels=3), tf.int32)
+  return rgb[..., 0] + 256 * rgb[..., 1] + 65536 * rgb[..., 2]
+
+
+def _decode_raw_label(label, height, width) -> tf.Tensor:
+  values = tf.io.decode_raw(label, tf.int32)
+  with tf.control_dependencies([tf.debugging.assert_equal(
+      tf.size(values), height * width,
+      'the raw label has another size than its image')]):
+    return tf.reshape(values, [height, width])
+
+
+def _bytes(value: bytes) -> tf.train.Feature:
+  return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+
+
+def _int(value: int) -> tf.train.Feature:
+  return tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))

@@ -1,0 +1,1 @@
+"""Scores of panoptic maps: panoptic quality and mean IoU."""

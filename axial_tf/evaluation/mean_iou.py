@@ -1,0 +1,75 @@
+"""Mean intersection over union of the classes of panoptic maps."""
+
+from typing import Any, Dict
+
+import numpy as np
+
+from axial_tf.data import dataset_spec
+from axial_tf.evaluation import label_maps
+
+
+class MeanIoU:
+  """Streaming mean IoU; memory does not grow with the images.
+
+  Pixels that are void or crowd in the ground truth do not count at all. A
+  pixel predicted as void is a miss of its true class and no class of its own.
+  """
+
+  def __init__(self, spec: dataset_spec.DatasetSpec):
+    self._spec = spec
+    # Row: true class; column: predicted class, the last one for void.
+    self._confusion = np.zeros(
+        [spec.num_classes, spec.num_classes + 1], np.int64)
+
+  def update(self, ground_truth: np.ndarray, prediction: np.ndarray) -> None:
+    """Adds one image.
+
+    Args:
+      ground_truth: integers [height, width], panoptic labels.
+      prediction: integers [height, width], panoptic labels.
+
+    Raises:
+      errors.UserError: sizes differ or a label is not legal in the spec.
+    """
+    spec = self._spec
+    pairs = label_maps.overlaps(ground_truth, prediction, spec)
+    truth = pairs.truth // spec.label_divisor
+    predicted = np.where(
+        pairs.prediction == spec.void_label, spec.num_classes,
+        pairs.prediction // spec.label_divisor)
+    is_crowd = np.isin(truth, spec.thing_ids) & (
+        pairs.truth % spec.label_divisor == 0)
+    counted = (pairs.truth != spec.void_label) & ~is_crowd
+    np.add.at(self._confusion, (truth[counted], predicted[counted]),
+              pairs.area[counted])
+
+  def state(self) -> np.ndarray:
+    """Returns int64 [classes, classes + 1]: pixels by true, predicted class."""
+    return self._confusion.copy()
+
+  def merge(self, other: 'MeanIoU') -> None:
+    """Adds what another replica or process has counted for other images."""
+    self._confusion += other.state()
+
+  def result(self) -> Dict[str, Any]:
+    """Returns the scores of all images so far, as fractions.
+
+    Returns:
+      'miou': mean over the classes that occur in the ground truth or in the
+        prediction; 0 when none does.
+      'pixel_accuracy': share of the counted pixels whose class is right.
+      'per_class': IoU by train id; None for a class that does not occur.
+    """
+    hits = np.diagonal(self._confusion)
+    union = (self._confusion.sum(axis=1)
+             + self._confusion[:, :-1].sum(axis=0) - hits)
+    per_class = {
+        c.train_id: (float(hits[c.train_id] / union[c.train_id])
+                     if union[c.train_id] else None)
+        for c in self._spec.categories}
+    present = [iou for iou in per_class.values() if iou is not None]
+    return {
+        'miou': sum(present) / max(len(present), 1),
+        'pixel_accuracy': float(hits.sum() / max(self._confusion.sum(), 1)),
+        'per_class': per_class,
+    }

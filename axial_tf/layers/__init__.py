@@ -1,0 +1,1 @@
+"""Axial attention: its maths, the Keras layers, residual blocks and stems."""

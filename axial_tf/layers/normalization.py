@@ -1,0 +1,101 @@
+"""Batch normalization, from activations or from their moments."""
+
+import dataclasses
+from typing import Callable, Optional, Tuple
+
+import tensorflow as tf
+
+from axial_tf import settings
+
+
+@dataclasses.dataclass(frozen=True)
+class BatchNormSettings:
+  """How batch norm averages; defaults as in DeepLab2's configurations.
+
+  Attributes:
+    momentum: share of the old moving statistics kept at each training step.
+    epsilon: added to the variance.
+    synchronized: whether replicas share the statistics of the global batch.
+  """
+  momentum: float = 0.99
+  epsilon: float = 1e-3
+  synchronized: bool = False
+
+  def __post_init__(self):
+    settings.check_types(self)
+    settings.require(0 <= self.momentum < 1, self, 'momentum', '0 <= x < 1')
+    settings.require(self.epsilon > 0, self, 'epsilon', 'a positive number')
+
+
+def batch_norm(norm: BatchNormSettings, *, name: str,
+               gamma_initializer='ones') -> tf.keras.layers.BatchNormalization:
+  """Returns the ordinary Keras layer, over the last axis."""
+  return tf.keras.layers.BatchNormalization(
+      momentum=norm.momentum, epsilon=norm.epsilon,
+      synchronized=norm.synchronized, gamma_initializer=gamma_initializer,
+      name=name)
+
+
+Moments = Tuple[tf.Tensor, tf.Tensor]
+
+
+class MomentNormalization(tf.keras.layers.Layer):
+  """Batch norm that takes moments and returns the affine map to apply.
+
+  The logits of an attention layer are too large to be stored three times, and
+  their mean and mean square follow from much smaller tensors. This layer
+  therefore never sees the normalized values: it turns moments into
+  (scale, shift) such that `scale * x + shift` is the batch norm of x, with
+  variables and moving statistics like those of the Keras layer (the variance
+  is the biased one, as in Keras' unfused batch norm).
+  """
+
+  def __init__(self, norm: BatchNormSettings, name: Optional[str] = None,
+               **kwargs):
+    super().__init__(name=name, **kwargs)
+    self._norm = norm
+
+  def build(self, input_shape):
+    shape = (int(input_shape[-1]),)
+    self.gamma = self.add_weight('gamma', shape, initializer='ones')
+    self.beta = self.add_weight('beta', shape, initializer='zeros')
+    moving = dict(
+        trainable=False, synchronization=tf.VariableSynchronization.ON_READ,
+        aggregation=tf.VariableAggregation.MEAN, experimental_autocast=False)
+    self.moving_mean = self.add_weight(
+        'moving_mean', shape, initializer='zeros', **moving)
+    self.moving_variance = self.add_weight(
+        'moving_variance', shape, initializer='ones', **moving)
+    super().build(input_shape)
+
+  def affine(self, moments: Callable[[], Moments], training: bool) -> Moments:
+    """Returns scale and shift, each [channels].
+
+    Args:
+      moments: computes mean and mean square over the batch, each [channels];
+        called in training only.
+      training: whether to use (and average) the moments of this batch. As in
+        Keras, a layer that is not trainable always uses its moving statistics.
+    """
+    if training and self.trainable:
+      mean, mean_square = moments()
+      if self._norm.synchronized:
+        mean, mean_square = _mean_over_replicas((mean, mean_square))
+      variance = tf.maximum(mean_square - tf.square(mean), 0)
+      keep = self._norm.momentum
+      self.moving_mean.assign_sub((self.moving_mean - mean) * (1 - keep))
+      self.moving_variance.assign_sub(
+          (self.moving_variance - variance) * (1 - keep))
+    else:
+      mean = tf.convert_to_tensor(self.moving_mean)
+      variance = tf.convert_to_tensor(self.moving_variance)
+    gamma, beta = (tf.cast(w, mean.dtype) for w in (self.gamma, self.beta))
+    scale = gamma * tf.math.rsqrt(variance + self._norm.epsilon)
+    return scale, beta - mean * scale
+
+
+def _mean_over_replicas(tensors):
+  context = tf.distribute.get_replica_context()
+  if context is None:
+    return tensors
+  return context.all_reduce(tf.distribute.ReduceOp.MEAN, list(tensors))

@@ -1,0 +1,1 @@
+"""Axial-ResNet backbones and the Axial-DeepLab panoptic model."""

@@ -1,0 +1,286 @@
+"""Merges semantic map, center heatmap and offsets into a panoptic map.
+
+The peaks of the heatmap are the instances; each pixel of a thing goes to the
+center nearest to where its offset points; each instance takes the class most
+of its pixels have; stuff keeps its class unless its area is too small
+(Panoptic-DeepLab, section 3). Two published codes differ from one another in
+three details, which `MergingSettings` offers as choices.
+"""
+
+import dataclasses
+from typing import Dict, Sequence, Tuple
+
+import numpy as np
+import tensorflow as tf
+
+from axial_tf import errors
+from axial_tf import settings as settings_lib
+from axial_tf.panoptic import histogram, label_ids
+
+# Pixels whose distances are computed at a time: their maps fit the cache.
+_CHUNK = 65536
+
+
+@dataclasses.dataclass(frozen=True)
+class MergingSettings:
+  """How heads become a panoptic map; defaults as on Cityscapes in the paper.
+
+  Attributes:
+    center_threshold: a center's heatmap value is above this.
+    nms_kernel: side of the square window, odd, in which a center is maximal.
+    max_centers: number of centers kept, those with the highest values.
+    stuff_area_limit: a class of stuff with fewer pixels in the whole image
+      becomes void.
+    void_stuff_at_limit: whether an area equal to the limit becomes void, too
+      (DeepLab2's compiled op; its Python path keeps it, as does the paper).
+    drop_last_center: where more than `max_centers` are found, keep only those
+      strictly above the value of the last one (both published codes).
+    one_instance_without_centers: where no center is found, make all pixels of
+      things one instance (DeepLab2's compiled op) instead of void.
+  """
+  center_threshold: float = 0.1
+  nms_kernel: int = 7
+  max_centers: int = 200
+  stuff_area_limit: int = 2048
+  void_stuff_at_limit: bool = False
+  drop_last_center: bool = False
+  one_instance_without_centers: bool = False
+
+  def __post_init__(self):
+    settings_lib.check_types(self)
+    settings_lib.require(
+        self.center_threshold >= 0.0, self, 'center_threshold', '>= 0')
+    settings_lib.require(
+        self.nms_kernel >= 1 and self.nms_kernel % 2 == 1, self, 'nms_kernel',
+        'an odd number >= 1')
+    settings_lib.require(self.max_centers >= 1, self, 'max_centers', '>= 1')
+    settings_lib.require(
+        self.stuff_area_limit >= 0, self, 'stuff_area_limit', '>= 0')
+
+
+def merge(
+    semantic_probabilities: tf.Tensor,
+    center_heatmap: tf.Tensor,
+    offset: tf.Tensor,
+    *,
+    thing_ids: Sequence[int],
+    label_divisor: int,
+    void_label: int,
+    settings: MergingSettings = MergingSettings(),
+) -> Dict[str, tf.Tensor]:
+  """Merges the three heads, at the size of the image, into panoptic labels.
+
+  Args:
+    semantic_probabilities: `[batch, height, width, classes]`; logits do, too.
+    center_heatmap: `[batch, height, width]`.
+    offset: `[batch, height, width, 2]`, (y, x) in pixels.
+    thing_ids: train ids of the countable classes.
+    label_divisor: see `label_ids`; an instance whose number within its class
+      would reach it becomes void.
+    void_label: the panoptic label of pixels without a result.
+    settings: see `MergingSettings`.
+
+  Returns:
+    panoptic_map: int32 `[batch, height, width]`; the instances of a class
+      count from 1.
+    score_map: float32 `[batch, height, width]`; the heatmap's value at the
+      center of the pixel's instance on things, 1 on stuff, 0 on void.
+
+  Raises:
+    errors.UserError: a thing id is not one of the classes.
+  """
+  classes = semantic_probabilities.shape[-1]
+  if thing_ids and max(thing_ids) >= classes:
+    raise errors.UserError(
+        f'thing_ids: expected train ids below {classes} (the number of '
+        f'semantic outputs), got {max(thing_ids)}; use the data set spec that '
+        f'the model was trained with')
+  semantic = tf.argmax(semantic_probabilities, -1, output_type=tf.int32)
+  is_thing = label_ids.member_mask(semantic, thing_ids)
+  centers, scores, found = find_centers(
+      tf.cast(center_heatmap, tf.float32), settings)
+  instance = assign_pixels(
+      tf.cast(offset, tf.float32), is_thing, centers, found)
+  return _label_pixels(
+      semantic, instance, scores, found, classes, thing_ids, label_divisor,
+      void_label, settings)
+
+
+def find_centers(
+    center_heatmap: tf.Tensor, settings: MergingSettings,
+) -> Tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+  """Finds the peaks of a heatmap float32 `[batch, height, width]`.
+
+  Returns:
+    int32 coordinates `[batch, max_centers, 2]`, (y, x), in the order of rows
+    and columns, so that ties between centers go to the first in the image;
+    float32 heatmap values `[batch, max_centers]`; int32 numbers of centers
+    found `[batch]`. Slots past that number hold zeros.
+  """
+  batch, height, width = _dimensions(center_heatmap)
+  highest = _window_maximum(center_heatmap, settings.nms_kernel, axis=1)
+  highest = _window_maximum(highest, settings.nms_kernel, axis=2)
+  is_peak = (center_heatmap > settings.center_threshold) & tf.equal(
+      center_heatmap, highest)
+
+  pixels = height * width
+  peaks = tf.reshape(tf.where(is_peak, center_heatmap, 0.0), [batch, pixels])
+  slots = tf.minimum(settings.max_centers, pixels)
+  values, position = tf.math.top_k(peaks, slots)
+  is_kept = values > settings.center_threshold
+  if settings.drop_last_center:
+    total = tf.math.count_nonzero(peaks, axis=1, dtype=tf.int32)
+    is_last = (total > slots)[:, tf.newaxis] & tf.equal(values, values[:, -1:])
+    is_kept &= ~is_last
+
+  position = tf.where(is_kept, position, pixels)
+  order = tf.argsort(position, axis=1, stable=True)
+  position = tf.gather(position, order, batch_dims=1)
+  values = tf.gather(tf.where(is_kept, values, 0.0), order, batch_dims=1)
+  position = tf.where(position < pixels, position, 0)
+  centers = tf.stack([position // width, position % width], -1)
+  return centers, values, tf.math.count_nonzero(
+      is_kept, axis=1, dtype=tf.int32)
+
+
+def assign_pixels(
+    offset: tf.Tensor, is_thing: tf.Tensor, centers: tf.Tensor,
+    found: tf.Tensor) -> tf.Tensor:
+  """Gives each pixel of a thing to the center its offset points closest to.
+
+  The pixels go through in chunks and the centers one by one, so that memory
+  does not grow with the number of centers; chunks without things and empty
+  center slots cost nothing. Distances are squared differences of coordinates:
+  the expansion |p|^2 - 2 p c + |c|^2 would lose whole pixels in float32.
+
+  Args:
+    offset: float32 `[batch, height, width, 2]`.
+    is_thing: bool `[batch, height, width]`.
+    centers: int32 `[batch, max_centers, 2]`, the first `found` of them in use.
+    found: int32 `[batch]`.
+
+  Returns:
+    int32 `[batch, height, width]`: slot of the center + 1, and 0 outside
+    things. Without any center, things hold 1.
+  """
+  batch, height, width = _dimensions(offset)
+  pixels = height * width
+  chunk = tf.minimum(_CHUNK, pixels)
+  chunks = -(-pixels // chunk)
+  padding = chunks * chunk - pixels
+  offset = tf.reshape(
+      tf.pad(tf.reshape(offset, [batch, pixels, 2]),
+             [[0, 0], [0, padding], [0, 0]]), [batch * chunks, chunk, 2])
+  is_thing = tf.reshape(
+      tf.pad(tf.reshape(is_thing, [batch, pixels]), [[0, 0], [0, padding]]),
+      [batch * chunks, chunk])
+  centers = tf.cast(centers, tf.float32)
+
+  def nearest_in_chunk(inputs):
+    index, offset, is_thing = inputs
+    image = index // chunks
+    pixel = (index % chunks) * chunk + tf.range(chunk)
+    y = tf.cast(pixel // width, tf.float32) + offset[:, 0]
+    x = tf.cast(pixel % width, tf.float32) + offset[:, 1]
+    visited = tf.where(tf.reduce_any(is_thing), found[image], 0)
+
+    def compare(slot, least, nearest):
+      center = centers[image, slot]
+      distance = (tf.math.squared_difference(y, center[0])
+                  + tf.math.squared_difference(x, center[1]))
+      nearest = tf.where(distance < least, slot, nearest)
+      return slot + 1, tf.minimum(distance, least), nearest
+
+    nearest = tf.while_loop(
+        lambda slot, *_: slot < visited, compare,
+        (0, tf.fill([chunk], np.float32(np.inf)),
+         tf.zeros([chunk], tf.int32)))[2]
+    return tf.where(is_thing, nearest + 1, 0)
+
+  instance = tf.map_fn(
+      nearest_in_chunk, (tf.range(batch * chunks), offset, is_thing),
+      fn_output_signature=tf.int32, parallel_iterations=1)
+  instance = tf.reshape(instance, [batch, chunks * chunk])[:, :pixels]
+  return tf.reshape(instance, [batch, height, width])
+
+
+def _label_pixels(
+    semantic, instance, scores, found, classes, thing_ids, label_divisor,
+    void_label, settings) -> Dict[str, tf.Tensor]:
+  """Votes on classes, numbers instances, removes small stuff.
+
+  All decisions fall on a table of (image, instance, class) with instance 0
+  for stuff; each pixel then looks up its label and its score there.
+  """
+  batch = _dimensions(semantic)[0]
+  rows = tf.shape(scores)[1] + 1 if scores.shape[1] is None else (
+      scores.shape[1] + 1)
+  image = tf.range(batch)[:, tf.newaxis, tf.newaxis]
+  key = (image * rows + instance) * classes + semantic
+  votes = tf.reshape(
+      histogram.histogram(key, batch * rows * classes),
+      [batch, rows, classes])
+
+  class_ids = tf.range(classes)
+  stuff_area = votes[:, 0]
+  is_large = (
+      stuff_area > settings.stuff_area_limit if settings.void_stuff_at_limit
+      else stuff_area >= settings.stuff_area_limit)
+  is_stuff = ~label_ids.member_mask(class_ids, thing_ids)
+  stuff_label = tf.where(
+      is_stuff & is_large, class_ids * label_divisor, void_label)
+
+  category = tf.argmax(votes[:, 1:], -1, output_type=tf.int32)
+  is_used = tf.reduce_any(votes[:, 1:] > 0, -1)
+  if not settings.one_instance_without_centers:
+    is_used &= (found > 0)[:, tf.newaxis]
+  number = _number_within_class(category, is_used)
+  thing_label = tf.where(
+      is_used & (number < label_divisor), category * label_divisor + number,
+      void_label)
+
+  labels = tf.concat([
+      stuff_label[:, tf.newaxis],
+      tf.broadcast_to(thing_label[..., tf.newaxis],
+                      [batch, rows - 1, classes])], 1)
+  table_scores = tf.concat([tf.ones([batch, 1]), scores], 1)[..., tf.newaxis]
+  table_scores = tf.where(tf.equal(labels, void_label), 0.0, table_scores)
+  return {
+      'panoptic_map': tf.gather(tf.reshape(labels, [-1]), key),
+      'score_map': tf.gather(tf.reshape(table_scores, [-1]), key),
+  }
+
+
+def _number_within_class(category: tf.Tensor, is_used: tf.Tensor) -> tf.Tensor:
+  """Counts the instances [batch, slots] of each class from 1, in order."""
+  is_same = tf.equal(category[:, :, tf.newaxis], category[:, tf.newaxis])
+  is_same &= is_used[:, tf.newaxis]
+  up_to_itself = tf.linalg.band_part(tf.cast(is_same, tf.int32), -1, 0)
+  return tf.reduce_sum(up_to_itself, -1)
+
+
+def _window_maximum(image: tf.Tensor, kernel: int, axis: int) -> tf.Tensor:
+  """Maximum over a centered window along one axis of [batch, height, width].
+
+  The window doubles with each step: log2(kernel) passes, several times as
+  fast on CPU as max pooling. Past the border there are zeros, as published.
+  """
+  padding = [[0, 0], [0, 0], [0, 0]]
+  padding[axis] = [kernel // 2, kernel // 2]
+  image = tf.pad(image, padding)
+  covered = 1
+  while covered < kernel:
+    step = min(covered, kernel - covered)
+    if axis == 1:
+      image = tf.maximum(image[:, :-step], image[:, step:])
+    else:
+      image = tf.maximum(image[:, :, :-step], image[:, :, step:])
+    covered += step
+  return image
+
+
+def _dimensions(image: tf.Tensor):
+  """(batch, height, width) as Python ints where known, else as tensors."""
+  dynamic = tf.shape(image)
+  return tuple(
+      dynamic[i] if n is None else n for i, n in enumerate(image.shape[:3]))

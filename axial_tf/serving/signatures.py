@@ -1,0 +1,106 @@
+"""What a served model takes and returns, as TensorFlow functions.
+
+Plain TensorFlow ops only, so that the stock TensorFlow Serving can run them.
+REST sends outputs whose names end in `_bytes` as base64, hence
+`panoptic_png_bytes`.
+"""
+
+from typing import Any, Dict
+
+import tensorflow as tf
+
+from axial_tf.models import panoptic_inference
+
+# At most so many images of a batch of files are in work at a time; each is run
+# at its own size and has its own activations.
+_PARALLEL_IMAGES = 1
+
+
+def build(inference: panoptic_inference.PanopticInference) -> Dict[str, Any]:
+  """Returns the signatures by name, as tf.functions.
+
+  `serving_default`: image_bytes, string [batch]: JPEG, PNG, GIF or BMP files,
+    which may differ in size. Each is run at its own size.
+  `image_tensor`: image_tensor, uint8 [batch, height, width, 3] RGB.
+
+  Both return, with n rows per image of which `num_segments` are in use:
+    panoptic_map: int32 [batch, H, W], padded with void to the largest image
+    height, width: int32 [batch], of each image
+    segment_ids, segment_classes, segment_areas: int32 [batch, n]
+    segment_scores: float32 [batch, n]
+    segment_boxes: int32 [batch, n, 4], (ymin, xmin, ymax, xmax), maxima
+      exclusive
+    num_segments: int32 [batch]
+    panoptic_png_bytes: string [batch], the map at the image's own size as a
+      PNG whose pixels are R + 256 G + 65536 B
+
+  `heads`: image_tensor as above; float32 semantic_probabilities [batch,
+    height, width, classes], center_heatmap [batch, height, width] and offset
+    [batch, height, width, 2], without the resizing of `max_long_side`.
+  """
+  table = inference.table_signature()
+  images_spec = tf.TensorSpec(
+      [None, None, None, 3], tf.uint8, name='image_tensor')
+
+  @tf.function(input_signature=[
+      tf.TensorSpec([None], tf.string, name='image_bytes')])
+  def serving_default(image_bytes):
+    def segment_file(content):
+      image = tf.io.decode_image(content, channels=3, expand_animations=False)
+      outputs = inference.predict_image(tf.ensure_shape(
+          image, [None, None, 3]))
+      panoptic_map = outputs['panoptic_map']
+      return {
+          # The images differ in size, so a batch of maps is ragged at first.
+          'panoptic_map': tf.RaggedTensor.from_tensor(panoptic_map),
+          'height': tf.shape(panoptic_map)[0],
+          'width': tf.shape(panoptic_map)[1],
+          'panoptic_png_bytes': _encode_png(panoptic_map),
+          **{key: outputs[key] for key in table},
+      }
+
+    outputs = tf.map_fn(
+        segment_file, image_bytes, parallel_iterations=_PARALLEL_IMAGES,
+        fn_output_signature={
+            'panoptic_map': tf.RaggedTensorSpec(
+                [None, None], tf.int32, ragged_rank=1),
+            'height': tf.TensorSpec([], tf.int32),
+            'width': tf.TensorSpec([], tf.int32),
+            'panoptic_png_bytes': tf.TensorSpec([], tf.string),
+            **table,
+        })
+    padded = outputs['panoptic_map'].to_tensor(inference.spec.void_label)
+    return {**outputs, 'panoptic_map': padded}
+
+  @tf.function(input_signature=[images_spec])
+  def image_tensor(image_tensor):
+    outputs = inference.predict(image_tensor)
+    batch, height, width = tf.unstack(tf.shape(image_tensor)[:3])
+    return {
+        'panoptic_map': outputs['panoptic_map'],
+        'height': tf.fill([batch], height),
+        'width': tf.fill([batch], width),
+        'panoptic_png_bytes': tf.map_fn(
+            _encode_png, outputs['panoptic_map'],
+            fn_output_signature=tf.string),
+        **{key: outputs[key] for key in table},
+    }
+
+  @tf.function(input_signature=[images_spec])
+  def heads(image_tensor):
+    outputs = inference(image_tensor)
+    return {key: outputs[key] for key in (
+        'semantic_probabilities', 'center_heatmap', 'offset')}
+
+  return {
+      'serving_default': serving_default,
+      'image_tensor': image_tensor,
+      'heads': heads,
+  }
+
+
+def _encode_png(panoptic_map: tf.Tensor) -> tf.Tensor:
+  channels = [
+      tf.bitwise.right_shift(panoptic_map, shift) & 255
+      for shift in (0, 8, 16)]
+  return tf.io.encode_png(tf.cast(tf.stack(channels, -1), tf.uint8))

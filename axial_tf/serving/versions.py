@@ -1,0 +1,44 @@
+"""The folders that TensorFlow Serving reads: <export_dir>/<version>/."""
+
+import json
+import os
+from typing import Any, Dict, List
+
+import tensorflow as tf
+
+from axial_tf import errors
+
+MODEL_JSON = 'model.json'
+_SAVED_MODEL = 'saved_model.pb'
+
+
+def is_saved_model(path: str) -> bool:
+  """Whether `path` is the folder of one SavedModel."""
+  return tf.io.gfile.exists(os.path.join(path, _SAVED_MODEL))
+
+
+def versions(export_dir: str) -> List[int]:
+  """Returns the exported versions, ascending; none if there is no folder."""
+  if not tf.io.gfile.isdir(export_dir):
+    return []
+  names = (name.rstrip('/') for name in tf.io.gfile.listdir(export_dir))
+  return sorted(
+      int(name) for name in names if name.isdecimal()
+      and is_saved_model(os.path.join(export_dir, name)))
+
+
+def read_model_json(version_dir: str) -> Dict[str, Any]:
+  """Returns what the export has noted about the model.
+
+  Raises:
+    errors.UserError: the file is missing or damaged.
+  """
+  path = os.path.join(version_dir, MODEL_JSON)
+  try:
+    with tf.io.gfile.GFile(path) as file:
+      return json.loads(file.read())
+  except (tf.errors.OpError, UnicodeDecodeError, json.JSONDecodeError
+          ) as error:
+    raise errors.UserError(
+        f'{path}: missing or not valid JSON; expected a SavedModel that '
+        f'axial_tf.export wrote: export the model again') from error

@@ -1,0 +1,289 @@
+"""Pictures of panoptic maps for people to look at.
+
+Numpy and Pillow only; all pictures are uint8 RGB [height, width, 3].
+"""
+
+import colorsys
+import os
+import tempfile
+from typing import List, Optional, Sequence, Tuple
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from axial_tf import errors
+from axial_tf.data import dataset_spec
+
+_VOID_COLOR = (0, 0, 0)
+_PANEL_GAP = 4  # Pixels of white between pictures that stand side by side.
+
+
+def panoptic_colors(
+    panoptic: np.ndarray, spec: dataset_spec.DatasetSpec) -> np.ndarray:
+  """Returns the picture of a panoptic map in its categories' colors.
+
+  Each category keeps its color; the instances of a thing are lighter or
+  darker variants of it, the same for the same instance number.
+
+  Args:
+    panoptic: integers [height, width], panoptic labels.
+    spec: names and colors of the categories.
+
+  Raises:
+    errors.UserError: a label belongs to no category.
+  """
+  labels, index = _labels(panoptic)
+  colors = np.array(
+      [_segment_color(label, spec) for label in labels], np.uint8)
+  return colors.reshape(-1, 3)[index]
+
+
+def panoptic_overlay(
+    image: np.ndarray, panoptic: np.ndarray, spec: dataset_spec.DatasetSpec,
+    *, opacity: float = 0.55, labels: bool = False) -> np.ndarray:
+  """Lays the colored segments, with thin borders, over the image.
+
+  Args:
+    image: uint8 RGB [height, width, 3].
+    panoptic: integers [height, width], panoptic labels.
+    spec: names and colors of the categories.
+    opacity: of the colors, from 0 (the image alone) to 1. Void stays bare.
+    labels: whether to write its category into each segment with room for it.
+
+  Raises:
+    errors.UserError: image and map differ in size, or a label belongs to no
+      category.
+  """
+  _check_image(image)
+  if image.shape[:2] != np.shape(panoptic):
+    raise errors.UserError(
+        f'expected a panoptic map of the image\'s size '
+        f'{list(image.shape[:2])}, got {list(np.shape(panoptic))}')
+  weight = np.where(
+      np.asarray(panoptic) == spec.void_label, 0.0, opacity)[..., np.newaxis]
+  colors = panoptic_colors(panoptic, spec)
+  picture = image * (1.0 - weight) + colors * weight
+  picture[_borders(panoptic)] *= 0.35
+  picture = np.round(picture).astype(np.uint8)
+  return _write_labels(picture, panoptic, spec) if labels else picture
+
+
+def legend(panoptic: np.ndarray, spec: dataset_spec.DatasetSpec,
+           width: int) -> np.ndarray:
+  """Returns a strip [height, width, 3] naming the categories of a map.
+
+  The largest category comes first; entries flow into as many rows as needed.
+  """
+  labels, index = _labels(panoptic)
+  area = np.bincount(index.reshape(-1), minlength=labels.size)
+  by_category = {}
+  for label, pixels in zip(labels.tolist(), area.tolist()):
+    if label != spec.void_label:
+      category = _category(label, spec)
+      by_category[category] = by_category.get(category, 0) + pixels
+  entries = sorted(by_category, key=by_category.get, reverse=True)
+
+  font = _font(13)
+  swatch, row = 12, 20
+  places, left, top = [], 6, 4
+  for category in entries:
+    extent = swatch + 5 + int(font.getlength(category.name)) + 14
+    if left > 6 and left + extent > width:
+      left, top = 6, top + row
+    places.append((left, top))
+    left += extent
+  strip = Image.new('RGB', (width, top + row), 'white')
+  draw = ImageDraw.Draw(strip)
+  for category, (left, top) in zip(entries, places):
+    draw.rectangle(
+        [left, top + 1, left + swatch, top + 1 + swatch],
+        fill=category.color, outline=(90, 90, 90))
+    draw.text((left + swatch + 5, top), category.name, 'black', font)
+  return np.asarray(strip)
+
+
+def side_by_side(
+    images: Sequence[np.ndarray],
+    titles: Optional[Sequence[str]] = None) -> np.ndarray:
+  """Puts pictures next to each other, each below its title.
+
+  Args:
+    images: uint8 RGB pictures; smaller ones stand at the top of white panels.
+    titles: one for each picture, or None.
+
+  Raises:
+    errors.UserError: no pictures, or not as many titles as pictures.
+  """
+  if not images or (titles is not None and len(titles) != len(images)):
+    raise errors.UserError(
+        f'expected pictures and as many titles, got {len(images)} pictures '
+        f'and {titles!r}')
+  for image in images:
+    _check_image(image)
+  height = max(image.shape[0] for image in images)
+  # Titles shrink to what the narrowest picture holds.
+  size = 0 if titles is None else min(
+      16, *(_fitting_size(title, image.shape[1])
+            for title, image in zip(titles, images)))
+  top = size + 8 if size else 0
+  width = sum(i.shape[1] for i in images) + _PANEL_GAP * (len(images) - 1)
+  panel = Image.new('RGB', (width, top + height), 'white')
+  draw = ImageDraw.Draw(panel)
+  left = 0
+  for number, image in enumerate(images):
+    panel.paste(Image.fromarray(image), (left, top))
+    if size:
+      draw.text((left + image.shape[1] / 2, top / 2), titles[number], 'black',
+                _font(size), anchor='mm')
+    left += image.shape[1] + _PANEL_GAP
+  return np.asarray(panel)
+
+
+def save_png(image: np.ndarray, path: str) -> None:
+  """Writes a PNG as a whole or not at all; makes the folder if needed.
+
+  Args:
+    image: uint8 RGB [height, width, 3].
+    path: of the file; an existing one is replaced.
+
+  Raises:
+    errors.UserError: the file cannot be written.
+  """
+  _check_image(image)
+  path = os.fspath(path)
+  folder = os.path.dirname(path) or '.'
+  temporary = None
+  try:
+    os.makedirs(folder, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(
+        dir=folder, prefix='.', suffix='.png.tmp')
+    with os.fdopen(descriptor, 'wb') as file:
+      Image.fromarray(image).save(file, format='PNG')
+    os.replace(temporary, path)
+  except OSError as error:
+    if temporary and os.path.exists(temporary):
+      os.remove(temporary)
+    raise errors.UserError(
+        f'{path}: cannot be written ({error.strerror or error}); give another '
+        f'folder') from error
+
+
+def _check_image(image) -> None:
+  if (not isinstance(image, np.ndarray) or image.dtype != np.uint8
+      or image.ndim != 3 or image.shape[2] != 3):
+    described = (f'{image.dtype} {list(image.shape)}'
+                 if isinstance(image, np.ndarray) else type(image).__name__)
+    raise errors.UserError(
+        f'expected a picture uint8 [height, width, 3], got {described}')
+
+
+def _labels(panoptic) -> Tuple[np.ndarray, np.ndarray]:
+  """Returns the labels that occur and, of the map's shape, their indices."""
+  panoptic = np.asarray(panoptic)
+  labels, index = np.unique(panoptic, return_inverse=True)
+  return labels, index.reshape(panoptic.shape)
+
+
+def _category(label: int, spec) -> dataset_spec.Category:
+  try:
+    return spec.category(label // spec.label_divisor)
+  except KeyError as error:
+    raise errors.UserError(
+        f'expected labels of the categories of {spec.name!r} (train id * '
+        f'{spec.label_divisor} + instance), got {label}; was the map made '
+        f'with another spec?') from error
+
+
+def _segment_color(label: int, spec) -> Tuple[int, int, int]:
+  label = int(label)
+  if label == spec.void_label:
+    return _VOID_COLOR
+  category = _category(label, spec)
+  instance = label % spec.label_divisor
+  if not category.is_thing or instance == 0:
+    return category.color
+  return _vary(category.color, instance)
+
+
+def _vary(color: Tuple[int, int, int], instance: int) -> Tuple[int, int, int]:
+  """Shifts a color's hue a little and moves it towards white or black."""
+  # Multiples of irrational numbers spread evenly over 0..1, whatever the
+  # count, and put neighbors in number far apart.
+  shade = (0.5 + (instance - 1) * 0.618034) % 1.0 - 0.5
+  turn = (0.5 + (instance - 1) * 0.414214) % 1.0 - 0.5
+  hue, lightness, saturation = colorsys.rgb_to_hls(*(c / 255 for c in color))
+  turned = colorsys.hls_to_rgb(hue + 0.12 * turn, lightness, saturation)
+  # An extreme color has room in one direction only.
+  shade = 1.1 * shade + 0.35 * (0.5 - lightness)
+  target = 1.0 if shade > 0 else 0.0
+  return tuple(round(255 * (c + (target - c) * abs(shade))) for c in turned)
+
+
+def _borders(panoptic) -> np.ndarray:
+  """True on the pixels above or left of another segment's pixel."""
+  panoptic = np.asarray(panoptic)
+  is_border = np.zeros(panoptic.shape, bool)
+  is_border[:-1] |= panoptic[:-1] != panoptic[1:]
+  is_border[:, :-1] |= panoptic[:, :-1] != panoptic[:, 1:]
+  return is_border
+
+
+def _write_labels(picture: np.ndarray, panoptic, spec) -> np.ndarray:
+  """Writes category names where the segments are wide."""
+  height, width = picture.shape[:2]
+  size = int(np.clip(min(height, width) / 30, 11, 40))
+  font = _font(size)
+  canvas = Image.fromarray(picture)
+  draw = ImageDraw.Draw(canvas)
+  for label, x, y, room in _wide_places(np.asarray(panoptic), size):
+    if label == spec.void_label:
+      continue
+    name = _category(label, spec).name
+    if draw.textlength(name, font) + 4 <= room:
+      draw.text((x, y), name, 'white', font, anchor='mm',
+                stroke_width=max(1, size // 10), stroke_fill='black')
+  return np.asarray(canvas)
+
+
+def _wide_places(panoptic: np.ndarray, band: int
+                   ) -> List[Tuple[int, float, float, int]]:
+  """Finds for each label a wide bar of `band` rows, near its middle.
+
+  Returns:
+    label, x and y of the bar's center, width of the bar.
+  """
+  height, width = panoptic.shape
+  band = min(band, height)
+  labels, index = _labels(panoptic)
+  rows = np.broadcast_to(np.arange(height)[:, np.newaxis], panoptic.shape)
+  middle = np.bincount(index.reshape(-1), rows.reshape(-1)) / np.bincount(
+      index.reshape(-1))
+  middle = dict(zip(labels.tolist(), middle.tolist()))
+  # Whether each pixel starts a column of `band` rows of one label.
+  same = np.ones([height - band + 1, width], bool)
+  for row in range(1, band):
+    same &= panoptic[row:row + height - band + 1] == panoptic[
+        :height - band + 1]
+  keys = np.where(same, panoptic[:height - band + 1], -1)
+  places = {}
+  for y, line in enumerate(keys):
+    starts = np.flatnonzero(np.diff(line, prepend=-2))
+    lengths = np.diff(starts, append=width)
+    for start, length in zip(starts.tolist(), lengths.tolist()):
+      label = int(line[start])
+      if label < 0:
+        continue
+      center = y + band / 2
+      fitness = length - abs(center - middle[label])
+      if fitness > places.get(label, (-np.inf,))[0]:
+        places[label] = (fitness, start + length / 2, center, length)
+  return [(label, *place[1:]) for label, place in places.items()]
+
+
+def _fitting_size(text: str, width: int) -> int:
+  """Returns the font size in which `text` is at most `width` wide."""
+  return max(6, int(16 * width / max(_font(16).getlength(text) + 4, 1)))
+
+
+def _font(size: int):
+  return ImageFont.load_default(size)

@@ -1,0 +1,59 @@
+"""Packaging of axial_tf; see docs/dependencies.md for each requirement."""
+
+import pathlib
+
+import setuptools
+
+_REQUIRED = [
+    'tensorflow==2.15.1',
+    'tf-models-official==2.15.0',
+    'tensorflow-addons==0.23.0',
+    'absl-py',
+    'gin-config==0.5.0',
+    'numpy<2',
+    'Pillow',
+    'pycocotools',
+    'tqdm',
+    # Limits on what the above pull in; docs/dependencies.md says why.
+    'setuptools<82',
+    'tensorflow-metadata<1.16',
+]
+_EXTRAS = {
+    'demo': ['scikit-learn'],
+    'test': ['hotcoco', 'hypothesis', 'pytest', 'pytest-xdist',
+             'scikit-learn', 'wheel'],
+    'dev': ['ruff'],
+}
+
+# gin_configs stands beside the package in the source tree and inside it in a
+# wheel, so that a wheel has no other top-level names than the two packages.
+_CONFIGS = 'axial_tf.gin_configs'
+
+_readme = pathlib.Path(__file__).parent / 'README.md'
+
+setuptools.setup(
+    name='axial_tf',
+    version='0.1.0',
+    description='Axial-DeepLab panoptic segmentation in TensorFlow 2 and Keras',
+    long_description=_readme.read_text(encoding='utf-8'),
+    long_description_content_type='text/markdown',
+    license='Apache-2.0',
+    license_files=['LICENSE'],
+    classifiers=[
+        'License :: OSI Approved :: Apache Software License',
+        'Programming Language :: Python :: 3.9',
+        'Programming Language :: Python :: 3.10',
+        'Programming Language :: Python :: 3.11',
+    ],
+    python_requires='>=3.9,<3.12',
+    install_requires=_REQUIRED,
+    extras_require=_EXTRAS,
+    packages=setuptools.find_packages(
+        include=['axial_tf', 'axial_tf.*', 'data_prep', 'data_prep.*'])
+    + [_CONFIGS],
+    package_dir={_CONFIGS: 'gin_configs'},
+    package_data={
+        'axial_tf.data': ['specs/*.json'],
+        _CONFIGS: ['**/*.gin', '**/*.json'],
+    },
+)

@@ -1,0 +1,250 @@
+"""Augmentation keeps image and label together, eagerly and in tf.data.
+
+Images here carry their label in the red channel, so each result can be
+checked against its own label.
+"""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from axial_tf import errors
+from axial_tf.data import augmentation
+
+_VOID = 90
+
+
+def _example(height=6, width=9):
+  """Red is the label, every pixel different: positions can be recognized."""
+  panoptic = np.arange(1, height * width + 1, dtype=np.int32).reshape(
+      height, width)
+  image = np.zeros([height, width, 3], np.float32)
+  image[..., 0] = panoptic
+  return image, panoptic
+
+
+def _seeds(count):
+  return [np.array([5, i]) for i in range(count)]
+
+
+def _run(function, mode):
+  """Calls `function(seed)` for some seeds, eagerly or inside tf.data."""
+  seeds = _seeds(40)
+  if mode == 'eager':
+    return [tuple(np.asarray(t) for t in function(seed)) for seed in seeds]
+  dataset = tf.data.Dataset.from_tensor_slices(np.stack(seeds)).map(
+      function, num_parallel_calls=2)
+  return list(dataset.as_numpy_iterator())
+
+
+both_modes = pytest.mark.parametrize('mode', ['eager', 'tf.data'])
+
+
+@both_modes
+def test_crop_takes_every_window_with_its_label(mode):
+  image, panoptic = _example()
+  corners = set()
+  for crop, label in _run(
+      lambda seed: augmentation.random_crop(
+          tf.constant(image), tf.constant(panoptic), seed, (4, 7)), mode):
+    assert label.shape == (4, 7)
+    np.testing.assert_array_equal(crop[..., 0], label)
+    top, left = np.argwhere(panoptic == label[0, 0])[0]
+    np.testing.assert_array_equal(panoptic[top:top + 4, left:left + 7], label)
+    corners.add((top, left))
+  assert corners == {(y, x) for y in range(3) for x in range(3)}
+
+
+def test_crop_leaves_smaller_sides_alone():
+  image, panoptic = _example(3, 9)
+  crop, label = augmentation.random_crop(image, panoptic, [1, 2], (4, 5))
+  assert label.shape == (3, 5)
+  np.testing.assert_array_equal(crop[..., 0], label)
+
+
+@both_modes
+def test_pad_is_grey_and_void_around_the_whole_image(mode):
+  image, panoptic = _example(3, 5)
+  places = set()
+  for padded, label in _run(
+      lambda seed: augmentation.random_pad(
+          image, panoptic, seed, (5, 6), _VOID), mode):
+    assert padded.shape == (5, 6, 3)
+    inside = label != _VOID
+    np.testing.assert_array_equal(label[inside], panoptic.ravel())
+    np.testing.assert_array_equal(padded[..., 0][inside], panoptic.ravel())
+    assert (padded[~inside] == 127.5).all()
+    places.add(tuple(np.argwhere(inside)[0]))
+  assert places == {(y, x) for y in range(3) for x in range(2)}
+
+
+@both_modes
+def test_flip_mirrors_both_half_of_the_time(mode):
+  image, panoptic = _example()
+  flipped = 0
+  for mirrored, label in _run(
+      lambda seed: augmentation.random_flip(image, panoptic, seed), mode):
+    np.testing.assert_array_equal(mirrored[..., 0], label)
+    is_flipped = label[0, 0] != panoptic[0, 0]
+    flipped += is_flipped
+    np.testing.assert_array_equal(
+        label, panoptic[:, ::-1] if is_flipped else panoptic)
+  assert 8 < flipped < 32
+
+
+@both_modes
+def test_scale_takes_every_step_and_truncates_sizes(mode):
+  image, panoptic = _example(11, 20)
+  sizes = {label.shape for _, label in _run(
+      lambda seed: augmentation.random_scale(
+          image, panoptic, seed, (0.5, 1.0), 0.25), mode)}
+  assert sizes == {(5, 10), (8, 15), (11, 20)}
+
+
+def test_scale_without_step_is_continuous():
+  image, panoptic = _example(100, 50)
+  heights = {augmentation.random_scale(
+      image, panoptic, seed, (0.5, 1.5), 0.0)[1].shape[0]
+             for seed in _seeds(30)}
+  assert len(heights) > 15
+  assert min(heights) >= 50 and max(heights) <= 150
+
+
+def test_scale_never_vanishes():
+  image, panoptic = _example(1, 3)
+  _, label = augmentation.random_scale(image, panoptic, [0, 0], (0.1, 0.1), 0.1)
+  assert label.shape == (1, 1)
+
+
+def test_resize_by_two_repeats_labels_and_averages_images():
+  """Pixel centers: doubling puts two pixels into each old one."""
+  image, panoptic = _example(3, 4)
+  larger, label = augmentation.resize(image, panoptic, [6, 8])
+  np.testing.assert_array_equal(
+      label, np.repeat(np.repeat(panoptic, 2, 0), 2, 1))
+  blocks = larger.numpy()[..., 0].reshape(3, 2, 4, 2)
+  np.testing.assert_allclose(
+      blocks.mean((1, 3))[1, 1:3], panoptic[1, 1:3], rtol=1e-6)
+  half, half_label = augmentation.resize(larger, label, [3, 4])
+  np.testing.assert_array_equal(half_label, panoptic)
+  assert half.dtype == tf.float32 and half_label.dtype == tf.int32
+
+
+@pytest.mark.parametrize('size, enlarge, expected', [
+    ((427, 640), False, (427, 640)),
+    ((427, 640), True, (684, 1025)),
+    ((2000, 1000), False, (1025, 512)),
+    ((1025, 1025), True, (1025, 1025)),
+    ((1, 5000), False, (1, 1025)),
+])
+def test_long_side(size, enlarge, expected):
+  result = augmentation.long_side_size(
+      tf.constant(size[0]), tf.constant(size[1]), 1025, enlarge)
+  assert tuple(result.numpy()) == expected
+
+
+class TestColor:
+
+  def test_off_by_default_changes_nothing(self):
+    image = np.random.default_rng(0).uniform(0, 255, [4, 5, 3]).astype('f')
+    np.testing.assert_array_equal(
+        augmentation.jitter_color(image, [1, 2], 0.0, 0.0, 0.0), image)
+
+  @pytest.mark.parametrize('amounts', [
+      (0.3, 0.0, 0.0), (0.0, 0.4, 0.0), (0.0, 0.0, 0.5), (0.3, 0.4, 0.5)])
+  def test_stays_in_range_and_depends_on_the_seed(self, amounts):
+    image = np.random.default_rng(0).uniform(0, 255, [4, 5, 3]).astype('f')
+    results = [augmentation.jitter_color(image, seed, *amounts).numpy()
+               for seed in _seeds(5)]
+    for result in results:
+      assert 0 <= result.min() and result.max() <= 255
+    assert len({result.tobytes() for result in results}) == 5
+
+  def test_what_each_one_keeps(self):
+    image = np.random.default_rng(0).uniform(100, 150, [4, 5, 3]).astype('f')
+    brighter = augmentation.jitter_color(image, [1, 2], 0.2, 0.0, 0.0).numpy()
+    shift = brighter - image
+    np.testing.assert_allclose(shift, np.full_like(shift, shift[0, 0, 0]),
+                               atol=1e-3)
+    contrasted = augmentation.jitter_color(image, [1, 2], 0.0, 0.3, 0.0)
+    np.testing.assert_allclose(
+        np.mean(contrasted, (0, 1)), image.mean((0, 1)), rtol=1e-5)
+    grey = np.repeat(image[..., :1], 3, -1)
+    np.testing.assert_allclose(
+        augmentation.jitter_color(grey, [1, 2], 0.0, 0.0, 0.5), grey,
+        rtol=1e-3)
+
+
+class TestAugment:
+
+  def test_the_whole_chain_keeps_image_and_label_together(self):
+    """Without interpolation (factor 1), red must equal the label exactly."""
+    image, panoptic = _example()
+    settings = augmentation.AugmentationSettings(
+        crop_size=(4, 12), scale_range=(1.0, 1.0))
+
+    def run(seed):
+      return augmentation.augment(
+          tf.constant(image, tf.uint8), tf.constant(panoptic), seed, settings,
+          _VOID)
+
+    eager = _run(run, 'eager')
+    for result, label in eager:
+      assert result.shape == (4, 12, 3) and result.dtype == np.float32
+      inside = label != _VOID
+      assert inside.sum() == 4 * 9
+      np.testing.assert_allclose(
+          (result[..., 0][inside] + 1) * 127.5, label[inside], atol=1e-3)
+      assert (result[~inside] == 0).all()
+    in_graph = _run(run, 'tf.data')
+    for one, other in zip(eager, in_graph):
+      np.testing.assert_array_equal(one[1], other[1])
+      np.testing.assert_allclose(one[0], other[0], atol=1e-6)
+    assert len({label.tobytes() for _, label in eager}) > 15  # of 24
+
+  def test_scaled_labels_follow_the_image(self):
+    """Large uniform squares: image and label agree away from their edges."""
+    panoptic = np.kron([[10, 200], [90, 250]], np.ones([40, 40])).astype('i4')
+    image = np.repeat(panoptic[..., None], 3, -1).astype(np.uint8)
+    settings = augmentation.AugmentationSettings(crop_size=(65, 65))
+    for seed in _seeds(20):
+      result, label = augmentation.augment(
+          image, panoptic, seed, settings, void_label=127)
+      result = (result.numpy()[..., 0] + 1) * 127.5
+      differs = np.abs(result - label) > 1
+      assert differs.mean() < 0.08  # two seams, blurred when enlarged
+
+  @pytest.mark.parametrize('size', [(1, 1), (1, 50), (50, 1)])
+  def test_odd_sizes(self, size):
+    image = np.zeros([*size, 3], np.uint8)
+    panoptic = np.ones(size, np.int32)
+    settings = augmentation.AugmentationSettings(crop_size=(5, 5))
+    for seed in _seeds(5):
+      result, label = augmentation.augment(
+          image, panoptic, seed, settings, _VOID)
+      assert result.shape == (5, 5, 3)
+      assert set(np.unique(label)) <= {1, _VOID} and np.any(label == 1)
+
+  def test_flips_can_be_switched_off(self):
+    image, panoptic = _example()
+    settings = augmentation.AugmentationSettings(
+        crop_size=(6, 9), scale_range=(1.0, 1.0), horizontal_flip=False)
+    for seed in _seeds(10):
+      _, label = augmentation.augment(
+          image.astype(np.uint8), panoptic, seed, settings, _VOID)
+      np.testing.assert_array_equal(label, panoptic)
+
+
+@pytest.mark.parametrize('changes, field', [
+    ({'crop_size': (0, 5)}, 'crop_size'),
+    ({'crop_size': (5,)}, 'crop_size'),
+    ({'scale_range': (0.0, 1.0)}, 'scale_range'),
+    ({'scale_range': (2.0, 1.0)}, 'scale_range'),
+    ({'scale_step': -0.1}, 'scale_step'),
+    ({'contrast': 1.0}, 'contrast'),
+    ({'brightness': -0.1}, 'brightness'),
+    ({'horizontal_flip': 1}, 'horizontal_flip'),
+])
+def test_settings_are_checked(changes, field):
+  with pytest.raises(errors.UserError, match=field):
+    augmentation.AugmentationSettings(**changes)

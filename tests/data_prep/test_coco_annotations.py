@@ -1,0 +1,118 @@
+"""The JSON of COCO panoptic: both layouts, and what it must contain."""
+
+import pickle
+import shutil
+
+import pytest
+
+from axial_tf import errors
+from data_prep import coco_annotations
+
+
+def _read(tiny, spec):
+  return coco_annotations.read_split(str(tiny.root), tiny.split, spec)
+
+
+@pytest.mark.parametrize('images', ['flat', 'images'])
+def test_both_layouts(tiny_coco, tiny_spec, images):
+  tiny = tiny_coco(images=images)
+  found = _read(tiny, tiny_spec)
+  assert [image.filename for image in found] == ['0.jpg', '1.jpg', '2.jpg']
+  assert found[2].image_path == str(tiny.image_dir / '2.jpg')
+  assert found[2].label_path == str(tiny.label_dir / '2.png')
+  assert (found[2].height, found[2].width) == (8, 6)
+  assert len(found[2].segments) == 4
+  assert pickle.loads(pickle.dumps(found)) == found
+
+
+def test_file_names_may_have_folders(tiny_coco, tiny_spec):
+  tiny = tiny_coco()
+  (tiny.image_dir / 'city').mkdir()
+  shutil.move(tiny.image_dir / '0.jpg', tiny.image_dir / 'city' / '0.jpg')
+  tiny.content['images'][0]['file_name'] = 'city/0.jpg'
+  tiny.write_json()
+  assert _read(tiny, tiny_spec)[0].filename == 'city/0.jpg'
+
+
+def test_images_without_annotation_are_left_out(tiny_coco, tiny_spec, caplog):
+  tiny = tiny_coco()
+  del tiny.content['annotations'][1]
+  tiny.write_json()
+  with caplog.at_level('WARNING', logger='absl'):
+    found = _read(tiny, tiny_spec)
+  assert [image.filename for image in found] == ['0.jpg', '2.jpg']
+  assert 'left out 1 images' in caplog.text
+
+
+def test_another_name_for_a_category_is_only_a_warning(
+    tiny_coco, tiny_spec, caplog):
+  tiny = tiny_coco()
+  tiny.content['categories'][1]['name'] = 'Katze'
+  tiny.content['categories'].append({'id': 3, 'name': 'dog', 'isthing': 1})
+  tiny.write_json()
+  with caplog.at_level('WARNING', logger='absl'):
+    assert len(_read(tiny, tiny_spec)) == 3
+  assert "'Katze'" in caplog.text
+
+
+def _set(path, value):
+  """An edit of the JSON: _set(('images', 0, 'id'), 3)."""
+
+  def edit(tiny):
+    entry = tiny.content
+    for key in path[:-1]:
+      entry = entry[key]
+    if value is None:
+      del entry[path[-1]]
+    else:
+      entry[path[-1]] = value
+    tiny.write_json()
+
+  return edit
+
+
+def _unreadable(content):
+  return lambda tiny: tiny.json_path.write_bytes(content)
+
+
+def _remove(folder, name=''):
+  def edit(tiny):
+    path = getattr(tiny, folder)
+    if name:
+      (path / name).unlink()
+    else:
+      shutil.rmtree(path)
+  return edit
+
+
+@pytest.mark.parametrize('edit, message', [
+    (_unreadable(b'{"images": ['), 'panoptic_val.json: not a readable JSON'),
+    (_unreadable(b'\xff\xfe\x00'), 'panoptic_val.json: not a readable JSON'),
+    (_unreadable(b'[1]'), 'expected a JSON object.*got a list'),
+    (_unreadable(b'{}'), "expected a list under 'images'"),
+    (lambda tiny: tiny.json_path.unlink(), 'panoptic_val.json: no such file'),
+    (_set(('images', 1, 'file_name'), None),
+     r"images\[1\]: expected 'file_name', got nothing"),
+    (_set(('images', 1, 'height'), '8'), r"images\[1\]: expected 'height'"),
+    (_set(('annotations', 0, 'segments_info'), None),
+     r"annotations\[0\]: expected 'segments_info'.*not the COCO panoptic"),
+    (_set(('images', 1, 'id'), 40), 'two images have the id 40'),
+    (_set(('annotations', 1, 'image_id'), 40), "'0.jpg' has two annotations"),
+    (_set(('annotations', 1, 'image_id'), 9), 'refers to image 9'),
+    (_set(('annotations',), []), 'no annotated images'),
+    (_set(('categories', 0, 'isthing'), 1),
+     'category 100 .ground. has isthing 1'),
+    (_set(('images', 0, 'file_name'), '../../secret.jpg'), 'leads out of'),
+    (_set(('annotations', 0, 'file_name'), '/etc/x.png'), 'leads out of'),
+    (_remove('image_dir', '1.jpg'), '1.jpg: no such file, but .*json lists'),
+    (_remove('label_dir', '1.png'), '1.png: no such file, but .*json lists'),
+    (_remove('image_dir'), "no images of split 'val'.*images/val"),
+    (_remove('label_dir'), "no labels of split 'val'.*panoptic_val"),
+    (_remove('root'), '--input_dir=.*expected a folder'),
+])
+def test_a_mistake_is_named(tiny_coco, tiny_spec, edit, message):
+  tiny = tiny_coco()
+  edit(tiny)
+  with pytest.raises(errors.UserError, match=message) as error:
+    _read(tiny, tiny_spec)
+  assert '\n' not in str(error.value)

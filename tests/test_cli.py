@@ -1,0 +1,46 @@
+"""The frame of all tools: one line and a status for a user's mistake."""
+
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+
+def _run(body: str, *arguments: str) -> subprocess.CompletedProcess:
+  program = textwrap.dedent(f'''
+      from absl import flags
+      from axial_tf import cli, errors
+      flags.DEFINE_integer('steps', 1, 'how many steps')
+      def main():
+        {body}
+      cli.run(main, 'Does things. Example: tool --steps=3')
+      ''')
+  return subprocess.run(
+      [sys.executable, '-c', program, *arguments], capture_output=True,
+      text=True, check=False)
+
+
+def test_a_users_mistake_is_one_line_and_status_1():
+  done = _run("raise errors.UserError('a.png: not an image;\\nconvert it')")
+  assert done.returncode == 1
+  assert done.stderr == 'error: a.png: not an image; convert it\n'
+
+
+def test_our_own_defect_keeps_its_traceback():
+  done = _run("raise KeyError('x')")
+  assert done.returncode == 1 and 'Traceback' in done.stderr
+
+
+def test_help_shows_the_example_and_the_flags():
+  done = _run('pass', '--help')
+  assert done.returncode == 0
+  assert 'tool --steps=3' in done.stdout and 'how many steps' in done.stdout
+
+
+@pytest.mark.parametrize('argument, named', [
+    ('--step=3', 'step'), ('--steps=many', 'many'), ('stray', 'stray')])
+def test_wrong_arguments_are_named_without_traceback(argument, named):
+  done = _run('pass', argument)
+  assert done.returncode == 1
+  assert named in done.stderr and 'Traceback' not in done.stderr

@@ -1,0 +1,83 @@
+"""Every gin file builds; mistakes in gin give one clear line."""
+
+import pathlib
+
+import pytest
+import tensorflow as tf
+
+from axial_tf import config, errors
+from axial_tf.data import dataset_spec
+from axial_tf.models import panoptic_deeplab
+
+_CONFIGS = pathlib.Path(__file__).resolve().parent.parent / 'gin_configs'
+_EXPERIMENTS = sorted(
+    str(p.relative_to(_CONFIGS)) for p in _CONFIGS.glob('experiments/*.gin'))
+# What the user must give.
+_REQUIRED = ["RECORDS = '/nowhere'"]
+
+
+@pytest.mark.parametrize('name', _EXPERIMENTS)
+def test_every_experiment_parses_and_its_model_runs(name):
+  experiment = config.parse([name], _REQUIRED)
+  spec = dataset_spec.DatasetSpec.load(experiment.task.spec)
+  model = panoptic_deeplab.PanopticDeepLab(
+      experiment.task.model, spec.num_classes)
+  outputs = model(tf.zeros([1, 33, 49, 3]), training=False)
+  assert outputs['semantic_logits'].shape == [1, 33, 49, spec.num_classes]
+  assert outputs['offset'].shape == [1, 33, 49, 2]
+
+
+@pytest.mark.parametrize('name', _EXPERIMENTS)
+def test_every_experiment_opens_with_what_it_is(name):
+  head = (_CONFIGS / name).read_text().split('\n\n')[0]
+  for word in ('Reproduces:', 'Expected:', 'Meant for:', 'Command:'):
+    assert word in head, f'{name}: its first comment lacks "{word}"'
+
+
+def test_every_gin_file_belongs_to_an_experiment():
+  included = ' '.join((_CONFIGS / name).read_text() for name in _EXPERIMENTS)
+  for path in _CONFIGS.glob('*/*.gin'):
+    if path.parent.name != 'experiments':
+      assert f"'{path.relative_to(_CONFIGS)}'" in included, path
+
+
+def test_a_binding_overrides_the_file():
+  experiment = config.parse(
+      ['experiments/demo.gin'], _REQUIRED + ['TRAIN_STEPS = 7'])
+  assert experiment.run.train_steps == 7
+
+
+def test_the_raw_text_rebuilds_the_same_experiment(tmp_path):
+  experiment = config.parse(['experiments/demo.gin'], _REQUIRED)
+  (tmp_path / 'config.gin').write_text(config.raw_text())
+  assert config.parse([str(tmp_path / 'config.gin')]) == experiment
+  (tmp_path / 'operative.gin').write_text(config.operative_text())
+  assert config.parse([str(tmp_path / 'operative.gin')]) == experiment
+
+
+@pytest.mark.parametrize('binding, words', [
+    ('RunSettings.train_step = 7', ['RunSettings', 'train_step']),
+    ('RunSettingz.train_steps = 7', ['RunSettingz']),
+    ("TRAIN_STEPS = 'eight'", ['RunSettings.train_steps', 'int', "'eight'"]),
+    ('TRAIN_STEPS = 0', ['RunSettings.train_steps', '>= 1']),
+    ('OptimizerSettings.learning_rate = -1.0', ['learning_rate', '> 0']),
+    ('RunSettings.train_steps = %NO_SUCH_MACRO', ['NO_SUCH_MACRO']),
+    ('RunSettings.train_steps = ', ['RunSettings.train_steps']),
+])
+def test_mistakes_in_bindings_are_named(binding, words):
+  with pytest.raises(errors.UserError) as caught:
+    config.parse(['experiments/demo.gin'], _REQUIRED + [binding])
+  message = str(caught.value)
+  assert '\n' not in message
+  for word in words:
+    assert word in message
+
+
+def test_a_missing_file_is_named():
+  with pytest.raises(errors.UserError, match='experiments/no_such.gin'):
+    config.parse(['experiments/no_such.gin'])
+
+
+def test_what_the_user_must_give_is_asked_for():
+  with pytest.raises(errors.UserError, match='RECORDS|REQUIRED|required'):
+    config.parse(['experiments/demo.gin'])
