@@ -1,6 +1,7 @@
 """Packaging of axial_tf; see docs/dependencies.md for each requirement."""
 
 import pathlib
+import re
 
 import setuptools
 
@@ -29,13 +30,17 @@ _EXTRAS = {
 # wheel, so that a wheel has no other top-level names than the two packages.
 _CONFIGS = 'axial_tf.gin_configs'
 
-_readme = pathlib.Path(__file__).parent / 'README.md'
+_root = pathlib.Path(__file__).parent
+_version = re.search(
+    r"^__version__ = '(.+)'$",
+    (_root / 'axial_tf' / '__init__.py').read_text(encoding='utf-8'),
+    re.MULTILINE).group(1)
 
 setuptools.setup(
     name='axial_tf',
-    version='0.1.0',
+    version=_version,
     description='Axial-DeepLab panoptic segmentation in TensorFlow 2 and Keras',
-    long_description=_readme.read_text(encoding='utf-8'),
+    long_description=(_root / 'README.md').read_text(encoding='utf-8'),
     long_description_content_type='text/markdown',
     license='Apache-2.0',
     license_files=['LICENSE'],

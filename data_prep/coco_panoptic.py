@@ -16,6 +16,7 @@ from data_prep import coco_annotations
 
 # The names under which TensorFlow can decode the bytes as they are.
 _STORED_FORMATS = {'JPEG': 'jpeg', 'MPO': 'jpeg', 'PNG': 'png'}
+_PNG_END = b'IEND\xaeB`\x82'
 _UNREADABLE = (
     OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 
@@ -128,40 +129,51 @@ def _segment_labels(segments, areas, spec, source) -> Dict[int, int]:
 
 def _read_image(image: coco_annotations.PanopticImage) -> Tuple[bytes, str]:
   """Returns image bytes that TensorFlow can decode, and their format."""
-  try:
-    with open(image.image_path, 'rb') as file:
-      content = file.read()
-    with Image.open(io.BytesIO(content)) as decoded:
-      decoded.load()
-      _check_size(decoded, image, image.image_path)
-      image_format = _STORED_FORMATS.get(decoded.format)
-      if image_format is None:
-        buffer = io.BytesIO()
-        decoded.convert('RGB').save(buffer, format='PNG')
-        content, image_format = buffer.getvalue(), 'png'
-  except errors.UserError:
-    raise
-  except _UNREADABLE as error:
-    raise _unreadable(image.image_path, error) from error
+  content, decoded = _open(image.image_path)
+  _check_size(decoded, image, image.image_path)
+  image_format = _STORED_FORMATS.get(decoded.format)
+  if image_format is None:
+    buffer = io.BytesIO()
+    decoded.convert('RGB').save(buffer, format='PNG')
+    content, image_format = buffer.getvalue(), 'png'
   return content, image_format
 
 
 def _read_label(image: coco_annotations.PanopticImage) -> np.ndarray:
   """Returns the segment ids int32 [height, width] of a label PNG."""
-  try:
-    with Image.open(image.label_path) as decoded:
-      decoded.load()
-      _check_size(decoded, image, image.label_path)
-      if decoded.mode != 'RGB':
-        raise errors.UserError(
-            f'{image.label_path}: expected an RGB PNG (id = R + 256 G + 65536 '
-            f'B), got mode {decoded.mode}; write the ids as RGB')
-      rgb = np.asarray(decoded).astype(np.int32)
-  except errors.UserError:
-    raise
-  except _UNREADABLE as error:
-    raise _unreadable(image.label_path, error) from error
+  _, decoded = _open(image.label_path)
+  _check_size(decoded, image, image.label_path)
+  if decoded.mode != 'RGB':
+    raise errors.UserError(
+        f'{image.label_path}: expected an RGB PNG (id = R + 256 G + 65536 B), '
+        f'got mode {decoded.mode}; write the ids as RGB')
+  rgb = np.asarray(decoded).astype(np.int32)
   return rgb[..., 0] + 256 * rgb[..., 1] + 65536 * rgb[..., 2]
+
+
+def _open(path: str) -> Tuple[bytes, Image.Image]:
+  """Returns the bytes of a picture and the picture, decoded to its end."""
+  try:
+    with open(path, 'rb') as file:
+      content = file.read()
+    decoded = Image.open(io.BytesIO(content))
+    if decoded.format == 'PNG':
+      # Loading alone forgives wrong checksums and a missing end; TensorFlow,
+      # which reads the same bytes in training, does not.
+      decoded.verify()
+      if _PNG_END not in content:
+        raise OSError('its end is missing')
+      decoded = Image.open(io.BytesIO(content))
+    decoded.load()
+  except FileNotFoundError as error:
+    raise errors.UserError(
+        f'{path}: no such file, but the JSON lists it; copy the data '
+        f'again') from error
+  except _UNREADABLE as error:
+    raise errors.UserError(
+        f'{path}: damaged or no picture ({error}); copy the data '
+        f'again') from error
+  return content, decoded
 
 
 def _check_size(decoded: Image.Image, image: coco_annotations.PanopticImage,
@@ -171,14 +183,6 @@ def _check_size(decoded: Image.Image, image: coco_annotations.PanopticImage,
         f'{path}: expected {image.width}x{image.height} pixels (width x '
         f'height) as the JSON says, got {decoded.width}x{decoded.height}; '
         f'check that image, PNG and JSON belong together')
-
-
-def _unreadable(path: str, error: BaseException) -> errors.UserError:
-  if isinstance(error, FileNotFoundError):
-    return errors.UserError(
-        f'{path}: no such file, but the JSON lists it; copy the data again')
-  return errors.UserError(
-      f'{path}: damaged or no picture ({error}); copy the data again')
 
 
 def _is_int(value) -> bool:

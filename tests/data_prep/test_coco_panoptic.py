@@ -175,6 +175,8 @@ def _wrong_size_in_json(tiny):
     (_damage('image_dir', '0.jpg', b''), '0.jpg: damaged'),
     (_damage('label_dir', '0.png', lambda whole: whole[:-20]),
      '0.png: damaged'),
+    (_damage('label_dir', '0.png', lambda whole: whole[:-1]),
+     '0.png: damaged'),
 ])
 def test_a_disagreement_is_named(tiny_coco, tiny_spec, edit, message):
   tiny = tiny_coco()
@@ -184,6 +186,23 @@ def test_a_disagreement_is_named(tiny_coco, tiny_spec, edit, message):
     _encode(tiny, tiny_spec)
   assert '\n' not in str(error.value)
   assert str(tiny.root) in str(error.value)
+
+
+@pytest.mark.parametrize('image_format', ['JPEG', 'PNG'])
+def test_no_cut_off_image_reaches_the_records(
+    tiny_coco, tiny_spec, image_format):
+  """Whatever the converter accepts, TensorFlow can decode."""
+  tiny = tiny_coco()
+  path = tiny.image_dir / '0.jpg'
+  Image.open(path).convert('RGB').save(path, format=image_format)
+  whole = path.read_bytes()
+  image = coco_annotations.read_split(str(tiny.root), 'val', tiny_spec)[0]
+  for length in range(1, len(whole)):
+    path.write_bytes(whole[:length])
+    with pytest.raises(errors.UserError, match='damaged'):
+      coco_panoptic.encode(image, tiny_spec)
+  path.write_bytes(whole)
+  records.decode_panoptic_example(coco_panoptic.encode(image, tiny_spec))
 
 
 def test_a_deleted_file_is_named(tiny_coco, tiny_spec):

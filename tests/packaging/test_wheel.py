@@ -97,6 +97,11 @@ def test_wheel_installs_two_packages_and_the_license(contents):
   assert any(name.endswith('/LICENSE') for name in contents)
 
 
+def test_wheel_and_bazel_module_have_one_version(project_root, wheel):
+  module = (project_root / 'MODULE.bazel').read_text()
+  assert f'version = "{wheel.name.split("-")[1]}",\n)' in module
+
+
 def test_installed_wheel_imports_and_parses_away_from_the_source(
     wheel, contents, tmp_path):
   environment = tmp_path / 'env'

@@ -1,0 +1,140 @@
+"""The ceiling of PQ: ground truth through targets, merging and the metric.
+
+A network that predicts its training targets perfectly cannot score more than
+this. Three ways, from the strictest: heads at the image's resolution merged
+with the spec's settings; the same keeping stuff of any area; and heads at
+stride 4, enlarged as the network does it, keeping stuff of any area.
+
+Example (after `python -m data_prep.convert ... --output_dir=datasets/coco`):
+  python benchmarks/ceiling.py --spec=coco \\
+    --records='datasets/coco/val2017-*.tfrecord'
+
+Without --records it makes and uses the embedded digits sample.
+"""
+
+import dataclasses
+import os
+import subprocess
+import sys
+import tempfile
+
+from absl import flags
+import tensorflow as tf
+
+from axial_tf import cli
+from axial_tf.data import dataset_spec, record_files, records
+from axial_tf.evaluation import label_maps, panoptic_quality
+from axial_tf.layers import resize
+from axial_tf.panoptic import merging, targets
+
+_RECORDS = flags.DEFINE_string('records', None, 'pattern of the shards.')
+_SPEC = flags.DEFINE_string(
+    'spec', 'gin_configs/datasets/digits.json', 'name or path of the spec.')
+_STRIDE = 4
+
+
+def perfect_heads(panoptic: tf.Tensor, spec: dataset_spec.DatasetSpec):
+  """Returns class scores, heatmap and offsets [1, h, w, ...] of a label."""
+  maps = targets.panoptic_targets(
+      panoptic, thing_ids=spec.thing_ids, label_divisor=spec.label_divisor,
+      ignore_label=spec.ignore_label)
+  return (tf.one_hot(maps['semantic'], spec.num_classes)[tf.newaxis],
+          maps['center_heatmap'][tf.newaxis], maps['offset'][tf.newaxis])
+
+
+def at_stride(heads):
+  """Samples the heads at stride 4 and enlarges them as the network does."""
+  size = heads[1].shape[1:3]
+  margins = [-(-(n - 1) // _STRIDE) * _STRIDE + 1 - n for n in size]
+
+  def through(head):
+    head = tf.pad(head, [[0, 0], [0, margins[0]], [0, margins[1]], [0, 0]])
+    full = resize.resize(head[:, ::_STRIDE, ::_STRIDE], head.shape[1:3])
+    return full[:, :size[0], :size[1]]
+
+  semantic, heatmap, offset = heads
+  # Between two equal samples the enlarged heatmap is flat and each of its
+  # pixels a peak. No network gives equal samples: a slight tilt parts them.
+  rows = tf.range(size[0], dtype=tf.float32)[:, tf.newaxis]
+  columns = tf.range(size[1], dtype=tf.float32)
+  heatmap *= 1 + 1e-5 * rows + 3e-5 * columns
+  return through(semantic), through(heatmap[..., tf.newaxis])[..., 0], (
+      through(offset))
+
+
+def merge(heads, spec, settings):
+  return merging.merge(
+      *heads, thing_ids=spec.thing_ids, label_divisor=spec.label_divisor,
+      void_label=spec.void_label, settings=settings)['panoptic_map'][0].numpy()
+
+
+def lost_segments(truth, prediction, spec):
+  """Yields (category name, label, area, best IoU) of segments not matched."""
+  pairs = label_maps.overlaps(truth, prediction, spec)
+  for label in sorted(set(pairs.truth.tolist()) - {spec.void_label}):
+    train_id, instance = divmod(label, spec.label_divisor)
+    if train_id in spec.thing_ids and instance == 0:
+      continue
+    area = int(pairs.area[pairs.truth == label].sum())
+    best = 0.0
+    for other in pairs.prediction[pairs.truth == label]:
+      if other // spec.label_divisor == train_id:
+        of_other = pairs.prediction == other
+        union = area + int(pairs.area[
+            of_other & (pairs.truth != spec.void_label)
+            & (pairs.truth != label)].sum())
+        both = int(pairs.area[of_other & (pairs.truth == label)].sum())
+        best = max(best, both / union)
+    if best <= 0.5:
+      yield spec.category(train_id).name, label, area, best
+
+
+def main() -> None:
+  spec = dataset_spec.DatasetSpec.load(_SPEC.value)
+  if _RECORDS.value:
+    measure(record_files.verify_shards(_RECORDS.value).paths, spec)
+    return
+  with tempfile.TemporaryDirectory() as folder:
+    for module, *arguments in (
+        ('data_prep.sample_digits', f'--output_dir={folder}/data'),
+        ('data_prep.convert', '--dataset=custom', f'--spec={_SPEC.value}',
+         f'--input_dir={folder}/data', '--split=val',
+         f'--output_dir={folder}')):
+      subprocess.run([sys.executable, '-m', module, *arguments], check=True)
+    measure([os.path.join(folder, 'val-00000-of-00001.tfrecord')], spec)
+
+
+def measure(paths, spec: dataset_spec.DatasetSpec) -> None:
+  settings = spec.merging_settings()
+  keep_stuff = dataclasses.replace(settings, stuff_area_limit=0)
+  ways = (
+      (f'full resolution, stuff below {settings.stuff_area_limit} pixels '
+       f'dropped', lambda heads: merge(heads, spec, settings)),
+      ('full resolution, all stuff kept',
+       lambda heads: merge(heads, spec, keep_stuff)),
+      (f'heads at stride {_STRIDE}, all stuff kept',
+       lambda heads: merge(at_stride(heads), spec, keep_stuff)),
+  )
+  scores = [panoptic_quality.PanopticQuality(spec) for _ in ways]
+  lost = [[] for _ in ways]
+  for serialized in tf.data.TFRecordDataset(list(paths)):
+    example = records.decode_panoptic_example(serialized)
+    truth = example['panoptic'].numpy()
+    heads = perfect_heads(example['panoptic'], spec)
+    for score, losses, (_, predict) in zip(scores, lost, ways):
+      prediction = predict(heads)
+      score.update(truth, prediction)
+      losses += [
+          f'{example["filename"].numpy().decode()}: {name}, {area} pixels, '
+          f'best IoU {iou:.2f}'
+          for name, _, area, iou in lost_segments(truth, prediction, spec)]
+  for score, losses, (title, _) in zip(scores, lost, ways):
+    print(f'{title}\n{panoptic_quality.format_table(score.result(), spec)}')
+    print(f'segments lost: {len(losses)}')
+    for line in losses[:40]:
+      print(f'  {line}')
+    print()
+
+
+if __name__ == '__main__':
+  cli.run(main, __doc__)

@@ -1,0 +1,133 @@
+"""Speed and memory of merging against the plain dense distance tensor.
+
+Both get the same heads and differ in one step, the assignment of pixels to
+centers: ours goes through chunks of pixels and one center at a time; the plain
+one holds a tensor [pixels, centers, 2]. Times are medians of alternating runs
+in one process; peak memory is that of a process of its own, less what it held
+before merging.
+
+  python benchmarks/merging.py                  # 641x641, 134 classes, < 1 min
+  python benchmarks/merging.py --cityscapes     # 1025x2049, 19 classes, 8 GB
+"""
+
+import multiprocessing
+import pathlib
+import resource
+import sys
+import time
+
+from absl import flags
+import numpy as np
+import tensorflow as tf
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+
+from axial_tf import cli  # noqa: E402
+from axial_tf.panoptic import merging, targets  # noqa: E402
+
+_CITYSCAPES = flags.DEFINE_bool(
+    'cityscapes', False, '1025x2049 with 19 classes instead of 641x641 with '
+    '134.')
+_CENTERS = flags.DEFINE_list(
+    'centers', ['5', '20', '100'], 'Numbers of instances to try.')
+_RUNS = flags.DEFINE_integer('runs', 5, 'Runs of each, of which the median.')
+
+_IDS = {'thing_ids': (1, 2, 3), 'label_divisor': 1000}
+_SETTINGS = merging.MergingSettings()
+
+
+def make_heads(height: int, width: int, classes: int, instances: int):
+  """Heads of an image half of which is covered by a grid of instances."""
+  columns = int(np.ceil(np.sqrt(instances * width / height)))
+  rows = -(-instances // columns)
+  y, x = np.mgrid[:height, :width]
+  row, y = np.divmod(y * rows / height, 1)
+  column, x = np.divmod(x * columns / width, 1)
+  cell = (row * columns + column).astype(np.int32)
+  is_instance = (np.maximum(abs(y - 0.5), abs(x - 0.5)) < 0.36) & (
+      cell < instances)
+  panoptic = np.where(is_instance, (1 + cell % 3) * 1000 + 1 + cell, 0)
+  maps = targets.panoptic_targets(
+      tf.constant(panoptic, tf.int32), ignore_label=255, **_IDS)
+  noise = tf.random.stateless_uniform([height, width, classes], [0, 1])
+  probabilities = tf.nn.softmax(
+      8.0 * tf.one_hot(maps['semantic'], classes) + noise)
+  offset = maps['offset'] + tf.random.stateless_normal(
+      [height, width, 2], [0, 2], stddev=5.0)
+  return tuple(
+      value[tf.newaxis]
+      for value in (probabilities, maps['center_heatmap'], offset))
+
+
+def assign_densely(offset, is_thing, centers, found):
+  """The plain form of `merging.assign_pixels`, for one image."""
+  _, height, width, _ = offset.shape
+  grid = tf.stack(
+      tf.meshgrid(tf.range(height), tf.range(width), indexing='ij'), -1)
+  pointed = tf.reshape(tf.cast(grid, tf.float32) + offset[0], [-1, 1, 2])
+  centers = tf.cast(centers[:, :found[0]], tf.float32)
+  distance = tf.norm(pointed - centers, axis=-1)  # [pixels, centers]
+  nearest = tf.argmin(distance, -1, output_type=tf.int32)
+  return tf.where(is_thing, tf.reshape(nearest, is_thing.shape) + 1, 0)
+
+
+def make_merge(assign):
+  """A graph function that merges with the given assignment."""
+  def merge(*heads):
+    ours = merging.assign_pixels
+    merging.assign_pixels = assign  # while the function is traced
+    try:
+      return merging.merge(*heads, void_label=0, settings=_SETTINGS, **_IDS)
+    finally:
+      merging.assign_pixels = ours
+  return tf.function(merge, autograph=False)
+
+
+_ASSIGNMENTS = {'chunks': merging.assign_pixels, 'dense': assign_densely}
+
+
+def peak_memory(arguments) -> float:
+  """Megabytes that merging adds to the peak of this process."""
+  kind, size = arguments
+  heads = make_heads(*size)
+  before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+  merged = make_merge(_ASSIGNMENTS[kind])(*heads)
+  merged['panoptic_map'].numpy()
+  return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+
+
+def median_times(heads, runs: int):
+  """Milliseconds of each kind, and whether both give the same map."""
+  functions = {k: make_merge(assign) for k, assign in _ASSIGNMENTS.items()}
+  maps = {k: f(*heads)['panoptic_map'].numpy() for k, f in functions.items()}
+  times = {kind: [] for kind in functions}
+  for _ in range(runs):
+    for kind, function in functions.items():
+      start = time.perf_counter()
+      function(*heads)['panoptic_map'].numpy()
+      times[kind].append(1e3 * (time.perf_counter() - start))
+  differing = np.mean(maps['chunks'] != maps['dense'])
+  return {kind: np.median(values) for kind, values in times.items()}, differing
+
+
+def main():
+  size = (1025, 2049, 19) if _CITYSCAPES.value else (641, 641, 134)
+  print(f'heads of {size[0]}x{size[1]}, {size[2]} classes; median of '
+        f'{_RUNS.value} alternating runs')
+  print('centers | chunks ms    MB | dense ms     MB | times faster | '
+        'pixels that differ')
+  with multiprocessing.get_context('spawn').Pool(1, maxtasksperchild=1) as pool:
+    for centers in map(int, _CENTERS.value):
+      case = (*size, centers)
+      memory = {
+          kind: pool.apply(peak_memory, [(kind, case)])
+          for kind in _ASSIGNMENTS}
+      times, differing = median_times(make_heads(*case), _RUNS.value)
+      print(f'{centers:7} | {times["chunks"]:9.0f} {memory["chunks"]:5.0f} | '
+            f'{times["dense"]:8.0f} {memory["dense"]:6.0f} | '
+            f'{times["dense"] / times["chunks"]:12.1f} | {differing:.1e}',
+            flush=True)
+
+
+if __name__ == '__main__':
+  cli.run(main, __doc__)
