@@ -27,16 +27,18 @@ help:
 
 venv: $(STAMP)
 
+CHECK_VERSION = import sys; v = sys.version_info[:2]; (3, 9) <= v <= (3, 11) \
+  or sys.exit("error: TensorFlow 2.15 needs Python 3.9, 3.10 or 3.11, but \
+  $(PYTHON) is %d.%d; install one of them and run for example: \
+  make $(or $(MAKECMDGOALS),venv) PYTHON=python3.11" % v)
+
 # With --no-build-isolation, packages that come as source are built with the
 # setuptools of the lock file instead of whatever is newest that day. The lock
 # file is for Python 3.11; older versions resolve setup.py afresh, with a new
 # pip: the one that comes with Python 3.9 finds no end in backtracking.
 $(STAMP): requirements.lock setup.py pyproject.toml
-	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; \
-	(3, 9) <= v <= (3, 11) or sys.exit("error: TensorFlow 2.15 needs Python " \
-	"3.9, 3.10 or 3.11, but $(PYTHON) is %d.%d; install one of them and run " \
-	"for example: make $(or $(MAKECMDGOALS),venv) PYTHON=python3.11" % v)'
-	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
+	@test -x $(BIN)/pip || { $(PYTHON) -c '$(CHECK_VERSION)' \
+	  && $(PYTHON) -m venv $(VENV); }
 	@echo 'Installing TensorFlow and the rest into $(VENV) (a few minutes)'
 	@$(PIP) $$(grep -E '^(setuptools|wheel)==' requirements.lock)
 	@if $(BIN)/python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))'; \

@@ -6,6 +6,7 @@ or on gs://, and gin's exceptions become one clear line.
 """
 
 import contextlib
+import logging
 import os
 from typing import Sequence
 
@@ -66,9 +67,16 @@ def parse(
   Raises:
     errors.UserError: a file is missing, or names or types in it are wrong.
   """
-  with _clear_errors():
-    gin.clear_config()
-    gin.parse_config_files_and_bindings(list(files), list(bindings))
+  gin.clear_config()
+  with _quiet_search():
+    for file in files:
+      with _clear_errors(file):
+        gin.parse_config_file(file)
+    for binding in bindings:
+      with _clear_errors(binding):
+        gin.parse_config(binding)
+  with _clear_errors('configuration'):
+    gin.finalize()
     return _REGISTERED['Experiment']()
 
 
@@ -88,21 +96,36 @@ def operative_markdown() -> str:
 
 
 @contextlib.contextmanager
-def _clear_errors():
+def _clear_errors(source: str):
   """Turns what gin raises for a user's mistake into a UserError."""
   try:
     yield
   except errors.UserError as error:
     raise errors.UserError(_first_line(error)) from error
-  except (OSError, SyntaxError) as error:
+  except SyntaxError as error:
     raise errors.UserError(
-        f'gin config: {_first_line(error)}; looked in the current folder and '
-        f'in gin_configs/') from error
+        f'{source}: {_first_line(error)}; expected NAME = value, with strings '
+        f'in quotes') from error
+  except OSError as error:
+    raise errors.UserError(
+        f'{source}: {_first_line(error)}; looked in the current folder and in '
+        f'gin_configs/') from error
   except (AttributeError, LookupError, RuntimeError, TypeError, ValueError
           ) as error:
     raise errors.UserError(
-        f'gin config: {_first_line(error)}; see the file\'s CAPITAL macros '
-        f'and docs for the names that exist') from error
+        f'{source}: {_first_line(error)}; compare the names with those in '
+        f'gin_configs/') from error
+
+
+@contextlib.contextmanager
+def _quiet_search():
+  """Gin logs an error for each search path that does not have a file."""
+  previous = logging.root.manager.disable
+  logging.disable(logging.ERROR)
+  try:
+    yield
+  finally:
+    logging.disable(previous)
 
 
 def _first_line(error) -> str:

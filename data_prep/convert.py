@@ -1,4 +1,4 @@
-"""Converts a published data set, or one's own, to TFRecord shards.
+r"""Converts a published data set, or one's own, to TFRecord shards.
 
   python -m data_prep.convert --dataset=coco --input_dir=/data/coco \
       --split=val2017 --output_dir=/data/coco_records
@@ -13,7 +13,7 @@ ends the conversion and leaves nothing behind.
 """
 
 import random
-from typing import Iterable, Iterator
+from typing import Iterable, Iterator, Optional
 
 from absl import flags
 import tqdm
@@ -22,28 +22,13 @@ from axial_tf import cli, errors
 from axial_tf.data import dataset_spec
 from data_prep import coco_annotations, coco_panoptic, shards
 
-_DATASET = flags.DEFINE_enum(
-    'dataset', None, ['coco', 'custom'],
-    'Which data set to read; custom is any folder in the layout of COCO '
-    'panoptic, described by --spec.')
-_INPUT_DIR = flags.DEFINE_string(
-    'input_dir', None, 'Folder of the data set.')
-_SPLIT = flags.DEFINE_string(
-    'split', None, 'For example train2017, val2017, train or val.')
-_OUTPUT_DIR = flags.DEFINE_string(
-    'output_dir', None, 'Folder for the shards; several splits may share it.')
-_SPEC = flags.DEFINE_string(
-    'spec', None, 'JSON file that describes a custom data set.')
-_NUM_SHARDS = flags.DEFINE_integer(
-    'num_shards', None, 'Default: one per 128 images, at most 1000.')
-
 # Training images are shuffled across the shards once, always in the same way.
 _SHUFFLE_SEED = 20200817
 
 
 def convert(
     input_dir: str, split: str, output_dir: str,
-    spec: dataset_spec.DatasetSpec, num_shards=None) -> int:
+    spec: dataset_spec.DatasetSpec, num_shards: Optional[int] = None) -> int:
   """Converts one split of a COCO panoptic folder; returns its image count.
 
   Raises:
@@ -72,20 +57,48 @@ def _encode_all(
     yield coco_panoptic.encode(image, spec)
 
 
-def main() -> None:
-  for flag in (_DATASET, _INPUT_DIR, _SPLIT, _OUTPUT_DIR):
-    if not flag.value:
+def run(
+    dataset: Optional[str], input_dir: Optional[str], split: Optional[str],
+    output_dir: Optional[str], spec: Optional[str] = None,
+    num_shards: Optional[int] = None) -> None:
+  """Converts as the flags of these names say."""
+  required = {'dataset': dataset, 'input_dir': input_dir, 'split': split,
+              'output_dir': output_dir}
+  for name, value in required.items():
+    if not value:
       raise errors.UserError(
-          f'--{flag.name} is required; see --help for an example')
-  if (_DATASET.value == 'custom') != bool(_SPEC.value):
+          f'--{name} is required; see --help for an example')
+  if (dataset == 'custom') != bool(spec):
     raise errors.UserError(
         '--spec=FILE.json belongs to --dataset=custom, and only to it')
-  spec = dataset_spec.DatasetSpec.load(_SPEC.value or _DATASET.value)
   count = convert(
-      _INPUT_DIR.value, _SPLIT.value, _OUTPUT_DIR.value, spec,
-      _NUM_SHARDS.value)
-  print(f'{count} images of {_SPLIT.value} are in {_OUTPUT_DIR.value}')
+      input_dir, split, output_dir,
+      dataset_spec.DatasetSpec.load(spec or dataset), num_shards)
+  print(f'{count} images of {split} are in {output_dir}')
+
+
+def _define_flags() -> None:
+  flags.DEFINE_enum(
+      'dataset', None, ['coco', 'custom'],
+      'Which data set to read; custom is any folder in the layout of COCO '
+      'panoptic, described by --spec.')
+  flags.DEFINE_string('input_dir', None, 'Folder of the data set.')
+  flags.DEFINE_string(
+      'split', None, 'For example train2017, val2017, train or val.')
+  flags.DEFINE_string(
+      'output_dir', None, 'Folder for the shards; several splits may share it.')
+  flags.DEFINE_string(
+      'spec', None, 'JSON file that describes a custom data set.')
+  flags.DEFINE_integer(
+      'num_shards', None, 'Default: one per 128 images, at most 1000.')
+
+
+def main() -> None:
+  given = flags.FLAGS
+  run(given.dataset, given.input_dir, given.split, given.output_dir,
+      given.spec, given.num_shards)
 
 
 if __name__ == '__main__':
+  _define_flags()
   cli.run(main, __doc__)

@@ -29,14 +29,6 @@ from axial_tf import cli, errors
 from axial_tf.data import dataset_spec
 from data_prep import digit_scenes
 
-_OUTPUT_DIR = flags.DEFINE_string(
-    'output_dir', None, 'Folder to make; must not exist or be empty.')
-_SEED = flags.DEFINE_integer('seed', 0, 'Of all random choices.')
-_TRAIN_IMAGES = flags.DEFINE_integer(
-    'train_images', 400, 'Images for training.', lower_bound=1)
-_VAL_IMAGES = flags.DEFINE_integer(
-    'val_images', 60, 'Images for validation.', lower_bound=1)
-
 _DIGIT_COLORS = (
     (228, 26, 28), (55, 126, 184), (77, 175, 74), (152, 78, 163), (255, 127, 0),
     (230, 210, 40), (166, 86, 40), (247, 129, 191), (0, 206, 209), (0, 0, 128))
@@ -186,16 +178,25 @@ def _coco_segments(scene: digit_scenes.Scene, rng: np.random.Generator
   return rgb, segments
 
 
+def _define_flags() -> None:
+  flags.DEFINE_string(
+      'output_dir', None, 'Folder to make; must not exist or be empty.')
+  flags.DEFINE_integer('seed', 0, 'Of all random choices.', lower_bound=0)
+  flags.DEFINE_integer(
+      'train_images', 400, 'Images for training.', lower_bound=1)
+  flags.DEFINE_integer(
+      'val_images', 60, 'Images for validation.', lower_bound=1)
+
+
 def main() -> None:
-  if not _OUTPUT_DIR.value:
+  given = flags.FLAGS
+  if not given.output_dir:
     raise errors.UserError('--output_dir is required; see --help')
-  if _SEED.value < 0:
-    raise errors.UserError(
-        f'--seed: expected an integer >= 0, got {_SEED.value}')
-  make(_OUTPUT_DIR.value, _SEED.value, _TRAIN_IMAGES.value, _VAL_IMAGES.value)
-  print(f'{_TRAIN_IMAGES.value} training and {_VAL_IMAGES.value} validation '
-        f'images are in {_OUTPUT_DIR.value}')
+  make(given.output_dir, given.seed, given.train_images, given.val_images)
+  print(f'{given.train_images} training and {given.val_images} validation '
+        f'images are in {given.output_dir}')
 
 
 if __name__ == '__main__':
+  _define_flags()
   cli.run(main, __doc__)

@@ -5,11 +5,8 @@ from typing import Optional
 
 import tensorflow as tf
 
-from axial_tf import errors
-from axial_tf import settings
-from axial_tf.layers import attention_core
-from axial_tf.layers import local_span
-from axial_tf.layers import normalization
+from axial_tf import errors, settings
+from axial_tf.layers import attention_core, local_span, normalization
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +62,7 @@ class AxialAttention(tf.keras.layers.Layer):
       *,
       heads: int = 8,
       span: Optional[int] = None,
-      terms: AttentionTerms = AttentionTerms(),  # noqa: B008 (frozen)
+      terms: AttentionTerms = AttentionTerms(),
       activation: str = 'softmax',
       norm: Optional[normalization.BatchNormSettings] = (
           normalization.BatchNormSettings()),  # noqa: B008 (frozen)

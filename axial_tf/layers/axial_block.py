@@ -5,10 +5,12 @@ from typing import Optional
 
 import tensorflow as tf
 
-from axial_tf.layers import axial_attention_2d
-from axial_tf.layers import convolution
-from axial_tf.layers import drop_path
-from axial_tf.layers import normalization
+from axial_tf.layers import (
+  axial_attention_2d,
+  convolution,
+  drop_path,
+  normalization,
+)
 
 # Section 4.1: the output of a block has twice, its queries and keys half, the
 # channels of the attention's values.

@@ -5,8 +5,7 @@ import dataclasses
 import tensorflow as tf
 
 from axial_tf import errors
-from axial_tf.layers import convolution
-from axial_tf.layers import normalization
+from axial_tf.layers import convolution, normalization
 
 
 class Stem(tf.keras.layers.Layer):
@@ -60,8 +59,10 @@ class Stem(tf.keras.layers.Layer):
     for conv in self.convs:
       outputs = conv(outputs, training=training)
     if self._pooling:
-      outputs = tf.nn.max_pool2d(
-          outputs, 3, 2, padding=[[0, 0], [1, 1], [1, 1], [0, 0]])
+      # XLA has no pooling with explicit padding.
+      outputs = tf.pad(outputs, [[0, 0], [1, 1], [1, 1], [0, 0]],
+                       constant_values=outputs.dtype.min)
+      outputs = tf.nn.max_pool2d(outputs, 3, 2, padding='VALID')
     return outputs
 
   def get_config(self):

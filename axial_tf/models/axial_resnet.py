@@ -7,9 +7,7 @@ import tensorflow as tf
 
 from axial_tf import errors
 from axial_tf import settings as settings_lib
-from axial_tf.layers import axial_block
-from axial_tf.layers import normalization
-from axial_tf.layers import stem
+from axial_tf.layers import axial_block, normalization, stem
 
 # Of the values in the first stage, at width multiplier 1 (section 4.1).
 _FIRST_STAGE_FILTERS = 128

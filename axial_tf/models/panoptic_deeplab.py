@@ -1,14 +1,12 @@
 """Panoptic-DeepLab on an Axial-ResNet: Axial-DeepLab (paper, section 3.2)."""
 
 import dataclasses
-from typing import Dict, Tuple
+from typing import Dict
 
 import tensorflow as tf
 
 from axial_tf import settings as settings_lib
-from axial_tf.layers import convolution
-from axial_tf.layers import normalization
-from axial_tf.layers import resize
+from axial_tf.layers import convolution, normalization, resize
 from axial_tf.models import axial_resnet
 
 _KERNEL_SIZE = 5

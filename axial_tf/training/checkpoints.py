@@ -24,7 +24,8 @@ def restore_model(model: tf.keras.Model, checkpoint: str) -> None:
   try:
     status = tf.train.Checkpoint(model=model).read(checkpoint)
     status.expect_partial().assert_existing_objects_matched()
-  except (tf.errors.OpError, AssertionError, ValueError) as error:
+  except (tf.errors.OpError, AssertionError, IndexError, ValueError
+          ) as error:
     raise errors.UserError(
         f'{checkpoint}: cannot be read as a checkpoint of this model '
         f'({_first_line(error)}); it may be damaged or of another model: '

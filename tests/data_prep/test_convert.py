@@ -5,8 +5,6 @@ import os
 import subprocess
 import sys
 
-from absl import flags
-from absl.testing import flagsaver
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -14,8 +12,6 @@ import tensorflow as tf
 from axial_tf import errors
 from axial_tf.data import dataset_spec, record_checks, record_files, records
 from data_prep import convert
-
-_FLAGS = flags.FLAGS
 
 
 @pytest.fixture
@@ -31,22 +27,13 @@ def _examples(folder, split):
           for record in tf.data.TFRecordDataset(list(files.paths))]
 
 
-def _run(**values):
-  """Runs main() with these flags, and only these."""
-  if not _FLAGS.is_parsed():
-    _FLAGS(['convert'])
-  names = ('dataset', 'input_dir', 'split', 'output_dir', 'spec', 'num_shards')
-  with flagsaver.flagsaver(**{
-      name: values.get(name) for name in names}):
-    convert.main()
-
-
 class TestConvert:
 
   def test_custom_data(self, tiny_coco, spec_path, tmp_path, capsys):
     tiny = tiny_coco()
-    _run(dataset='custom', spec=str(spec_path), input_dir=str(tiny.root),
-         split='val', output_dir=str(tmp_path / 'out'), num_shards=2)
+    convert.run(
+        dataset='custom', spec=str(spec_path), input_dir=str(tiny.root),
+        split='val', output_dir=str(tmp_path / 'out'), num_shards=2)
     examples = _examples(tmp_path / 'out', 'val')
     assert [e['filename'].numpy() for e in examples] == [
         b'0.jpg', b'1.jpg', b'2.jpg']
@@ -70,8 +57,9 @@ class TestConvert:
 
   def test_official_coco_sample(self, shared_dir, tmp_path):
     """The whole command on COCO's own files, one of them without license."""
-    _run(dataset='coco', split='val2017', output_dir=str(tmp_path),
-         input_dir=str(shared_dir / 'data' / 'coco_panoptic_sample'))
+    convert.run(
+        dataset='coco', split='val2017', output_dir=str(tmp_path),
+        input_dir=str(shared_dir / 'data' / 'coco_panoptic_sample'))
     spec = dataset_spec.DatasetSpec.load('coco')
     files = record_files.verify_shards(str(tmp_path / 'val2017-*'))
     record_checks.check_spec(files, spec)
@@ -113,7 +101,7 @@ def test_wrong_flags(tiny_coco, spec_path, tmp_path, changes, message):
       dataset='custom', spec=str(spec_path), input_dir=str(tiny_coco().root),
       split='val', output_dir=str(tmp_path / 'out'))
   with pytest.raises(errors.UserError, match=message):
-    _run(**{**values, **changes})
+    convert.run(**{**values, **changes})
   assert not (tmp_path / 'out').exists()
 
 

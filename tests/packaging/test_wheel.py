@@ -25,7 +25,8 @@ for name in names:
   for flag in set(flags.FLAGS) - before:
     delattr(flags.FLAGS, flag)
 from axial_tf import config
-experiment = config.parse(['experiments/demo.gin'], [])
+experiment = config.parse(
+    ['experiments/demo.gin'], ["RECORDS = 'some/folder'"])
 print('imported', len(names), 'parsed', type(experiment).__name__)
 """
 

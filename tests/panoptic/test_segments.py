@@ -94,3 +94,16 @@ def test_means_of_a_large_segment_are_precise():
       tf.fill(size, 10), tf.fill(size, 0.1), tf.fill([*size, 2], 0.3),
       max_segments=1, **_IDS)
   np.testing.assert_allclose(table['segment_scores'], [0.03], rtol=3e-5)
+
+
+def test_unknown_size():
+  table = tf.function(
+      lambda *maps: segments.segment_table(*maps, max_segments=2, **_IDS),
+      input_signature=[
+          tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None, None]),
+          tf.TensorSpec([None, None, 4])])
+  for size in ([2, 3], [1, 1]):
+    result = table(tf.fill(size, 31), tf.ones(size), tf.ones([*size, 4]))
+    np.testing.assert_array_equal(
+        result['segment_boxes'], [[0, 0, *size], [0] * 4])
+    np.testing.assert_array_equal(result['segment_scores'], [1.0, 0.0])

@@ -1,0 +1,29 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from axial_tf.layers import resize
+
+
+@pytest.mark.parametrize('source,target', [
+    ((5, 7), (17, 25)), ((5, 4), (5, 10)), ((9, 9), (4, 3)), ((1, 3), (4, 5))])
+def test_a_linear_ramp_stays_linear_from_corner_to_corner(source, target):
+  y, x = np.meshgrid(np.linspace(-1, 1, source[0]) if source[0] > 1 else [-1],
+                     np.linspace(2, 5, source[1]), indexing='ij')
+  images = np.stack([y, x], -1)[None].astype(np.float32)
+  resized = resize.resize(tf.constant(images), target).numpy()[0]
+  rows = np.linspace(-1, 1 if source[0] > 1 else -1, target[0])
+  np.testing.assert_allclose(
+      resized[..., 0], np.repeat(rows[:, None], target[1], 1), atol=1e-6)
+  np.testing.assert_allclose(
+      resized[..., 1], np.repeat(np.linspace(2, 5, target[1])[None],
+                                 target[0], 0), atol=1e-6)
+
+
+def test_unknown_sizes_equal_known_sizes():
+  images = tf.random.stateless_normal([2, 5, 6, 3], [1, 2])
+  dynamic = tf.function(
+      lambda x: resize.resize(x, (2 * tf.shape(x)[1] - 1, 11)),
+      input_signature=[tf.TensorSpec([None, None, None, 3])])
+  np.testing.assert_array_equal(
+      dynamic(images), resize.resize(images, (9, 11)))

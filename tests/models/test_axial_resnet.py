@@ -1,0 +1,163 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from axial_tf import errors
+from axial_tf.models import axial_resnet
+from tests.layers import harness
+from tests.models import deeplab2_weights
+
+
+def _reference_model(dtype='float32'):
+  settings = axial_resnet.variant_settings(
+      'axial_deeplab_s', width_multiplier=0.25, stem_width_multiplier=0.25,
+      blocks=(1, 2, 2, 1), span=0)
+  return axial_resnet.AxialResNet(settings, name='backbone', dtype=dtype)
+
+
+def _load(model, oracle):
+  weights = deeplab2_weights.with_prefix(oracle, 'w:encoder/')
+  deeplab2_weights.assign(model, weights)
+
+
+@pytest.mark.parametrize('size', ['65x65', '129x97', '64x96'])
+def test_endpoints_meet_reference(size, oracle):
+  reference = oracle('deeplab2/backbone_small_os16')
+  model = _reference_model()
+  images = reference[f'input:{size}']
+  model(images)
+  _load(model, reference)
+  endpoints = model(images)
+  assert list(endpoints) == ['stem', 'res2', 'res3', 'res4', 'res5']
+  for name, features in endpoints.items():
+    expected = reference[f'out:{size}:{name.replace("stem", "res1")}']
+    np.testing.assert_allclose(
+        features, expected, rtol=0, atol=2e-5, err_msg=name)
+
+
+def test_training_meets_reference_in_float64(oracle):
+  weights = oracle('deeplab2/backbone_small_os16')
+  reference = oracle('deeplab2/backbone_small_train_65x65_f64')
+  with harness.precision('float64'):
+    model = _reference_model('float64')
+    images = tf.constant(weights['input:65x65'], tf.float64)
+    model(images)
+    _load(model, weights)
+    variables = model.trainable_variables
+
+    @tf.function
+    def train():
+      with tf.GradientTape() as tape:
+        tape.watch(images)
+        outputs = model(images, training=True)['res5']
+        loss = tf.reduce_mean(tf.square(outputs))
+      return outputs, tape.gradient(loss, [images, *variables])
+
+    outputs, _ = train()
+  np.testing.assert_allclose(outputs, reference['train_out'], atol=1e-10)
+
+
+@pytest.mark.parametrize('variant,count', [
+    # Trainable variables of DeepLab2's models, whose stem is not scaled.
+    ('axial_resnet_s', 11_466_912), ('axial_resnet_l', 43_714_048),
+    ('axial_deeplab_s', 11_565_856), ('axial_deeplab_l', 43_841_920)])
+def test_published_counts(variant, count):
+  model = axial_resnet.AxialResNet(axial_resnet.variant_settings(
+      variant, stem_width_multiplier=1.0))
+  # Symbolic: builds the variables and computes nothing.
+  tf.function(model).get_concrete_function(
+      tf.TensorSpec([1, 33, 33, 3], tf.float32))
+  assert sum(np.prod(v.shape) for v in model.trainable_variables) == count
+
+
+@pytest.mark.parametrize('variant', axial_resnet.VARIANTS)
+def test_every_variant_runs_on_any_size(variant):
+  width = axial_resnet.VARIANTS[variant].width_multiplier
+  settings = axial_resnet.variant_settings(
+      variant, width_multiplier=width / 4, blocks=(1, 1, 1, 1), heads=4)
+  model = axial_resnet.AxialResNet(settings)
+  endpoints = model(tf.random.stateless_normal([1, 40, 33, 3], [1, 2]))
+  stem_stride = 4 if settings.stem_pooling else 2
+  filters = 256 * width / 4
+  strides = {'res2': 4, 'res3': 8, 'res4': 16, 'res5': 32}
+  assert endpoints['stem'].shape[1:3] == (40 // stem_stride,
+                                          -(-33 // stem_stride))
+  for name, stride in strides.items():
+    stride = min(stride, settings.output_stride)
+    assert endpoints[name].shape == (
+        1, -(-40 // stride), -(-33 // stride), filters)
+    assert (endpoints[name].numpy() >= 0).all()
+    filters *= 2
+
+
+@pytest.mark.parametrize('output_stride', [8, 16, 32])
+def test_output_stride(output_stride):
+  settings = axial_resnet.variant_settings(
+      'axial_deeplab_s', width_multiplier=0.125, blocks=(1, 1, 1, 1),
+      output_stride=output_stride)
+  endpoints = axial_resnet.AxialResNet(settings)(tf.zeros([1, 65, 33, 3]))
+  assert endpoints['res5'].shape[1:3] == (
+      64 // output_stride + 1, 32 // output_stride + 1)
+
+
+def test_span_and_drop_path_reach_the_blocks():
+  settings = axial_resnet.variant_settings(
+      'axial_deeplab_s', width_multiplier=0.125, blocks=(1, 1, 1, 1), span=5,
+      drop_path_rate=0.4)
+  model = axial_resnet.AxialResNet(settings)
+  configs = [blocks[0].get_config() for blocks in model.stages]
+  assert [c['span'] for c in configs] == [5] * 4
+  np.testing.assert_allclose(
+      [c['drop_path_rate'] for c in configs], [0.1, 0.2, 0.3, 0.4])
+
+
+def test_weights_do_not_depend_on_the_image_size():
+  settings = axial_resnet.variant_settings(
+      'axial_resnet_s', width_multiplier=0.125, blocks=(1, 1, 1, 1))
+  shapes = []
+  for size in (16, 70):
+    model = axial_resnet.AxialResNet(settings)
+    model(tf.zeros([1, size, size, 3]))
+    shapes.append([v.shape for v in model.variables])
+  assert shapes[0] == shapes[1]
+
+
+def test_config_restores_the_model():
+  settings = axial_resnet.variant_settings(
+      'axial_deeplab_s', width_multiplier=0.125, blocks=(1, 1, 2, 1), span=9)
+  model = axial_resnet.AxialResNet(settings, name='features')
+  clone = axial_resnet.AxialResNet.from_config(model.get_config())
+  assert clone.get_config() == model.get_config()
+  images = tf.random.stateless_normal([1, 17, 17, 3], [1, 2])
+  model(images), clone(images)
+  clone.set_weights(model.get_weights())
+  np.testing.assert_array_equal(
+      model(images)['res5'], clone(images)['res5'])
+
+
+@pytest.mark.parametrize('overrides,message', [
+    (dict(variant='axial_resnet_xs'), 'expected one of axial_resnet_s'),
+    (dict(output_stride=4), 'output_stride: expected 8, 16 or 32'),
+    (dict(span=6), 'span: expected a positive odd number'),
+    (dict(heads=3), 'whole number of channels'),
+    (dict(width_multiplier=0.3), 'a multiple of 0.125'),
+    (dict(stem_width_multiplier=0.001), 'stem_width_multiplier'),
+    (dict(blocks=(1, 0, 1, 1)), 'at least one per stage'),
+    (dict(drop_path_rate=1.0), 'drop_path_rate'),
+    (dict(depth=3), 'expected only width_multiplier'),
+])
+def test_bad_settings(overrides, message):
+  with pytest.raises(errors.UserError, match=message):
+    axial_resnet.variant_settings(
+        **{'variant': 'axial_deeplab_s', **overrides})
+
+
+def test_overrides_of_none_keep_the_variant():
+  assert axial_resnet.variant_settings(
+      'axial_deeplab_m', span=None, heads=None) == (
+          axial_resnet.VARIANTS['axial_deeplab_m'])
+  changed = axial_resnet.variant_settings('axial_deeplab_m', span=0)
+  assert dataclasses.replace(changed, span=65) == (
+      axial_resnet.VARIANTS['axial_deeplab_m'])

@@ -1,0 +1,194 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from axial_tf import errors
+from axial_tf.models import axial_resnet, panoptic_deeplab
+from tests.layers import harness
+from tests.models import deeplab2_weights
+
+BranchSettings = panoptic_deeplab.BranchSettings
+_KEYS = ['semantic_logits', 'center_heatmap', 'offset']
+
+
+def _tiny(**backbone):
+  backbone = {'width_multiplier': 0.125, 'blocks': (1, 1, 1, 1), 'heads': 4,
+              **backbone}
+  return panoptic_deeplab.PanopticDeepLabSettings(
+      backbone=axial_resnet.variant_settings('axial_deeplab_s', **backbone),
+      semantic=BranchSettings(8, 4, 4, 8, 8),
+      instance=BranchSettings(8, 4, 4, 8, 8))
+
+
+@pytest.fixture(scope='module')
+def reference(oracle):
+  """The reference arrays, its model with its weights, and its image."""
+  arrays = oracle('deeplab2/panoptic_small_noaspp')
+  settings = panoptic_deeplab.PanopticDeepLabSettings(
+      backbone=axial_resnet.variant_settings(
+          'axial_deeplab_s', width_multiplier=0.125,
+          stem_width_multiplier=0.25, span=0),
+      semantic=BranchSettings(32, 16, 8, 32, 32),
+      instance=BranchSettings(16, 8, 4, 16, 8))
+  model = panoptic_deeplab.PanopticDeepLab(settings, 134)
+  images = tf.cast(arrays['image'], tf.float32) / 127.5 - 1
+  model(images)
+  deeplab2_weights.assign(
+      model, deeplab2_weights.with_prefix(arrays, 'w:'))
+  return arrays, model, images
+
+
+def test_heads_meet_reference(reference):
+  arrays, model, images = reference
+  for key, output in model.heads(images).items():
+    expected = arrays['raw:' + key.replace('offset', 'offset_map')]
+    np.testing.assert_allclose(output, expected, atol=5e-5, err_msg=key)
+
+
+def test_full_size_outputs_meet_reference(reference):
+  arrays, model, images = reference
+  outputs = model(images)
+  assert list(outputs) == _KEYS
+  for key, output in outputs.items():
+    expected = arrays['post:' + key.replace('offset', 'offset_map')]
+    np.testing.assert_allclose(output, expected, atol=1e-4, err_msg=key)
+
+
+def test_weights_of_a_checkpoint_file_meet_reference(reference, shared_dir):
+  arrays, model, images = reference
+  reader = tf.train.load_checkpoint(
+      str(shared_dir / 'oracles/deeplab2/panoptic_small_noaspp.ckpt'))
+  suffix = '/.ATTRIBUTES/VARIABLE_VALUE'
+  weights = {name[:-len(suffix)]: reader.get_tensor(name)
+             for name in reader.get_variable_to_shape_map()
+             if name.endswith(suffix)}
+  ours = {deeplab2_weights.our_name(name) for name in weights}
+  names = {deeplab2_weights.name_below(model, v) for v in model.variables}
+  assert names <= ours
+  deeplab2_weights.assign(model, {
+      name: value for name, value in weights.items()
+      if deeplab2_weights.our_name(name) in names})
+  np.testing.assert_allclose(
+      model.heads(images)['semantic_logits'], arrays['raw:semantic_logits'],
+      atol=5e-5)
+
+
+@pytest.mark.parametrize('size', [(1, 1), (1, 40), (17, 17), (18, 33)])
+def test_any_size_in_eager_mode_and_in_a_graph_of_unknown_size(size):
+  model = panoptic_deeplab.PanopticDeepLab(_tiny(span=5), 7)
+  images = tf.random.stateless_normal([2, *size, 3], [1, 2])
+  outputs = model(images)
+  shapes = [(2, *size, 7), (2, *size), (2, *size, 2)]
+  assert [outputs[key].shape for key in _KEYS] == shapes
+  graph = tf.function(model, input_signature=[
+      tf.TensorSpec([None, None, None, 3], tf.float32)])
+  for key, output in graph(images).items():
+    np.testing.assert_allclose(output, outputs[key], atol=1e-5, err_msg=key)
+
+
+def test_padding_inside_is_padding_with_gray():
+  model = panoptic_deeplab.PanopticDeepLab(_tiny(), 5)
+  images = tf.random.stateless_normal([1, 20, 33, 3], [1, 2])
+  padded = tf.pad(images, [[0, 0], [0, 13], [0, 0], [0, 0]])
+  for key, output in model(images).items():
+    np.testing.assert_allclose(
+        output, model(padded)[key][:, :20], atol=1e-5, err_msg=key)
+
+
+def test_offsets_count_pixels_of_the_map_they_are_on():
+  model = panoptic_deeplab.PanopticDeepLab(_tiny(), 5)
+  images = tf.random.stateless_normal([1, 33, 49, 3], [1, 2])
+  small, full = model.heads(images), model(images)
+  np.testing.assert_allclose(
+      full['offset'][:, ::4, ::4], 4 * small['offset'], atol=1e-6)
+  np.testing.assert_allclose(
+      full['center_heatmap'][:, ::4, ::4], small['center_heatmap'][..., 0],
+      atol=1e-6)
+
+
+def test_training_step_lowers_the_loss_and_moves_all_parts():
+  model = panoptic_deeplab.PanopticDeepLab(_tiny(), 5)
+  images = tf.random.stateless_normal([2, 33, 33, 3], [1, 2])
+  model(images)
+  harness.randomize(model)
+
+  @tf.function
+  def step():
+    with tf.GradientTape() as tape:
+      outputs = model(images, training=True)
+      loss = tf.add_n([
+          tf.reduce_mean(tf.square(output - 1)) for output in outputs.values()])
+    return loss, tape.gradient(loss, model.trainable_variables)
+
+  before, gradients = step()
+  size = tf.linalg.global_norm(gradients)
+  for variable, gradient in zip(model.trainable_variables, gradients):
+    assert np.isfinite(gradient).all(), variable.name
+    variable.assign_sub(1e-3 * gradient / size)
+  assert step()[0] < before
+
+
+def test_mixed_precision_returns_float32_near_full_precision():
+  images = tf.random.stateless_normal([1, 33, 33, 3], [1, 2])
+  model = panoptic_deeplab.PanopticDeepLab(_tiny(), 5)
+  expected = model(images)
+  with harness.precision('mixed_bfloat16'):
+    mixed = panoptic_deeplab.PanopticDeepLab(_tiny(), 5)
+    mixed(images)
+    mixed.set_weights(model.get_weights())
+    outputs = mixed(images)
+  for key, output in outputs.items():
+    assert output.dtype == tf.float32
+    scale = np.abs(expected[key]).max()
+    assert np.abs(output - expected[key]).mean() < 0.05 * scale
+
+
+def test_compiles_with_xla():
+  model = panoptic_deeplab.PanopticDeepLab(_tiny(span=5), 5)
+  images = tf.random.stateless_normal([1, 33, 49, 3], [1, 2])
+  expected = model(images)
+  compiled = tf.function(model, jit_compile=True)(images)
+  for key, output in compiled.items():
+    np.testing.assert_allclose(output, expected[key], atol=1e-4, err_msg=key)
+
+
+def test_config_restores_the_model():
+  model = panoptic_deeplab.PanopticDeepLab(_tiny(), 5, name='segmenter')
+  clone = panoptic_deeplab.PanopticDeepLab.from_config(model.get_config())
+  assert clone.get_config() == model.get_config()
+  images = tf.random.stateless_normal([1, 17, 17, 3], [1, 2])
+  model(images), clone(images)
+  clone.set_weights(model.get_weights())
+  np.testing.assert_array_equal(
+      model(images)['offset'], clone(images)['offset'])
+
+
+def test_checkpoint_restores_by_attribute_names(tmp_path):
+  images = tf.random.stateless_normal([1, 17, 17, 3], [1, 2])
+  model = panoptic_deeplab.PanopticDeepLab(_tiny(), 5)
+  expected = model(images)
+  path = tf.train.Checkpoint(model=model).write(str(tmp_path / 'ckpt'))
+  other = panoptic_deeplab.PanopticDeepLab(_tiny(), 5)
+  other(images)
+  tf.train.Checkpoint(model=other).read(path).assert_consumed()
+  np.testing.assert_array_equal(other(images)['offset'], expected['offset'])
+
+
+# Section 4 of the paper's tables, without batch norm's gamma and beta; the
+# published 12.1 and 44.9 million differ by the tables of positions.
+@pytest.mark.parametrize('variant,millions', [
+    ('axial_deeplab_s', 12.28), ('axial_deeplab_l', 45.11)])
+def test_parameter_counts(variant, millions):
+  settings = panoptic_deeplab.PanopticDeepLabSettings(
+      backbone=axial_resnet.variant_settings(variant))
+  model = panoptic_deeplab.PanopticDeepLab(settings, 19)
+  tf.function(model).get_concrete_function(
+      tf.TensorSpec([1, 33, 33, 3], tf.float32))
+  count = sum(np.prod(v.shape) for v in model.trainable_variables
+              if 'norm' not in v.name.split('/')[-2])
+  assert round(count / 1e6, 2) == millions
+
+
+def test_channels_must_be_positive():
+  with pytest.raises(errors.UserError, match='res3_channels'):
+    BranchSettings(res3_channels=0)

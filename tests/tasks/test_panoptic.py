@@ -1,0 +1,107 @@
+"""The panoptic task: losses fall, and validation scores what it should."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from axial_tf import config
+from axial_tf.evaluation import panoptic_quality
+from axial_tf.tasks import panoptic
+from axial_tf.training import optimizers, run_settings
+
+_TINY = ["RECORDS = '/nowhere'", 'BLOCKS = (1, 1, 1, 1)', 'WIDTH = 0.125',
+         'HEADS = 2', 'WARMUP_STEPS = 0']
+
+
+@pytest.fixture(scope='module')
+def task():
+  experiment = config.parse(['experiments/demo.gin'], _TINY)
+  return panoptic.PanopticTask(
+      experiment.task,
+      dataclasses.replace(experiment.run, train_steps=1000),
+      optimizers.OptimizerSettings(name='adam', learning_rate=3e-3))
+
+
+def _batch(task):
+  """Two images whose left half is one stuff class and right half another."""
+  side = 33
+  semantic = np.full([2, side, side], task.spec.stuff_ids[0], np.int32)
+  semantic[:, :, side // 2:] = task.spec.stuff_ids[1]
+  image = np.where(semantic[..., None] == task.spec.stuff_ids[0], -0.5, 0.5)
+  flat = np.ones([2, side, side], np.float32)
+  return {
+      'image': tf.constant(np.repeat(image, 3, -1), tf.float32),
+      'semantic': tf.constant(semantic), 'semantic_weight': flat,
+      'center_heatmap': 0 * flat, 'center_weight': flat,
+      'offset': np.zeros([2, side, side, 2], np.float32),
+      'offset_weight': 0 * flat}
+
+
+def test_a_few_steps_lower_the_loss_and_report_its_parts(task):
+  model = task.build_model()
+  optimizer = task.create_optimizer(None)
+  metrics = task.build_metrics(training=True)
+  step = tf.function(
+      lambda batch: task.train_step(batch, model, optimizer, metrics)['loss'])
+  batch = _batch(task)
+  losses = [float(step(batch)) for _ in range(12)]
+  assert losses[-1] < 0.5 * losses[0]
+  assert {m.name for m in metrics} == {
+      'semantic_loss', 'center_loss', 'offset_loss'}
+  assert sum(float(m.result()) for m in metrics) == pytest.approx(
+      np.mean(losses), rel=1e-3)
+
+
+def test_every_weight_of_the_network_gets_a_gradient(task):
+  model = task.build_model()
+  before = [v.numpy() for v in model.trainable_variables]
+  # Fresh residual branches end in a gamma of 0: two steps reach behind it.
+  optimizer = tf.keras.optimizers.legacy.Adam(1e-2)
+  batch = _batch(task)
+  batch['offset_weight'] = np.ones_like(batch['offset_weight'])
+  batch['offset'] = np.ones_like(batch['offset'])
+  for _ in range(3):
+    task.train_step(batch, model, optimizer)
+  still = [v.name for v, b in zip(model.trainable_variables, before)
+           if np.array_equal(v, b)]
+  # The shift of the logits drops out of the softmax (paper notes).
+  assert all('logit_norm/beta' in name for name in still), still
+
+
+def test_padding_does_not_count_and_sizes_are_brought_back(task):
+  stuff = task.spec.stuff_ids[0] * task.spec.label_divisor
+  truth = np.full([1, 12, 12], task.spec.void_label, np.int32)
+  truth[0, :8, :10] = stuff
+  prediction = np.full([1, 6, 6], task.spec.void_label, np.int32)
+  prediction[0, :4, :5] = stuff  # Half the size, as after `max_long_side`.
+  logs = {'panoptic': truth, 'prediction': prediction, 'height': [4],
+          'width': [5], 'raw_height': [8], 'raw_width': [10]}
+  state = task.aggregate_logs(
+      None, {key: (tf.constant(value),) for key, value in logs.items()})
+  result = task.reduce_aggregated_logs(state)
+  assert result['pq_stuff'] == 1.0 and result['miou'] > 0
+  assert 'stuff' in task.validation_table
+
+
+def test_replicas_and_steps_add_up(task):
+  rng = np.random.default_rng(0)
+  labels = [c.train_id * task.spec.label_divisor + c.is_thing
+            for c in task.spec.categories]
+  images = rng.choice(labels, [4, 2, 9, 9]).astype(np.int32)
+  direct = panoptic_quality.PanopticQuality(task.spec)
+  state = None
+  for half in (images[:2], images[2:]):
+    replicas = {
+        'panoptic': [half[0][:1], half[1][:1]],
+        'prediction': [half[0][1:], half[1][1:]],
+        **{key: [[9], [9]] for key in (
+            'height', 'width', 'raw_height', 'raw_width')}}
+    state = task.aggregate_logs(state, {
+        key: tuple(map(tf.constant, value))
+        for key, value in replicas.items()})
+    for truth, prediction in half:
+      direct.update(truth, prediction)
+  result = task.reduce_aggregated_logs(state)
+  assert result['pq'] == direct.result()['all']['pq']

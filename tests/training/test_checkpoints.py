@@ -1,0 +1,56 @@
+"""A checkpoint restores its model and refuses any other with one line."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from axial_tf import errors
+from axial_tf.training import checkpoints
+
+
+def _model(units: int) -> tf.keras.Model:
+  model = tf.keras.Sequential([tf.keras.layers.Dense(units)])
+  model.build([None, 3])
+  return model
+
+
+@pytest.fixture
+def saved(tmp_path):
+  model = _model(4)
+  optimizer = tf.keras.optimizers.legacy.Adam()
+  optimizer.apply_gradients(
+      [(tf.ones_like(v), v) for v in model.trainable_variables])
+  checkpoint = tf.train.Checkpoint(
+      model=model, optimizer=optimizer, global_step=tf.Variable(1))
+  return model, checkpoint.save(str(tmp_path / 'ckpt'))
+
+
+def test_restores_the_weights(saved, tmp_path):
+  model, path = saved
+  assert checkpoints.latest(str(tmp_path)) == path
+  other = _model(4)
+  checkpoints.restore_model(other, path)
+  for restored, original in zip(other.variables, model.variables):
+    np.testing.assert_array_equal(restored, original)
+
+
+def test_another_model_is_refused_before_anything_is_loaded(saved):
+  other = _model(5)
+  before = [v.numpy() for v in other.variables]
+  with pytest.raises(errors.UserError, match='of another model.*--model_dir'):
+    checkpoints.restore_model(other, saved[1])
+  for now, then in zip(other.variables, before):
+    np.testing.assert_array_equal(now, then)
+
+
+def test_a_damaged_checkpoint_is_refused(saved, tmp_path):
+  data = next(tmp_path.glob('*.data-*'))
+  data.write_bytes(data.read_bytes()[:10])
+  with pytest.raises(errors.UserError, match=str(tmp_path)):
+    checkpoints.restore_model(_model(4), saved[1])
+
+
+def test_a_missing_checkpoint_is_refused(tmp_path):
+  assert checkpoints.latest(str(tmp_path)) is None
+  with pytest.raises(errors.UserError, match='no_such'):
+    checkpoints.restore_model(_model(4), str(tmp_path / 'no_such'))
