@@ -4,14 +4,13 @@ Numpy and Pillow only; all pictures are uint8 RGB [height, width, 3].
 """
 
 import colorsys
-import os
-import tempfile
+import io
 from typing import List, Optional, Sequence, Tuple
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from axial_tf import errors
+from axial_tf import errors, whole_files
 from axial_tf.data import dataset_spec
 
 _VOID_COLOR = (0, 0, 0)
@@ -150,22 +149,9 @@ def save_png(image: np.ndarray, path: str) -> None:
     errors.UserError: the file cannot be written.
   """
   _check_image(image)
-  path = os.fspath(path)
-  folder = os.path.dirname(path) or '.'
-  temporary = None
-  try:
-    os.makedirs(folder, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(
-        dir=folder, prefix='.', suffix='.png.tmp')
-    with os.fdopen(descriptor, 'wb') as file:
-      Image.fromarray(image).save(file, format='PNG')
-    os.replace(temporary, path)
-  except OSError as error:
-    if temporary and os.path.exists(temporary):
-      os.remove(temporary)
-    raise errors.UserError(
-        f'{path}: cannot be written ({error.strerror or error}); give another '
-        f'folder') from error
+  buffer = io.BytesIO()
+  Image.fromarray(image).save(buffer, format='PNG')
+  whole_files.write(path, buffer.getvalue())
 
 
 def _check_image(image) -> None:

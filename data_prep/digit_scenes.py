@@ -8,12 +8,12 @@ from PIL import Image, ImageFilter
 
 NUM_DIGITS = 10
 _SIDE = (96, 161)  # pixels of an image's side: at least, below
-_DIGIT_SIDE = (42, 63)
+_DIGIT_SIDE = (44, 57)
 _HEAP_SIDE = (24, 31)
 _PIXELS_PER_DIGIT = 4500
 _INK = 0.4  # darkness from which a pixel of a scan belongs to the digit
 _OUTLINE = 2  # pixels
-_VISIBLE = 0.7  # of each digit's pixels, at least
+_VISIBLE = 0.8  # of each digit's pixels, at least
 
 
 @dataclasses.dataclass(frozen=True)
@@ -171,8 +171,8 @@ def _glyph(rng, source: Source, digit: int, sides):
       ImageFilter.MaxFilter(2 * _OUTLINE + 1))) > 0
   rows, columns = np.flatnonzero(body.any(1)), np.flatnonzero(body.any(0))
   box = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
-  light = rng.uniform(170, 255, 3)
-  dark = rng.uniform(0, 50, 3)
+  light = rng.uniform(215, 255) + rng.uniform(-15, 0, 3)  # faintly tinted
+  dark = rng.uniform(0, 25, 3)
   mix = np.clip((ink[box] - _INK) / 0.2, 0, 1)[..., None]
   return (dark + mix * (light - dark)).astype(np.float32), body[box]
 

@@ -214,8 +214,10 @@ def _content_sums(query, key, valid):
   _, heads, queries, keys = _shape(content)
   content = valid[:, None] * tf.reshape(
       content, [-1, _shape(valid)[0], heads, queries, keys])
-  return (tf.reduce_sum(content, [0, 1, 3, 4]),
-          tf.reduce_sum(tf.square(content), [0, 1, 3, 4]))
+  # Two steps: a sum over adjacent axes is many times faster on CPUs.
+  sums, squares = (tf.reduce_sum(x, [3, 4])
+                   for x in (content, tf.square(content)))
+  return tf.reduce_sum(sums, [0, 1]), tf.reduce_sum(squares, [0, 1])
 
 
 def _position_sums(vectors, embeddings, valid):

@@ -20,4 +20,5 @@ def resize(images: tf.Tensor, size: Tuple[Size, Size]) -> tf.Tensor:
 
   Output pixel i of n lies at i * (source - 1) / (n - 1) of the source.
   """
-  return tf.compat.v1.image.resize(images, size, align_corners=True)
+  resized = tf.compat.v1.image.resize(images, size, align_corners=True)
+  return tf.cast(resized, images.dtype)  # TensorFlow returns float32.

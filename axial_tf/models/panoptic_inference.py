@@ -4,7 +4,7 @@ Validation during training, the exported SavedModel and `Predictor` all run
 this code, so that the scores of a validation are those of the deployed model.
 """
 
-from typing import Dict, Optional
+from typing import Callable, Dict, Optional
 
 import numpy as np
 import tensorflow as tf
@@ -27,7 +27,8 @@ class PanopticInference(tf.Module):
   """
 
   def __init__(
-      self, model: tf.keras.Model, spec: dataset_spec.DatasetSpec,
+      self, model: Callable[..., Dict[str, tf.Tensor]],
+      spec: dataset_spec.DatasetSpec,
       merging_settings: merging.MergingSettings,
       max_long_side: Optional[int] = None, enlarge: bool = False):
     super().__init__(name='panoptic_inference')
@@ -37,6 +38,19 @@ class PanopticInference(tf.Module):
     self.max_long_side = max_long_side
     self.enlarge = enlarge
     self.max_segments = merging_settings.max_centers + len(spec.stuff_ids)
+
+  def traced(self) -> 'PanopticInference':
+    """Returns an inference whose network is one shared graph function.
+
+    Several functions that use it then trace and store the network once.
+    """
+    model = self.model
+    network = tf.function(
+        lambda images: model(images, training=False),
+        input_signature=[tf.TensorSpec([None, None, None, 3], tf.float32)])
+    return PanopticInference(
+        lambda images, training: network(images), self.spec, self.merging,
+        self.max_long_side, self.enlarge)
 
   def __call__(self, images: tf.Tensor) -> Dict[str, tf.Tensor]:
     """Segments images as they are, without resizing them.

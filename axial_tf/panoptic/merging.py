@@ -127,7 +127,7 @@ def find_centers(
   peaks = tf.reshape(tf.where(is_peak, center_heatmap, 0.0), [batch, pixels])
   slots = tf.minimum(settings.max_centers, pixels)
   values, position = tf.math.top_k(peaks, slots)
-  is_kept = values > settings.center_threshold
+  is_kept = values > 0.0
   if settings.drop_last_center:
     total = tf.math.count_nonzero(peaks, axis=1, dtype=tf.int32)
     is_last = (total > slots)[:, tf.newaxis] & tf.equal(values, values[:, -1:])

@@ -38,6 +38,7 @@ def build(inference: panoptic_inference.PanopticInference) -> Dict[str, Any]:
     height, width, classes], center_heatmap [batch, height, width] and offset
     [batch, height, width, 2], without the resizing of `max_long_side`.
   """
+  inference = inference.traced()
   table = inference.table_signature()
   images_spec = tf.TensorSpec(
       [None, None, None, 3], tf.uint8, name='image_tensor')

@@ -9,12 +9,12 @@ import tensorflow as tf
 from axial_tf import errors
 
 MODEL_JSON = 'model.json'
-_SAVED_MODEL = 'saved_model.pb'
+SAVED_MODEL = 'saved_model.pb'
 
 
 def is_saved_model(path: str) -> bool:
   """Whether `path` is the folder of one SavedModel."""
-  return tf.io.gfile.exists(os.path.join(path, _SAVED_MODEL))
+  return tf.io.gfile.exists(os.path.join(path, SAVED_MODEL))
 
 
 def versions(export_dir: str) -> List[int]:

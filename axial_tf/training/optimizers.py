@@ -94,8 +94,42 @@ def build_optimizer(settings: OptimizerSettings, train_steps: int):
   if settings.name == 'sgd':
     return tf.keras.optimizers.legacy.SGD(
         schedule, momentum=settings.momentum, nesterov=settings.momentum > 0)
-  return tfa.optimizers.Lookahead(
+  return _Lookahead(
       tfa.optimizers.RectifiedAdam(
           schedule, weight_decay=settings.weight_decay),
       sync_period=settings.lookahead_period,
       slow_step_size=settings.lookahead_step_size)
+
+
+class _Lookahead(tfa.optimizers.Lookahead):
+  """Lookahead that computes what all variables share once a step.
+
+  The original lets the inner optimizer work out its rates, powers of beta and
+  rectification again for each variable and asks each variable whether it is
+  time to synchronize: 150 operations a variable instead of about 30, which
+  for a network of 300 small variables takes longer than the network.
+  """
+
+  def _prepare(self, var_list):
+    apply_state = super()._prepare(var_list)
+    step = tf.cast(self.iterations + 1, tf.int64)
+    period = self._get_hyper('sync_period', tf.int64)
+    is_time = tf.equal(tf.math.floormod(step, period), 0)
+    # Slow weights move by this share of the way to the fast ones.
+    share = tf.where(
+        is_time, self._get_hyper('slow_step_size', tf.float32), 0.0)
+    return {**apply_state, _SHARED: (is_time, share)}
+
+  def _resource_apply_dense(self, grad, var, apply_state=None):
+    is_time, share = apply_state[_SHARED]
+    update = self._optimizer._resource_apply_dense(grad, var, apply_state)
+    with tf.control_dependencies([update]):
+      slow = self.get_slot(var, 'slow')
+      slow_update = slow.assign_add(
+          tf.cast(share, var.dtype) * (var - slow), self._use_locking)
+      with tf.control_dependencies([slow_update]):
+        return tf.group(slow_update, var.assign(
+            tf.where(is_time, slow, var), self._use_locking))
+
+
+_SHARED = 'lookahead'

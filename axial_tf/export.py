@@ -1,0 +1,81 @@
+"""Exports a trained model for TensorFlow Serving and axial_tf.Predictor.
+
+Example:
+  python -m axial_tf.export --model_dir=runs/demo --export_dir=exports/demo
+
+Writes exports/demo/<version>/ with a SavedModel that takes images of any size,
+as uint8 tensors or as JPEG or PNG files, and model.json with the categories.
+The version appears only after the SavedModel was loaded again and has given
+the same results as the trained model.
+"""
+
+import json
+import os
+from typing import Any, Dict
+
+from absl import flags
+
+from axial_tf import cli
+
+_MODEL_DIR = flags.DEFINE_string(
+    'model_dir', None, 'folder of the training run.')
+_EXPORT_DIR = flags.DEFINE_string(
+    'export_dir', None, 'folder for the exported versions.')
+_CHECKPOINT = flags.DEFINE_string(
+    'checkpoint', None, 'path of one of the run\'s checkpoints, without '
+    '.index. Default: the newest.')
+_VERSION = flags.DEFINE_string(
+    'version', 'auto', 'number of the version; auto takes the highest in '
+    '--export_dir plus 1.')
+
+
+def main() -> None:
+  from axial_tf import errors
+
+  for flag, meaning in ((_MODEL_DIR, 'the folder of a training run'),
+                        (_EXPORT_DIR, 'a folder for the export')):
+    if not flag.value:
+      raise errors.UserError(
+          f'--{flag.name} is missing: expected {meaning} (see --help for an '
+          f'example)')
+  version = None
+  if _VERSION.value != 'auto':
+    if not _VERSION.value.isdecimal():
+      raise errors.UserError(
+          f'--version: expected auto or a positive integer, got '
+          f'{_VERSION.value!r}')
+    version = int(_VERSION.value)
+
+  from axial_tf.serving import export
+  from axial_tf.training import checkpoints, restore
+
+  inference = restore.load_inference(_MODEL_DIR.value, _CHECKPOINT.value)
+  checkpoint = _CHECKPOINT.value or checkpoints.latest(_MODEL_DIR.value)
+  version_dir = export.export_saved_model(
+      inference, _EXPORT_DIR.value, version=version, metadata={
+          'checkpoint': os.path.basename(checkpoint),
+          'metrics': _metrics(_MODEL_DIR.value, checkpoint)})
+  print(f'exported {checkpoint} to {version_dir}')
+
+
+def _metrics(model_dir: str, checkpoint: str) -> Dict[str, Any]:
+  """Returns what the run's last validation of this checkpoint has measured.
+
+  Empty if it was never validated.
+  """
+  import tensorflow as tf
+
+  path = os.path.join(model_dir, 'metrics.jsonl')
+  step = checkpoint.rpartition('-')[2]
+  metrics = {}
+  if tf.io.gfile.exists(path):
+    with tf.io.gfile.GFile(path) as file:
+      for line in file:
+        record = json.loads(line)
+        if str(record.get('step')) == step:
+          metrics = record
+  return metrics
+
+
+if __name__ == '__main__':
+  cli.run(main, __doc__)

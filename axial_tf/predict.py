@@ -1,0 +1,158 @@
+"""Segments image files with a trained or exported model.
+
+Examples:
+  python -m axial_tf.predict --model=exports/demo --input='photos/*.jpg' \\
+    --output_dir=segmented
+
+  --input is a file, a folder (searched with its subfolders) or a pattern;
+  --model an export or the --model_dir of a training run.
+
+Writes for each image, below --output_dir in the same subfolders:
+  <name>_overlay.png    the image under its colored, labeled segments
+  <name>_panoptic.png   the segment of each pixel: id = R + 256 G + 65536 B
+  <name>.json           the segments: id, category, score, area, box
+
+An image that cannot be read is named and left out, the others are done, and
+the exit status is 1.
+"""
+
+import dataclasses
+import glob
+import json
+import os
+import sys
+from typing import Dict, List
+
+from absl import flags
+
+from axial_tf import cli
+
+_MODEL = flags.DEFINE_string(
+    'model', None, 'folder of an export, of one of its versions, or of a '
+    'training run.')
+_INPUT = flags.DEFINE_string(
+    'input', None, 'image file, folder, or pattern such as photos/*.jpg '
+    '(** for any depth); quote patterns.')
+_OUTPUT_DIR = flags.DEFINE_string(
+    'output_dir', None, 'folder for the results.')
+
+# What is taken for an image in a folder.
+_EXTENSIONS = frozenset(
+    ('.bmp', '.gif', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp'))
+
+
+def main() -> None:
+  from axial_tf import errors
+
+  for flag, meaning in ((_MODEL, 'an export or a training run'),
+                        (_INPUT, 'an image, a folder or a pattern'),
+                        (_OUTPUT_DIR, 'a folder for the results')):
+    if not flag.value:
+      raise errors.UserError(
+          f'--{flag.name} is missing: expected {meaning} (see --help for an '
+          f'example)')
+  files = find_images(_INPUT.value)
+  stems = output_stems(files)
+  if os.path.exists(_OUTPUT_DIR.value) and not os.path.isdir(
+      _OUTPUT_DIR.value):
+    raise errors.UserError(
+        f'--output_dir: {_OUTPUT_DIR.value} is a file, expected a folder')
+
+  from tqdm import tqdm
+
+  from axial_tf import predictor as predictor_lib
+
+  predictor = predictor_lib.Predictor(_MODEL.value)
+  failed = []
+  for file in tqdm(files, unit=' images', file=sys.stderr):
+    try:
+      result = predictor(file)
+    except errors.UserError as error:
+      failed.append(file)
+      tqdm.write(f'error: {" ".join(str(error).split())}', file=sys.stderr)
+      continue
+    write_result(result, os.path.join(_OUTPUT_DIR.value, stems[file]))
+  done = len(files) - len(failed)
+  print(f'{done} images segmented, results in {_OUTPUT_DIR.value}')
+  if failed:
+    raise errors.UserError(
+        f'{len(failed)} of {len(files)} images could not be read (reasons '
+        f'above): {", ".join(failed)}')
+
+
+def find_images(pattern: str) -> List[str]:
+  """Returns the files that a file name, folder or pattern stands for.
+
+  Raises:
+    errors.UserError: there are none.
+  """
+  from axial_tf import errors
+
+  if os.path.isfile(pattern):
+    return [pattern]
+  if os.path.isdir(pattern):
+    files = sorted(
+        os.path.join(folder, name)
+        for folder, _, names in os.walk(pattern) for name in names
+        if os.path.splitext(name)[1].lower() in _EXTENSIONS)
+    missing = f'expected image files ({" ".join(sorted(_EXTENSIONS))}) in it'
+  else:
+    files = sorted({
+        path for path in glob.glob(pattern, recursive=True)
+        if os.path.isfile(path)})
+    missing = 'no file of this name or pattern; check the path'
+  if not files:
+    raise errors.UserError(f'--input: {pattern}: {missing}, found none')
+  return files
+
+
+def output_stems(files: List[str]) -> Dict[str, str]:
+  """Returns for each file a different path to which endings are added.
+
+  Paths are relative to the files' common folder. An image keeps its own
+  ending (`x.jpg`) where another one would have the same path without.
+  """
+  if len(files) == 1:
+    root = os.path.dirname(files[0])
+  else:
+    root = os.path.commonpath([os.path.dirname(os.path.abspath(file))
+                               for file in files])
+  full = {file: os.path.relpath(file, root or '.') for file in files}
+  stems = {file: os.path.splitext(name)[0] for file, name in full.items()}
+  while len(set(stems.values())) < len(stems):
+    paths = list(stems.values())
+    stems = {file: full[file] if paths.count(stem) > 1 else stem
+             for file, stem in stems.items()}
+  return stems
+
+
+def write_result(result, stem: str) -> None:
+  """Writes the three files of an image, each as a whole or not at all.
+
+  Args:
+    result: an `axial_tf.PanopticResult`.
+    stem: path to which the files' endings are added.
+
+  Raises:
+    errors.UserError: a file cannot be written.
+  """
+  import numpy as np
+
+  from axial_tf import visualize, whole_files
+
+  ids = result.panoptic_map
+  visualize.save_png(
+      np.stack([ids & 255, ids >> 8 & 255, ids >> 16], -1).astype(np.uint8),
+      f'{stem}_panoptic.png')
+  visualize.save_png(result.picture, f'{stem}_overlay.png')
+  content = {
+      'height': ids.shape[0], 'width': ids.shape[1],
+      'void_id': result.spec.void_label,
+      'segments': [dataclasses.asdict(s) for s in result.segments],
+  }
+  text = json.dumps(content, indent=1) + '\n'
+  whole_files.write(f'{stem}.json', text.encode())
+
+
+if __name__ == '__main__':
+  cli.run(main, __doc__)
