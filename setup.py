@@ -33,7 +33,7 @@ _CONFIGS = 'axial_tf.gin_configs'
 _root = pathlib.Path(__file__).parent
 _version = re.search(
     r"^__version__ = '(.+)'$",
-    (_root / 'axial_tf' / '__init__.py').read_text(encoding='utf-8'),
+    (_root / 'axial_tf' / 'version.py').read_text(encoding='utf-8'),
     re.MULTILINE).group(1)
 
 setuptools.setup(

@@ -6,7 +6,7 @@ axial_tf` costs nothing and does not load TensorFlow.
 
 import importlib
 
-__version__ = '0.1.0'
+from axial_tf.version import __version__
 
 _EXPORTS = {
     'AxialResNet': 'axial_tf.models.axial_resnet',
@@ -26,7 +26,7 @@ _EXPORTS = {
     'variant_settings': 'axial_tf.models.axial_resnet',
 }
 
-__all__ = sorted(_EXPORTS)
+__all__ = ['__version__', *sorted(_EXPORTS)]
 
 
 def __getattr__(name: str):

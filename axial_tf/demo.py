@@ -19,18 +19,22 @@ from absl import flags
 
 from axial_tf import cli
 
-_OUTPUT_DIR = flags.DEFINE_string(
-    'output_dir', 'demo', 'folder for data, run, export and pictures.')
-_GIN_PARAMS = flags.DEFINE_multi_string(
-    'gin_params', [], 'gin bindings for the training, as in axial_tf.train.')
-_PICTURES = flags.DEFINE_integer(
-    'pictures', 12, 'validation images to draw.', lower_bound=1)
+FLAGS = flags.FLAGS
+
+
+def _define_flags() -> None:
+  flags.DEFINE_string(
+      'output_dir', 'demo', 'folder for data, run, export and pictures.')
+  flags.DEFINE_multi_string(
+      'gin_params', [], 'gin bindings for the training, as in axial_tf.train.')
+  flags.DEFINE_integer(
+      'pictures', 12, 'validation images to draw.', lower_bound=1)
 
 
 def main() -> None:
   from axial_tf import errors
 
-  root = _OUTPUT_DIR.value
+  root = FLAGS.output_dir
   data, records = os.path.join(root, 'data'), os.path.join(root, 'records')
   run_dir, export = os.path.join(root, 'run'), os.path.join(root, 'export')
   if os.path.exists(run_dir):
@@ -46,7 +50,7 @@ def main() -> None:
   _step('3/6 training and validation', 'axial_tf.train',
         '--gin_file=experiments/demo.gin', f'--model_dir={run_dir}',
         '--mode=train_and_eval', f"--gin_params=RECORDS='{records}'",
-        *(f'--gin_params={binding}' for binding in _GIN_PARAMS.value))
+        *(f'--gin_params={binding}' for binding in FLAGS.gin_params))
   _step('4/6 export', 'axial_tf.export', f'--model_dir={run_dir}',
         f'--export_dir={export}')
   _banner('5/6 the SavedModel segments the validation images')
@@ -94,7 +98,7 @@ def _predict(export: str, records: str, output_dir: str):
       dataset.as_numpy_iterator(), unit=' images', file=sys.stderr)):
     result = predictor(example['image'])
     quality.update(example['panoptic'], result.panoptic_map)
-    if index < _PICTURES.value:
+    if index < FLAGS.pictures:
       truth = visualize.panoptic_overlay(
           example['image'], example['panoptic'], predictor.spec)
       name = os.path.splitext(
@@ -118,4 +122,5 @@ def _first_validation(run_dir: str) -> dict:
 
 
 if __name__ == '__main__':
+  _define_flags()
   cli.run(main, __doc__)

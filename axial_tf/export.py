@@ -17,44 +17,48 @@ from absl import flags
 
 from axial_tf import cli
 
-_MODEL_DIR = flags.DEFINE_string(
-    'model_dir', None, 'folder of the training run.')
-_EXPORT_DIR = flags.DEFINE_string(
-    'export_dir', None, 'folder for the exported versions.')
-_CHECKPOINT = flags.DEFINE_string(
-    'checkpoint', None, 'path of one of the run\'s checkpoints, without '
-    '.index. Default: the newest.')
-_VERSION = flags.DEFINE_string(
-    'version', 'auto', 'number of the version; auto takes the highest in '
-    '--export_dir plus 1.')
+FLAGS = flags.FLAGS
+
+
+def _define_flags() -> None:
+  flags.DEFINE_string(
+      'model_dir', None, 'folder of the training run.')
+  flags.DEFINE_string(
+      'export_dir', None, 'folder for the exported versions.')
+  flags.DEFINE_string(
+      'checkpoint', None, 'path of one of the run\'s checkpoints, without '
+      '.index. Default: the newest.')
+  flags.DEFINE_string(
+      'version', 'auto', 'number of the version; auto takes the highest in '
+      '--export_dir plus 1.')
 
 
 def main() -> None:
   from axial_tf import errors
 
-  for flag, meaning in ((_MODEL_DIR, 'the folder of a training run'),
-                        (_EXPORT_DIR, 'a folder for the export')):
+  for flag, meaning in ((FLAGS['model_dir'], 'the folder of a training run'),
+                        (FLAGS['export_dir'], 'a folder for the export')):
     if not flag.value:
       raise errors.UserError(
           f'--{flag.name} is missing: expected {meaning} (see --help for an '
           f'example)')
   version = None
-  if _VERSION.value != 'auto':
-    if not _VERSION.value.isdecimal():
+  if FLAGS.version != 'auto':
+    if not FLAGS.version.isdecimal():
       raise errors.UserError(
           f'--version: expected auto or a positive integer, got '
-          f'{_VERSION.value!r}')
-    version = int(_VERSION.value)
+          f'{FLAGS.version!r}')
+    version = int(FLAGS.version)
 
   from axial_tf.serving import export
   from axial_tf.training import checkpoints, restore
 
-  inference = restore.load_inference(_MODEL_DIR.value, _CHECKPOINT.value)
-  checkpoint = _CHECKPOINT.value or checkpoints.latest(_MODEL_DIR.value)
+  inference = restore.load_inference(FLAGS.model_dir, FLAGS.checkpoint)
+  checkpoint = FLAGS.checkpoint or checkpoints.latest(FLAGS.model_dir)
   version_dir = export.export_saved_model(
-      inference, _EXPORT_DIR.value, version=version, metadata={
+      inference, FLAGS.export_dir, version=version, metadata={
           'checkpoint': os.path.basename(checkpoint),
-          'metrics': _metrics(_MODEL_DIR.value, checkpoint)})
+          'metrics': _metrics(FLAGS.model_dir, checkpoint)})
   print(f'exported {checkpoint} to {version_dir}')
 
 
@@ -78,4 +82,5 @@ def _metrics(model_dir: str, checkpoint: str) -> Dict[str, Any]:
 
 
 if __name__ == '__main__':
+  _define_flags()
   cli.run(main, __doc__)

@@ -27,42 +27,47 @@ from absl import flags
 
 from axial_tf import cli
 
-_MODEL = flags.DEFINE_string(
-    'model', None, 'folder of an export, of one of its versions, or of a '
-    'training run.')
-_INPUT = flags.DEFINE_string(
-    'input', None, 'image file, folder, or pattern such as photos/*.jpg '
-    '(** for any depth); quote patterns.')
-_OUTPUT_DIR = flags.DEFINE_string(
-    'output_dir', None, 'folder for the results.')
+FLAGS = flags.FLAGS
+
 
 # What is taken for an image in a folder.
 _EXTENSIONS = frozenset(
     ('.bmp', '.gif', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp'))
 
 
+def _define_flags() -> None:
+  flags.DEFINE_string(
+      'model', None, 'folder of an export, of one of its versions, or of a '
+      'training run.')
+  flags.DEFINE_string(
+      'input', None, 'image file, folder, or pattern such as photos/*.jpg '
+      '(** for any depth); quote patterns.')
+  flags.DEFINE_string(
+      'output_dir', None, 'folder for the results.')
+
+
 def main() -> None:
   from axial_tf import errors
 
-  for flag, meaning in ((_MODEL, 'an export or a training run'),
-                        (_INPUT, 'an image, a folder or a pattern'),
-                        (_OUTPUT_DIR, 'a folder for the results')):
+  for flag, meaning in ((FLAGS['model'], 'an export or a training run'),
+                        (FLAGS['input'], 'an image, a folder or a pattern'),
+                        (FLAGS['output_dir'], 'a folder for the results')):
     if not flag.value:
       raise errors.UserError(
           f'--{flag.name} is missing: expected {meaning} (see --help for an '
           f'example)')
-  files = find_images(_INPUT.value)
+  files = find_images(FLAGS.input)
   stems = output_stems(files)
-  if os.path.exists(_OUTPUT_DIR.value) and not os.path.isdir(
-      _OUTPUT_DIR.value):
+  if os.path.exists(FLAGS.output_dir) and not os.path.isdir(
+      FLAGS.output_dir):
     raise errors.UserError(
-        f'--output_dir: {_OUTPUT_DIR.value} is a file, expected a folder')
+        f'--output_dir: {FLAGS.output_dir} is a file, expected a folder')
 
   from tqdm import tqdm
 
   from axial_tf import predictor as predictor_lib
 
-  predictor = predictor_lib.Predictor(_MODEL.value)
+  predictor = predictor_lib.Predictor(FLAGS.model)
   failed = []
   for file in tqdm(files, unit=' images', file=sys.stderr):
     try:
@@ -71,9 +76,9 @@ def main() -> None:
       failed.append(file)
       tqdm.write(f'error: {" ".join(str(error).split())}', file=sys.stderr)
       continue
-    write_result(result, os.path.join(_OUTPUT_DIR.value, stems[file]))
+    write_result(result, os.path.join(FLAGS.output_dir, stems[file]))
   done = len(files) - len(failed)
-  print(f'{done} images segmented, results in {_OUTPUT_DIR.value}')
+  print(f'{done} images segmented, results in {FLAGS.output_dir}')
   if failed:
     raise errors.UserError(
         f'{len(failed)} of {len(files)} images could not be read (reasons '
@@ -155,4 +160,5 @@ def write_result(result, stem: str) -> None:
 
 
 if __name__ == '__main__':
+  _define_flags()
   cli.run(main, __doc__)

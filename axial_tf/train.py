@@ -21,40 +21,45 @@ from absl import flags
 
 from axial_tf import cli
 
-_GIN_FILE = flags.DEFINE_multi_string(
-    'gin_file', None, 'gin file of the experiment; may be repeated. Default: '
-    'the config.gin that an earlier run left in --model_dir.')
-_GIN_PARAMS = flags.DEFINE_multi_string(
-    'gin_params', None, "one gin binding such as 'TRAIN_STEPS=2000'; "
-    'overrides the files; may be repeated.')
-_MODEL_DIR = flags.DEFINE_string(
-    'model_dir', None, 'folder for checkpoints, metrics and TensorBoard.')
-_MODE = flags.DEFINE_enum(
-    'mode', 'train_and_eval',
-    ['train', 'eval', 'train_and_eval', 'continuous_eval'],
-    'what to do: continuous_eval scores each new checkpoint of a run that '
-    'another process trains.')
+FLAGS = flags.FLAGS
+
+
+def _define_flags() -> None:
+  flags.DEFINE_multi_string(
+      'gin_file', None, 'gin file of the experiment; may be repeated. Default: '
+      'the config.gin that an earlier run left in --model_dir.')
+  flags.DEFINE_multi_string(
+      'gin_params', None, "one gin binding such as 'TRAIN_STEPS=2000'; "
+      'overrides the files; may be repeated.')
+  flags.DEFINE_string(
+      'model_dir', None, 'folder for checkpoints, metrics and TensorBoard.')
+  flags.DEFINE_enum(
+      'mode', 'train_and_eval',
+      ['train', 'eval', 'train_and_eval', 'continuous_eval'],
+      'what to do: continuous_eval scores each new checkpoint of a run that '
+      'another process trains.')
 
 
 def main() -> None:
   from axial_tf import config, errors
   from axial_tf.training import run
 
-  if not _MODEL_DIR.value:
+  if not FLAGS.model_dir:
     raise errors.UserError(
         '--model_dir is missing: expected a folder for this run '
         '(see --help for an example)')
-  files = _GIN_FILE.value or []
-  saved = os.path.join(_MODEL_DIR.value, 'config.gin')
+  files = FLAGS.gin_file or []
+  saved = os.path.join(FLAGS.model_dir, 'config.gin')
   if not files:
     if not os.path.exists(saved):
       raise errors.UserError(
           f'--gin_file is missing and {saved} does not exist: give the gin '
           f'file of an experiment (see --help for an example)')
     files = [saved]
-  experiment = config.parse(files, _GIN_PARAMS.value or [])
-  run.run(experiment, _MODEL_DIR.value, _MODE.value)
+  experiment = config.parse(files, FLAGS.gin_params or [])
+  run.run(experiment, FLAGS.model_dir, FLAGS.mode)
 
 
 if __name__ == '__main__':
+  _define_flags()
   cli.run(main, __doc__)

@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image
 import tensorflow as tf
 
-import axial_tf
 from axial_tf import errors
+from axial_tf import version as version_lib
 from axial_tf.models import panoptic_inference
 from axial_tf.serving import signatures as signatures_lib
 from axial_tf.serving import versions
@@ -94,7 +94,7 @@ def _write(inference, folder: str, metadata: Mapping[str, Any]) -> None:
       root, folder, signatures=signatures_lib.build(inference))
   content = {
       **metadata,
-      'axial_tf_version': axial_tf.__version__,
+      'axial_tf_version': version_lib.__version__,
       'dataset_spec': inference.spec.to_json(),
       'input_rules': {
           'pixels': 'uint8 RGB, any size; EXIF rotation is not applied',

@@ -11,6 +11,7 @@ from official.core import config_definitions, train_lib
 import tensorflow as tf
 
 from axial_tf import config, errors
+from axial_tf.data import record_checks
 from axial_tf.tasks import panoptic
 from axial_tf.training import checkpoints, experiment, progress
 
@@ -71,7 +72,9 @@ def run(
     line.restart_clock()
     return metrics
 
-  with strategy.scope():
+  data = settings.task.data
+  with strategy.scope(), record_checks.reading_errors(
+      data.train_pattern, data.validation_pattern):
     if mode == 'eval':
       return validate()
     if mode == 'continuous_eval':

@@ -9,7 +9,7 @@ import tensorflow as tf
 from axial_tf import config
 from axial_tf.evaluation import panoptic_quality
 from axial_tf.tasks import panoptic
-from axial_tf.training import optimizers, run_settings
+from axial_tf.training import optimizers
 
 _TINY = ["RECORDS = '/nowhere'", 'BLOCKS = (1, 1, 1, 1)', 'WIDTH = 0.125',
          'HEADS = 2', 'WARMUP_STEPS = 0']

@@ -1,0 +1,190 @@
+"""One line of Python, or one command, from a model to segments."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+from PIL import Image
+import pytest
+
+import axial_tf
+from axial_tf import errors, predict, predictor
+from axial_tf.serving import export
+from axial_tf.training import restore
+from tests import color_model
+from tests.color_model import BALL
+
+
+@pytest.fixture(scope='module')
+def export_dir(tmp_path_factory):
+  folder = str(tmp_path_factory.mktemp('export'))
+  export.export_saved_model(color_model.inference(), folder, version=3)
+  return folder
+
+
+@pytest.fixture(scope='module')
+def loaded(export_dir):
+  return predictor.Predictor(export_dir)
+
+
+def test_a_scene_becomes_segments(loaded):
+  image, panoptic = color_model.scene()
+  result = loaded(image)
+  np.testing.assert_array_equal(result.panoptic_map, panoptic)
+  assert [s.name for s in result.segments] == ['ground', 'sky', 'ball', 'ball']
+  ball = result.segments[2]
+  assert (ball.id, ball.category, ball.is_thing) == (BALL + 1, 37, True)
+  assert (ball.area, ball.box) == (80, (8, 4, 16, 14))
+  assert 0.9 < ball.score <= 1
+  for segment in result.segments:
+    assert segment.area == np.sum(result.panoptic_map == segment.id)
+  assert result.picture.shape == image.shape
+  assert result.picture.dtype == np.uint8
+  assert loaded.spec == color_model.SPEC
+
+
+def test_files_arrays_and_pillow_images_give_the_same(loaded, tmp_path):
+  image, _ = color_model.scene()
+  path = tmp_path / 'scene.png'
+  Image.fromarray(image).save(path)
+  expected = loaded(image)
+  for other in (path, str(path), Image.fromarray(image)):
+    result = loaded(other)
+    assert result.segments == expected.segments
+
+
+def test_the_highest_version_is_taken(export_dir, tmp_path):
+  folder = tmp_path / 'export'
+  (folder / '1').mkdir(parents=True)
+  (folder / '1' / 'saved_model.pb').write_text('damaged')
+  os.symlink(os.path.join(export_dir, '3'), folder / '3')
+  assert predictor.Predictor(folder).spec == color_model.SPEC
+  assert predictor.Predictor(folder / '3').spec == color_model.SPEC
+  with pytest.raises(errors.UserError, match='export the model again'):
+    predictor.Predictor(folder / '1')
+
+
+def test_a_training_run_predicts_what_its_export_predicts(
+    loaded, tmp_path, monkeypatch):
+  (tmp_path / 'config.gin').write_text('')
+  asked = []
+
+  def load_inference(model_dir):
+    asked.append(model_dir)
+    return color_model.inference()
+
+  monkeypatch.setattr(restore, 'load_inference', load_inference)
+  from_run = predictor.Predictor(tmp_path)
+  assert asked == [str(tmp_path)]
+  image, _ = color_model.scene()
+  assert from_run(image).segments == loaded(image).segments
+
+
+@pytest.mark.parametrize('make, word', [
+    (lambda folder: folder / 'missing', 'no such folder'),
+    (lambda folder: folder, 'holds no model')])
+def test_what_is_no_model_is_refused(tmp_path, make, word):
+  with pytest.raises(errors.UserError, match=word):
+    predictor.Predictor(make(tmp_path))
+
+
+def test_images_that_collide_get_names_of_their_own():
+  files = ['in/a/x.jpg', 'in/b/x.jpg', 'in/b/x.png', 'in/b/x.png.jpg', 'in/y.b']
+  stems = predict.output_stems(files)
+  assert stems == {
+      'in/a/x.jpg': 'a/x', 'in/b/x.jpg': 'b/x.jpg', 'in/b/x.png': 'b/x.png',
+      'in/b/x.png.jpg': 'b/x.png.jpg', 'in/y.b': 'y'}
+  assert predict.output_stems(['deep/in/a.jpg']) == {'deep/in/a.jpg': 'a'}
+
+
+def test_folders_and_patterns_find_images(tmp_path):
+  for name in ('a.JPG', 'notes.txt', 'sub/b.png'):
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text('')
+
+  def found(pattern):
+    return [os.path.relpath(f, tmp_path)
+            for f in predict.find_images(str(tmp_path / pattern))]
+
+  assert found('.') == ['./a.JPG', './sub/b.png'] or found('.') == [
+      'a.JPG', 'sub/b.png']
+  assert found('*') == ['a.JPG', 'notes.txt']
+  assert found('**/*.png') == ['sub/b.png']
+  assert found('notes.txt') == ['notes.txt']
+  for nothing in ('*.gif', 'missing', 'sub/none'):
+    with pytest.raises(errors.UserError, match='found none'):
+      found(nothing)
+
+
+def _run(module, *arguments):
+  return subprocess.run(
+      [sys.executable, '-m', f'axial_tf.{module}', *arguments],
+      capture_output=True, text=True, check=False,
+      env={**os.environ, 'TF_CPP_MIN_LOG_LEVEL': '3'})
+
+
+def test_predict_does_the_good_images_and_names_the_bad(export_dir, tmp_path):
+  image, panoptic = color_model.scene()
+  source, output = tmp_path / 'in', tmp_path / 'out'
+  for name in ('a/x.png', 'b/x.png'):
+    (source / name).parent.mkdir(parents=True)
+    Image.fromarray(image).save(source / name)
+  (source / 'b' / 'bad.jpg').write_text('no image')
+  done = _run('predict', f'--model={export_dir}', f'--input={source}',
+              f'--output_dir={output}')
+  assert done.returncode == 1
+  assert 'Traceback' not in done.stderr
+  assert done.stderr.splitlines()[-1].startswith('error: 1 of 3 images')
+  assert 'bad.jpg' in done.stderr.splitlines()[-1]
+  assert sorted(os.path.relpath(f, output) for f in output.glob('**/*.*')) == [
+      f'{folder}/x{ending}' for folder in 'ab'
+      for ending in ('.json', '_overlay.png', '_panoptic.png')]
+  ids = np.asarray(Image.open(output / 'a' / 'x_panoptic.png')).astype(int)
+  np.testing.assert_array_equal(ids @ [1, 256, 65536], panoptic)
+  content = json.loads((output / 'b' / 'x.json').read_text())
+  assert (content['height'], content['width']) == image.shape[:2]
+  assert {s['id']: s['name'] for s in content['segments']}[BALL + 2] == 'ball'
+
+
+@pytest.mark.parametrize('module, arguments, named', [
+    ('predict', [], '--model'),
+    ('predict', ['--model=/nowhere', '--input=/', '--output_dir=/tmp'], '/'),
+    ('export', [], '--model_dir'),
+    ('export', ['--model_dir=/nowhere', '--export_dir=/tmp/e'], '/nowhere'),
+    ('export', ['--model_dir=/a', '--export_dir=/b', '--version=x'], "'x'")])
+def test_mistakes_are_one_line_and_status_1(module, arguments, named):
+  done = _run(module, *arguments)
+  assert done.returncode == 1
+  assert done.stderr.startswith('error: ') and named in done.stderr
+  assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize('module', ['predict', 'export'])
+def test_help_shows_an_example_without_loading_tensorflow(module):
+  done = subprocess.run(
+      [sys.executable, '-X', 'importtime', '-m', f'axial_tf.{module}',
+       '--help'], capture_output=True, text=True, check=False)
+  assert done.returncode == 0
+  assert f'python -m axial_tf.{module} --model' in done.stdout
+  assert 'tensorflow' not in done.stderr
+
+
+def test_the_package_is_cheap_and_knows_its_names():
+  program = ('import sys, axial_tf; assert "tensorflow" not in sys.modules; '
+             'assert "numpy" not in sys.modules; print(axial_tf.__all__)')
+  done = subprocess.run([sys.executable, '-c', program], capture_output=True,
+                        text=True, check=False)
+  assert 'Predictor' in done.stdout, done.stderr
+  for name in axial_tf.__all__:
+    assert getattr(axial_tf, name).__name__ == name
+  assert axial_tf.Predictor is predictor.Predictor
+  assert set(axial_tf.__all__) <= set(dir(axial_tf))
+  with pytest.raises(AttributeError, match='no attribute'):
+    _ = axial_tf.Prediktor
+
+
+def test_the_version_is_the_packages(project_root):
+  assert f"version='{axial_tf.__version__}'" in (
+      project_root / 'setup.py').read_text()
