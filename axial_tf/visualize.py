@@ -199,10 +199,13 @@ def _vary(color: Tuple[int, int, int], instance: int) -> Tuple[int, int, int]:
   turn = (0.5 + (instance - 1) * 0.414214) % 1.0 - 0.5
   hue, lightness, saturation = colorsys.rgb_to_hls(*(c / 255 for c in color))
   turned = colorsys.hls_to_rgb(hue + 0.12 * turn, lightness, saturation)
-  # An extreme color has room in one direction only.
-  shade = 1.1 * shade + 0.35 * (0.5 - lightness)
-  target = 1.0 if shade > 0 else 0.0
-  return tuple(round(255 * (c + (target - c) * abs(shade))) for c in turned)
+  # Extreme colors have room in one direction only.
+  goal = min(max(lightness, 0.35), 0.65) + 0.6 * shade
+  if goal > lightness:
+    target, amount = 1.0, (goal - lightness) / (1 - lightness)
+  else:
+    target, amount = 0.0, (lightness - goal) / max(lightness, 1e-6)
+  return tuple(round(255 * (c + (target - c) * amount)) for c in turned)
 
 
 def _borders(panoptic) -> np.ndarray:

@@ -5,6 +5,12 @@ import pathlib
 
 import numpy as np
 import pytest
+import tensorflow as tf
+
+# Two devices, for tests of replicas; must be set before TensorFlow starts.
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices('CPU')[0],
+    [tf.config.LogicalDeviceConfiguration()] * 2)
 
 _ROOT = pathlib.Path(__file__).resolve().parent.parent
 

@@ -34,6 +34,8 @@ class OptimizerSettings:
     clip_norm: global gradient norm limit; None leaves gradients alone.
     lookahead_period: steps between two synchronizations of the slow weights.
     lookahead_step_size: how far the slow weights move each time, in (0, 1].
+    beta_2: decay of the second moments. RAdam holds its rate back for about
+      1 / (1 - beta_2) steps, so that runs of a few hundred want 0.99.
     momentum: Nesterov momentum of 'sgd'.
   """
 
@@ -47,6 +49,7 @@ class OptimizerSettings:
   clip_norm: Optional[float] = None
   lookahead_period: int = 6
   lookahead_step_size: float = 0.5
+  beta_2: float = 0.999
   momentum: float = 0.9
 
   def __post_init__(self):
@@ -60,6 +63,8 @@ class OptimizerSettings:
     settings_lib.require(
         self.clip_norm is None or self.clip_norm > 0, self, 'clip_norm',
         'None or a number > 0')
+    settings_lib.require(
+        0 < self.beta_2 < 1, self, 'beta_2', 'a number in (0, 1)')
     settings_lib.require(
         self.lookahead_period >= 1, self, 'lookahead_period', 'an int >= 1')
     settings_lib.require(
@@ -90,13 +95,14 @@ def build_optimizer(settings: OptimizerSettings, train_steps: int):
   """Returns a legacy Keras optimizer with its schedule."""
   schedule = build_schedule(settings, train_steps)
   if settings.name == 'adam':
-    return tf.keras.optimizers.legacy.Adam(schedule)
+    return tf.keras.optimizers.legacy.Adam(schedule, beta_2=settings.beta_2)
   if settings.name == 'sgd':
     return tf.keras.optimizers.legacy.SGD(
         schedule, momentum=settings.momentum, nesterov=settings.momentum > 0)
   return _Lookahead(
       tfa.optimizers.RectifiedAdam(
-          schedule, weight_decay=settings.weight_decay),
+          schedule, beta_2=settings.beta_2,
+          weight_decay=settings.weight_decay),
       sync_period=settings.lookahead_period,
       slow_step_size=settings.lookahead_step_size)
 
