@@ -6,7 +6,9 @@ axial_tf` costs nothing and does not load TensorFlow.
 
 import importlib
 
-from axial_tf.version import __version__
+from axial_tf import version
+
+__version__ = version.__version__
 
 _EXPORTS = {
     'AxialResNet': 'axial_tf.models.axial_resnet',

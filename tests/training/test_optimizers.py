@@ -60,3 +60,23 @@ def test_lookahead_steps_back_half_way_at_each_synchronization():
 def test_wrong_settings_are_refused(wrong):
   with pytest.raises(errors.UserError):
     optimizers.OptimizerSettings(**wrong)
+
+
+def test_the_lean_lookahead_takes_the_steps_of_tensorflow_addons():
+  settings = optimizers.OptimizerSettings(
+      learning_rate=0.05, warmup_steps=3, lookahead_period=4,
+      weight_decay=0.01)
+  ours = optimizers.build_optimizer(settings, train_steps=40)
+  theirs = optimizers.tfa.optimizers.Lookahead(
+      optimizers.tfa.optimizers.RectifiedAdam(
+          optimizers.build_schedule(settings, 40), weight_decay=0.01),
+      sync_period=4)
+  start = np.random.default_rng(0).normal(size=[2, 5]).astype(np.float32)
+  first, second = [[tf.Variable(row) for row in start] for _ in range(2)]
+  for step in range(20):
+    for optimizer, variables in ((ours, first), (theirs, second)):
+      gradients = [tf.sin(3 * v + step) for v in variables]
+      optimizer.apply_gradients(zip(gradients, variables))
+  for ours_now, theirs_now in zip(first, second):
+    np.testing.assert_allclose(ours_now, theirs_now, rtol=1e-6, atol=1e-6)
+  assert not np.allclose(first[0], start[0], atol=0.01)
