@@ -67,7 +67,7 @@ def split_scans(target: np.ndarray) -> Dict[str, np.ndarray]:
   return {k: np.sort(np.concatenate(v)) for k, v in parts.items()}
 
 
-def make(output_dir: str, seed: int = 0, train_images: int = 400,
+def make(output_dir: str, seed: int = 0, train_images: int = 800,
          val_images: int = 60) -> None:
   """Writes the whole data set; the folder appears when all is written.
 
@@ -183,7 +183,7 @@ def _define_flags() -> None:
       'output_dir', None, 'Folder to make; must not exist or be empty.')
   flags.DEFINE_integer('seed', 0, 'Of all random choices.', lower_bound=0)
   flags.DEFINE_integer(
-      'train_images', 400, 'Images for training.', lower_bound=1)
+      'train_images', 800, 'Images for training.', lower_bound=1)
   flags.DEFINE_integer(
       'val_images', 60, 'Images for validation.', lower_bound=1)
 
