@@ -49,6 +49,7 @@ $(STAMP): requirements.lock setup.py pyproject.toml
 	@touch $@
 
 demo: $(STAMP)
+	rm -rf demo
 	$(BIN)/python -m axial_tf.demo
 
 test: $(STAMP)

@@ -94,20 +94,24 @@ def _predict(export: str, records: str, output_dir: str):
   files = sorted(glob.glob(os.path.join(records, 'val-*.tfrecord')))
   dataset = tf.data.TFRecordDataset(files).map(
       records_lib.decode_panoptic_example)
-  for index, example in enumerate(tqdm(
-      dataset.as_numpy_iterator(), unit=' images', file=sys.stderr)):
+  panels = []
+  for example in tqdm(
+      dataset.as_numpy_iterator(), unit=' images', file=sys.stderr):
     result = predictor(example['image'])
     quality.update(example['panoptic'], result.panoptic_map)
-    if index < FLAGS.pictures:
+    if len(panels) < FLAGS.pictures:
       truth = visualize.panoptic_overlay(
           example['image'], example['panoptic'], predictor.spec)
       name = os.path.splitext(
           os.path.basename(example['filename'].decode()))[0]
+      panels.append(visualize.side_by_side(
+          [example['image'], truth, result.picture],
+          ['image', 'ground truth', 'prediction']))
       visualize.save_png(
-          visualize.side_by_side(
-              [example['image'], truth, result.picture],
-              ['image', 'ground truth', 'prediction']),
-          os.path.join(output_dir, f'{name}.png'))
+          panels[-1], os.path.join(output_dir, f'{name}.png'))
+  visualize.save_png(
+      visualize.side_by_side(panels[:3]),
+      os.path.join(output_dir, 'overview.png'))
   result = quality.result()
   return panoptic_quality.format_table(result, predictor.spec), result
 
