@@ -100,11 +100,50 @@ def build_optimizer(settings: OptimizerSettings, train_steps: int):
     return tf.keras.optimizers.legacy.SGD(
         schedule, momentum=settings.momentum, nesterov=settings.momentum > 0)
   return _Lookahead(
-      tfa.optimizers.RectifiedAdam(
+      _RectifiedAdam(
           schedule, beta_2=settings.beta_2,
           weight_decay=settings.weight_decay),
       sync_period=settings.lookahead_period,
       slow_step_size=settings.lookahead_step_size)
+
+
+class _RectifiedAdam(tfa.optimizers.RectifiedAdam):
+  """RectifiedAdam whose step is one operation a variable, not 25.
+
+  With m and v the moments and p = 1 - beta ** step, a rectified step is
+
+    rate * r * (m / p1) / (sqrt(v / p2) + epsilon)
+      = (rate * r) * (sqrt(p2) / p1) * m / (sqrt(v) + epsilon * sqrt(p2)),
+
+  which is Adam's step at another rate and epsilon, and Adam's is one fused
+  operation. In the first steps the variance is not known well enough and the
+  step is rate * m / p1: Adam's for an epsilon next to which sqrt(v) is naught.
+  """
+
+  def _prepare_local(self, var_device, var_dtype, apply_state):
+    super()._prepare_local(var_device, var_dtype, apply_state)
+    state = apply_state[var_device, var_dtype]
+    root = tf.sqrt(1 - state['beta_2_power'])
+    rectified = state['sma_t_ge_sma_threshold']
+    state['adam_rate'] = state['lr_t'] * tf.where(
+        rectified, state['r_t'], _HUGE / root)
+    state['adam_epsilon'] = tf.where(
+        rectified, state['epsilon_t'] * root, _HUGE)
+
+  def _resource_apply_dense(self, grad, var, apply_state=None):
+    if self._has_weight_decay:
+      return super()._resource_apply_dense(grad, var, apply_state)
+    state = apply_state[var.device, var.dtype.base_dtype]
+    return tf.raw_ops.ResourceApplyAdam(
+        var=var.handle, m=self.get_slot(var, 'm').handle,
+        v=self.get_slot(var, 'v').handle, beta1_power=state['beta_1_power'],
+        beta2_power=state['beta_2_power'], lr=state['adam_rate'],
+        beta1=state['beta_1_t'], beta2=self._get_hyper('beta_2', var.dtype),
+        epsilon=state['adam_epsilon'], grad=grad,
+        use_locking=self._use_locking)
+
+
+_HUGE = 1e8
 
 
 class _Lookahead(tfa.optimizers.Lookahead):

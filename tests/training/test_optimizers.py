@@ -62,14 +62,16 @@ def test_wrong_settings_are_refused(wrong):
     optimizers.OptimizerSettings(**wrong)
 
 
-def test_the_lean_lookahead_takes_the_steps_of_tensorflow_addons():
+@pytest.mark.parametrize('weight_decay', [0.0, 0.01])
+def test_the_lean_optimizers_take_the_steps_of_tensorflow_addons(weight_decay):
   settings = optimizers.OptimizerSettings(
-      learning_rate=0.05, warmup_steps=3, lookahead_period=4,
-      weight_decay=0.01)
+      learning_rate=0.05, warmup_steps=3, lookahead_period=4, beta_2=0.99,
+      weight_decay=weight_decay)
   ours = optimizers.build_optimizer(settings, train_steps=40)
   theirs = optimizers.tfa.optimizers.Lookahead(
       optimizers.tfa.optimizers.RectifiedAdam(
-          optimizers.build_schedule(settings, 40), weight_decay=0.01),
+          optimizers.build_schedule(settings, 40), beta_2=0.99,
+          weight_decay=weight_decay),
       sync_period=4)
   start = np.random.default_rng(0).normal(size=[2, 5]).astype(np.float32)
   first, second = [[tf.Variable(row) for row in start] for _ in range(2)]
@@ -80,3 +82,16 @@ def test_the_lean_lookahead_takes_the_steps_of_tensorflow_addons():
   for ours_now, theirs_now in zip(first, second):
     np.testing.assert_allclose(ours_now, theirs_now, rtol=1e-6, atol=1e-6)
   assert not np.allclose(first[0], start[0], atol=0.01)
+
+
+def test_the_graph_of_a_step_stays_small():
+  variables = [tf.Variable(tf.ones([3])) for _ in range(50)]
+  optimizer = optimizers.build_optimizer(
+      optimizers.OptimizerSettings(), train_steps=10)
+
+  @tf.function
+  def step():
+    optimizer.apply_gradients([(tf.ones([3]), v) for v in variables])
+
+  operations = step.get_concrete_function().graph.get_operations()
+  assert len(operations) < 25 * len(variables)
