@@ -109,6 +109,21 @@ def test_export_then_predict_on_photographs(trained, tmp_path):
     assert Image.open(output / f'{stem}_panoptic.png').size == size
     assert Image.open(output / f'{stem}_overlay.png').size[0] >= size[0]
     json.loads((output / f'{stem}.json').read_text())
+  # A training run serves as a model, too, and segments alike.
+  _succeeds('axial_tf.predict', f'--model={model_dir}',
+            f'--input={photos}/color.jpg', f'--output_dir={tmp_path / "run"}')
+  same = (np.asarray(Image.open(tmp_path / 'run' / 'color_panoptic.png'))
+          == np.asarray(Image.open(output / 'color_panoptic.png')))
+  assert same.mean() > 0.99
+
+
+def test_each_new_checkpoint_is_evaluated_until_the_last(trained):
+  model_dir, _ = trained
+  before = len((model_dir / 'metrics.jsonl').read_text().splitlines())
+  _succeeds('axial_tf.train', f'--model_dir={model_dir}',
+            '--mode=continuous_eval')
+  after = (model_dir / 'metrics.jsonl').read_text().splitlines()
+  assert len(after) > before
 
 
 def test_a_model_dir_of_another_model_is_refused(trained, records):
