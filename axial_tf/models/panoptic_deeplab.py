@@ -45,6 +45,10 @@ class PanopticDeepLabSettings:
     backbone: settings of the Axial-ResNet.
     semantic: channels of the semantic decoder and head.
     instance: channels of the instance decoder and its two heads.
+    offset_scale: pixels of the small map per unit of the offset head's last
+      layer. The published codes have 1; in trainings of a few hundred steps
+      its weights do not grow to the offsets of large instances, and a larger
+      unit takes the place of that growth.
   """
   backbone: axial_resnet.AxialResNetSettings = (
       axial_resnet.AxialResNetSettings())
@@ -52,9 +56,12 @@ class PanopticDeepLabSettings:
   instance: BranchSettings = BranchSettings(
       res3_channels=32, res2_channels=16, decoder_channels=128,
       head_channels=32)
+  offset_scale: float = 1.0
 
   def __post_init__(self):
     settings_lib.check_types(self)
+    settings_lib.require(
+        self.offset_scale > 0, self, 'offset_scale', 'a number > 0')
 
 
 class Decoder(tf.keras.layers.Layer):
@@ -168,7 +175,8 @@ class PanopticDeepLab(tf.keras.Model):
     return {
         'semantic_logits': self.semantic_head(semantic, training=training),
         'center_heatmap': self.center_head(instance, training=training),
-        'offset': self.offset_head(instance, training=training),
+        'offset': self._settings.offset_scale * self.offset_head(
+            instance, training=training),
     }
 
   def _pad(self, images):
@@ -206,5 +214,6 @@ class PanopticDeepLab(tf.keras.Model):
     settings = PanopticDeepLabSettings(
         backbone=axial_resnet.settings_from_config(parts['backbone']),
         semantic=BranchSettings(**parts['semantic']),
-        instance=BranchSettings(**parts['instance']))
+        instance=BranchSettings(**parts['instance']),
+        offset_scale=parts['offset_scale'])
     return cls(settings, config['num_classes'], name=config['name'])

@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -104,6 +106,23 @@ def test_offsets_count_pixels_of_the_map_they_are_on():
   np.testing.assert_allclose(
       full['center_heatmap'][:, ::4, ::4], small['center_heatmap'][..., 0],
       atol=1e-6)
+
+
+def test_the_offset_scale_multiplies_offsets_alone():
+  images = tf.random.stateless_uniform([1, 33, 33, 3], [1, 2], -1, 1)
+  plain = panoptic_deeplab.PanopticDeepLab(_tiny(), 3)
+  scaled = panoptic_deeplab.PanopticDeepLab(
+      dataclasses.replace(_tiny(), offset_scale=16.0), 3)
+  expected, _ = plain(images), scaled(images)
+  scaled.set_weights(plain.get_weights())
+  outputs = scaled(images)
+  assert float(tf.reduce_max(tf.abs(expected['offset']))) > 0
+  np.testing.assert_allclose(
+      outputs['offset'], 16 * expected['offset'], rtol=1e-6)
+  np.testing.assert_array_equal(
+      outputs['center_heatmap'], expected['center_heatmap'])
+  with pytest.raises(errors.UserError, match='offset_scale'):
+    dataclasses.replace(_tiny(), offset_scale=0.0)
 
 
 def test_training_step_lowers_the_loss_and_moves_all_parts():
