@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from axial_tf import errors
 from axial_tf.data import augmentation, panoptic_pipeline, record_files
+from axial_tf.layers import normalization
 from axial_tf.models import axial_resnet, panoptic_deeplab
 from axial_tf.panoptic import losses, merging, targets
 from axial_tf.tasks import panoptic
@@ -33,6 +34,7 @@ CONFIGURABLES = (
     panoptic_deeplab.PanopticDeepLabSettings,
     panoptic_deeplab.BranchSettings,
     axial_resnet.variant_settings,
+    normalization.BatchNormSettings,
     record_files.shard_pattern,
 )
 
