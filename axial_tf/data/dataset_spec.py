@@ -31,6 +31,7 @@ Where the shipped numbers come from:
 import dataclasses
 import functools
 import json
+import os
 import pathlib
 from typing import Any, Dict, Mapping, Tuple
 
@@ -187,6 +188,11 @@ class DatasetSpec:
     shipped = sorted(p.stem for p in _SHIPPED.glob('*.json'))
     path = (str(_SHIPPED / f'{name_or_path}.json')
             if name_or_path in shipped else str(name_or_path))
+    if not tf.io.gfile.exists(path) and not os.path.isabs(path):
+      # A wheel carries gin_configs inside the package, a source tree beside.
+      package = _SHIPPED.parents[1]
+      path = next((str(root / path) for root in (package, package.parent)
+                   if (root / path).exists()), path)
     try:
       with tf.io.gfile.GFile(path) as file:
         text = file.read()
