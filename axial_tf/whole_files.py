@@ -3,6 +3,8 @@
 import os
 import uuid
 
+import tensorflow as tf
+
 from axial_tf import errors
 
 
@@ -12,22 +14,26 @@ def write(path: str, content: bytes) -> None:
   The bytes go to a file of another name first, which then takes the place of
   an existing one.
 
+  Args:
+    path: local, or of another file system that tf.io.gfile knows (gs://).
+    content: of the file.
+
   Raises:
     errors.UserError: the file cannot be written.
   """
   path = os.fspath(path)
   temporary = f'{path}.{uuid.uuid4().hex}.tmp'
   try:
-    os.makedirs(os.path.dirname(path) or '.', exist_ok=True)
+    tf.io.gfile.makedirs(os.path.dirname(path) or '.')
     try:
-      with open(temporary, 'xb') as file:
+      with tf.io.gfile.GFile(temporary, 'wb') as file:
         file.write(content)
-      os.replace(temporary, path)
+      tf.io.gfile.rename(temporary, path, overwrite=True)
     except BaseException:  # Ctrl-C, too, leaves nothing behind.
-      if os.path.exists(temporary):
-        os.remove(temporary)
+      if tf.io.gfile.exists(temporary):
+        tf.io.gfile.remove(temporary)
       raise
-  except OSError as error:
+  except tf.errors.OpError as error:
     raise errors.UserError(
-        f'{path}: cannot be written ({error.strerror or error}); give another '
+        f'{path}: cannot be written ({error.message}); give another '
         f'folder') from error

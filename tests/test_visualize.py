@@ -6,6 +6,7 @@ import os
 import numpy as np
 from PIL import Image
 import pytest
+import tensorflow as tf
 
 from axial_tf import errors, visualize
 from axial_tf.data import dataset_spec
@@ -111,10 +112,11 @@ def test_a_failing_write_leaves_the_old_file_and_nothing_else(
   visualize.save_png(image, path)
   before = path.read_bytes()
 
-  def full(*arguments):
-    raise OSError(28, 'No space left on device')
+  def full(*arguments, **options):
+    raise tf.errors.ResourceExhaustedError(
+        None, None, 'No space left on device')
 
-  monkeypatch.setattr(os, 'replace', full)
+  monkeypatch.setattr(tf.io.gfile, 'rename', full)
   with pytest.raises(errors.UserError, match='No space left'):
     visualize.save_png(image + 1, path)
   assert path.read_bytes() == before

@@ -45,20 +45,3 @@ def member_mask(category, train_ids: Sequence[int]):
   if tf.is_tensor(category):
     return tf.gather(table, tf.minimum(category, outside))
   return table[np.minimum(category, outside)]
-
-
-def void_mask(panoptic, *, label_divisor: int, ignore_label: int):
-  """True where the label carries no class."""
-  return panoptic // label_divisor == ignore_label
-
-
-def instance_mask(panoptic, *, thing_ids: Sequence[int], label_divisor: int):
-  """True on the pixels of countable things, that is, not on a crowd."""
-  category, instance = decode(panoptic, label_divisor)
-  return member_mask(category, thing_ids) & (instance > 0)
-
-
-def crowd_mask(panoptic, *, thing_ids: Sequence[int], label_divisor: int):
-  """True on things whose instances were not told apart."""
-  category, instance = decode(panoptic, label_divisor)
-  return member_mask(category, thing_ids) & (instance == 0)

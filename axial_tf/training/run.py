@@ -10,7 +10,7 @@ from official.common import distribute_utils
 from official.core import config_definitions, train_lib
 import tensorflow as tf
 
-from axial_tf import config, errors
+from axial_tf import config, errors, whole_files
 from axial_tf.data import record_checks
 from axial_tf.tasks import panoptic
 from axial_tf.training import checkpoints, experiment, progress
@@ -165,9 +165,10 @@ def _set_precision(name: str) -> None:
 
 def _save_configuration(model_dir: str, task: panoptic.PanopticTask) -> None:
   """Writes what rebuilds the model: the gin text and the dataset spec."""
-  _write(os.path.join(model_dir, 'config.gin'), config.raw_text())
-  _write(os.path.join(model_dir, 'dataset_spec.json'),
-         json.dumps(task.spec.to_json(), indent=1))
+  for name, text in (
+      ('config.gin', config.raw_text()),
+      ('dataset_spec.json', json.dumps(task.spec.to_json(), indent=1))):
+    whole_files.write(os.path.join(model_dir, name), text.encode())
 
 
 class _OperativeConfig:
@@ -182,19 +183,12 @@ class _OperativeConfig:
     if self._done:
       return
     self._done = True
-    _write(os.path.join(self._model_dir, 'operative_config.gin'),
-           config.operative_text())
+    whole_files.write(
+        os.path.join(self._model_dir, 'operative_config.gin'),
+        config.operative_text().encode())
     with self._controller.summary_manager.summary_writer().as_default():
       tf.summary.text('gin/operative_config', config.operative_markdown(),
                       step=self._controller.global_step)
-
-
-def _write(path: str, text: str) -> None:
-  """Writes a file as a whole or not at all."""
-  temporary = f'{path}.tmp'
-  with tf.io.gfile.GFile(temporary, 'w') as file:
-    file.write(text)
-  tf.io.gfile.rename(temporary, path, overwrite=True)
 
 
 @contextlib.contextmanager

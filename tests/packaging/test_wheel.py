@@ -27,7 +27,10 @@ for name in names:
 from axial_tf import config
 experiment = config.parse(
     ['experiments/demo.gin'], ["RECORDS = 'some/folder'"])
-print('imported', len(names), 'parsed', type(experiment).__name__)
+from axial_tf.data import dataset_spec
+spec = dataset_spec.DatasetSpec.load(experiment.task.spec)
+print('imported', len(names), 'parsed', type(experiment).__name__,
+      'for', spec.name)
 """
 
 
@@ -122,4 +125,4 @@ def test_installed_wheel_imports_and_parses_away_from_the_source(
   modules = sorted(_modules(n for n in contents if n.endswith('.py')))
   printed = _run(
       python, '-I', '-c', _IMPORT_ALL, site, *modules, cwd=elsewhere)
-  assert f'imported {len(modules)} parsed Experiment' in printed
+  assert f'imported {len(modules)} parsed Experiment for digits' in printed

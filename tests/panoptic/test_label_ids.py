@@ -41,16 +41,10 @@ def test_encode_accepts_an_empty_map():
 
 
 @pytest.mark.parametrize('kind', [np.asarray, tf.constant])
-def test_masks_part_the_image(kind):
-  # void, stuff, crowd, two instances, and a label beyond all things
-  panoptic = kind(np.int32([[255000, 7000, 11000, 11001, 12002, 30005]]))
-  ids = {'thing_ids': (11, 12), 'label_divisor': 1000}
-  void = label_ids.void_mask(panoptic, label_divisor=1000, ignore_label=255)
-  np.testing.assert_array_equal(void, [[1, 0, 0, 0, 0, 0]])
+def test_members_are_told_from_labels_below_between_and_beyond(kind):
   np.testing.assert_array_equal(
-      label_ids.crowd_mask(panoptic, **ids), [[0, 0, 1, 0, 0, 0]])
-  np.testing.assert_array_equal(
-      label_ids.instance_mask(panoptic, **ids), [[0, 0, 0, 1, 1, 0]])
+      label_ids.member_mask(kind(np.int32([[7, 11, 12, 30, 255]])), (11, 30)),
+      [[False, True, False, True, False]])
 
 
 @pytest.mark.parametrize('kind', [np.asarray, tf.constant])
