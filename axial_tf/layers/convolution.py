@@ -16,6 +16,7 @@ class ConvNorm(tf.keras.layers.Layer):
       kernel_size: int,
       *,
       strides: int = 1,
+      dilation: int = 1,
       relu: bool = True,
       norm: normalization.BatchNormSettings = (
           normalization.BatchNormSettings()),  # noqa: B008 (frozen)
@@ -23,12 +24,14 @@ class ConvNorm(tf.keras.layers.Layer):
       **kwargs):
     super().__init__(**kwargs)
     self._config = dict(
-        filters=filters, kernel_size=kernel_size, strides=strides, relu=relu,
+        filters=filters, kernel_size=kernel_size, strides=strides,
+        dilation=dilation, relu=relu,
         norm=dataclasses.asdict(norm), gamma_initializer=gamma_initializer)
     self._relu = relu
-    self._margin = kernel_size // 2
+    self._margin = dilation * (kernel_size // 2)
     self.conv = tf.keras.layers.Conv2D(
-        filters, kernel_size, strides=strides, padding='valid', use_bias=False,
+        filters, kernel_size, strides=strides, dilation_rate=dilation,
+        padding='valid', use_bias=False,
         kernel_initializer='he_normal', name='conv')
     self.norm = normalization.batch_norm(
         norm, name='norm', gamma_initializer=gamma_initializer)
@@ -62,14 +65,15 @@ class SeparableConvNorm(tf.keras.layers.Layer):
       filters: int,
       kernel_size: int,
       *,
+      dilation: int = 1,
       norm: normalization.BatchNormSettings = (
           normalization.BatchNormSettings()),  # noqa: B008 (frozen)
       **kwargs):
     super().__init__(**kwargs)
     self._config = dict(filters=filters, kernel_size=kernel_size,
-                        norm=dataclasses.asdict(norm))
+                        dilation=dilation, norm=dataclasses.asdict(norm))
     self.depthwise = tf.keras.layers.DepthwiseConv2D(
-        kernel_size, padding='same', use_bias=False,
+        kernel_size, dilation_rate=dilation, padding='same', use_bias=False,
         depthwise_initializer='he_normal', name='depthwise')
     self.depthwise_norm = normalization.batch_norm(norm, name='depthwise_norm')
     self.pointwise = ConvNorm(filters, 1, norm=norm, name='pointwise')
