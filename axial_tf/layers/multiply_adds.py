@@ -1,0 +1,37 @@
+"""The cost of an attention layer, counted by hand."""
+
+from axial_tf import errors
+
+
+def attention(*, pixels: int, queries: int, keys: int, channels: int,
+              key_channels: int, value_channels: int, logit_terms: int,
+              value_terms: int) -> int:
+  """Returns the multiply-adds of one attention layer for one image.
+
+  The projection to queries, keys and values counts for every pixel. A pair of
+  a query and a key counts once per channel of each term in use: q.k, q.r^q and
+  k.r^k have key_channels, v and r^v have value_channels. Windows count in
+  full, also where they reach over the edge of the image. Batch norm and
+  softmax are left out, as is usual.
+
+  Args:
+    pixels: that are projected.
+    queries: pixels that attend.
+    keys: seen by each query.
+    channels: of the input.
+    key_channels: of all heads together.
+    value_channels: of all heads together.
+    logit_terms: how many of content, query position and key position.
+    value_terms: how many of content and position.
+  """
+  projection = pixels * channels * (2 * key_channels + value_channels)
+  per_pair = logit_terms * key_channels + value_terms * value_channels
+  return projection + queries * keys * per_pair
+
+
+def require_built(layer) -> None:
+  """Raises errors.UserError if the input channels are not known yet."""
+  if not layer.built:
+    raise errors.UserError(
+        f'{layer.name}: expected a built layer to count its multiply-adds, '
+        f'got one that has seen no input; call it or its build() first')
