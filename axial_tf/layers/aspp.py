@@ -1,0 +1,154 @@
+"""Atrous spatial pyramid pooling: context of several sizes around each pixel.
+
+Axial-DeepLab does without (its attention sees far enough), its convolutional
+baselines do not: table 6 of the paper has both.
+"""
+
+import dataclasses
+from typing import Optional, Sequence, Tuple
+
+import tensorflow as tf
+
+from axial_tf import errors
+from axial_tf.layers import convolution, multiply_adds, normalization, resize
+
+_KERNEL_SIZE = 3
+
+
+class ASPP(tf.keras.layers.Layer):
+  """A 1x1 convolution, atrous ones and pooling side by side, then projected.
+
+  Every convolution is followed by batch norm and ReLU, as in DeepLabv3+. With
+  separable atrous convolutions, one ASPP in each decoder and no projection of
+  'res5' in the model without ASPP, the difference between the two models is
+  that of table 6: 5.2M parameters and 15.2B multiply-adds (ordinary atrous
+  convolutions would add 33M parameters).
+  """
+
+  def __init__(
+      self,
+      filters: int,
+      rates: Sequence[int] = (6, 12, 18),
+      *,
+      separable: bool = True,
+      pooling_window: Optional[Tuple[int, int]] = None,
+      norm: normalization.BatchNormSettings = (
+          normalization.BatchNormSettings()),  # noqa: B008 (frozen)
+      **kwargs):
+    """Makes the convolutions.
+
+    Args:
+      filters: channels of every branch and of the output.
+      rates: dilations of the atrous 3x3 convolutions; the default is that of
+        output stride 16, twice as much suits output stride 8.
+      separable: whether the atrous convolutions are depthwise separable.
+      pooling_window: height and width, in pixels of the features, of the
+        window that is averaged; at most the whole image. None for the whole.
+      norm: settings of all batch norms.
+      **kwargs: of tf.keras.layers.Layer.
+
+    Raises:
+      errors.UserError: a value out of range.
+    """
+    super().__init__(**kwargs)
+    _require(filters >= 1, 'filters', 'at least 1', filters)
+    _require(len(set(rates)) == len(rates) and all(r >= 1 for r in rates),
+             'rates', 'different numbers, each at least 1', rates)
+    _require(pooling_window is None or (
+        len(pooling_window) == 2 and min(pooling_window) >= 1),
+        'pooling_window', '(height, width), each at least 1, or None for the '
+        'whole image', pooling_window)
+    self._filters = filters
+    self._rates = tuple(rates)
+    self._separable = separable
+    self._window = pooling_window and tuple(pooling_window)
+    self._norm = norm
+    atrous = (convolution.SeparableConvNorm if separable
+              else convolution.ConvNorm)
+    self.pixel = convolution.ConvNorm(filters, 1, norm=norm, name='pixel')
+    self.atrous = [
+        atrous(filters, _KERNEL_SIZE, dilation=rate, norm=norm,
+               name=f'atrous{rate}') for rate in self._rates]
+    self.pooled = convolution.ConvNorm(filters, 1, norm=norm, name='pooled')
+    self.projection = convolution.ConvNorm(
+        filters, 1, norm=norm, name='projection')
+
+  def build(self, input_shape):
+    self._channels = input_shape[-1]
+    super().build(input_shape)
+
+  def call(self, inputs, training=False):
+    """[batch, height, width, channels] -> [batch, height, width, filters]."""
+    branches = [self.pixel(inputs, training=training)]
+    branches += [atrous(inputs, training=training) for atrous in self.atrous]
+    pooled = self.pooled(self._pool(inputs), training=training)
+    branches.append(resize.resize(pooled, resize.size_of(inputs)))
+    return self.projection(tf.concat(branches, -1), training=training)
+
+  def _pool(self, inputs):
+    """Returns [b, h', w', channels], a mean for each place of the window."""
+    means = tf.cast(inputs, tf.float32)
+    if inputs.dtype == tf.float64:
+      means = inputs
+    if self._window is None:
+      means = tf.reduce_mean(means, [1, 2], keepdims=True)
+    else:
+      for axis, window in zip((1, 2), self._window):
+        means = _sliding_mean(means, window, axis)
+    return tf.cast(means, inputs.dtype)
+
+  def multiply_adds(self, height: int, width: int) -> int:
+    """Returns the multiply-adds of a built layer for one map of this size.
+
+    Raises:
+      errors.UserError: the layer is not built.
+    """
+    multiply_adds.require_built(self)
+    kernel = _KERNEL_SIZE ** 2
+    mix = self._channels * self._filters
+    atrous = (kernel * self._channels + mix if self._separable
+              else kernel * mix)
+    branches = len(self._rates) + 2
+    per_pixel = (mix + len(self._rates) * atrous
+                 + branches * self._filters * self._filters)
+    places = 1
+    if self._window is not None:
+      for size, window in zip((height, width), self._window):
+        places *= size - min(window, size) + 1
+    return height * width * per_pixel + places * mix
+
+  def get_config(self):
+    return {
+        **super().get_config(),
+        'filters': self._filters,
+        'rates': self._rates,
+        'separable': self._separable,
+        'pooling_window': self._window,
+        'norm': dataclasses.asdict(self._norm),
+    }
+
+  @classmethod
+  def from_config(cls, config):
+    norm = normalization.BatchNormSettings(**config['norm'])
+    return cls(**{**config, 'norm': norm})
+
+
+def _sliding_mean(values, window, axis):
+  """Averages runs of `window` pixels of [b, h, w, c] along `axis`, or all."""
+  size = resize.size_of(values)[axis - 1]
+  if isinstance(size, int):
+    window = min(window, size)
+  else:
+    window = tf.minimum(window, size)
+  margins = [[0, 0] for _ in range(4)]
+  margins[axis] = [1, 0]
+  sums = tf.pad(tf.cumsum(values, axis), margins)
+  ends, starts = [slice(None)] * 4, [slice(None)] * 4
+  ends[axis], starts[axis] = slice(window, None), slice(size + 1 - window)
+  return (sums[tuple(ends)] - sums[tuple(starts)]) / tf.cast(
+      window, values.dtype)
+
+
+def _require(condition, argument, expected, got):
+  if not condition:
+    raise errors.UserError(f'ASPP: {argument}: expected {expected}; got {got}')
