@@ -22,7 +22,7 @@ class ASPP(tf.keras.layers.Layer):
   separable atrous convolutions, one ASPP in each decoder and no projection of
   'res5' in the model without ASPP, the difference between the two models is
   that of table 6: 5.2M parameters and 15.2B multiply-adds (ordinary atrous
-  convolutions would add 33M parameters).
+  convolutions would add 30M parameters).
   """
 
   def __init__(
