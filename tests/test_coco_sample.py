@@ -1,5 +1,6 @@
 """Real COCO annotations through the whole system."""
 
+import json
 import os
 import pathlib
 import subprocess
@@ -36,3 +37,12 @@ def test_the_ceiling_is_100_but_for_small_stuff(records):
   assert all_stuff == 100.0
   assert with_limit < 100.0 and 'blanket' in output
   assert at_stride_4 > 85.0
+
+
+@pytest.mark.slow
+def test_a_small_model_learns_the_images_by_heart(records, tmp_path):
+  _run('-m', 'axial_tf.train', '--gin_file=experiments/coco_sample.gin',
+       f"--gin_params=RECORDS='{records}'", f'--model_dir={tmp_path / "run"}',
+       '--mode=train_and_eval')
+  last = (tmp_path / 'run' / 'metrics.jsonl').read_text().splitlines()[-1]
+  assert json.loads(last)['pq'] >= 0.80

@@ -13,14 +13,22 @@ itself and an embedding of the offset at which it was found. The embeddings r
 depend on p - o alone and are shared by the heads.
 
 Each term is batch-normalized per head before the sum. That is an affine map
-per (term, head): its scale is folded into q and k, so that no term is stored
-by itself, and its shift, equal for all keys, drops out of the softmax.
+per (term, head): its scale is folded into the operands, so that no term is
+stored by itself, and its shift, equal for all keys, drops out of the softmax.
 
-Einsum letters: b batch (the other axis and the blocks of a local span folded
-in), n block, h head, l query position, m key (memory) position, d, e depth.
+Forward and backward pass are both written out here. The backward pass makes
+the attention weights anew from the logarithm of the softmax's denominator, so
+that no map of queries and keys outlives the chunk of rows in which it is made
+(`attention_rows` cuts the chunks).
+
+Letters: r rows (batch, the other axis, and the blocks of a local span,
+innermost), n blocks, h heads, l query position, m key (memory) position, d
+depth of queries and keys, e depth of values. All maps are [r, h, l, m]; all
+vectors have the position last, [r, h, d, l], so that vector instructions run
+along it.
 """
 
-from typing import List, NamedTuple, Optional, Tuple
+from typing import NamedTuple, Optional, Tuple
 
 import tensorflow as tf
 
@@ -28,25 +36,59 @@ import tensorflow as tf
 MAX_SPAN = 255
 TABLE_ROWS = 2 * MAX_SPAN - 1
 
+Maybe = Optional[tf.Tensor]
 
-class LogitOperands(NamedTuple):
-  """What the logits are made of; a term switched off has None.
+
+class RowOperands(NamedTuple):
+  """Operands that differ by row; None for those of a term switched off.
+
+  The logits are query_content.key_content + query_position.r^q +
+  key_position.r^k: the same queries and keys under the terms' scales.
 
   Attributes:
-    query: [b, h, l, d].
-    key: [b, h, m, d].
-    content: whether queries meet keys.
-    query_rpe: r^q [l, m, d] or None.
-    key_rpe: r^k [l, m, d] or None.
-    valid: bool [n, l, m], the pairs within the span in each of the n blocks
-      that are folded into b (innermost), or None if all pairs count.
+    query_content: [r, h, d, l].
+    key_content: [r, h, d, m].
+    query_position: [r, h, d, l].
+    key_position: [r, h, d, m].
+    value: [r, h, e, m].
   """
-  query: tf.Tensor
-  key: tf.Tensor
-  content: bool
-  query_rpe: Optional[tf.Tensor]
-  key_rpe: Optional[tf.Tensor]
-  valid: Optional[tf.Tensor]
+  query_content: Maybe
+  key_content: Maybe
+  query_position: Maybe
+  key_position: Maybe
+  value: Maybe
+
+
+class SharedOperands(NamedTuple):
+  """Operands that all rows share; None for those of a term switched off.
+
+  Attributes:
+    query_rpe: r^q [l, d, m].
+    key_rpe: r^k [l, d, m].
+    value_rpe: r^v [l, e, m].
+    shift: [h], added to the logits; None for a softmax, which cancels it.
+    excluded: [n, l, m], 0 for the pairs that count and a large negative number
+      for the others, for each of the blocks in r; None if all pairs count.
+  """
+  query_rpe: Maybe
+  key_rpe: Maybe
+  value_rpe: Maybe
+  shift: Maybe
+  excluded: Maybe
+
+
+class Retrieved(NamedTuple):
+  """What a query retrieves.
+
+  Attributes:
+    content: sum of weighted values [r, h, e, l], or None.
+    position: sum of weighted embeddings [r, h, e, l], or None.
+    log_normalizer: logarithm of the softmax's denominator [r, h, l]; None for
+      a sigmoid.
+  """
+  content: Maybe
+  position: Maybe
+  log_normalizer: Maybe
 
 
 def position_embeddings(table: tf.Tensor, query_positions: tf.Tensor,
@@ -59,190 +101,245 @@ def position_embeddings(table: tf.Tensor, query_positions: tf.Tensor,
     key_positions: int32 [m].
 
   Returns:
-    [l, m, d].
+    [l, d, m].
   """
   offsets = key_positions[None, :] - query_positions[:, None]
   rows = tf.clip_by_value(offsets + MAX_SPAN - 1, 0, TABLE_ROWS - 1)
   # A slice in between makes the gradient of the table a dense tensor.
-  return tf.gather(table[:TABLE_ROWS], rows)
+  return tf.transpose(tf.gather(table[:TABLE_ROWS], rows), [0, 2, 1])
 
 
-def logits(operands: LogitOperands, scales: List[tf.Tensor],
-           shift: Optional[tf.Tensor] = None) -> tf.Tensor:
-  """Returns the sum of the scaled logit terms, float32 [b, h, l, m].
+def attend(rows: RowOperands, shared: SharedOperands, activation: str,
+           fused: bool) -> Retrieved:
+  """Computes equation 3 for a chunk of rows.
 
   Args:
-    operands: queries, keys and position embeddings.
-    scales: factor [h] of each term in use, in the order content, query
-      position, key position.
-    shift: [h], added to all logits, or None.
+    rows: a multiple of n rows.
+    shared: embeddings, shift and excluded pairs.
+    activation: 'softmax' over the keys or 'sigmoid' of each pair.
+    fused: as in pair_terms.
   """
-  query, key, content, query_rpe, key_rpe, _ = operands
-  scales = iter(scales)
-  terms = []
-  if content:  # bhld,bhmd->bhlm
-    terms.append(tf.matmul(
-        _per_head(query, next(scales)), key, transpose_b=True))
-  if query_rpe is not None:  # bhld,lmd->bhlm
-    by_query = _position_major(_per_head(query, next(scales)))
-    pairs = tf.matmul(by_query, tf.transpose(query_rpe, [0, 2, 1]))
-    terms.append(_batch_major(pairs, [1, 0, 2], query))
-  if key_rpe is not None:  # bhmd,lmd->bhlm
-    by_key = _position_major(_per_head(key, next(scales)))
-    pairs = tf.matmul(by_key, tf.transpose(key_rpe, [1, 2, 0]))
-    terms.append(_batch_major(pairs, [1, 2, 0], key))
-  total = tf.add_n(terms) if len(terms) > 1 else terms[0]
-  if total.dtype != tf.float64:
-    total = tf.cast(total, tf.float32)
-  if shift is not None:
-    total += tf.cast(shift, total.dtype)[:, None, None]
-  return total
+  logits = _logits(rows, shared, fused)
+  if activation == 'sigmoid':
+    weights = tf.sigmoid(logits)
+    return Retrieved(*_retrieve(weights, rows.value, shared.value_rpe), None)
+  largest = _largest(logits, fused)
+  weights = tf.exp(logits - largest)
+  total = tf.reduce_sum(weights, -1)
+  content, position = _retrieve(weights, rows.value, shared.value_rpe)
+  share = (1 / total)[:, :, None]
+  return Retrieved(
+      None if content is None else content * share,
+      None if position is None else position * share,
+      largest[..., 0] + tf.math.log(total))
 
 
-def logit_moments(operands: LogitOperands) -> Tuple[tf.Tensor, tf.Tensor]:
-  """Returns mean and mean square of each term per head, over all valid pairs.
+def attend_gradient(
+    rows: RowOperands, shared: SharedOperands, retrieved: Retrieved,
+    upstream: Retrieved, activation: str, fused: bool
+) -> Tuple[RowOperands, SharedOperands]:
+  """Computes the gradients of attend() for a chunk of rows.
 
-  With a position term, sum_m q_l.r_lm = q_l.(sum_m r_lm) and
-  sum_m (q_l.r_lm)^2 = q_l^T (sum_m r_lm r_lm^T) q_l, and the sums over m do
-  not depend on the batch. For the content term over all pairs,
-  sum_lm (q_l.k_m)^2 = <sum_l q_l q_l^T, sum_m k_m k_m^T>. None of these needs
-  a tensor of the size of the logits; only the content term of a local span
-  does.
+  With the weights w = softmax(logits) and dw their gradient, that of the
+  logits is w (dw - delta), where delta = sum_m w dw is the inner product of
+  what was retrieved and its gradient.
+
+  Args:
+    rows: as given to attend().
+    shared: as given to attend().
+    retrieved: what attend() returned.
+    upstream: gradients of `retrieved.content` and `retrieved.position`.
+    activation: as given to attend().
+    fused: as in pair_terms.
 
   Returns:
-    Two tensors [terms * h], term outermost, float32 (float64 for float64).
+    Gradients with the fields of rows and shared (those of shared summed over
+    the rows, 'excluded' None).
   """
-  query, key, content, query_rpe, key_rpe, valid = operands
-  dtype = tf.float64 if query.dtype == tf.float64 else tf.float32
-  query, key = tf.cast(query, dtype), tf.cast(key, dtype)
-  if valid is None:
-    pairs = tf.size(query[:, 0, :, 0]) * tf.shape(key)[2]
-  else:
-    valid = tf.cast(valid, dtype)
-    blocks = tf.shape(valid)[0]
-    pairs = (tf.shape(query)[0] // blocks) * tf.cast(
-        tf.reduce_sum(valid), tf.int32)
-  moments = []
-  if content:
-    moments.append(_content_sums(query, key, valid))
-  if query_rpe is not None:
-    moments.append(_position_sums(query, tf.cast(query_rpe, dtype), valid))
-  if key_rpe is not None:
-    transposed = tf.transpose(tf.cast(key_rpe, dtype), [1, 0, 2])
-    valid_keys = None if valid is None else tf.transpose(valid, [0, 2, 1])
-    moments.append(_position_sums(key, transposed, valid_keys))
-  sums, squares = (tf.concat(m, 0) for m in zip(*moments))
-  pairs = tf.cast(pairs, dtype)
-  return sums / pairs, squares / pairs
-
-
-def attention_weights(pair_logits: tf.Tensor, activation: str,
-                      valid: Optional[tf.Tensor]) -> tf.Tensor:
-  """Returns weights in 0..1, [b, h, l, m]; pairs that are not valid get 0.
-
-  Args:
-    pair_logits: [b, h, l, m].
-    activation: 'softmax' over the keys, or 'sigmoid' of each pair.
-    valid: bool [n, l, m] as in LogitOperands.
-  """
-  if valid is not None:
-    _, heads, queries, keys = _shape(pair_logits)
-    # Finite, since a query that pads the last block has no valid key at all.
-    excluded = tf.where(
-        valid, tf.zeros([], pair_logits.dtype), pair_logits.dtype.min / 2)
-    by_block = tf.reshape(
-        pair_logits, [-1, _shape(valid)[0], heads, queries, keys])
-    pair_logits = tf.reshape(
-        by_block + excluded[:, None], [-1, heads, queries, keys])
+  logits = _logits(rows, shared, fused)
+  of_weights = pair_terms(
+      upstream.content, rows.value, upstream.position, shared.value_rpe,
+      None, None, fused)
   if activation == 'sigmoid':
-    return tf.sigmoid(pair_logits)
-  return tf.nn.softmax(pair_logits)
-
-
-def retrieve(weights: tf.Tensor, value: Optional[tf.Tensor],
-             value_rpe: Optional[tf.Tensor]) -> List[tf.Tensor]:
-  """Returns the retrieved content and position, each [b, h, l, d], if in use.
-
-  Args:
-    weights: [b, h, l, m].
-    value: [b, h, m, d] or None.
-    value_rpe: r^v [l, m, d] or None.
-  """
-  retrieved = []
-  if value is not None:  # bhlm,bhmd->bhld
-    retrieved.append(tf.matmul(weights, value))
-  if value_rpe is not None:  # bhlm,lmd->bhld
-    found = tf.matmul(_position_major(weights),
-                      tf.transpose(value_rpe, [0, 2, 1]), transpose_b=True)
-    retrieved.append(_batch_major(found, [1, 0, 2], weights))
-  return retrieved
-
-
-def _per_head(tensor, scale):
-  return tensor * tf.cast(scale, tensor.dtype)[:, None, None]
-
-
-# Embeddings differ by position and not by batch or head, so a product with them
-# is one matrix product per position. Transposing for it by hand, with d never
-# the innermost axis of an embedding, makes a training step of the attention
-# twice as fast as einsum: its gradients then need no narrow products.
-
-
-def _position_major(tensor):
-  """[b, h, l, x] -> [l, b * h, x]."""
-  _, _, length, depth = _shape(tensor)
-  return tf.transpose(tf.reshape(tensor, [-1, length, depth]), [1, 0, 2])
-
-
-def _batch_major(tensor, order, like):
-  """Transposes a product by position to [b * h, l, x] -> [b, h, l, x]."""
-  tensor = tf.transpose(tensor, order)
-  _, length, depth = _shape(tensor)
-  return tf.reshape(tensor, [-1, _shape(like)[1], length, depth])
-
-
-def _content_sums(query, key, valid):
-  """Sum and sum of squares of q_l.k_m over the valid pairs, each [h]."""
-  if valid is None:
-    sums = tf.einsum('bhd,bhd->h', tf.reduce_sum(query, 2),
-                     tf.reduce_sum(key, 2))
-    squares = tf.einsum('bhde,bhde->h',
-                        tf.matmul(query, query, transpose_a=True),
-                        tf.matmul(key, key, transpose_a=True))
-    return sums, squares
-  content = tf.matmul(query, key, transpose_b=True)
-  _, heads, queries, keys = _shape(content)
-  content = valid[:, None] * tf.reshape(
-      content, [-1, _shape(valid)[0], heads, queries, keys])
-  # Two steps: a sum over adjacent axes is many times faster on CPUs.
-  sums, squares = (tf.reduce_sum(x, [3, 4])
-                   for x in (content, tf.square(content)))
-  return tf.reduce_sum(sums, [0, 1]), tf.reduce_sum(squares, [0, 1])
-
-
-def _position_sums(vectors, embeddings, valid):
-  """Sum and sum of squares of x_l.r_lm over the valid pairs, each [h].
-
-  Args:
-    vectors: x [b, h, l, d].
-    embeddings: r [l, m, d].
-    valid: [n, l, m] of zeros and ones, or None.
-  """
-  if valid is None:
-    row = tf.reduce_sum(embeddings, 1)[None]
-    gram = tf.einsum('lmd,lme->lde', embeddings, embeddings)[None]
+    weights = tf.sigmoid(logits)
+    of_logits = weights * (1 - weights) * of_weights
   else:
-    row = tf.einsum('nlm,lmd->nld', valid, embeddings)
-    gram = tf.einsum('nlm,lmde->nlde', valid,
-                     embeddings[..., None] * embeddings[..., None, :])
-  _, heads, length, depth = _shape(vectors)
-  vectors = tf.reshape(vectors, [-1, _shape(row)[0], heads, length, depth])
-  sums = tf.einsum('nhld,nld->h', tf.reduce_sum(vectors, 0), row)
-  outer = tf.einsum('bnhld,bnhle->nhlde', vectors, vectors)
-  return sums, tf.einsum('nhlde,nlde->h', outer, gram)
+    weights = tf.exp(logits - retrieved.log_normalizer[..., None])
+    delta = sum(
+        tf.reduce_sum(a * b, 2)[..., None]
+        for a, b in zip(retrieved[:2], upstream[:2]) if a is not None)
+    of_logits = weights * (of_weights - delta)
+
+  of_value = of_value_rpe = None
+  if rows.value is not None:
+    of_value = tf.matmul(upstream.content, weights)  # rhel,rhlm->rhem
+  if shared.value_rpe is not None:  # rhel,rhlm->lem
+    of_value_rpe = tf.matmul(
+        _by_position(upstream.position, [2, 1, 0]), _by_query(weights))
+  of_query = of_key = of_query_position = of_query_rpe = None
+  if rows.query_content is not None:
+    of_key = tf.matmul(rows.query_content, of_logits)  # rhdl,rhlm->rhdm
+    of_query = tf.linalg.matrix_transpose(  # rhdm,rhlm->rhdl
+        tf.matmul(of_logits, rows.key_content, transpose_b=True))
+  if rows.query_position is not None:
+    by_query = _by_query(of_logits)
+    of_query_rpe = tf.matmul(  # rhdl,rhlm->ldm
+        _by_position(rows.query_position, [2, 1, 0]), by_query)
+    of_query_position = _rows_first(  # ldm,rhlm->rhdl
+        tf.matmul(by_query, shared.query_rpe, transpose_b=True),
+        rows.query_position)
+  of_key_position = of_key_rpe = None
+  if rows.key_position is not None:
+    by_key = _by_key(of_logits)
+    key_rpe = tf.transpose(shared.key_rpe, [2, 1, 0])  # [m, d, l]
+    of_key_rpe = tf.transpose(  # rhdm,rhlm->ldm
+        tf.matmul(_by_position(rows.key_position, [2, 1, 0]), by_key),
+        [2, 1, 0])
+    of_key_position = _rows_first(  # ldm,rhlm->rhdm
+        tf.matmul(by_key, key_rpe, transpose_b=True), rows.key_position)
+  of_shift = None
+  if shared.shift is not None:
+    of_shift = tf.reduce_sum(of_logits, [0, 2, 3])
+  return (
+      RowOperands(of_query, of_key, of_query_position, of_key_position,
+                  of_value),
+      SharedOperands(of_query_rpe, of_key_rpe, of_value_rpe, of_shift, None))
 
 
-def _shape(tensor):
+def pair_terms(
+    left: Maybe, right: Maybe, left_position: Maybe, left_rpe: Maybe,
+    right_position: Maybe, right_rpe: Maybe, fused: bool) -> tf.Tensor:
+  """Sums left.right, left_position.left_rpe and right_position.right_rpe.
+
+  Args:
+    left: [r, h, d, l]; None, like any pair of arguments, leaves the term out.
+    right: [r, h, d, m].
+    left_position: [r, h, d, l].
+    left_rpe: [l, d, m].
+    right_position: [r, h, d, m].
+    right_rpe: [l, d, m].
+    fused: whether to sum over d by elementwise products, which a compiler
+      turns into one loop over the map; otherwise each term is a batched
+      matrix product (and a transpose of the map, where its batch is a
+      position).
+
+  Returns:
+    [r, h, l, m].
+  """
+  if fused:
+    total = 0.0
+    if left is not None:
+      for i in range(left.shape[2]):
+        total += left[:, :, i, :, None] * right[:, :, i, None]
+    if left_position is not None:
+      for i in range(left_rpe.shape[1]):
+        total += left_position[:, :, i, :, None] * left_rpe[:, i]
+    if right_position is not None:
+      for i in range(right_rpe.shape[1]):
+        total += right_position[:, :, i, None] * right_rpe[:, i]
+    return total
+  terms = []
+  if left is not None:
+    terms.append(tf.matmul(left, right, transpose_a=True))
+  if left_position is not None:  # [l, r * h, m]
+    term = tf.matmul(_by_position(left_position, [2, 0, 1]), left_rpe)
+    terms.append(_as_map(tf.transpose(term, [1, 0, 2]), left_position))
+  if right_position is not None:  # [m, r * h, l]
+    term = tf.matmul(_by_position(right_position, [2, 0, 1]),
+                     tf.transpose(right_rpe, [2, 1, 0]))
+    terms.append(_as_map(tf.transpose(term, [1, 2, 0]), right_position))
+  return tf.add_n(terms) if len(terms) > 1 else terms[0]
+
+
+def _logits(rows, shared, fused):
+  logits = pair_terms(
+      rows.query_content, rows.key_content, rows.query_position,
+      shared.query_rpe, rows.key_position, shared.key_rpe, fused)
+  if shared.shift is not None:
+    logits += shared.shift[:, None, None]
+  if shared.excluded is not None:
+    logits = _by_block(tf.add, logits, shared.excluded)
+  return logits
+
+
+def where_valid(pair_map: tf.Tensor, valid: tf.Tensor) -> tf.Tensor:
+  """Sets the pairs of [r, h, l, m] to 0 where valid [n, l, m] is 0."""
+  return _by_block(tf.multiply, pair_map, valid)
+
+
+def _by_block(operation, pair_map, mask):
+  _, heads, queries, keys = sizes(pair_map)
+  by_block = tf.reshape(
+      pair_map, [-1, sizes(mask)[0], heads, queries, keys])
+  return tf.reshape(
+      operation(by_block, mask[:, None]), [-1, heads, queries, keys])
+
+
+def _largest(logits, fused):
+  """Returns the maximum over the keys, [r, h, l, 1]."""
+  keys = logits.shape[-1]
+  if fused and keys is not None and keys >= 32:
+    # The compiler has vector instructions for the maximum of arrays, but not
+    # along the innermost axis. The pieces overlap where 8 is no divisor.
+    size = -(-keys // 8)
+    pieces = [logits[..., start:start + size] for start in (
+        min(i * size, keys - size) for i in range(8))]
+    while len(pieces) > 1:
+      pieces = [tf.maximum(a, b) for a, b in zip(pieces[::2], pieces[1::2])]
+    logits = pieces[0]
+  return tf.reduce_max(logits, -1, keepdims=True)
+
+
+def _retrieve(weights, value, value_rpe):
+  content = position = None
+  if value is not None:  # rhlm,rhem->rhel
+    content = tf.linalg.matrix_transpose(
+        tf.matmul(weights, value, transpose_b=True))
+  if value_rpe is not None:  # rhlm,lem->rhel
+    found = tf.matmul(_by_query(weights), value_rpe, transpose_b=True)
+    _, heads, length, _ = sizes(weights)
+    found = tf.reshape(found, [length, -1, heads, value_rpe.shape[1]])
+    position = tf.transpose(found, [1, 2, 3, 0])
+  return content, position
+
+
+# Embeddings differ by position and not by row or head, so a product with them
+# is one matrix product per position. The functions below bring that position
+# to the front and back.
+
+
+def _by_query(pair_map):
+  """[r, h, l, m] -> [l, r * h, m]."""
+  _, _, queries, keys = sizes(pair_map)
+  return tf.transpose(tf.reshape(pair_map, [-1, queries, keys]), [1, 0, 2])
+
+
+def _by_key(pair_map):
+  """[r, h, l, m] -> [m, r * h, l]."""
+  _, _, queries, keys = sizes(pair_map)
+  return tf.transpose(tf.reshape(pair_map, [-1, queries, keys]), [2, 0, 1])
+
+
+def _by_position(vectors, order):
+  """[r, h, d, x], flattened to [r * h, d, x], in another order of axes."""
+  _, _, depth, length = sizes(vectors)
+  return tf.transpose(tf.reshape(vectors, [-1, depth, length]), order)
+
+
+def _rows_first(vectors, like):
+  """[x, r * h, d] -> [r, h, d, x]."""
+  _, heads, depth, length = sizes(like)
+  vectors = tf.reshape(vectors, [length, -1, heads, depth])
+  return tf.transpose(vectors, [1, 2, 3, 0])
+
+
+def _as_map(pair_map, like):
+  """[r * h, l, m] -> [r, h, l, m]."""
+  _, queries, keys = sizes(pair_map)
+  return tf.reshape(pair_map, [-1, sizes(like)[1], queries, keys])
+
+
+def sizes(tensor):
   """Returns the sizes, as ints where they are known."""
   dynamic = tf.shape(tensor)
   return [dynamic[i] if size is None else size

@@ -6,7 +6,13 @@ from typing import Optional
 import tensorflow as tf
 
 from axial_tf import errors, settings
-from axial_tf.layers import attention_core, local_span, normalization
+from axial_tf.layers import (
+  attention_core,
+  attention_rows,
+  local_span,
+  logit_moments,
+  normalization,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,10 +117,12 @@ class AxialAttention(tf.keras.layers.Layer):
     self._norm = norm
     self._scale_logits = scale_logits
     if norm is not None:
-      self.qkv_norm = normalization.batch_norm(norm, name='qkv_norm')
+      self.qkv_norm = normalization.MomentNormalization(
+          norm, name='qkv_norm')
       self.logit_norm = normalization.MomentNormalization(
           norm, name='logit_norm')
-      self.output_norm = normalization.batch_norm(norm, name='output_norm')
+      self.output_norm = normalization.MomentNormalization(
+          norm, name='output_norm')
 
   def build(self, input_shape):
     channels = input_shape[-1]
@@ -131,8 +139,13 @@ class AxialAttention(tf.keras.layers.Layer):
     self.value_rpe = self._add_table(
         'value_rpe', value_depth, self._terms.value_position)
     if self._norm is not None:
-      with tf.name_scope(self.logit_norm.name):
-        self.logit_norm.build([self._terms.num_logit_terms * self._heads])
+      for layer, size in (
+          (self.qkv_norm, self.qkv_kernel.shape[-1]),
+          (self.logit_norm, self._terms.num_logit_terms * self._heads),
+          (self.output_norm,
+           self._terms.num_value_terms * self._value_channels)):
+        with tf.name_scope(layer.name):
+          layer.build([size])
     super().build(input_shape)
 
   def _add_table(self, name, depth, in_use):
@@ -142,84 +155,107 @@ class AxialAttention(tf.keras.layers.Layer):
         name, [attention_core.TABLE_ROWS, depth],
         initializer=tf.keras.initializers.TruncatedNormal(stddev=1.0))
 
-  def call(self, inputs, training=False):
+  def call(self, inputs, training=False, stride=1):
     """Attends along the axis.
 
     Args:
       inputs: [batch, length, channels].
       training: whether batch norm uses the statistics of this batch.
+      stride: outputs are those at every stride-th position. In inference, the
+        others are never computed; in training they enter the statistics.
 
     Returns:
-      [batch, length, value_channels].
+      [batch, ceil(length / stride), value_channels].
     """
-    length = inputs.shape[1]
-    if length is None:
-      length = tf.shape(inputs)[1]
-    blocks = local_span.cut(length, self._span)
-    qkv = tf.linalg.matmul(inputs, self.qkv_kernel)
-    if self._norm is not None:
-      qkv = self.qkv_norm(qkv, training=training)
     query, key, value = tf.split(
-        qkv, [self._key_channels, self._key_channels, self._value_channels],
-        axis=-1)
-    query = self._split_heads(local_span.split_queries(query, blocks))
-    key = self._split_heads(local_span.windows(key, blocks))
-    value = self._split_heads(local_span.windows(value, blocks))
+        self._project(inputs, training),
+        [self._key_channels, self._key_channels, self._value_channels], -1)
+    length = attention_core.sizes(inputs)[1]
+    blocks = local_span.cut(
+        length, self._span, 1 if self._norm_uses_batch(training) else stride)
+    wide = tf.float64 if inputs.dtype == tf.float64 else tf.float32
+    query = self._split_heads(local_span.split_queries(query, blocks), wide)
+    key = self._split_heads(local_span.windows(key, blocks), wide)
+    value = self._split_heads(local_span.windows(value, blocks), wide)
+    query_rpe, key_rpe, value_rpe = (
+        None if table is None else attention_core.position_embeddings(
+            tf.cast(table, wide), blocks.query_positions, blocks.key_positions)
+        for table in (self.query_rpe, self.key_rpe, self.value_rpe))
 
-    operands = attention_core.LogitOperands(
-        query, key, self._terms.content,
-        self._embeddings(self.query_rpe, blocks),
-        self._embeddings(self.key_rpe, blocks), blocks.valid)
-    scales, shift = self._logit_scales(operands, training)
-    logits = attention_core.logits(operands, scales, shift)
-    weights = attention_core.attention_weights(
-        logits, self._activation, blocks.valid)
-    retrieved = attention_core.retrieve(
-        tf.cast(weights, value.dtype),
-        value if self._terms.value_content else None,
-        self._embeddings(self.value_rpe, blocks))
-    outputs = local_span.join(self._join_heads(retrieved), blocks, length)
+    scales, shift = self._logit_scales(query, key, query_rpe, key_rpe,
+                                       blocks.valid, training)
+    content, query_position, key_position = (
+        None if scale is None else scale[:, None, None] for scale in scales)
+    rows = attention_core.RowOperands(
+        None if content is None else query * content,
+        None if content is None else key,
+        None if query_position is None else query * query_position,
+        None if key_position is None else key * key_position,
+        value if self._terms.value_content else None)
+    excluded = None
+    if blocks.valid is not None:
+      # Finite, since a query that pads the last block has no valid key at all.
+      excluded = tf.where(
+          blocks.valid, tf.zeros([], wide), tf.constant(wide.min / 2, wide))
+    retrieved = attention_rows.attend(
+        rows, attention_core.SharedOperands(
+            query_rpe, key_rpe, value_rpe, shift, excluded), self._activation)
+    joined = self._join_heads(retrieved, inputs.dtype)
+    outputs = local_span.join(joined, blocks, length)
     if self._norm is not None:
       outputs = self.output_norm(outputs, training=training)
-    return tf.add_n(
+    outputs = tf.add_n(
         tf.split(outputs, self._terms.num_value_terms, axis=-1))
+    return outputs[:, ::stride // blocks.stride]
 
-  def _embeddings(self, table, blocks):
-    if table is None:
-      return None
-    return attention_core.position_embeddings(
-        tf.cast(table, self.compute_dtype), blocks.query_positions,
-        blocks.key_positions)
+  def _norm_uses_batch(self, training):
+    return self._norm is not None and self.output_norm.uses_batch(training)
 
-  def _split_heads(self, tensor):
-    """[b, length, heads * d] -> [b, heads, length, d]."""
-    _, length, channels = tensor.shape
-    if length is None:
-      length = tf.shape(tensor)[1]
-    tensor = tf.reshape(
-        tensor, [-1, length, self._heads, channels // self._heads])
-    return tf.transpose(tensor, [0, 2, 1, 3])
+  def _project(self, inputs, training):
+    """Returns normalized queries, keys and values, [b, length, channels]."""
+    if self._norm is None or self.qkv_norm.uses_batch(training):
+      qkv = tf.linalg.matmul(inputs, self.qkv_kernel)
+      return qkv if self._norm is None else self.qkv_norm(qkv, training=True)
+    scale, shift = self.qkv_norm.affine(None, False)
+    kernel = tf.cast(tf.cast(self.qkv_kernel, scale.dtype) * scale,
+                     inputs.dtype)
+    return tf.linalg.matmul(inputs, kernel) + tf.cast(shift, inputs.dtype)
 
-  def _join_heads(self, retrieved):
-    """Terms of [b, heads, length, d] -> [b, length, terms * heads * d]."""
-    stacked = tf.concat(retrieved, axis=1)
-    joined = tf.transpose(stacked, [0, 2, 1, 3])
-    length = joined.shape[1]
-    if length is None:
-      length = tf.shape(joined)[1]
-    return tf.reshape(
-        joined, [-1, length, len(retrieved) * self._value_channels])
+  def _split_heads(self, tensor, dtype):
+    """[b, length, heads * d] -> [b, heads, d, length]."""
+    tensor = tf.linalg.matrix_transpose(tensor)
+    _, channels, length = attention_core.sizes(tensor)
+    return tf.cast(tf.reshape(
+        tensor, [-1, self._heads, channels // self._heads, length]), dtype)
 
-  def _logit_scales(self, operands, training):
-    """Returns the factor of each term, each [heads], and a shift or None."""
-    scales = [tf.ones([self._heads])] * self._terms.num_logit_terms
+  def _join_heads(self, retrieved, dtype):
+    """Terms of [b, heads, d, length] -> [b, length, terms * heads * d]."""
+    parts = [x for x in retrieved if x is not None]
+    length = attention_core.sizes(parts[0])[-1]
+    stacked = tf.concat(parts, axis=1)
+    stacked = tf.reshape(
+        stacked, [-1, len(parts) * self._value_channels, length])
+    return tf.cast(tf.linalg.matrix_transpose(stacked), dtype)
+
+  def _logit_scales(self, query, key, query_rpe, key_rpe, valid, training):
+    """Returns the factor of each of the three terms, and a shift, [heads].
+
+    Factors of unused terms are None; so is the shift for a softmax, which
+    cancels it.
+    """
+    terms = (self._terms.content, self._terms.query_position,
+             self._terms.key_position)
+    scales = [tf.ones([self._heads], query.dtype)] * sum(terms)
     shift = None
     if self._norm is not None:
       scale, term_shift = self.logit_norm.affine(
-          lambda: attention_core.logit_moments(operands), training)
-      by_term = [self._terms.num_logit_terms, self._heads]
-      shift = tf.reduce_sum(tf.reshape(term_shift, by_term), axis=0)
-      scales = tf.unstack(tf.reshape(scale, by_term))
+          lambda: logit_moments.logit_moments(
+              query, key, content=self._terms.content, query_rpe=query_rpe,
+              key_rpe=key_rpe, valid=valid), training)
+      by_term = [sum(terms), self._heads]
+      shift = tf.reduce_sum(
+          tf.cast(tf.reshape(term_shift, by_term), query.dtype), axis=0)
+      scales = tf.unstack(tf.cast(tf.reshape(scale, by_term), query.dtype))
       if self._activation == 'softmax':
         # The softmax does not feel the shift. Multiplied by zero it still
         # gives beta its true gradient, 0, rather than None.
@@ -229,7 +265,8 @@ class AxialAttention(tf.keras.layers.Layer):
       factor = (self._key_channels // self._heads) ** -0.5
       scales = [scale * factor for scale in scales]
       shift = None if shift is None else shift * factor
-    return scales, shift
+    scales = iter(scales)
+    return [next(scales) if in_use else None for in_use in terms], shift
 
   def get_config(self):
     return {

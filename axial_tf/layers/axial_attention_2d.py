@@ -57,11 +57,9 @@ class AxialAttention2D(tf.keras.layers.Layer):
     """[batch, height, width, channels] -> [.., ceil(h/s), ceil(w/s), value]."""
     step = 1 if self._average_pooling else self._strides
     columns = tf.transpose(inputs, [0, 2, 1, 3])  # [b, w, h, c]
-    columns = _attend(self.height_axis, columns, training)
-    columns = columns[:, :, ::step]
+    columns = _attend(self.height_axis, columns, training, step)
     rows = tf.transpose(columns, [0, 2, 1, 3])  # [b, h/step, w, value]
-    rows = _attend(self.width_axis, rows, training)
-    rows = rows[:, :, ::step]
+    rows = _attend(self.width_axis, rows, training, step)
     if step == self._strides:
       return rows
     # Padding does not count in the average.
@@ -101,11 +99,13 @@ class AxialAttention2D(tf.keras.layers.Layer):
     return cls(**axial_attention.AxialAttention.decode_config(config))
 
 
-def _attend(layer, inputs, training):
+def _attend(layer, inputs, training, stride):
   """Applies `layer` along the third axis of [b, other, axis, c]."""
   sizes = [tf.shape(inputs)[i] if size is None else size
            for i, size in enumerate(inputs.shape)]
   batch, other, length, channels = sizes
   outputs = layer(
-      tf.reshape(inputs, [batch * other, length, channels]), training=training)
-  return tf.reshape(outputs, [batch, other, length, outputs.shape[-1]])
+      tf.reshape(inputs, [batch * other, length, channels]),
+      training=training, stride=stride)
+  return tf.reshape(
+      outputs, [batch, other, -(-length // stride), outputs.shape[-1]])

@@ -21,7 +21,8 @@ class Blocks(NamedTuple):
 
   Attributes:
     count: n.
-    block: l; count * block is at least the length.
+    block: l; count * block is at least the number of queries.
+    stride: distance of neighboring queries on the axis.
     flange: how many keys a window has before and after its block.
     query_positions: int32 [l], relative to the start of the block.
     key_positions: int32 [m], likewise.
@@ -30,47 +31,53 @@ class Blocks(NamedTuple):
   """
   count: Size
   block: Size
+  stride: int
   flange: int
   query_positions: tf.Tensor
   key_positions: tf.Tensor
   valid: Optional[tf.Tensor]
 
 
-def cut(length: Size, span: Optional[int]) -> Blocks:
+def cut(length: Size, span: Optional[int], stride: int = 1) -> Blocks:
   """Returns the blocks for an axis; a single one if the span is global.
 
   Args:
     length: of the axis; a tensor where it is unknown while tracing.
     span: odd number of keys that a query sees; None for all.
+    stride: every stride-th position, from the first, is a query.
   """
   flange = None if span is None else span // 2
   known = isinstance(length, int)
+  queries = -(-length // stride)
   if flange is None or (known and flange >= length - 1):
-    positions = tf.range(length)
-    return Blocks(1, length, 0, positions, positions, None)
-  longest = max(flange, _SHORTEST_BLOCK)
-  if known and length <= longest + 2 * flange:
+    return Blocks(1, queries, stride, 0, stride * tf.range(queries),
+                  tf.range(length), None)
+  longest = -(-max(flange, _SHORTEST_BLOCK) // stride)
+  if known and length <= longest * stride + 2 * flange:
     # A window would be no shorter than the axis.
-    positions = tf.range(length)
-    offsets = positions[None, :] - positions[:, None]
-    return Blocks(1, length, 0, positions, positions,
+    query_positions = stride * tf.range(queries)
+    key_positions = tf.range(length)
+    offsets = key_positions[None, :] - query_positions[:, None]
+    return Blocks(1, queries, stride, 0, query_positions, key_positions,
                   (tf.abs(offsets) <= flange)[None])
-  count = -(-length // longest)
-  block = -(-length // count)
-  query_positions = tf.range(block)
-  key_positions = tf.range(-flange, block + flange)
+  count = -(-queries // longest)
+  block = -(-queries // count)
+  query_positions = stride * tf.range(block)
+  key_positions = tf.range(-flange, block * stride + flange)
   offsets = key_positions[None, :] - query_positions[:, None]
-  starts = tf.range(count)[:, None] * block
-  queries = starts + query_positions
+  starts = tf.range(count)[:, None] * block * stride
+  positions = starts + query_positions
   keys = starts + key_positions
   valid = ((tf.abs(offsets) <= flange)
            & (keys >= 0)[:, None, :] & (keys < length)[:, None, :]
-           & (queries < length)[:, :, None])
-  return Blocks(count, block, flange, query_positions, key_positions, valid)
+           & (positions < length)[:, :, None])
+  return Blocks(count, block, stride, flange, query_positions, key_positions,
+                valid)
 
 
 def split_queries(queries: tf.Tensor, blocks: Blocks) -> tf.Tensor:
   """Cuts [b, length, c] into [b * n, l, c]; zeros fill the last block."""
+  queries = queries[:, ::blocks.stride]
   if _single(blocks):
     return queries
   length, channels = tf.shape(queries)[1], queries.shape[-1]
@@ -84,23 +91,24 @@ def windows(keys: tf.Tensor, blocks: Blocks) -> tf.Tensor:
   if _single(blocks):
     return keys
   length, channels = tf.shape(keys)[1], keys.shape[-1]
-  missing = blocks.count * blocks.block - length
+  step = blocks.block * blocks.stride
+  missing = blocks.count * step - length
   padded = tf.pad(
       keys, [[0, 0], [blocks.flange, blocks.flange + missing], [0, 0]])
-  size = blocks.block + 2 * blocks.flange
-  starts = tf.range(blocks.count)[:, None] * blocks.block
+  size = step + 2 * blocks.flange
+  starts = tf.range(blocks.count)[:, None] * step
   positions = starts + tf.range(size)[None, :]
   return tf.reshape(
       tf.gather(padded, positions, axis=1), [-1, size, channels])
 
 
 def join(outputs: tf.Tensor, blocks: Blocks, length: Size) -> tf.Tensor:
-  """Joins [b * n, l, c] to [b, length, c]: undoes split_queries."""
+  """Joins [b * n, l, c] to [b, ceil(length / stride), c]."""
   if _single(blocks):
     return outputs
   total = blocks.count * blocks.block
   joined = tf.reshape(outputs, [-1, total, outputs.shape[-1]])
-  return joined[:, :length]
+  return joined[:, :-(-length // blocks.stride)]
 
 
 def _single(blocks):

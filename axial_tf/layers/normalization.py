@@ -40,14 +40,15 @@ Moments = Tuple[tf.Tensor, tf.Tensor]
 
 
 class MomentNormalization(tf.keras.layers.Layer):
-  """Batch norm that takes moments and returns the affine map to apply.
+  """Batch norm that can do with moments, or be folded into what comes before.
 
   The logits of an attention layer are too large to be stored three times, and
-  their mean and mean square follow from much smaller tensors. This layer
-  therefore never sees the normalized values: it turns moments into
-  (scale, shift) such that `scale * x + shift` is the batch norm of x, with
-  variables and moving statistics like those of the Keras layer (the variance
-  is the biased one, as in Keras' unfused batch norm).
+  their mean and mean square follow from much smaller tensors. For them, this
+  layer never sees the normalized values: `affine` turns moments into (scale,
+  shift) such that `scale * x + shift` is the batch norm of x. Called like any
+  layer, it normalizes its input over the last axis. Variables and moving
+  statistics are like those of the Keras layer (the variance is the biased one,
+  as in Keras' unfused batch norm).
   """
 
   def __init__(self, norm: BatchNormSettings, name: Optional[str] = None,
@@ -57,8 +58,10 @@ class MomentNormalization(tf.keras.layers.Layer):
 
   def build(self, input_shape):
     shape = (int(input_shape[-1]),)
-    self.gamma = self.add_weight('gamma', shape, initializer='ones')
-    self.beta = self.add_weight('beta', shape, initializer='zeros')
+    self.gamma = self.add_weight(
+        'gamma', shape, initializer='ones', experimental_autocast=False)
+    self.beta = self.add_weight(
+        'beta', shape, initializer='zeros', experimental_autocast=False)
     moving = dict(
         trainable=False, synchronization=tf.VariableSynchronization.ON_READ,
         aggregation=tf.VariableAggregation.MEAN, experimental_autocast=False)
@@ -68,24 +71,59 @@ class MomentNormalization(tf.keras.layers.Layer):
         'moving_variance', shape, initializer='ones', **moving)
     super().build(input_shape)
 
-  def affine(self, moments: Callable[[], Moments], training: bool) -> Moments:
+  def call(self, inputs, training=False):
+    """Normalizes [..., channels] over all axes but the last."""
+    if not self.uses_batch(training):
+      scale, shift = self.affine(None, False)
+      return inputs * tf.cast(scale, inputs.dtype) + tf.cast(
+          shift, inputs.dtype)
+    if self._norm.synchronized or inputs.dtype == tf.float64:
+      axes = list(range(inputs.ndim - 1))
+      wide = tf.cast(inputs, tf.float64 if inputs.dtype == tf.float64
+                     else tf.float32)
+      scale, shift = self.affine(lambda: (
+          tf.reduce_mean(wide, axes), tf.reduce_mean(tf.square(wide), axes)),
+          True)
+      return tf.cast(wide * scale + shift, inputs.dtype)
+    pixels = tf.reshape(inputs, [1, 1, -1, inputs.shape[-1]])
+    outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
+        pixels, self.gamma, self.beta, epsilon=self._norm.epsilon,
+        is_training=True)
+    # The operation returns the unbiased variance.
+    count = tf.cast(tf.shape(pixels)[2], tf.float32)
+    self._average(mean, variance * (tf.maximum(count, 2) - 1) / (
+        tf.maximum(count, 2)))
+    return tf.reshape(outputs, tf.shape(inputs))
+
+  def uses_batch(self, training: bool) -> bool:
+    """Whether the statistics are those of the batch.
+
+    As in Keras, a layer that is not trainable always uses its moving ones.
+    """
+    return bool(training) and self.trainable
+
+  def _average(self, mean, variance):
+    """Moves the moving statistics towards those of a batch."""
+    keep = self._norm.momentum
+    self.moving_mean.assign_sub((self.moving_mean - mean) * (1 - keep))
+    self.moving_variance.assign_sub(
+        (self.moving_variance - variance) * (1 - keep))
+
+  def affine(self, moments: Optional[Callable[[], Moments]],
+             training: bool) -> Moments:
     """Returns scale and shift, each [channels].
 
     Args:
       moments: computes mean and mean square over the batch, each [channels];
-        called in training only.
-      training: whether to use (and average) the moments of this batch. As in
-        Keras, a layer that is not trainable always uses its moving statistics.
+        called if uses_batch(training) only.
+      training: whether to use (and average) the moments of this batch.
     """
-    if training and self.trainable:
+    if self.uses_batch(training):
       mean, mean_square = moments()
       if self._norm.synchronized:
         mean, mean_square = _mean_over_replicas((mean, mean_square))
       variance = tf.maximum(mean_square - tf.square(mean), 0)
-      keep = self._norm.momentum
-      self.moving_mean.assign_sub((self.moving_mean - mean) * (1 - keep))
-      self.moving_variance.assign_sub(
-          (self.moving_variance - variance) * (1 - keep))
+      self._average(mean, variance)
     else:
       mean = tf.convert_to_tensor(self.moving_mean)
       variance = tf.convert_to_tensor(self.moving_variance)

@@ -1,0 +1,290 @@
+"""Attention over any number of rows, in chunks that fit the cache.
+
+A map of queries and keys is as large as the square of the axis' length times
+all rows and heads. Here it exists for one chunk of rows at a time, in the
+forward and in the backward pass, which makes it anew instead of keeping it.
+That saves memory, and time too, as a chunk's map stays in the cache of a CPU.
+"""
+
+import contextlib
+import functools
+from typing import Callable, List, Literal, Sequence, Tuple
+
+import tensorflow as tf
+
+from axial_tf.layers import attention_core
+
+# Of one float32 map. Larger chunks leave a CPU's cache; accelerators rather
+# need much work at a time.
+_CPU_CHUNK_BYTES = 2 << 20
+_ACCELERATOR_CHUNK_BYTES = 256 << 20
+# At larger depths matrix products are quicker than elementwise ones.
+_DEEPEST_FUSED = 16
+
+Backend = Literal['auto', 'matmul', 'fused']
+_backend: Backend = 'auto'
+
+Tensors = Sequence[tf.Tensor]
+
+
+@contextlib.contextmanager
+def backend(name: Backend):
+  """Chooses how attention that is traced inside is computed.
+
+  Args:
+    name: 'fused' compiles each chunk with XLA into few loops over the map;
+      'matmul' uses ordinary TensorFlow operations only, which any server and
+      any accelerator has; 'auto' takes the former on machines without
+      accelerator.
+  """
+  global _backend
+  before, _backend = _backend, name
+  try:
+    yield
+  finally:
+    _backend = before
+
+
+def attend(rows: attention_core.RowOperands,
+           shared: attention_core.SharedOperands,
+           activation: str) -> attention_core.Retrieved:
+  """Computes attention_core.attend for all rows, with gradients.
+
+  Args:
+    rows: operands, float32 (or float64).
+    shared: operands; 'excluded' gets no gradient.
+    activation: 'softmax' or 'sigmoid'.
+
+  Returns:
+    What is retrieved; log_normalizer is None.
+  """
+  unit, chunk = _chunk_size(rows, shared)
+  row_tensors, row_fields = _pack(rows)
+  shared_tensors, shared_fields = _pack(shared)
+  options = (activation, row_fields, shared_fields)
+  fused = _use_fused(rows)
+
+  @tf.custom_gradient
+  def compute(*operands):
+    inputs = operands[:len(row_tensors)]
+    common = operands[len(row_tensors):]
+    outputs, _ = map_chunks(
+        functools.partial(_run, fused, _forward, options), inputs, common, unit,
+        chunk)
+
+    def gradient(*upstream):
+      of_rows, of_shared = map_chunks(
+          functools.partial(_run, fused, _backward, options),
+          [*inputs, *outputs, *upstream], common, unit, chunk)
+      if shared.excluded is not None:
+        of_shared = [*of_shared, None]
+      return [*of_rows, *of_shared]
+
+    retrieved = outputs[:-1] if activation == 'softmax' else outputs
+    return tuple(retrieved), gradient
+
+  retrieved = iter(compute(*row_tensors, *shared_tensors))
+  return attention_core.Retrieved(
+      None if rows.value is None else next(retrieved),
+      None if shared.value_rpe is None else next(retrieved), None)
+
+
+def content_sums(query: tf.Tensor, key: tf.Tensor, valid: tf.Tensor
+                 ) -> Tuple[tf.Tensor, tf.Tensor]:
+  """Sums q.k and its square over the valid pairs of all rows.
+
+  Args:
+    query: [r, h, d, l].
+    key: [r, h, d, m].
+    valid: [n, l, m] of zeros and ones.
+
+  Returns:
+    Two tensors [h].
+  """
+  rows = attention_core.RowOperands(query, key, None, None, None)
+  shared = attention_core.SharedOperands(None, None, None, None, valid)
+  unit, chunk = _chunk_size(rows, shared)
+  fused = _use_fused(rows)
+
+  @tf.custom_gradient
+  def compute(query, key):
+    _, sums = map_chunks(
+        functools.partial(_run, fused, _moments, ()), [query, key], [valid],
+        unit, chunk)
+
+    def gradient(*upstream):
+      gradients, _ = map_chunks(
+          functools.partial(_run, fused, _moments_gradient, ()), [query, key],
+          [valid, *upstream], unit, chunk)
+      return gradients
+
+    return tuple(sums), gradient
+
+  return compute(query, key)
+
+
+def map_chunks(
+    function: Callable[[Tensors, Tensors], Tuple[List, List]], rows: Tensors,
+    shared: Tensors, unit, chunk) -> Tuple[List[tf.Tensor], List[tf.Tensor]]:
+  """Applies a function to chunks of rows.
+
+  Args:
+    function: of a list of chunks of `rows` and the list `shared`; returns a
+      list of tensors whose first axis are the rows, and a list of tensors to
+      be summed over the chunks.
+    rows: tensors with the same first axis, a multiple of `unit`.
+    shared: passed on as they are.
+    unit: number of rows that belong together.
+    chunk: number of units in a chunk, at most. Zeros fill the last chunk; rows
+      of zeros must add nothing to the sums.
+
+  Returns:
+    The results, joined and summed.
+  """
+  total = attention_core.sizes(rows[0])[0]
+  count = total // unit
+  known = all(isinstance(x, int) for x in (count, chunk))
+  if known and count <= chunk:
+    return function(rows, shared)
+  if known:
+    chunks = -(-count // chunk)
+    chunk = -(-count // chunks)  # Nearly the same size for all.
+  else:
+    chunks = tf.maximum(-(-count // chunk), 1)
+  missing = (chunks * chunk - count) * unit
+
+  def cut(tensor):
+    if not (known and missing == 0):
+      tensor = tf.pad(tensor, [[0, missing], *[[0, 0]] * (tensor.ndim - 1)])
+    return tf.reshape(
+        tensor, [chunks, chunk * unit, *attention_core.sizes(tensor)[1:]])
+
+  def join(array):
+    stacked = array.stack()
+    joined = tf.reshape(
+        stacked, [chunks * chunk * unit, *attention_core.sizes(stacked)[2:]])
+    return joined[:total]
+
+  rows = [cut(tensor) for tensor in rows]
+  outputs, sums = function([tensor[0] for tensor in rows], shared)
+  arrays = [
+      tf.TensorArray(x.dtype, chunks, element_shape=x.shape).write(0, x)
+      for x in outputs]
+
+  def step(index, arrays, sums):
+    outputs, terms = function([tensor[index] for tensor in rows], shared)
+    return (index + 1, [a.write(index, x) for a, x in zip(arrays, outputs)],
+            [a + x for a, x in zip(sums, terms)])
+
+  _, arrays, sums = tf.while_loop(
+      lambda index, *_: index < chunks, step, (1, arrays, sums),
+      maximum_iterations=chunks - 1)
+  return [join(array) for array in arrays], sums
+
+
+def _forward(fused, options, rows, shared):
+  activation, row_fields, shared_fields = options
+  retrieved = attention_core.attend(
+      _unpack(attention_core.RowOperands, row_fields, rows),
+      _unpack(attention_core.SharedOperands, shared_fields, shared),
+      activation, fused)
+  return [x for x in retrieved if x is not None], []
+
+
+def _backward(fused, options, rows, shared):
+  activation, row_fields, shared_fields = options
+  operands, rest = rows[:len(row_fields)], iter(rows[len(row_fields):])
+  fields = [field for field, in_use in (
+      ('content', 'value' in row_fields),
+      ('position', 'value_rpe' in shared_fields),
+      ('log_normalizer', activation == 'softmax')) if in_use]
+  retrieved = _unpack(attention_core.Retrieved, fields, rest)
+  upstream = _unpack(
+      attention_core.Retrieved,
+      [field for field in fields if field != 'log_normalizer'], rest)
+  gradients = attention_core.attend_gradient(
+      _unpack(attention_core.RowOperands, row_fields, operands),
+      _unpack(attention_core.SharedOperands, shared_fields, shared),
+      retrieved, upstream, activation, fused)
+  of_rows, of_shared = (
+      [x for x in gradient if x is not None] for gradient in gradients)
+  return of_rows, of_shared
+
+
+def _moments(fused, options, rows, shared):
+  del options
+  content = _valid_content(fused, rows, shared[0])
+  # Two steps: a sum over adjacent axes is many times faster on CPUs.
+  return [], [tf.reduce_sum(tf.reduce_sum(x, [2, 3]), 0)
+              for x in (content, tf.square(content))]
+
+
+def _moments_gradient(fused, options, rows, shared):
+  del options
+  (query, key), (valid, of_sum, of_squares) = rows, shared
+  content = _valid_content(fused, rows, valid)
+  weights = attention_core.where_valid(of_sum[:, None, None] + 2 * (
+      of_squares[:, None, None] * content), valid)
+  of_query = tf.matmul(weights, key, transpose_b=True)  # rhlm,rhdm->rhld
+  return [tf.linalg.matrix_transpose(of_query), tf.matmul(query, weights)], []
+
+
+def _valid_content(fused, rows, valid):
+  content = attention_core.pair_terms(*rows, *[None] * 4, fused)
+  return attention_core.where_valid(content, valid)
+
+
+def _run(fused, function, options, rows, shared):
+  """Calls a function of one chunk, compiled if fused."""
+  if not fused:
+    return function(False, options, rows, shared)
+  signature = tuple(
+      tuple((tuple(x.shape), x.dtype) for x in xs) for xs in (rows, shared))
+  return _compiled(function, options, signature)(list(rows), list(shared))
+
+
+@functools.cache
+def _compiled(function, options, signature):
+  """One TensorFlow function for all layers whose operands have one shape."""
+  del signature  # A part of the key.
+  return tf.function(
+      functools.partial(function, True, options), jit_compile=True)
+
+
+def _pack(operands):
+  """Returns the tensors in use and the names of their fields."""
+  fields = [f for f in operands._fields if getattr(operands, f) is not None]
+  return [getattr(operands, f) for f in fields], tuple(fields)
+
+
+def _unpack(kind, fields, tensors):
+  empty = kind(*[None] * len(kind._fields))
+  return empty._replace(**dict(zip(fields, tensors)))
+
+
+def _chunk_size(rows, shared):
+  """Returns how many rows belong together, and how many of these a chunk."""
+  embeddings = shared.query_rpe if shared.key_rpe is None else shared.key_rpe
+  if embeddings is None:
+    queries, keys = (attention_core.sizes(x)[-1] for x in rows[:2])
+  else:
+    queries, _, keys = attention_core.sizes(embeddings)
+  unit = (1 if shared.excluded is None
+          else attention_core.sizes(shared.excluded)[0])
+  heads = next(x for x in rows if x is not None).shape[1]
+  size = _ACCELERATOR_CHUNK_BYTES if _has_accelerator() else _CPU_CHUNK_BYTES
+  chunk = size // (4 * unit * heads * queries * keys)
+  return unit, (
+      max(chunk, 1) if isinstance(chunk, int) else tf.maximum(chunk, 1))
+
+
+def _use_fused(rows) -> bool:
+  if _backend != 'auto':
+    return _backend == 'fused'
+  depth = next(x for x in rows if x is not None).shape[2]
+  return depth <= _DEEPEST_FUSED and not _has_accelerator()
+
+
+def _has_accelerator() -> bool:
+  return bool(tf.config.list_physical_devices('GPU')) or isinstance(
+      tf.distribute.get_strategy(), tf.distribute.TPUStrategy)

@@ -1,0 +1,92 @@
+"""Mean and mean square of the logits, without the logits.
+
+In training, batch norm needs the statistics of each term of the logits over
+all pairs of queries and keys. With a position term, sum_m q_l.r_lm =
+q_l.(sum_m r_lm) and sum_m (q_l.r_lm)^2 = q_l^T (sum_m r_lm r_lm^T) q_l, and
+the sums over m do not depend on the row. For the content term over all pairs,
+sum_lm (q_l.k_m)^2 = <sum_l q_l q_l^T, sum_m k_m k_m^T>. None of these needs a
+tensor of the size of the logits; only the content term of a local span does,
+one chunk of rows at a time.
+"""
+
+from typing import Optional, Tuple
+
+import tensorflow as tf
+
+from axial_tf.layers import attention_core, attention_rows
+
+
+def logit_moments(
+    query: tf.Tensor, key: tf.Tensor, *, content: bool,
+    query_rpe: Optional[tf.Tensor], key_rpe: Optional[tf.Tensor],
+    valid: Optional[tf.Tensor]) -> Tuple[tf.Tensor, tf.Tensor]:
+  """Returns mean and mean square of each term per head, over all valid pairs.
+
+  Args:
+    query: [r, h, d, l], float32 (or float64).
+    key: [r, h, d, m].
+    content: whether the content term is in use.
+    query_rpe: r^q [l, d, m], or None if that term is not in use.
+    key_rpe: r^k [l, d, m], or None.
+    valid: bool [n, l, m], the pairs that count in each of the n blocks that
+      are folded into r (innermost); None if all count.
+
+  Returns:
+    Two tensors [terms * h], term outermost.
+  """
+  count = attention_core.sizes(query)[0]
+  if valid is None:
+    pairs = count * attention_core.sizes(query)[-1] * (
+        attention_core.sizes(key)[-1])
+  else:
+    valid = tf.cast(valid, query.dtype)
+    pairs = tf.cast(
+        count // attention_core.sizes(valid)[0], query.dtype
+    ) * tf.reduce_sum(valid)
+  moments = []
+  if content:
+    moments.append(
+        _content_sums(query, key) if valid is None
+        else attention_rows.content_sums(query, key, valid))
+  if query_rpe is not None:
+    moments.append(_position_sums(query, query_rpe, valid))
+  if key_rpe is not None:
+    moments.append(_position_sums(
+        key, tf.transpose(key_rpe, [2, 1, 0]),
+        None if valid is None else tf.transpose(valid, [0, 2, 1])))
+  sums, squares = (tf.concat(m, 0) for m in zip(*moments))
+  pairs = tf.cast(pairs, query.dtype)
+  return sums / pairs, squares / pairs
+
+
+def _content_sums(query, key):
+  """Sum and sum of squares of q_l.k_m over all pairs, each [h]."""
+  sums = tf.einsum(
+      'rhd,rhd->h', tf.reduce_sum(query, 3), tf.reduce_sum(key, 3))
+  squares = tf.einsum(
+      'rhde,rhde->h', tf.matmul(query, query, transpose_b=True),
+      tf.matmul(key, key, transpose_b=True))
+  return sums, squares
+
+
+def _position_sums(vectors, embeddings, valid):
+  """Sum and sum of squares of x_l.r_lm over the valid pairs, each [h].
+
+  Args:
+    vectors: x [r, h, d, l].
+    embeddings: r [l, d, m].
+    valid: [n, l, m] of zeros and ones, or None.
+  """
+  if valid is None:
+    row = tf.reduce_sum(embeddings, 2)[None]
+    gram = tf.matmul(embeddings, embeddings, transpose_b=True)[None]
+  else:
+    row = tf.einsum('nlm,ldm->nld', valid, embeddings)
+    gram = tf.matmul(
+        valid[:, :, None] * embeddings, embeddings, transpose_b=True)
+  _, heads, depth, length = attention_core.sizes(vectors)
+  vectors = tf.reshape(
+      vectors, [-1, attention_core.sizes(row)[0], heads, depth, length])
+  sums = tf.einsum('nhdl,nld->h', tf.reduce_sum(vectors, 0), row)
+  outer = tf.einsum('bnhdl,bnhel->nhlde', vectors, vectors)
+  return sums, tf.einsum('nhlde,nlde->h', outer, gram)
