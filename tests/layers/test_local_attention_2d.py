@@ -1,0 +1,339 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from axial_tf import errors
+from axial_tf.layers import axial_attention, local_attention_2d
+from tests.layers import harness
+
+LocalAttention2D = local_attention_2d.LocalAttention2D
+_ALL = axial_attention.AttentionTerms()
+
+
+@pytest.mark.parametrize('options', [
+    {}, dict(terms=_ALL), dict(strides=2, kernel_size=3),
+    dict(activation='sigmoid', terms=_ALL), dict(norm=None, kernel_size=1)])
+def test_harness(options):
+  harness.check_layer(
+      lambda: LocalAttention2D(8, 12, heads=2, **options), [2, 7, 18, 6])
+
+
+class _Dense:
+  """Equation 3 with one logit per pair of pixels, and masks."""
+
+  def __init__(self, layer, kernel_size, heads, terms=_ALL,
+               activation='softmax'):
+    self.key_channels = layer.get_config()['key_channels']
+    self.kernel_size = kernel_size
+    self.heads = heads
+    self.terms = terms
+    self.activation = activation
+    self.moments = {}
+    self.weights = {
+        v.name.split(':')[0].split('/', 1)[1]: v for v in layer.variables}
+
+  def __call__(self, inputs, training):
+    batch, height, width, _ = inputs.shape
+    pixels = height * width
+    qkv = tf.reshape(inputs, [batch, pixels, -1]) @ self.weights['qkv_kernel']
+    qkv = self._norm('qkv_norm', qkv, tf.reshape(qkv, [-1, qkv.shape[-1]]),
+                     training)
+    query, key, value = (
+        tf.reshape(part, [batch, pixels, self.heads, -1]) for part in (
+            qkv[..., :self.key_channels],
+            qkv[..., self.key_channels:2 * self.key_channels],
+            qkv[..., 2 * self.key_channels:]))
+    y, x = np.divmod(np.arange(pixels), width)
+    offsets = [c[None, :] - c[:, None] for c in (y, x)]
+    flange = self.kernel_size // 2
+    valid = (abs(offsets[0]) <= flange) & (abs(offsets[1]) <= flange)
+    rpe = {
+        name: tf.concat([
+            tf.gather(self.weights[f'{name}_rpe_{axis}'],
+                      np.clip(offset + flange, 0, self.kernel_size - 1))
+            for axis, offset in zip(('rows', 'columns'), offsets)], -1)
+        for name in ('query', 'key', 'value')
+        if f'{name}_rpe_rows' in self.weights}
+    logits = []
+    if self.terms.content:
+      logits.append(tf.einsum('blhd,bmhd->blmh', query, key))
+    if self.terms.query_position:
+      logits.append(tf.einsum('blhd,lmd->blmh', query, rpe['query']))
+    if self.terms.key_position:
+      logits.append(tf.einsum('bmhd,lmd->blmh', key, rpe['key']))
+    logits = tf.concat(logits, -1)
+    logits = self._norm(
+        'logit_norm', logits, tf.boolean_mask(
+            tf.transpose(logits, [1, 2, 0, 3]), valid), training)
+    logits = tf.add_n(tf.split(logits, logits.shape[-1] // self.heads, -1))
+    if self.activation == 'softmax':
+      logits = tf.where(valid[..., None], logits, np.float64(-1e30))
+      attention = tf.nn.softmax(logits, axis=2)
+    else:
+      attention = tf.sigmoid(logits) * valid[..., None]
+    found = []
+    if self.terms.value_content:
+      found.append(tf.einsum('blmh,bmhd->blhd', attention, value))
+    if self.terms.value_position:
+      found.append(tf.einsum('blmh,lmd->blhd', attention, rpe['value']))
+    found = tf.reshape(tf.concat(found, 2), [batch, pixels, -1])
+    found = self._norm('output_norm', found,
+                       tf.reshape(found, [-1, found.shape[-1]]), training)
+    outputs = tf.add_n(tf.split(found, 1 + (
+        self.terms.value_content and self.terms.value_position), -1))
+    return tf.reshape(outputs, [batch, height, width, -1])
+
+  def _norm(self, name, values, population, training):
+    """Batch norm of the last axis; `population` is [..., channels]."""
+    if f'{name}/gamma' not in self.weights:
+      return values
+    mean, variance = (
+        self.weights[f'{name}/moving_{x}'] for x in ('mean', 'variance'))
+    if training:
+      population = tf.reshape(population, [-1, population.shape[-1]])
+      mean, variance = tf.nn.moments(population, 0)
+      self.moments[name] = mean, variance
+    return tf.nn.batch_normalization(
+        values, mean, variance, self.weights[f'{name}/beta'],
+        self.weights[f'{name}/gamma'], 1e-3)
+
+
+def _inputs(height, width, channels=6):
+  rng = np.random.default_rng(height * 100 + width)
+  return tf.constant(rng.normal(size=[2, height, width, channels]))
+
+
+def _layer(inputs, **options):
+  """Returns a layer in float64, where rounding hides no mistake."""
+  with harness.precision('float64'):
+    layer = LocalAttention2D(6, 8, heads=2, **options)
+    layer(inputs)
+  harness.randomize(layer)
+  return layer
+
+
+def _close(actual, expected, what):
+  expected = tf.convert_to_tensor(expected).numpy()
+  np.testing.assert_allclose(
+      actual, expected, rtol=0, err_msg=what,
+      atol=1e-9 * max(1.0, np.abs(expected).max()))
+
+
+# Blocks that fit and that do not, windows that reach over several blocks,
+# that cover the image, one pixel, one row, one column.
+_CASES = [
+    ((1, 1), 7), ((1, 23), 7), ((19, 1), 3), ((8, 8), 3), ((13, 9), 5),
+    ((23, 12), 7), ((5, 30), 9), ((11, 14), 1), ((7, 7), 7), ((40, 6), 25)]
+
+
+@pytest.mark.parametrize('unknown', [False, True])
+@pytest.mark.parametrize('size,kernel_size', _CASES)
+def test_equals_masked_dense(size, kernel_size, unknown):
+  activation = 'sigmoid' if size in [(13, 9), (7, 7)] else 'softmax'
+  inputs = _inputs(*size)
+  layer = _layer(inputs, kernel_size=kernel_size, terms=_ALL,
+                 activation=activation)
+  dense = _Dense(layer, kernel_size, 2, activation=activation)
+  shape = [None] * 3 + [6] if unknown else inputs.shape
+
+  def step(call, x):
+    with tf.GradientTape() as tape:
+      tape.watch(x)
+      outputs = call(x, training=True)
+      loss = tf.reduce_sum(outputs ** 3)
+    return outputs, tape.gradient(loss, [x, *layer.trainable_variables])
+
+  infer = tf.function(
+      layer, input_signature=[tf.TensorSpec(shape, tf.float64)])
+  train = tf.function(
+      lambda x: step(layer, x),
+      input_signature=[tf.TensorSpec(shape, tf.float64)])
+  _close(infer(inputs), dense(inputs, False), 'inference')
+  moving = {name: v.numpy() for name, v in dense.weights.items()}
+  expected, expected_gradients = step(dense, inputs)
+  outputs, gradients = train(inputs)
+  _close(outputs, expected, 'training')
+  names = ['inputs', *(v.name for v in layer.trainable_variables)]
+  for name, left, right in zip(names, gradients, expected_gradients):
+    if right is None:  # Content does not feel positions where k = 1.
+      right = tf.zeros_like(left)
+    _close(left, right, name)
+  for name, (mean, variance) in dense.moments.items():
+    for kind, value in (('mean', mean), ('variance', variance)):
+      name_of = f'{name}/moving_{kind}'
+      # Keras rounds the momentum to float32.
+      np.testing.assert_allclose(
+          dense.weights[name_of], 0.99 * moving[name_of] + 0.01 * value,
+          atol=1e-6, err_msg=name_of)
+
+
+@pytest.mark.parametrize('terms', [
+    axial_attention.AttentionTerms(key_position=False, value_position=False),
+    axial_attention.AttentionTerms(False, True, False, False, True),
+    axial_attention.AttentionTerms(False, False, True, True, False),
+    axial_attention.AttentionTerms(True, False, True, True, True),
+    axial_attention.AttentionTerms(True, False, False, True, False)])
+def test_each_choice_of_terms_equals_masked_dense(terms):
+  inputs = _inputs(9, 14)
+  layer = _layer(inputs, kernel_size=5, terms=terms)
+  dense = _Dense(layer, 5, 2, terms)
+  _close(layer(inputs), dense(inputs, False), 'inference')
+  _close(layer(inputs, training=True), dense(inputs, True), 'training')
+
+
+@pytest.mark.parametrize('size', [(14, 14), (9, 20)])
+def test_window_that_covers_the_image_sees_all_of_it(size):
+  """Beyond that, a larger window only adds rows of tables nobody reads."""
+  inputs = _inputs(*size)
+  just = _layer(inputs, kernel_size=39, terms=_ALL)
+  larger = _layer(inputs, kernel_size=43, terms=_ALL)
+  for old, new in zip(just.variables, larger.variables):
+    value = old.numpy()
+    if '_rpe_' in old.name:
+      value = np.pad(value, [(2, 2), (0, 0)])
+    new.assign(value)
+  _close(larger(inputs), just(inputs), 'inference')
+  _close(larger(inputs, training=True), just(inputs, training=True), 'training')
+
+
+def test_what_is_out_of_reach_does_not_matter():
+  inputs = _inputs(21, 17).numpy()
+  layer = _layer(inputs, kernel_size=7, terms=_ALL)
+  before = layer(inputs).numpy()
+  changed = inputs.copy()
+  changed[:, 10, 8] += 100.0
+  touched = np.abs(layer(changed).numpy() - before).max((0, 3)) > 1e-9
+  expected = np.zeros([21, 17], bool)
+  expected[7:14, 5:12] = True
+  np.testing.assert_array_equal(touched, expected)
+
+
+def test_content_alone_commutes_with_mirroring():
+  inputs = _inputs(10, 11)
+  layer = _layer(inputs, kernel_size=5, terms=axial_attention.AttentionTerms(
+      True, False, False, True, False))
+  _close(layer(inputs[:, ::-1, ::-1]), layer(inputs)[:, ::-1, ::-1], 'mirrored')
+
+
+def test_permuting_heads_permutes_channels():
+  heads, depth = 4, 3
+  layer = LocalAttention2D(
+      heads * 2, heads * depth, heads=heads, kernel_size=3, terms=_ALL)
+  inputs = tf.cast(_inputs(5, 9), tf.float32)
+  layer(inputs)
+  harness.randomize(layer)
+  before = layer(inputs).numpy()
+  order = np.array([2, 0, 3, 1])
+
+  def permute(array, count):  # [..., heads * count] within each part
+    parts = array.reshape(*array.shape[:-1], heads, count)
+    return parts[..., order, :].reshape(array.shape)
+
+  for variable in layer.variables:
+    value = variable.numpy()
+    if 'qkv' in variable.name:
+      q, k, v = np.split(value, [heads * 2, heads * 4], axis=-1)
+      value = np.concatenate(
+          [permute(q, 2), permute(k, 2), permute(v, depth)], axis=-1)
+    elif 'logit' in variable.name:
+      value = permute(value.reshape(3, heads), 1).reshape(-1)
+    elif 'output' in variable.name:
+      value = permute(value.reshape(2, -1), depth).reshape(-1)
+    variable.assign(value)
+  np.testing.assert_allclose(layer(inputs), permute(before, depth), atol=1e-4)
+
+
+@pytest.mark.parametrize('size', [(6, 9), (1, 7)])
+def test_stride_keeps_every_second_row_and_column(size):
+  inputs = _inputs(*size)
+  full = _layer(inputs, kernel_size=5)
+  strided = _layer(inputs, kernel_size=5, strides=2)
+  strided.set_weights(full.get_weights())
+  for training in (False, True):
+    _close(strided(inputs, training=training),
+           full(inputs, training=training)[:, ::2, ::2], f'{training}')
+
+
+def test_cost_grows_with_the_image_and_not_with_its_square():
+
+  def operations(height):
+    layer = LocalAttention2D(4, 8, heads=1, kernel_size=5, terms=_ALL)
+    concrete = tf.function(layer).get_concrete_function(
+        tf.TensorSpec([1, height, 32, 4], tf.float32))
+    options = tf.compat.v1.profiler.ProfileOptionBuilder.float_operation()
+    options['output'] = 'none'
+    return tf.compat.v1.profiler.profile(
+        concrete.graph, options=options).total_float_ops
+
+  assert operations(64) < 2.1 * operations(32)
+
+
+def test_frozen_layer_uses_and_keeps_moving_statistics():
+  inputs = _inputs(6, 5)
+  layer = _layer(inputs)
+  layer.trainable = False
+  before = layer.get_weights()
+  _close(layer(inputs, training=True), layer(inputs), 'frozen')
+  for old, new in zip(before, layer.get_weights()):
+    np.testing.assert_array_equal(old, new)
+
+
+@pytest.mark.parametrize('terms,per_pair', [
+    (axial_attention.AttentionTerms(
+        key_position=False, value_position=False), 2 * 16 + 32),
+    (_ALL, 3 * 16 + 2 * 32)])
+def test_multiply_adds(terms, per_pair):
+  layer = LocalAttention2D(16, 32, terms=terms, strides=2)
+  with pytest.raises(errors.UserError, match='expected a built layer'):
+    layer.multiply_adds(5, 9)
+  layer.build([None, None, None, 10])
+  assert layer.multiply_adds(5, 9) == 45 * (10 * 64 + 49 * per_pair)
+
+
+def test_counts_of_table_1():
+  """ResNet-50 with attention for 3x3 convolutions: 18.0M, 3.5B and 3.7B."""
+  parameters, costs = 0, {1: 0, 3: 0}
+  channels, size = 64, 56
+  for stage, blocks in enumerate([3, 4, 6, 3]):
+    width = 64 * 2 ** stage
+    for block in range(blocks):
+      strided = stage > 0 and block == 0
+      after = size // 2 if strided else size
+      for terms in (1, 3):
+        layer = LocalAttention2D(
+            width, width, terms=_ALL if terms == 3 else (
+                local_attention_2d._STAND_ALONE))
+        layer.build([None, None, None, width])
+        costs[terms] += layer.multiply_adds(size, size)
+      parameters += 3 * width ** 2
+      for counts in costs:
+        costs[counts] += size ** 2 * channels * width  # First 1x1.
+        costs[counts] += after ** 2 * width * 4 * width  # Last 1x1.
+        if block == 0:
+          costs[counts] += after ** 2 * channels * 4 * width
+      parameters += channels * width + 4 * width ** 2
+      parameters += channels * 4 * width if block == 0 else 0
+      channels, size = 4 * width, after
+  stem = 49 * 3 * 64
+  parameters += stem + 2048 * 1000 + 1000
+  costs = {k: v + stem * 112 ** 2 + 2048 * 1000 for k, v in costs.items()}
+  assert round(parameters / 1e6, 1) == 18.0
+  assert [round(v / 1e9, 1) for v in costs.values()] == [3.5, 3.7]
+
+
+@pytest.mark.parametrize('options,message', [
+    (dict(key_channels=6), 'key_channels to be a positive multiple of heads'),
+    (dict(value_channels=2), 'value_channels to be a positive multiple'),
+    (dict(heads=0), 'positive multiple of heads'),
+    (dict(key_channels=4), 'key_channels to give each head at least 2'),
+    (dict(value_channels=4, terms=_ALL), 'value_channels to give each head'),
+    (dict(kernel_size=4), 'positive odd number, got 4'),
+    (dict(kernel_size=0), 'positive odd number, got 0'),
+    (dict(kernel_size=-3), 'positive odd number, got -3'),
+    (dict(strides=0), 'strides of at least 1, got 0'),
+    (dict(activation='relu'), "'softmax' or 'sigmoid', got 'relu'"),
+])
+def test_bad_options(options, message):
+  options = {'key_channels': 8, 'value_channels': 8, 'heads': 4, **options}
+  with pytest.raises(errors.UserError, match=message):
+    LocalAttention2D(**options)
