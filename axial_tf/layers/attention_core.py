@@ -21,9 +21,9 @@ the attention weights anew from the logarithm of the softmax's denominator, so
 that no map of queries and keys outlives the chunk of rows in which it is made
 (`attention_rows` cuts the chunks).
 
-Letters: r rows (batch, the other axis, and the blocks of a local span,
-innermost), n blocks, h heads, l query position, m key (memory) position, d
-depth of queries and keys, e depth of values. All maps are [r, h, l, m]; all
+Letters: r rows (batch, blocks of a local span, the other axis), h heads, l
+query position, m key (memory) position, d depth of queries and keys, e depth
+of values. All maps are [r, h, l, m]; all
 vectors have the position last, [r, h, d, l], so that vector instructions run
 along it.
 """
@@ -51,12 +51,15 @@ class RowOperands(NamedTuple):
     query_position: [r, h, d, l].
     key_position: [r, h, d, m].
     value: [r, h, e, m].
+    outside: [r, m], 0 for keys within the axis and a large negative number for
+      those outside; None if all are within.
   """
   query_content: Maybe
   key_content: Maybe
   query_position: Maybe
   key_position: Maybe
   value: Maybe
+  outside: Maybe
 
 
 class SharedOperands(NamedTuple):
@@ -67,14 +70,14 @@ class SharedOperands(NamedTuple):
     key_rpe: r^k [l, d, m].
     value_rpe: r^v [l, e, m].
     shift: [h], added to the logits; None for a softmax, which cancels it.
-    excluded: [n, l, m], 0 for the pairs that count and a large negative number
-      for the others, for each of the blocks in r; None if all pairs count.
+    band: [l, m], 0 for the pairs within the span and a large negative number
+      for the others; None if all are within.
   """
   query_rpe: Maybe
   key_rpe: Maybe
   value_rpe: Maybe
   shift: Maybe
-  excluded: Maybe
+  band: Maybe
 
 
 class Retrieved(NamedTuple):
@@ -114,8 +117,8 @@ def attend(rows: RowOperands, shared: SharedOperands, activation: str,
   """Computes equation 3 for a chunk of rows.
 
   Args:
-    rows: a multiple of n rows.
-    shared: embeddings, shift and excluded pairs.
+    rows: operands.
+    shared: operands.
     activation: 'softmax' over the keys or 'sigmoid' of each pair.
     fused: as in pair_terms.
   """
@@ -154,7 +157,7 @@ def attend_gradient(
 
   Returns:
     Gradients with the fields of rows and shared (those of shared summed over
-    the rows, 'excluded' None).
+    the rows; 'outside' and 'band' have none).
   """
   logits = _logits(rows, shared, fused)
   of_weights = pair_terms(
@@ -202,7 +205,7 @@ def attend_gradient(
     of_shift = tf.reduce_sum(of_logits, [0, 2, 3])
   return (
       RowOperands(of_query, of_key, of_query_position, of_key_position,
-                  of_value),
+                  of_value, None),
       SharedOperands(of_query_rpe, of_key_rpe, of_value_rpe, of_shift, None))
 
 
@@ -257,22 +260,11 @@ def _logits(rows, shared, fused):
       shared.query_rpe, rows.key_position, shared.key_rpe, fused)
   if shared.shift is not None:
     logits += shared.shift[:, None, None]
-  if shared.excluded is not None:
-    logits = _by_block(tf.add, logits, shared.excluded)
+  if shared.band is not None:
+    logits += shared.band
+  if rows.outside is not None:
+    logits += rows.outside[:, None, None]
   return logits
-
-
-def where_valid(pair_map: tf.Tensor, valid: tf.Tensor) -> tf.Tensor:
-  """Sets the pairs of [r, h, l, m] to 0 where valid [n, l, m] is 0."""
-  return _by_block(tf.multiply, pair_map, valid)
-
-
-def _by_block(operation, pair_map, mask):
-  _, heads, queries, keys = sizes(pair_map)
-  by_block = tf.reshape(
-      pair_map, [-1, sizes(mask)[0], heads, queries, keys])
-  return tf.reshape(
-      operation(by_block, mask[:, None]), [-1, heads, queries, keys])
 
 
 def _largest(logits, fused):

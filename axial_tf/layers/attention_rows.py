@@ -52,13 +52,14 @@ def attend(rows: attention_core.RowOperands,
 
   Args:
     rows: operands, float32 (or float64).
-    shared: operands; 'excluded' gets no gradient.
+    shared: operands.
     activation: 'softmax' or 'sigmoid'.
 
   Returns:
-    What is retrieved; log_normalizer is None.
+    What is retrieved; log_normalizer is None. 'outside' and 'band' get no
+    gradient.
   """
-  unit, chunk = _chunk_size(rows, shared)
+  chunk = _chunk_size(rows, shared)
   row_tensors, row_fields = _pack(rows)
   shared_tensors, shared_fields = _pack(shared)
   options = (activation, row_fields, shared_fields)
@@ -69,14 +70,16 @@ def attend(rows: attention_core.RowOperands,
     inputs = operands[:len(row_tensors)]
     common = operands[len(row_tensors):]
     outputs, _ = map_chunks(
-        functools.partial(_run, fused, _forward, options), inputs, common, unit,
+        functools.partial(_run, fused, _forward, options), inputs, common,
         chunk)
 
     def gradient(*upstream):
       of_rows, of_shared = map_chunks(
           functools.partial(_run, fused, _backward, options),
-          [*inputs, *outputs, *upstream], common, unit, chunk)
-      if shared.excluded is not None:
+          [*inputs, *outputs, *upstream], common, chunk)
+      if rows.outside is not None:
+        of_rows = [*of_rows, None]
+      if shared.band is not None:
         of_shared = [*of_shared, None]
       return [*of_rows, *of_shared]
 
@@ -89,33 +92,33 @@ def attend(rows: attention_core.RowOperands,
       None if shared.value_rpe is None else next(retrieved), None)
 
 
-def content_sums(query: tf.Tensor, key: tf.Tensor, valid: tf.Tensor
+def content_sums(query: tf.Tensor, key: tf.Tensor, band: tf.Tensor
                  ) -> Tuple[tf.Tensor, tf.Tensor]:
-  """Sums q.k and its square over the valid pairs of all rows.
+  """Sums q.k and its square over the pairs of all rows within a band.
 
   Args:
     query: [r, h, d, l].
     key: [r, h, d, m].
-    valid: [n, l, m] of zeros and ones.
+    band: [l, m] of zeros and ones.
 
   Returns:
     Two tensors [h].
   """
-  rows = attention_core.RowOperands(query, key, None, None, None)
-  shared = attention_core.SharedOperands(None, None, None, None, valid)
-  unit, chunk = _chunk_size(rows, shared)
+  rows = attention_core.RowOperands(query, key, None, None, None, None)
+  chunk = _chunk_size(
+      rows, attention_core.SharedOperands(None, None, None, None, band))
   fused = _use_fused(rows)
 
   @tf.custom_gradient
   def compute(query, key):
     _, sums = map_chunks(
-        functools.partial(_run, fused, _moments, ()), [query, key], [valid],
-        unit, chunk)
+        functools.partial(_run, fused, _moments, ()), [query, key], [band],
+        chunk)
 
     def gradient(*upstream):
       gradients, _ = map_chunks(
           functools.partial(_run, fused, _moments_gradient, ()), [query, key],
-          [valid, *upstream], unit, chunk)
+          [band, *upstream], chunk)
       return gradients
 
     return tuple(sums), gradient
@@ -125,24 +128,22 @@ def content_sums(query: tf.Tensor, key: tf.Tensor, valid: tf.Tensor
 
 def map_chunks(
     function: Callable[[Tensors, Tensors], Tuple[List, List]], rows: Tensors,
-    shared: Tensors, unit, chunk) -> Tuple[List[tf.Tensor], List[tf.Tensor]]:
+    shared: Tensors, chunk) -> Tuple[List[tf.Tensor], List[tf.Tensor]]:
   """Applies a function to chunks of rows.
 
   Args:
     function: of a list of chunks of `rows` and the list `shared`; returns a
       list of tensors whose first axis are the rows, and a list of tensors to
       be summed over the chunks.
-    rows: tensors with the same first axis, a multiple of `unit`.
+    rows: tensors with the same first axis.
     shared: passed on as they are.
-    unit: number of rows that belong together.
-    chunk: number of units in a chunk, at most. Zeros fill the last chunk; rows
+    chunk: number of rows in a chunk, at most. Zeros fill the last chunk; rows
       of zeros must add nothing to the sums.
 
   Returns:
     The results, joined and summed.
   """
-  total = attention_core.sizes(rows[0])[0]
-  count = total // unit
+  count = attention_core.sizes(rows[0])[0]
   known = all(isinstance(x, int) for x in (count, chunk))
   if known and count <= chunk:
     return function(rows, shared)
@@ -151,19 +152,19 @@ def map_chunks(
     chunk = -(-count // chunks)  # Nearly the same size for all.
   else:
     chunks = tf.maximum(-(-count // chunk), 1)
-  missing = (chunks * chunk - count) * unit
+  missing = chunks * chunk - count
 
   def cut(tensor):
     if not (known and missing == 0):
       tensor = tf.pad(tensor, [[0, missing], *[[0, 0]] * (tensor.ndim - 1)])
     return tf.reshape(
-        tensor, [chunks, chunk * unit, *attention_core.sizes(tensor)[1:]])
+        tensor, [chunks, chunk, *attention_core.sizes(tensor)[1:]])
 
   def join(array):
     stacked = array.stack()
     joined = tf.reshape(
-        stacked, [chunks * chunk * unit, *attention_core.sizes(stacked)[2:]])
-    return joined[:total]
+        stacked, [chunks * chunk, *attention_core.sizes(stacked)[2:]])
+    return joined[:count]
 
   rows = [cut(tensor) for tensor in rows]
   outputs, sums = function([tensor[0] for tensor in rows], shared)
@@ -213,7 +214,7 @@ def _backward(fused, options, rows, shared):
 
 def _moments(fused, options, rows, shared):
   del options
-  content = _valid_content(fused, rows, shared[0])
+  content = shared[0] * attention_core.pair_terms(*rows, *[None] * 4, fused)
   # Two steps: a sum over adjacent axes is many times faster on CPUs.
   return [], [tf.reduce_sum(tf.reduce_sum(x, [2, 3]), 0)
               for x in (content, tf.square(content))]
@@ -221,17 +222,12 @@ def _moments(fused, options, rows, shared):
 
 def _moments_gradient(fused, options, rows, shared):
   del options
-  (query, key), (valid, of_sum, of_squares) = rows, shared
-  content = _valid_content(fused, rows, valid)
-  weights = attention_core.where_valid(of_sum[:, None, None] + 2 * (
-      of_squares[:, None, None] * content), valid)
+  (query, key), (band, of_sum, of_squares) = rows, shared
+  content = attention_core.pair_terms(query, key, *[None] * 4, fused)
+  weights = band * (of_sum[:, None, None]
+                    + 2 * of_squares[:, None, None] * content)
   of_query = tf.matmul(weights, key, transpose_b=True)  # rhlm,rhdm->rhld
   return [tf.linalg.matrix_transpose(of_query), tf.matmul(query, weights)], []
-
-
-def _valid_content(fused, rows, valid):
-  content = attention_core.pair_terms(*rows, *[None] * 4, fused)
-  return attention_core.where_valid(content, valid)
 
 
 def _run(fused, function, options, rows, shared):
@@ -263,19 +259,16 @@ def _unpack(kind, fields, tensors):
 
 
 def _chunk_size(rows, shared):
-  """Returns how many rows belong together, and how many of these a chunk."""
+  """Returns the number of rows in a chunk."""
   embeddings = shared.query_rpe if shared.key_rpe is None else shared.key_rpe
   if embeddings is None:
     queries, keys = (attention_core.sizes(x)[-1] for x in rows[:2])
   else:
     queries, _, keys = attention_core.sizes(embeddings)
-  unit = (1 if shared.excluded is None
-          else attention_core.sizes(shared.excluded)[0])
   heads = next(x for x in rows if x is not None).shape[1]
   size = _ACCELERATOR_CHUNK_BYTES if _has_accelerator() else _CPU_CHUNK_BYTES
-  chunk = size // (4 * unit * heads * queries * keys)
-  return unit, (
-      max(chunk, 1) if isinstance(chunk, int) else tf.maximum(chunk, 1))
+  chunk = size // (4 * heads * queries * keys)
+  return max(chunk, 1) if isinstance(chunk, int) else tf.maximum(chunk, 1)
 
 
 def _use_fused(rows) -> bool:

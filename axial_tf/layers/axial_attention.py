@@ -159,85 +159,126 @@ class AxialAttention(tf.keras.layers.Layer):
     """Attends along the axis.
 
     Args:
-      inputs: [batch, length, channels].
+      inputs: [batch, length, channels], or [batch, length, other, channels]
+        with another axis, at each position of which attention is separate.
       training: whether batch norm uses the statistics of this batch.
       stride: outputs are those at every stride-th position. In inference, the
         others are never computed; in training they enter the statistics.
 
     Returns:
-      [batch, ceil(length / stride), value_channels].
+      The inputs' shape, with ceil(length / stride) and value_channels.
     """
-    query, key, value = tf.split(
-        self._project(inputs, training),
-        [self._key_channels, self._key_channels, self._value_channels], -1)
+    if inputs.ndim == 3:
+      return self.call(inputs[:, :, None], training, stride)[:, :, 0]
+    qkv = self._project(inputs, training)
     length = attention_core.sizes(inputs)[1]
     blocks = local_span.cut(
         length, self._span, 1 if self._norm_uses_batch(training) else stride)
     wide = tf.float64 if inputs.dtype == tf.float64 else tf.float32
-    query = self._split_heads(local_span.split_queries(query, blocks), wide)
-    key = self._split_heads(local_span.windows(key, blocks), wide)
-    value = self._split_heads(local_span.windows(value, blocks), wide)
+    query, key, value = (
+        tf.cast(x, wide) for x in self._split_heads(qkv, blocks))
     query_rpe, key_rpe, value_rpe = (
         None if table is None else attention_core.position_embeddings(
             tf.cast(table, wide), blocks.query_positions, blocks.key_positions)
         for table in (self.query_rpe, self.key_rpe, self.value_rpe))
 
-    scales, shift = self._logit_scales(query, key, query_rpe, key_rpe,
-                                       blocks.valid, training)
+    scales, shift = self._logit_scales(
+        query, key, query_rpe, key_rpe, blocks,
+        attention_core.sizes(inputs)[0], training)
     content, query_position, key_position = (
         None if scale is None else scale[:, None, None] for scale in scales)
-    rows = attention_core.RowOperands(
-        None if content is None else query * content,
-        None if content is None else key,
-        None if query_position is None else query * query_position,
-        None if key_position is None else key * key_position,
-        value if self._terms.value_content else None)
-    excluded = None
-    if blocks.valid is not None:
+    band = outside = None
+    if blocks.band is not None:
+      batch, _, other, _ = attention_core.sizes(inputs)
       # Finite, since a query that pads the last block has no valid key at all.
-      excluded = tf.where(
-          blocks.valid, tf.zeros([], wide), tf.constant(wide.min / 2, wide))
+      lowest = tf.constant(wide.min / 4, wide)
+      band = tf.where(blocks.band, tf.zeros([], wide), lowest)
+      outside = tf.tile(tf.where(
+          blocks.inside, tf.zeros([], wide), lowest)[None, :, None],
+          [batch, 1, other, 1])
+      outside = tf.reshape(outside, [-1, attention_core.sizes(outside)[-1]])
     retrieved = attention_rows.attend(
-        rows, attention_core.SharedOperands(
-            query_rpe, key_rpe, value_rpe, shift, excluded), self._activation)
-    joined = self._join_heads(retrieved, inputs.dtype)
-    outputs = local_span.join(joined, blocks, length)
-    if self._norm is not None:
-      outputs = self.output_norm(outputs, training=training)
-    outputs = tf.add_n(
-        tf.split(outputs, self._terms.num_value_terms, axis=-1))
-    return outputs[:, ::stride // blocks.stride]
+        attention_core.RowOperands(
+            None if content is None else query * content,
+            None if content is None else key,
+            None if query_position is None else query * query_position,
+            None if key_position is None else key * key_position,
+            value if self._terms.value_content else None, outside),
+        attention_core.SharedOperands(
+            query_rpe, key_rpe, value_rpe, shift, band), self._activation)
+    retrieved = [x for x in retrieved if x is not None]
+    if self._norm is not None and not self._norm_uses_batch(training):
+      retrieved = [self._normalize_moving(retrieved)]
+    outputs = local_span.join(
+        self._join_heads(retrieved, inputs, blocks), blocks, length)
+    if self._norm_uses_batch(training):
+      outputs = self.output_norm(outputs, training=True)
+    if len(retrieved) > 1:
+      outputs = tf.add_n(tf.split(outputs, len(retrieved), axis=-1))
+    return outputs[:, ::stride] if stride > blocks.stride else outputs
 
   def _norm_uses_batch(self, training):
     return self._norm is not None and self.output_norm.uses_batch(training)
 
   def _project(self, inputs, training):
-    """Returns normalized queries, keys and values, [b, length, channels]."""
+    """Returns normalized queries, keys and values, [b, length, o, channels]."""
+    *outer, channels = attention_core.sizes(inputs)
+    pixels = tf.reshape(inputs, [-1, channels])  # One large matrix product.
     if self._norm is None or self.qkv_norm.uses_batch(training):
-      qkv = tf.linalg.matmul(inputs, self.qkv_kernel)
-      return qkv if self._norm is None else self.qkv_norm(qkv, training=True)
-    scale, shift = self.qkv_norm.affine(None, False)
-    kernel = tf.cast(tf.cast(self.qkv_kernel, scale.dtype) * scale,
-                     inputs.dtype)
-    return tf.linalg.matmul(inputs, kernel) + tf.cast(shift, inputs.dtype)
+      qkv = tf.matmul(pixels, self.qkv_kernel)
+      if self._norm is not None:
+        qkv = self.qkv_norm(qkv, training=True)
+    else:
+      scale, shift = self.qkv_norm.affine(None, False)
+      kernel = tf.cast(self.qkv_kernel, scale.dtype) * scale
+      qkv = tf.nn.bias_add(tf.matmul(pixels, tf.cast(kernel, inputs.dtype)),
+                           tf.cast(shift, inputs.dtype))
+    return tf.reshape(qkv, [*outer, qkv.shape[-1]])
 
-  def _split_heads(self, tensor, dtype):
-    """[b, length, heads * d] -> [b, heads, d, length]."""
-    tensor = tf.linalg.matrix_transpose(tensor)
-    _, channels, length = attention_core.sizes(tensor)
+  def _split_heads(self, qkv, blocks):
+    """Cuts [b, length, o, channels] into q, k, v [b * n * o, heads, d, l].
+
+    Of the keys and values, the last axis has the length of a window.
+    """
+    channels = [self._key_channels, self._key_channels, self._value_channels]
+    if local_span.is_whole(blocks) and blocks.stride == 1:
+      parts = tf.split(_channels_first(qkv[:, None]), channels, 1)
+    else:
+      query, rest = tf.split(qkv, [channels[0], sum(channels[1:])], -1)
+      query = _channels_first(local_span.split_queries(query, blocks))
+      key, value = tf.split(
+          _channels_first(local_span.windows(rest, blocks)), channels[1:], 1)
+      parts = query, key, value
+    return [
+        tf.reshape(x, [-1, self._heads, size // self._heads,
+                       attention_core.sizes(x)[-1]])
+        for x, size in zip(parts, channels)]
+
+  def _normalize_moving(self, retrieved):
+    """Returns the sum of the terms [r, heads, d, l], normalized."""
+    scale, shift = (
+        tf.reshape(tf.cast(x, retrieved[0].dtype),
+                   [len(retrieved), self._heads, -1, 1])
+        for x in self.output_norm.affine(None, False))
+    total = tf.reduce_sum(shift, 0)
+    for term, factor in zip(retrieved, tf.unstack(scale)):
+      total += term * factor
+    return total
+
+  def _join_heads(self, retrieved, inputs, blocks):
+    """Terms [b * n * o, heads, d, l] -> [b, n, l, o, terms * heads * d]."""
+    batch, _, other, _ = attention_core.sizes(inputs)
+    stacked = (retrieved[0] if len(retrieved) == 1
+               else tf.concat(retrieved, axis=1))
+    channels = len(retrieved) * self._value_channels
+    stacked = tf.linalg.matrix_transpose(tf.reshape(
+        stacked, [batch * blocks.count, other * channels, blocks.block]))
     return tf.cast(tf.reshape(
-        tensor, [-1, self._heads, channels // self._heads, length]), dtype)
+        stacked, [batch, blocks.count, blocks.block, other, channels]),
+        inputs.dtype)
 
-  def _join_heads(self, retrieved, dtype):
-    """Terms of [b, heads, d, length] -> [b, length, terms * heads * d]."""
-    parts = [x for x in retrieved if x is not None]
-    length = attention_core.sizes(parts[0])[-1]
-    stacked = tf.concat(parts, axis=1)
-    stacked = tf.reshape(
-        stacked, [-1, len(parts) * self._value_channels, length])
-    return tf.cast(tf.linalg.matrix_transpose(stacked), dtype)
-
-  def _logit_scales(self, query, key, query_rpe, key_rpe, valid, training):
+  def _logit_scales(
+      self, query, key, query_rpe, key_rpe, blocks, batch, training):
     """Returns the factor of each of the three terms, and a shift, [heads].
 
     Factors of unused terms are None; so is the shift for a softmax, which
@@ -251,7 +292,7 @@ class AxialAttention(tf.keras.layers.Layer):
       scale, term_shift = self.logit_norm.affine(
           lambda: logit_moments.logit_moments(
               query, key, content=self._terms.content, query_rpe=query_rpe,
-              key_rpe=key_rpe, valid=valid), training)
+              key_rpe=key_rpe, blocks=blocks, batch=batch), training)
       by_term = [sum(terms), self._heads]
       shift = tf.reduce_sum(
           tf.cast(tf.reshape(term_shift, by_term), query.dtype), axis=0)
@@ -293,3 +334,12 @@ class AxialAttention(tf.keras.layers.Layer):
         **config,
         'terms': AttentionTerms(**config['terms']),
         'norm': norm and normalization.BatchNormSettings(**norm)}
+
+
+def _channels_first(tensor):
+  """[b, n, x, o, c] -> [b * n * o, c, x]."""
+  batch, blocks, length, other, channels = attention_core.sizes(tensor)
+  # Matrices: transposes of more axes are many times slower on CPUs.
+  tensor = tf.linalg.matrix_transpose(
+      tf.reshape(tensor, [batch * blocks, length, other * channels]))
+  return tf.reshape(tensor, [-1, channels, length])

@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 from axial_tf import errors
-from axial_tf.layers import axial_attention, multiply_adds
+from axial_tf.layers import attention_core, axial_attention, multiply_adds
 
 
 class AxialAttention2D(tf.keras.layers.Layer):
@@ -56,10 +56,12 @@ class AxialAttention2D(tf.keras.layers.Layer):
   def call(self, inputs, training=False):
     """[batch, height, width, channels] -> [.., ceil(h/s), ceil(w/s), value]."""
     step = 1 if self._average_pooling else self._strides
-    columns = tf.transpose(inputs, [0, 2, 1, 3])  # [b, w, h, c]
-    columns = _attend(self.height_axis, columns, training, step)
-    rows = tf.transpose(columns, [0, 2, 1, 3])  # [b, h/step, w, value]
-    rows = _attend(self.width_axis, rows, training, step)
+    columns = self.height_axis(inputs, training=training, stride=step)
+    batch, height, width, channels = attention_core.sizes(columns)
+    rows = self.width_axis(
+        tf.reshape(columns, [batch * height, width, 1, channels]),
+        training=training, stride=step)
+    rows = tf.reshape(rows, [batch, height, -(-width // step), channels])
     if step == self._strides:
       return rows
     # Padding does not count in the average.
@@ -97,15 +99,3 @@ class AxialAttention2D(tf.keras.layers.Layer):
   @classmethod
   def from_config(cls, config):
     return cls(**axial_attention.AxialAttention.decode_config(config))
-
-
-def _attend(layer, inputs, training, stride):
-  """Applies `layer` along the third axis of [b, other, axis, c]."""
-  sizes = [tf.shape(inputs)[i] if size is None else size
-           for i, size in enumerate(inputs.shape)]
-  batch, other, length, channels = sizes
-  outputs = layer(
-      tf.reshape(inputs, [batch * other, length, channels]),
-      training=training, stride=stride)
-  return tf.reshape(
-      outputs, [batch, other, -(-length // stride), outputs.shape[-1]])

@@ -4,7 +4,7 @@ import dataclasses
 
 import tensorflow as tf
 
-from axial_tf.layers import normalization
+from axial_tf.layers import multiply_adds, normalization
 
 
 class ConvNorm(tf.keras.layers.Layer):
@@ -48,6 +48,17 @@ class ConvNorm(tf.keras.layers.Layer):
     outputs = self.norm(self.conv(inputs), training=training)
     return tf.nn.relu(outputs) if self._relu else outputs
 
+  def multiply_adds(self, height: int, width: int) -> int:
+    """Returns those of a built layer for one map of this size; padding counts.
+
+    Raises:
+      errors.UserError: the layer is not built.
+    """
+    multiply_adds.require_built(self)
+    strides = self._config['strides']
+    return (-(-height // strides) * -(-width // strides)
+            * self.conv.kernel.shape.num_elements())
+
   def get_config(self):
     return {**super().get_config(), **self._config}
 
@@ -82,6 +93,17 @@ class SeparableConvNorm(tf.keras.layers.Layer):
     """[batch, height, width, channels] -> [batch, height, width, filters]."""
     outputs = self.depthwise_norm(self.depthwise(inputs), training=training)
     return self.pointwise(tf.nn.relu(outputs), training=training)
+
+  def multiply_adds(self, height: int, width: int) -> int:
+    """Returns those of a built layer for one map of this size; padding counts.
+
+    Raises:
+      errors.UserError: the layer is not built.
+    """
+    multiply_adds.require_built(self)
+    kernel = self.depthwise.depthwise_kernel.shape.num_elements()
+    return (height * width * kernel
+            + self.pointwise.multiply_adds(height, width))
 
   def get_config(self):
     return {**super().get_config(), **self._config}

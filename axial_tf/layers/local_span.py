@@ -10,6 +10,8 @@ from typing import NamedTuple, Optional, Union
 
 import tensorflow as tf
 
+from axial_tf.layers.attention_core import sizes
+
 # Shorter blocks make matrix products too small to be quick.
 _SHORTEST_BLOCK = 16
 
@@ -26,8 +28,9 @@ class Blocks(NamedTuple):
     flange: how many keys a window has before and after its block.
     query_positions: int32 [l], relative to the start of the block.
     key_positions: int32 [m], likewise.
-    valid: bool [n, l, m], pairs within the span and within the axis; None if
-      that is all of them.
+    band: bool [l, m], pairs within the span; None if all are.
+    inside: bool [n, m], keys within the axis; None if band is.
+    asked: bool [n, l], queries within the axis; None if band is.
   """
   count: Size
   block: Size
@@ -35,7 +38,9 @@ class Blocks(NamedTuple):
   flange: int
   query_positions: tf.Tensor
   key_positions: tf.Tensor
-  valid: Optional[tf.Tensor]
+  band: Optional[tf.Tensor]
+  inside: Optional[tf.Tensor]
+  asked: Optional[tf.Tensor]
 
 
 def cut(length: Size, span: Optional[int], stride: int = 1) -> Blocks:
@@ -51,7 +56,7 @@ def cut(length: Size, span: Optional[int], stride: int = 1) -> Blocks:
   queries = -(-length // stride)
   if flange is None or (known and flange >= length - 1):
     return Blocks(1, queries, stride, 0, stride * tf.range(queries),
-                  tf.range(length), None)
+                  tf.range(length), None, None, None)
   longest = -(-max(flange, _SHORTEST_BLOCK) // stride)
   if known and length <= longest * stride + 2 * flange:
     # A window would be no shorter than the axis.
@@ -59,57 +64,56 @@ def cut(length: Size, span: Optional[int], stride: int = 1) -> Blocks:
     key_positions = tf.range(length)
     offsets = key_positions[None, :] - query_positions[:, None]
     return Blocks(1, queries, stride, 0, query_positions, key_positions,
-                  (tf.abs(offsets) <= flange)[None])
+                  tf.abs(offsets) <= flange, tf.ones([1, length], tf.bool),
+                  tf.ones([1, queries], tf.bool))
   count = -(-queries // longest)
   block = -(-queries // count)
   query_positions = stride * tf.range(block)
   key_positions = tf.range(-flange, block * stride + flange)
   offsets = key_positions[None, :] - query_positions[:, None]
   starts = tf.range(count)[:, None] * block * stride
-  positions = starts + query_positions
   keys = starts + key_positions
-  valid = ((tf.abs(offsets) <= flange)
-           & (keys >= 0)[:, None, :] & (keys < length)[:, None, :]
-           & (positions < length)[:, :, None])
-  return Blocks(count, block, stride, flange, query_positions, key_positions,
-                valid)
+  return Blocks(
+      count, block, stride, flange, query_positions, key_positions,
+      tf.abs(offsets) <= flange, (keys >= 0) & (keys < length),
+      starts + query_positions < length)
 
 
 def split_queries(queries: tf.Tensor, blocks: Blocks) -> tf.Tensor:
-  """Cuts [b, length, c] into [b * n, l, c]; zeros fill the last block."""
-  queries = queries[:, ::blocks.stride]
-  if _single(blocks):
-    return queries
-  length, channels = tf.shape(queries)[1], queries.shape[-1]
+  """Cuts [b, length, o, c] into [b, n, l, o, c]; zeros fill the last block."""
+  if blocks.stride > 1:
+    queries = queries[:, ::blocks.stride]
+  if is_whole(blocks):
+    return queries[:, None]
+  batch, length, other, channels = sizes(queries)
   missing = blocks.count * blocks.block - length
-  padded = tf.pad(queries, [[0, 0], [0, missing], [0, 0]])
-  return tf.reshape(padded, [-1, blocks.block, channels])
+  padded = tf.pad(queries, [[0, 0], [0, missing], [0, 0], [0, 0]])
+  return tf.reshape(
+      padded, [batch, blocks.count, blocks.block, other, channels])
 
 
 def windows(keys: tf.Tensor, blocks: Blocks) -> tf.Tensor:
-  """Copies [b, length, c] into the windows [b * n, m, c]; zeros outside."""
-  if _single(blocks):
-    return keys
-  length, channels = tf.shape(keys)[1], keys.shape[-1]
+  """Copies [b, length, o, c] to windows [b, n, m, o, c]; zeros outside."""
+  if is_whole(blocks):
+    return keys[:, None]
   step = blocks.block * blocks.stride
-  missing = blocks.count * step - length
+  missing = blocks.count * step - sizes(keys)[1]
   padded = tf.pad(
-      keys, [[0, 0], [blocks.flange, blocks.flange + missing], [0, 0]])
-  size = step + 2 * blocks.flange
+      keys, [[0, 0], [blocks.flange, blocks.flange + missing], [0, 0], [0, 0]])
   starts = tf.range(blocks.count)[:, None] * step
-  positions = starts + tf.range(size)[None, :]
-  return tf.reshape(
-      tf.gather(padded, positions, axis=1), [-1, size, channels])
+  return tf.gather(
+      padded, starts + tf.range(step + 2 * blocks.flange)[None, :], axis=1)
 
 
 def join(outputs: tf.Tensor, blocks: Blocks, length: Size) -> tf.Tensor:
-  """Joins [b * n, l, c] to [b, ceil(length / stride), c]."""
-  if _single(blocks):
-    return outputs
-  total = blocks.count * blocks.block
-  joined = tf.reshape(outputs, [-1, total, outputs.shape[-1]])
-  return joined[:, :-(-length // blocks.stride)]
+  """Joins [b, n, l, o, c] to [b, ceil(length / stride), o, c]."""
+  batch, _, _, other, channels = sizes(outputs)
+  joined = tf.reshape(
+      outputs, [batch, blocks.count * blocks.block, other, channels])
+  return joined if is_whole(blocks) else (
+      joined[:, :-(-length // blocks.stride)])
 
 
-def _single(blocks):
+def is_whole(blocks: Blocks) -> bool:
+  """Whether one block is known to cover the axis."""
   return isinstance(blocks.count, int) and blocks.count == 1

@@ -13,13 +13,13 @@ from typing import Optional, Tuple
 
 import tensorflow as tf
 
-from axial_tf.layers import attention_core, attention_rows
+from axial_tf.layers import attention_core, attention_rows, local_span
 
 
 def logit_moments(
     query: tf.Tensor, key: tf.Tensor, *, content: bool,
     query_rpe: Optional[tf.Tensor], key_rpe: Optional[tf.Tensor],
-    valid: Optional[tf.Tensor]) -> Tuple[tf.Tensor, tf.Tensor]:
+    blocks: local_span.Blocks, batch) -> Tuple[tf.Tensor, tf.Tensor]:
   """Returns mean and mean square of each term per head, over all valid pairs.
 
   Args:
@@ -28,32 +28,35 @@ def logit_moments(
     content: whether the content term is in use.
     query_rpe: r^q [l, d, m], or None if that term is not in use.
     key_rpe: r^k [l, d, m], or None.
-    valid: bool [n, l, m], the pairs that count in each of the n blocks that
-      are folded into r (innermost); None if all count.
+    blocks: which are folded into r; vectors outside of the axis are zeros.
+    batch: size of the axis of r that is outside of the blocks.
 
   Returns:
     Two tensors [terms * h], term outermost.
   """
   count = attention_core.sizes(query)[0]
-  if valid is None:
+  valid = None
+  if blocks.band is None:
     pairs = count * attention_core.sizes(query)[-1] * (
         attention_core.sizes(key)[-1])
   else:
-    valid = tf.cast(valid, query.dtype)
+    valid = tf.cast(  # [n, l, m]
+        blocks.band & blocks.asked[:, :, None] & blocks.inside[:, None],
+        query.dtype)
     pairs = tf.cast(
-        count // attention_core.sizes(valid)[0], query.dtype
-    ) * tf.reduce_sum(valid)
+        count // blocks.count, query.dtype) * tf.reduce_sum(valid)
   moments = []
   if content:
     moments.append(
         _content_sums(query, key) if valid is None
-        else attention_rows.content_sums(query, key, valid))
+        else attention_rows.content_sums(
+            query, key, tf.cast(blocks.band, query.dtype)))
   if query_rpe is not None:
-    moments.append(_position_sums(query, query_rpe, valid))
+    moments.append(_position_sums(query, query_rpe, valid, batch))
   if key_rpe is not None:
     moments.append(_position_sums(
         key, tf.transpose(key_rpe, [2, 1, 0]),
-        None if valid is None else tf.transpose(valid, [0, 2, 1])))
+        None if valid is None else tf.transpose(valid, [0, 2, 1]), batch))
   sums, squares = (tf.concat(m, 0) for m in zip(*moments))
   pairs = tf.cast(pairs, query.dtype)
   return sums / pairs, squares / pairs
@@ -69,7 +72,7 @@ def _content_sums(query, key):
   return sums, squares
 
 
-def _position_sums(vectors, embeddings, valid):
+def _position_sums(vectors, embeddings, valid, batch):
   """Sum and sum of squares of x_l.r_lm over the valid pairs, each [h].
 
   Args:
@@ -85,8 +88,8 @@ def _position_sums(vectors, embeddings, valid):
     gram = tf.matmul(
         valid[:, :, None] * embeddings, embeddings, transpose_b=True)
   _, heads, depth, length = attention_core.sizes(vectors)
-  vectors = tf.reshape(
-      vectors, [-1, attention_core.sizes(row)[0], heads, depth, length])
-  sums = tf.einsum('nhdl,nld->h', tf.reduce_sum(vectors, 0), row)
-  outer = tf.einsum('bnhdl,bnhel->nhlde', vectors, vectors)
+  vectors = tf.reshape(vectors, [
+      batch, attention_core.sizes(row)[0], -1, heads, depth, length])
+  sums = tf.einsum('nhdl,nld->h', tf.reduce_sum(vectors, [0, 2]), row)
+  outer = tf.einsum('bnohdl,bnohel->nhlde', vectors, vectors)
   return sums, tf.einsum('nhlde,nlde->h', outer, gram)

@@ -1,15 +1,20 @@
-"""Stems: the first convolutions of a network, up to stride 2 or 4."""
+"""Stems: the first layers of a network, up to stride 2 or 4."""
 
 import dataclasses
 
 import tensorflow as tf
 
 from axial_tf import errors
-from axial_tf.layers import convolution, normalization
+from axial_tf.layers import (
+  bottleneck,
+  convolution,
+  multiply_adds,
+  normalization,
+)
 
 
 class Stem(tf.keras.layers.Layer):
-  """A convolutional stem of stride 2, or 4 with max-pooling.
+  """A stem of stride 2, or 4 with max-pooling.
 
   The last batch norm is not activated: blocks start with a ReLU.
   """
@@ -20,16 +25,20 @@ class Stem(tf.keras.layers.Layer):
       filters: int = 64,
       *,
       pooling: bool = False,
+      spatial: bottleneck.SpatialSettings = (
+          bottleneck.SpatialSettings()),  # noqa: B008 (frozen)
       norm: normalization.BatchNormSettings = (
           normalization.BatchNormSettings()),  # noqa: B008 (frozen)
       **kwargs):
-    """Makes the convolutions.
+    """Makes the layers.
 
     Args:
       kind: 'resnet' for one 7x7 convolution; 'inception' for three of 3x3, the
-        last with twice the filters, as in Panoptic-DeepLab (section 3.2).
-      filters: of the first convolution.
+        last with twice the filters, as in Panoptic-DeepLab (section 3.2);
+        'axial' for the three bottlenecks of the stand-alone model.
+      filters: of the first convolution, or in the middle of each bottleneck.
       pooling: whether a 3x3 max-pool of stride 2 follows, as in ResNet.
+      spatial: of the bottlenecks.
       norm: settings of the batch norms.
       **kwargs: of tf.keras.layers.Layer.
 
@@ -37,20 +46,27 @@ class Stem(tf.keras.layers.Layer):
       errors.UserError: an unknown kind.
     """
     super().__init__(**kwargs)
-    if kind not in ('resnet', 'inception'):
+    if kind not in ('resnet', 'inception', 'axial'):
       raise errors.UserError(
-          f"Stem: expected kind 'resnet' or 'inception', got {kind!r}")
+          f"Stem: expected kind 'resnet', 'inception' or 'axial', got {kind!r}")
     self._config = dict(kind=kind, filters=filters, pooling=pooling,
+                        spatial=dataclasses.asdict(spatial),
                         norm=dataclasses.asdict(norm))
     if kind == 'resnet':
       self.convs = [convolution.ConvNorm(
           filters, 7, strides=2, relu=False, norm=norm, name='conv1')]
-    else:
+    elif kind == 'inception':
       self.convs = [
           convolution.ConvNorm(filters, 3, strides=2, norm=norm, name='conv1'),
           convolution.ConvNorm(filters, 3, norm=norm, name='conv2'),
           convolution.ConvNorm(
               2 * filters, 3, relu=False, norm=norm, name='conv3')]
+    else:
+      self.convs = [
+          bottleneck.Bottleneck(
+              filters, spatial, strides=2 if i == 0 else 1,
+              activate_input=i > 0, norm=norm, name=f'block{i + 1}')
+          for i in range(3)]
     self._pooling = pooling
 
   def call(self, inputs, training=False):
@@ -65,10 +81,23 @@ class Stem(tf.keras.layers.Layer):
       outputs = tf.nn.max_pool2d(outputs, 3, 2, padding='VALID')
     return outputs
 
+  def multiply_adds(self, height: int, width: int) -> int:
+    """Returns the multiply-adds of a built stem for one image of this size.
+
+    Raises:
+      errors.UserError: the stem is not built.
+    """
+    multiply_adds.require_built(self)
+    first, *others = self.convs
+    total = first.multiply_adds(height, width)
+    height, width = -(-height // 2), -(-width // 2)
+    return total + sum(conv.multiply_adds(height, width) for conv in others)
+
   def get_config(self):
     return {**super().get_config(), **self._config}
 
   @classmethod
   def from_config(cls, config):
-    norm = normalization.BatchNormSettings(**config['norm'])
-    return cls(**{**config, 'norm': norm})
+    return cls(**{
+        **config, 'spatial': bottleneck.spatial_from_config(config['spatial']),
+        'norm': normalization.BatchNormSettings(**config['norm'])})

@@ -1,0 +1,214 @@
+"""The residual bottleneck block, around attention or a convolution."""
+
+import dataclasses
+from typing import Literal, Optional, Tuple
+
+import tensorflow as tf
+
+from axial_tf import settings as settings_lib
+from axial_tf.layers import (
+  axial_attention,
+  axial_attention_2d,
+  convolution,
+  drop_path,
+  local_attention_2d,
+  multiply_adds,
+  normalization,
+  rematerialization,
+)
+
+# Section 4.1: the output of an axial block has twice the channels of the
+# attention's values. The other two are the bottlenecks of ResNet-50.
+_EXPANSIONS = {'axial': 2, 'local': 4, 'convolution': 4}
+
+
+@dataclasses.dataclass(frozen=True)
+class SpatialSettings:
+  """What stands between the 1x1 convolutions; the defaults are the paper's.
+
+  Attributes:
+    kind: 'axial' for axial attention, 'local' for attention within a square
+      window, 'convolution' for 3x3.
+    heads: of the attention.
+    span: side of what a query sees; None, for axial attention only, for the
+      whole axis.
+    terms: which terms of the logits and values are in use.
+    activation: of the logits.
+    average_pooling: whether strided axial attention averages at its end.
+    batch_norm: whether the attention has its own batch norms.
+  """
+  kind: Literal['axial', 'local', 'convolution'] = 'axial'
+  heads: int = 8
+  span: Optional[int] = None
+  terms: axial_attention.AttentionTerms = axial_attention.AttentionTerms()
+  activation: Literal['softmax', 'sigmoid'] = 'softmax'
+  average_pooling: bool = False
+  batch_norm: bool = True
+
+  def __post_init__(self):
+    settings_lib.check_types(self)
+    require = settings_lib.require
+    require(self.heads >= 1, self, 'heads', 'at least 1')
+    require(self.span is None or (self.span > 0 and self.span % 2 == 1), self,
+            'span', 'a positive odd number, or None for the whole axis')
+    require(self.kind != 'local' or self.span is not None, self, 'span',
+            'the side of the window, as local attention has no whole axis')
+    require(self.kind == 'axial' or not self.average_pooling, self,
+            'average_pooling', 'False unless the attention is axial')
+
+  @property
+  def expansion(self) -> int:
+    """Channels of a block's output per channel of its middle."""
+    return _EXPANSIONS[self.kind]
+
+
+def spatial_from_config(config: dict) -> SpatialSettings:
+  """Restores settings from what dataclasses.asdict made of them."""
+  return SpatialSettings(**{
+      **config, 'terms': axial_attention.AttentionTerms(**config['terms'])})
+
+
+class Bottleneck(tf.keras.layers.Layer):
+  """1x1 conv, attention or 3x3 conv, 1x1 conv, and a shortcut (figure 2).
+
+  The figure's last ReLU stands at the start of the next block instead, so that
+  input and output are not activated; the network is the same. The last batch
+  norm starts at gamma 0, so that a new block is its shortcut.
+  """
+
+  def __init__(
+      self,
+      filters: int,
+      spatial: SpatialSettings = SpatialSettings(),
+      *,
+      strides: int = 1,
+      dilation: int = 1,
+      activate_input: bool = True,
+      drop_path_rate: float = 0.0,
+      recompute: Optional[str] = None,
+      norm: normalization.BatchNormSettings = (
+          normalization.BatchNormSettings()),  # noqa: B008 (frozen)
+      **kwargs):
+    """Makes the layers.
+
+    Args:
+      filters: channels of the middle; the block returns spatial.expansion
+        times as many.
+      spatial: what stands in the middle.
+      strides: of the middle and of the shortcut.
+      dilation: of the 3x3 convolution; attention has none.
+      activate_input: whether the block starts with a ReLU; not on images.
+      drop_path_rate: share of samples that lose the branch in training.
+      recompute: what is computed again in the backward pass rather than kept:
+        'axial' for the attention, 'all' for the branch, or None.
+      norm: settings of all batch norms.
+      **kwargs: of tf.keras.layers.Layer.
+
+    Raises:
+      errors.UserError: filters that the heads do not divide.
+    """
+    super().__init__(**kwargs)
+    self._config = dict(
+        filters=filters, spatial=dataclasses.asdict(spatial), strides=strides,
+        dilation=dilation, activate_input=activate_input,
+        drop_path_rate=drop_path_rate, recompute=recompute,
+        norm=dataclasses.asdict(norm))
+    self._strides = strides
+    self._activate_input = activate_input
+    self._recompute = recompute
+    self._norm = norm
+    self._output_channels = spatial.expansion * filters
+    self.reduce = convolution.ConvNorm(filters, 1, norm=norm, name='reduce')
+    self.attention = self.conv = None
+    if spatial.kind == 'convolution':
+      self.conv = convolution.ConvNorm(
+          filters, 3, strides=strides, dilation=dilation, norm=norm,
+          name='conv')
+    else:
+      self.attention = _attention(filters, spatial, strides, norm)
+    self.expand = convolution.ConvNorm(
+        self._output_channels, 1, relu=False, norm=norm,
+        gamma_initializer='zeros', name='expand')
+    self.drop_path = drop_path.DropPath(drop_path_rate, name='drop_path')
+
+  def build(self, input_shape):
+    self.shortcut = None
+    if input_shape[-1] != self._output_channels:
+      self.shortcut = convolution.ConvNorm(
+          self._output_channels, 1, strides=self._strides, relu=False,
+          norm=self._norm, name='shortcut')
+    super().build(input_shape)
+
+  def call(self, inputs, training=False):
+    """[batch, height, width, c] -> [.., ceil(h/s), ceil(w/s), expanded]."""
+    if self._activate_input:
+      inputs = tf.nn.relu(inputs)
+    if self.shortcut is None:
+      shortcut = inputs[:, ::self._strides, ::self._strides]
+    else:
+      shortcut = self.shortcut(inputs, training=training)
+    branch = self._branch
+    if self._recompute == 'all' and training:
+      branch = rematerialization.recomputed(
+          branch, [self.reduce, self._middle, self.expand])
+    branch = self.drop_path(branch(inputs, training), training=training)
+    return shortcut + branch
+
+  @property
+  def _middle(self):
+    return self.conv if self.attention is None else self.attention
+
+  def _branch(self, inputs, training):
+    branch = self.reduce(inputs, training=training)
+    if self.conv is not None:
+      branch = self.conv(branch, training=training)
+    else:
+      branch = tf.nn.relu(self._attend(branch, training))
+    return self.expand(branch, training=training)
+
+  def _attend(self, inputs, training):
+    def attend(inputs, training):
+      return self.attention(inputs, training=training)
+
+    if self._recompute == 'axial' and training:
+      attend = rematerialization.recomputed(attend, [self.attention])
+    return attend(inputs, training)
+
+  def multiply_adds(self, height: int, width: int) -> int:
+    """Returns the multiply-adds of a built block for one map of this size.
+
+    Raises:
+      errors.UserError: the block is not built.
+    """
+    multiply_adds.require_built(self)
+    total = (self.reduce.multiply_adds(height, width)
+             + self._middle.multiply_adds(height, width))
+    if self.shortcut is not None:
+      total += self.shortcut.multiply_adds(height, width)
+    return total + self.expand.multiply_adds(*self.output_size(height, width))
+
+  def output_size(self, height: int, width: int) -> Tuple[int, int]:
+    """Returns the height and width of what a map of this size becomes."""
+    return -(-height // self._strides), -(-width // self._strides)
+
+  def get_config(self):
+    return {**super().get_config(), **self._config}
+
+  @classmethod
+  def from_config(cls, config):
+    return cls(**{
+        **config, 'spatial': spatial_from_config(config['spatial']),
+        'norm': normalization.BatchNormSettings(**config['norm'])})
+
+
+def _attention(filters, spatial, strides, norm):
+  options = dict(
+      strides=strides, heads=spatial.heads, terms=spatial.terms,
+      activation=spatial.activation, norm=norm if spatial.batch_norm else None,
+      name='attention')
+  if spatial.kind == 'axial':
+    return axial_attention_2d.AxialAttention2D(
+        filters // 2, filters, span=spatial.span,
+        average_pooling=spatial.average_pooling, **options)
+  return local_attention_2d.LocalAttention2D(
+      filters, filters, kernel_size=spatial.span, **options)
