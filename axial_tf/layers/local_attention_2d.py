@@ -14,7 +14,7 @@ from axial_tf.layers import (
   normalization,
 )
 
-_STAND_ALONE = axial_attention.AttentionTerms(
+STAND_ALONE = axial_attention.AttentionTerms(
     key_position=False, value_position=False)
 
 
@@ -43,7 +43,7 @@ class LocalAttention2D(tf.keras.layers.Layer):
       kernel_size: int = 7,
       strides: int = 1,
       heads: int = 8,
-      terms: axial_attention.AttentionTerms = _STAND_ALONE,
+      terms: axial_attention.AttentionTerms = STAND_ALONE,
       activation: str = 'softmax',
       norm: Optional[normalization.BatchNormSettings] = (
           normalization.BatchNormSettings()),  # noqa: B008 (frozen)

@@ -302,7 +302,7 @@ def test_counts_of_table_1():
       for terms in (1, 3):
         layer = LocalAttention2D(
             width, width, terms=_ALL if terms == 3 else (
-                local_attention_2d._STAND_ALONE))
+                local_attention_2d.STAND_ALONE))
         layer.build([None, None, None, width])
         costs[terms] += layer.multiply_adds(size, size)
       parameters += 3 * width ** 2
