@@ -25,7 +25,7 @@ _EXPORTS = {
     'UserError': 'axial_tf.errors',
     'export_saved_model': 'axial_tf.serving.export',
     'panoptic_overlay': 'axial_tf.visualize',
-    'variant_settings': 'axial_tf.models.axial_resnet',
+    'variant_settings': 'axial_tf.models.variants',
 }
 
 __all__ = ['__version__', *sorted(_EXPORTS)]

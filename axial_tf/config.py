@@ -15,8 +15,8 @@ import tensorflow as tf
 
 from axial_tf import errors
 from axial_tf.data import augmentation, panoptic_pipeline, record_files
-from axial_tf.layers import normalization
-from axial_tf.models import axial_resnet, panoptic_deeplab
+from axial_tf.layers import axial_attention, normalization
+from axial_tf.models import panoptic_decoder, panoptic_deeplab, variants
 from axial_tf.panoptic import losses, merging, targets
 from axial_tf.tasks import panoptic
 from axial_tf.training import experiment, optimizers, run_settings
@@ -32,8 +32,11 @@ CONFIGURABLES = (
     losses.LossSettings,
     merging.MergingSettings,
     panoptic_deeplab.PanopticDeepLabSettings,
-    panoptic_deeplab.BranchSettings,
-    axial_resnet.variant_settings,
+    panoptic_decoder.BranchSettings,
+    panoptic_decoder.DecoderSettings,
+    variants.variant_settings,
+    variants.panoptic_settings,
+    axial_attention.AttentionTerms,
     normalization.BatchNormSettings,
     record_files.shard_pattern,
 )

@@ -1,16 +1,27 @@
-"""Axial-ResNet: a ResNet whose 3x3 convolutions are axial attention."""
+"""Axial-ResNet: a ResNet whose 3x3 convolutions are attention.
+
+The same class makes the paper's baselines, ResNet itself and ResNet with local
+attention, which differ in the middle of the bottlenecks alone.
+"""
 
 import dataclasses
-from typing import Dict, Literal, Optional, Tuple
+from typing import Literal, Optional, Tuple
 
 import tensorflow as tf
 
 from axial_tf import errors
 from axial_tf import settings as settings_lib
-from axial_tf.layers import axial_block, normalization, stem
+from axial_tf.layers import (
+  axial_attention,
+  bottleneck,
+  multiply_adds,
+  normalization,
+)
+from axial_tf.layers import stem as stem_lib
 
-# Of the values in the first stage, at width multiplier 1 (section 4.1).
-_FIRST_STAGE_FILTERS = 128
+# Of the first stage's output at width multiplier 1, as in ResNet-50; axial
+# attention has half of it as values (section 4.1).
+_FIRST_STAGE_CHANNELS = 256
 _STEM_FILTERS = 64
 
 
@@ -20,27 +31,47 @@ class AxialResNetSettings:
 
   Attributes:
     width_multiplier: of all channels behind the stem (section 4.1).
-    stem_width_multiplier: of the stem's channels; None for that of the width,
-      with which the paper's multiply-adds are met best. DeepLab2 has 1.
+    stem_width_multiplier: of the stem's channels; None for that of the width.
+      DeepLab2 has 1. docs/fidelity.md tells which fits the paper's counts.
     blocks: number of blocks in each of the four stages.
+    spatial: what stands in the bottlenecks: 'axial' attention, 'local'
+      attention in a square window, or 3x3 'convolution' (ResNet itself).
     heads: of every attention layer.
-    span: of every attention layer, an odd number; None for the whole axis.
-    output_stride: of 'res5': 32, or less by dropping strides of last stages.
-    stem: 'resnet' (one 7x7 convolution) or 'inception' (three of 3x3).
+    span: of every attention layer behind the stem, an odd number; None for the
+      whole axis. Local attention has windows of span x span pixels.
+    terms: which terms of the attention's logits and values are in use.
+    activation: of the attention's logits.
+    attention_norm: whether the attention has its own batch norms.
+    average_pooling: whether strided axial attention averages pixels after both
+      axes, as in the authors' PyTorch code, rather than skipping them.
+    output_stride: of 'res5': 32, or less by dropping strides of last stages;
+      3x3 convolutions behind a dropped stride are dilated.
+    stem: 'resnet' (one 7x7 convolution), 'inception' (three of 3x3) or 'axial'
+      (three bottlenecks with axial attention).
+    stem_span: of the attention of an axial stem.
     stem_pooling: whether max-pooling brings stride 4 ahead of the first stage;
       otherwise the first block of that stage has stride 2.
     drop_path_rate: of the last stage; earlier ones have 3/4, 2/4, 1/4 of it.
+    recompute: what the backward pass computes again, to save memory: 'axial'
+      for the attention layers, 'all' for the blocks' branches, None.
     norm: settings of all batch norms.
   """
   width_multiplier: float = 1.0
   stem_width_multiplier: Optional[float] = None
   blocks: Tuple[int, int, int, int] = (3, 4, 6, 3)
+  spatial: Literal['axial', 'local', 'convolution'] = 'axial'
   heads: int = 8
   span: Optional[int] = 65
+  terms: axial_attention.AttentionTerms = axial_attention.AttentionTerms()
+  activation: Literal['softmax', 'sigmoid'] = 'softmax'
+  attention_norm: bool = True
+  average_pooling: bool = False
   output_stride: int = 16
-  stem: Literal['resnet', 'inception'] = 'inception'
-  stem_pooling: bool = False
+  stem: Literal['resnet', 'inception', 'axial'] = 'inception'
+  stem_span: Optional[int] = 15
+  stem_pooling: bool = True
   drop_path_rate: float = 0.0
+  recompute: Optional[Literal['axial', 'all']] = None
   norm: normalization.BatchNormSettings = normalization.BatchNormSettings()
 
   def __post_init__(self):
@@ -50,22 +81,45 @@ class AxialResNetSettings:
             '8, 16 or 32')
     require(min(self.blocks) >= 1, self, 'blocks', 'at least one per stage')
     require(0 <= self.drop_path_rate < 1, self, 'drop_path_rate', '0 <= x < 1')
-    require(self.span is None or (self.span > 0 and self.span % 2 == 1), self,
-            'span', 'a positive odd number, or None for the whole axis')
+    for field in ('span', 'stem_span'):
+      span = getattr(self, field)
+      require(span is None or (span > 0 and span % 2 == 1), self, field,
+              'a positive odd number, or None for the whole axis')
     require(self.heads >= 1, self, 'heads', 'at least 1')
-    filters = _FIRST_STAGE_FILTERS * self.width_multiplier
+    require(self.recompute != 'axial' or self.spatial != 'convolution', self,
+            'recompute', "'all' or None in a net of convolutions")
+    # Keys have as many channels as the middle of ResNet's bottleneck.
+    keys = _FIRST_STAGE_CHANNELS / 4 * self.width_multiplier
+    parts = 1 if self.spatial == 'convolution' else self.heads
     require(
-        filters > 0 and filters % (2 * self.heads) == 0, self,
-        'width_multiplier',
-        f'a multiple of {2 * self.heads / _FIRST_STAGE_FILTERS}, so that each '
-        f'of the {self.heads} heads has a whole number of channels')
-    require(self.stem_filters >= 1 and self.stem_filters % 1 == 0, self,
-            'stem_width_multiplier',
-            f'a multiple of {1 / _STEM_FILTERS} (None: as width_multiplier)')
+        keys > 0 and keys % parts == 0, self, 'width_multiplier',
+        f'a multiple of {4 * parts / _FIRST_STAGE_CHANNELS}, so that each '
+        f'of the {parts} heads has a whole number of channels')
+    stem_parts = 2 * self.heads if self.stem == 'axial' else 1
+    require(self.stem_filters >= 1 and self.stem_filters % stem_parts == 0,
+            self, 'stem_width_multiplier',
+            f'a multiple of {stem_parts / _STEM_FILTERS} (None: as '
+            f'width_multiplier)')
+    _ = self.spatial_settings  # Checks what concerns the bottleneck alone.
+
+  @property
+  def spatial_settings(self) -> bottleneck.SpatialSettings:
+    return bottleneck.SpatialSettings(
+        kind=self.spatial, heads=self.heads, span=self.span, terms=self.terms,
+        activation=self.activation, average_pooling=self.average_pooling,
+        batch_norm=self.attention_norm)
+
+  @property
+  def stem_settings(self) -> bottleneck.SpatialSettings:
+    """What stands in the bottlenecks of an axial stem."""
+    return dataclasses.replace(
+        self.spatial_settings, kind='axial', span=self.stem_span)
 
   @property
   def first_stage_filters(self) -> int:
-    return int(_FIRST_STAGE_FILTERS * self.width_multiplier)
+    """Channels in the middle of the bottlenecks of the first stage."""
+    return int(_FIRST_STAGE_CHANNELS * self.width_multiplier
+               / self.spatial_settings.expansion)
 
   @property
   def stem_filters(self) -> float:
@@ -75,91 +129,50 @@ class AxialResNetSettings:
     return _STEM_FILTERS * multiplier
 
 
-def _classification(width_multiplier):
-  """Conv-Stem + Axial-Attention of table 1, with global attention."""
-  return AxialResNetSettings(
-      width_multiplier=width_multiplier, span=None, output_stride=32,
-      stem='resnet', stem_pooling=True)
-
-
-def _segmentation(width_multiplier):
-  """Section 3.2: three-convolution stem, no stride in the last stage."""
-  return AxialResNetSettings(width_multiplier=width_multiplier)
-
-
-VARIANTS: Dict[str, AxialResNetSettings] = {
-    'axial_resnet_s': _classification(0.5),
-    'axial_resnet_m': _classification(0.75),
-    'axial_resnet_l': _classification(1.0),
-    'axial_resnet_xl': _classification(2.0),
-    'axial_deeplab_s': _segmentation(0.5),
-    'axial_deeplab_m': _segmentation(0.75),
-    'axial_deeplab_l': _segmentation(1.0),
-    'axial_deeplab_xl': _segmentation(2.0),
-}
-
-
-def variant_settings(variant: str, **overrides) -> AxialResNetSettings:
-  """Returns a row of VARIANTS with those fields replaced that are not None.
-
-  Args:
-    variant: key of VARIANTS.
-    **overrides: fields of AxialResNetSettings; None keeps the variant's value
-      (for a global span, which is None itself, give span=0).
-
-  Raises:
-    errors.UserError: an unknown variant or field, or a value out of range.
-  """
-  if variant not in VARIANTS:
-    raise errors.UserError(
-        f'variant: expected one of {", ".join(VARIANTS)}; got {variant!r}')
-  known = [f.name for f in dataclasses.fields(AxialResNetSettings)]
-  unknown = sorted(set(overrides) - set(known))
-  if unknown:
-    raise errors.UserError(
-        f'variant_settings: expected only {", ".join(known)}; got '
-        f'{", ".join(unknown)}')
-  overrides = {k: v for k, v in overrides.items() if v is not None}
-  if overrides.get('span') == 0:
-    overrides['span'] = None
-  return dataclasses.replace(VARIANTS[variant], **overrides)
-
-
 class AxialResNet(tf.keras.Model):
   """The backbone: images to a dict of endpoints."""
 
   def __init__(self, settings: AxialResNetSettings, **kwargs):
     super().__init__(**kwargs)
     self._settings = settings
-    self.stem = stem.Stem(
+    self.stem = stem_lib.Stem(
         settings.stem, int(settings.stem_filters),
-        pooling=settings.stem_pooling, norm=settings.norm, name='stem')
+        pooling=settings.stem_pooling, spatial=settings.stem_settings,
+        norm=settings.norm, name='stem')
     stride = 4 if settings.stem_pooling else 2
+    dilation = 1
     self.stages = []
     for index, count in enumerate(settings.blocks):
       target_stride = min(4 << index, settings.output_stride)
       blocks = []
       for block in range(count):
-        blocks.append(axial_block.AxialBlock(
-            settings.first_stage_filters << index,
-            strides=target_stride // stride, heads=settings.heads,
-            span=settings.span, norm=settings.norm,
+        blocks.append(bottleneck.Bottleneck(
+            settings.first_stage_filters << index, settings.spatial_settings,
+            strides=target_stride // stride, dilation=dilation,
+            recompute=settings.recompute, norm=settings.norm,
             drop_path_rate=settings.drop_path_rate * (index + 1) / 4,
             name=f'stage{index + 2}_block{block + 1}'))
         stride = target_stride
+        # What follows a dropped stride looks as much further instead.
+        dilation = (4 << index) // target_stride
       self.stages.append(blocks)
 
   def call(self, images, training=False):
     """Computes the endpoints.
 
     Args:
-      images: float [batch, height, width, 3] in -1..1, of any size.
+      images: float [batch, height, width, 3] in -1..1, of any size from the
+        output stride on.
       training: whether batch norm uses the statistics of this batch.
 
     Returns:
       Activated features: 'stem' (stride 2, or 4 with pooling) and 'res2' to
       'res5' (strides 4, 8, 16, 32, at most the output stride).
+
+    Raises:
+      errors.UserError: images known to be smaller than the output stride.
     """
+    self._check_size(images.shape)
     features = self.stem(images, training=training)
     endpoints = {'stem': tf.nn.relu(features)}
     for index, blocks in enumerate(self.stages):
@@ -167,6 +180,31 @@ class AxialResNet(tf.keras.Model):
         features = block(features, training=training)
       endpoints[f'res{index + 2}'] = tf.nn.relu(features)
     return endpoints
+
+  def _check_size(self, shape):
+    stride = self._settings.output_stride
+    if shape.rank != 4 or any(
+        size is not None and size < stride for size in shape[1:3]):
+      raise errors.UserError(
+          f'{self.name}: expected images [batch, height, width, 3] with height '
+          f'and width of at least the output stride, {stride}; got shape '
+          f'{tuple(shape)}. Enlarge or pad the images')
+
+  def multiply_adds(self, height: int, width: int) -> int:
+    """Returns the multiply-adds of a built model for one image of this size.
+
+    Raises:
+      errors.UserError: the model is not built.
+    """
+    multiply_adds.require_built(self)
+    total = self.stem.multiply_adds(height, width)
+    stride = 4 if self._settings.stem_pooling else 2
+    height, width = -(-height // stride), -(-width // stride)
+    for blocks in self.stages:
+      for block in blocks:
+        total += block.multiply_adds(height, width)
+        height, width = block.output_size(height, width)
+    return total
 
   def get_config(self):
     return {'name': self.name, 'settings': dataclasses.asdict(self._settings)}
@@ -178,5 +216,6 @@ class AxialResNet(tf.keras.Model):
 
 def settings_from_config(config: dict) -> AxialResNetSettings:
   """Restores settings from what dataclasses.asdict made of them."""
-  norm = normalization.BatchNormSettings(**config['norm'])
-  return AxialResNetSettings(**{**config, 'norm': norm})
+  return AxialResNetSettings(**{
+      **config, 'terms': axial_attention.AttentionTerms(**config['terms']),
+      'norm': normalization.BatchNormSettings(**config['norm'])})

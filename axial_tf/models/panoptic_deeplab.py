@@ -6,109 +6,57 @@ from typing import Dict
 import tensorflow as tf
 
 from axial_tf import settings as settings_lib
-from axial_tf.layers import convolution, normalization, resize
-from axial_tf.models import axial_resnet
+from axial_tf.layers import multiply_adds, resize
+from axial_tf.models import (
+  axial_resnet,
+  backbones,
+  panoptic_decoder,
+  xception,
+)
 
-_KERNEL_SIZE = 5
 _HEADS_STRIDE = 4
 
 
 @dataclasses.dataclass(frozen=True)
-class BranchSettings:
-  """Channels of one decoder and its heads; defaults: the semantic branch.
-
-  Attributes:
-    projection_channels: after the 1x1 convolution that stands for ASPP.
-    res3_channels: to which 'res3' is projected.
-    res2_channels: to which 'res2' is projected.
-    decoder_channels: after each fusion.
-    head_channels: in each head, ahead of its last layer.
-  """
-  projection_channels: int = 256
-  res3_channels: int = 64
-  res2_channels: int = 32
-  decoder_channels: int = 256
-  head_channels: int = 256
-
-  def __post_init__(self):
-    settings_lib.check_types(self)
-    for field in dataclasses.fields(self):
-      settings_lib.require(
-          getattr(self, field.name) >= 1, self, field.name, 'at least 1')
-
-
-@dataclasses.dataclass(frozen=True)
 class PanopticDeepLabSettings:
-  """Settings of the whole model; the defaults are Axial-DeepLab-L.
+  """Settings of the whole model; the defaults are DeepLab2's Axial-DeepLab-L.
 
   Attributes:
-    backbone: settings of the Axial-ResNet.
+    backbone: settings of the backbone.
     semantic: channels of the semantic decoder and head.
     instance: channels of the instance decoder and its two heads.
     offset_scale: pixels of the small map per unit of the offset head's last
       layer. The published codes have 1; in trainings of a few hundred steps
       its weights do not grow to the offsets of large instances, and a larger
       unit takes the place of that growth.
+    decoder: what the two decoders are made of.
   """
-  backbone: axial_resnet.AxialResNetSettings = (
-      axial_resnet.AxialResNetSettings())
-  semantic: BranchSettings = BranchSettings()
-  instance: BranchSettings = BranchSettings(
+  backbone: backbones.BackboneSettings = axial_resnet.AxialResNetSettings()
+  semantic: panoptic_decoder.BranchSettings = (
+      panoptic_decoder.BranchSettings())
+  instance: panoptic_decoder.BranchSettings = panoptic_decoder.BranchSettings(
       res3_channels=32, res2_channels=16, decoder_channels=128,
       head_channels=32)
   offset_scale: float = 1.0
+  decoder: panoptic_decoder.DecoderSettings = (
+      panoptic_decoder.DecoderSettings())
 
   def __post_init__(self):
     settings_lib.check_types(self)
-    settings_lib.require(
-        self.offset_scale > 0, self, 'offset_scale', 'a number > 0')
-
-
-class Decoder(tf.keras.layers.Layer):
-  """Brings 'res5' to stride 4 with the help of 'res3' and 'res2'."""
-
-  def __init__(self, branch: BranchSettings,
-               norm: normalization.BatchNormSettings, **kwargs):
-    super().__init__(**kwargs)
-    self.projection = convolution.ConvNorm(
-        branch.projection_channels, 1, norm=norm, name='projection')
-    self.low_levels, self.fusions = {}, {}
-    for level, channels in (('res3', branch.res3_channels),
-                            ('res2', branch.res2_channels)):
-      self.low_levels[level] = convolution.ConvNorm(
-          channels, 1, norm=norm, name=f'{level}_projection')
-      self.fusions[level] = convolution.SeparableConvNorm(
-          branch.decoder_channels, _KERNEL_SIZE, norm=norm,
-          name=f'{level}_fusion')
-
-  def call(self, endpoints, training=False):
-    """Endpoints of the backbone -> [batch, h / 4, w / 4, decoder_channels]."""
-    features = self.projection(endpoints['res5'], training=training)
-    for level, low_level in self.low_levels.items():
-      detail = low_level(endpoints[level], training=training)
-      features = resize.resize(features, resize.size_of(detail))
-      features = self.fusions[level](
-          tf.concat([features, detail], axis=-1), training=training)
-    return features
-
-
-class Head(tf.keras.layers.Layer):
-  """A 5x5 separable convolution and a linear 1x1 convolution."""
-
-  def __init__(self, hidden_channels: int, output_channels: int,
-               norm: normalization.BatchNormSettings, **kwargs):
-    super().__init__(**kwargs)
-    self.hidden = convolution.SeparableConvNorm(
-        hidden_channels, _KERNEL_SIZE, norm=norm, name='hidden')
-    self.last = tf.keras.layers.Conv2D(
-        output_channels, 1, name='last',
-        kernel_initializer=tf.keras.initializers.TruncatedNormal(stddev=0.01))
-
-  def call(self, features, training=False):
-    """[batch, height, width, c] -> float32 [.., output_channels]."""
-    outputs = self.last(self.hidden(features, training=training))
-    return outputs if outputs.dtype == tf.float64 else tf.cast(
-        outputs, tf.float32)
+    require = settings_lib.require
+    require(self.offset_scale > 0, self, 'offset_scale', 'a number > 0')
+    for field in ('semantic', 'instance'):
+      branch = getattr(self, field)
+      require(
+          self.decoder.fusion != 'axial'
+          or branch.decoder_channels % (4 * self.decoder.heads) == 0, self,
+          field, f'decoder_channels of a multiple of {4 * self.decoder.heads} '
+          f'with axial fusion, so that each head has a whole number of '
+          f'channels')
+      require(
+          branch.res4_channels is None
+          or not isinstance(self.backbone, xception.XceptionSettings), self,
+          field, "res4_channels of None, as Xception has no endpoint 'res4'")
 
 
 class PanopticDeepLab(tf.keras.Model):
@@ -128,15 +76,16 @@ class PanopticDeepLab(tf.keras.Model):
     self._num_classes = num_classes
     norm = settings.backbone.norm
     semantic, instance = settings.semantic, settings.instance
-    self.backbone = axial_resnet.AxialResNet(
-        settings.backbone, name='backbone')
-    self.semantic_decoder = Decoder(semantic, norm, name='semantic_decoder')
-    self.instance_decoder = Decoder(instance, norm, name='instance_decoder')
-    self.semantic_head = Head(
+    self.backbone = backbones.build(settings.backbone, name='backbone')
+    self.semantic_decoder = panoptic_decoder.Decoder(
+        semantic, settings.decoder, norm, name='semantic_decoder')
+    self.instance_decoder = panoptic_decoder.Decoder(
+        instance, settings.decoder, norm, name='instance_decoder')
+    self.semantic_head = panoptic_decoder.Head(
         semantic.head_channels, num_classes, norm, name='semantic_head')
-    self.center_head = Head(
+    self.center_head = panoptic_decoder.Head(
         instance.head_channels, 1, norm, name='center_head')
-    self.offset_head = Head(
+    self.offset_head = panoptic_decoder.Head(
         instance.head_channels, 2, norm, name='offset_head')
 
   def call(self, images, training=False):
@@ -204,16 +153,47 @@ class PanopticDeepLab(tf.keras.Model):
     size = self._legal_size(height), self._legal_size(width)
     return resize.resize(outputs, size)[:, :height, :width]
 
+  def multiply_adds(
+      self, height: int, width: int, *, padded: bool = True) -> int:
+    """Returns the multiply-adds of a built model for one image of this size.
+
+    The enlargement of the outputs is left out.
+
+    Args:
+      height: of the image.
+      width: of the image.
+      padded: whether to count, as call() computes, on the padded image.
+        Without, sizes of k * output_stride are counted as the paper did.
+
+    Raises:
+      errors.UserError: the model is not built.
+    """
+    multiply_adds.require_built(self)
+    if padded:
+      height, width = self._legal_size(height), self._legal_size(width)
+    stride = self._settings.backbone.output_stride
+    small = -(-height // _HEADS_STRIDE), -(-width // _HEADS_STRIDE)
+    return (
+        self.backbone.multiply_adds(height, width)
+        + sum(decoder.multiply_adds(height, width, stride) for decoder in (
+            self.semantic_decoder, self.instance_decoder))
+        + sum(head.multiply_adds(*small) for head in (
+            self.semantic_head, self.center_head, self.offset_head)))
+
   def get_config(self):
+    settings = dataclasses.asdict(self._settings)
+    settings['backbone'] = backbones.settings_to_config(
+        self._settings.backbone)
     return {'name': self.name, 'num_classes': self._num_classes,
-            'settings': dataclasses.asdict(self._settings)}
+            'settings': settings}
 
   @classmethod
   def from_config(cls, config):
     parts = config['settings']
     settings = PanopticDeepLabSettings(
-        backbone=axial_resnet.settings_from_config(parts['backbone']),
-        semantic=BranchSettings(**parts['semantic']),
-        instance=BranchSettings(**parts['instance']),
-        offset_scale=parts['offset_scale'])
+        backbone=backbones.settings_from_config(parts['backbone']),
+        semantic=panoptic_decoder.BranchSettings(**parts['semantic']),
+        instance=panoptic_decoder.BranchSettings(**parts['instance']),
+        offset_scale=parts['offset_scale'],
+        decoder=panoptic_decoder.DecoderSettings(**parts['decoder']))
     return cls(settings, config['num_classes'], name=config['name'])

@@ -1,19 +1,18 @@
-import dataclasses
-
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from axial_tf import errors
-from axial_tf.models import axial_resnet
-from tests.layers import harness
+from axial_tf.layers import axial_attention
+from axial_tf.models import axial_resnet, variants
+from tests.layers import harness, profiler
 from tests.models import deeplab2_weights
 
 
 def _reference_model(dtype='float32'):
-  settings = axial_resnet.variant_settings(
+  settings = variants.variant_settings(
       'axial_deeplab_s', width_multiplier=0.25, stem_width_multiplier=0.25,
-      blocks=(1, 2, 2, 1), span=0)
+      blocks=(1, 2, 2, 1), span=0, stem_pooling=False)
   return axial_resnet.AxialResNet(settings, name='backbone', dtype=dtype)
 
 
@@ -97,25 +96,24 @@ def _cotangent(model, images, gradients):
     ('axial_resnet_s', 11_466_912), ('axial_resnet_l', 43_714_048),
     ('axial_deeplab_s', 11_565_856), ('axial_deeplab_l', 43_841_920)])
 def test_published_counts(variant, count):
-  model = axial_resnet.AxialResNet(axial_resnet.variant_settings(
+  model = axial_resnet.AxialResNet(variants.variant_settings(
       variant, stem_width_multiplier=1.0))
-  model(tf.zeros([1, 17, 17, 3]))
+  model(tf.zeros([1, 33, 33, 3]))
   assert sum(np.prod(v.shape) for v in model.trainable_variables) == count
 
 
-@pytest.mark.parametrize('variant', axial_resnet.VARIANTS)
-def test_every_variant_runs_on_any_size(variant):
-  width = axial_resnet.VARIANTS[variant].width_multiplier
-  settings = axial_resnet.variant_settings(
-      variant, width_multiplier=width / 4, blocks=(1, 1, 1, 1), heads=4)
+@pytest.mark.parametrize('overrides, stem_stride', [
+    (dict(variant='axial_resnet_s'), 4),
+    (dict(variant='axial_deeplab_s', stem_pooling=False), 2)])
+def test_sizes_round_up(overrides, stem_stride):
+  settings = variants.variant_settings(
+      width_multiplier=0.125, blocks=(1, 1, 1, 1), heads=4, **overrides)
   model = axial_resnet.AxialResNet(settings)
   endpoints = model(tf.random.stateless_normal([1, 40, 33, 3], [1, 2]))
-  stem_stride = 4 if settings.stem_pooling else 2
-  filters = int(256 * width / 4)
-  strides = {'res2': 4, 'res3': 8, 'res4': 16, 'res5': 32}
-  assert endpoints['stem'].shape[1:3] == (40 // stem_stride,
-                                          -(-33 // stem_stride))
-  for name, stride in strides.items():
+  assert endpoints['stem'].shape[1:3] == (
+      -(-40 // stem_stride), -(-33 // stem_stride))
+  filters = 32
+  for name, stride in {'res2': 4, 'res3': 8, 'res4': 16, 'res5': 32}.items():
     stride = min(stride, settings.output_stride)
     assert endpoints[name].shape == (
         1, -(-40 // stride), -(-33 // stride), filters)
@@ -125,7 +123,7 @@ def test_every_variant_runs_on_any_size(variant):
 
 @pytest.mark.parametrize('output_stride', [8, 16, 32])
 def test_output_stride(output_stride):
-  settings = axial_resnet.variant_settings(
+  settings = variants.variant_settings(
       'axial_deeplab_s', width_multiplier=0.125, blocks=(1, 1, 1, 1),
       output_stride=output_stride)
   endpoints = axial_resnet.AxialResNet(settings)(tf.zeros([1, 65, 33, 3]))
@@ -134,21 +132,21 @@ def test_output_stride(output_stride):
 
 
 def test_span_and_drop_path_reach_the_blocks():
-  settings = axial_resnet.variant_settings(
+  settings = variants.variant_settings(
       'axial_deeplab_s', width_multiplier=0.125, blocks=(1, 1, 1, 1), span=5,
       drop_path_rate=0.4)
   model = axial_resnet.AxialResNet(settings)
   configs = [blocks[0].get_config() for blocks in model.stages]
-  assert [c['span'] for c in configs] == [5] * 4
+  assert [c['spatial']['span'] for c in configs] == [5] * 4
   np.testing.assert_allclose(
       [c['drop_path_rate'] for c in configs], [0.1, 0.2, 0.3, 0.4])
 
 
 def test_weights_do_not_depend_on_the_image_size():
-  settings = axial_resnet.variant_settings(
+  settings = variants.variant_settings(
       'axial_resnet_s', width_multiplier=0.125, blocks=(1, 1, 1, 1))
   shapes = []
-  for size in (16, 70):
+  for size in (32, 70):
     model = axial_resnet.AxialResNet(settings)
     model(tf.zeros([1, size, size, 3]))
     shapes.append([v.shape for v in model.variables])
@@ -156,7 +154,7 @@ def test_weights_do_not_depend_on_the_image_size():
 
 
 def test_config_restores_the_model():
-  settings = axial_resnet.variant_settings(
+  settings = variants.variant_settings(
       'axial_deeplab_s', width_multiplier=0.125, blocks=(1, 1, 2, 1), span=9)
   model = axial_resnet.AxialResNet(settings, name='features')
   clone = axial_resnet.AxialResNet.from_config(model.get_config())
@@ -169,26 +167,81 @@ def test_config_restores_the_model():
 
 
 @pytest.mark.parametrize('overrides,message', [
-    (dict(variant='axial_resnet_xs'), 'expected one of axial_resnet_s'),
     (dict(output_stride=4), 'output_stride: expected 8, 16 or 32'),
     (dict(span=6), 'span: expected a positive odd number'),
+    (dict(stem_span=6), 'stem_span: expected a positive odd number'),
     (dict(heads=3), 'whole number of channels'),
     (dict(width_multiplier=0.3), 'a multiple of 0.125'),
     (dict(stem_width_multiplier=0.001), 'stem_width_multiplier'),
+    (dict(stem='axial', stem_width_multiplier=0.1), 'a multiple of 0.25'),
     (dict(blocks=(1, 0, 1, 1)), 'at least one per stage'),
     (dict(drop_path_rate=1.0), 'drop_path_rate'),
-    (dict(depth=3), 'expected only width_multiplier'),
+    (dict(spatial='convolution', recompute='axial'), "'all' or None"),
+    (dict(spatial='local', span=0), 'no whole axis'),
+    (dict(spatial='square'), 'spatial'),
 ])
 def test_bad_settings(overrides, message):
   with pytest.raises(errors.UserError, match=message):
-    axial_resnet.variant_settings(
-        **{'variant': 'axial_deeplab_s', **overrides})
+    variants.variant_settings('axial_deeplab_s', **overrides)
 
 
-def test_overrides_of_none_keep_the_variant():
-  assert axial_resnet.variant_settings(
-      'axial_deeplab_m', span=None, heads=None) == (
-          axial_resnet.VARIANTS['axial_deeplab_m'])
-  changed = axial_resnet.variant_settings('axial_deeplab_m', span=0)
-  assert dataclasses.replace(changed, span=65) == (
-      axial_resnet.VARIANTS['axial_deeplab_m'])
+@pytest.mark.parametrize('shape', [(1, 15, 40, 3), (1, 40, 15, 3), (40, 40, 3)])
+def test_images_below_the_stride_are_refused(shape):
+  model = axial_resnet.AxialResNet(variants.variant_settings(
+      'axial_deeplab_s', width_multiplier=0.125))
+  with pytest.raises(errors.UserError, match='the output stride, 16; got'):
+    model(tf.zeros(shape))
+
+
+def test_attention_options_reach_the_layers():
+  terms = axial_attention.AttentionTerms(content=False)
+  model = axial_resnet.AxialResNet(variants.variant_settings(
+      'axial_resnet_s_full', terms=terms, activation='sigmoid',
+      average_pooling=True, attention_norm=False, recompute='axial'))
+  blocks = [*model.stem.convs, *(b for stage in model.stages for b in stage)]
+  for block in blocks:
+    attention = block.attention.get_config()
+    assert attention['terms']['content'] is False
+    assert attention['activation'] == 'sigmoid'
+    assert attention['average_pooling'] and attention['norm'] is None
+  assert {b.get_config()['recompute'] for b in blocks[3:]} == {'axial'}
+  assert [b.attention.get_config()['span'] for b in blocks[:4]] == [
+      15, 15, 15, None]
+
+
+@pytest.mark.parametrize('output_stride, dilations', [
+    (32, [1, 1, 1, 1]), (16, [1, 1, 1, 2]), (8, [1, 1, 2, 4])])
+def test_convolutions_behind_a_dropped_stride_are_dilated(
+    output_stride, dilations):
+  model = axial_resnet.AxialResNet(variants.variant_settings(
+      'resnet50', output_stride=output_stride, blocks=(2, 2, 2, 2)))
+  assert [stage[-1].get_config()['dilation'] for stage in model.stages] == (
+      dilations)
+  # The first block behind a dropped stride still reads what was there before.
+  assert [stage[0].get_config()['dilation'] for stage in model.stages] == [
+      1, *dilations[:-1]]
+
+
+def test_resnet_sees_the_same_at_any_output_stride():
+  """Dilation makes up for dropped strides: every second pixel is the same."""
+  models = [axial_resnet.AxialResNet(variants.variant_settings(
+      'resnet50', width_multiplier=0.125, blocks=(1, 1, 1, 2),
+      output_stride=stride)) for stride in (16, 32)]
+  images = tf.random.stateless_normal([1, 129, 129, 3], [1, 2])
+  for model in models:
+    model(images)
+    harness.randomize(model)
+  models[1].set_weights(models[0].get_weights())
+  dense, sparse = (model(images)['res5'].numpy() for model in models)
+  assert np.abs(sparse).max() > 0.1
+  np.testing.assert_allclose(dense[:, ::2, ::2], sparse, rtol=1e-3, atol=1e-4)
+
+
+def test_multiply_adds_of_a_resnet_are_those_of_the_profiler():
+  model = axial_resnet.AxialResNet(variants.variant_settings(
+      'resnet50', width_multiplier=0.25, blocks=(2, 1, 1, 1)))
+  with pytest.raises(errors.UserError, match='built'):
+    model.multiply_adds(64, 48)
+  model(tf.zeros([1, 64, 48, 3]))
+  assert model.multiply_adds(64, 48) == profiler.multiply_adds(
+      lambda images: model(images)['res5'], [1, 64, 48, 3])

@@ -5,11 +5,18 @@ import pytest
 import tensorflow as tf
 
 from axial_tf import errors
-from axial_tf.models import axial_resnet, panoptic_deeplab
-from tests.layers import harness
+from axial_tf.models import (
+  axial_resnet,
+  panoptic_decoder,
+  panoptic_deeplab,
+  variants,
+  xception,
+)
+from tests.layers import harness, profiler
 from tests.models import deeplab2_weights
 
-BranchSettings = panoptic_deeplab.BranchSettings
+BranchSettings = panoptic_decoder.BranchSettings
+DecoderSettings = panoptic_decoder.DecoderSettings
 _KEYS = ['semantic_logits', 'center_heatmap', 'offset']
 
 
@@ -17,7 +24,7 @@ def _tiny(**backbone):
   backbone = {'width_multiplier': 0.125, 'blocks': (1, 1, 1, 1), 'heads': 4,
               **backbone}
   return panoptic_deeplab.PanopticDeepLabSettings(
-      backbone=axial_resnet.variant_settings('axial_deeplab_s', **backbone),
+      backbone=variants.variant_settings('axial_deeplab_s', **backbone),
       semantic=BranchSettings(8, 4, 4, 8, 8),
       instance=BranchSettings(8, 4, 4, 8, 8))
 
@@ -27,9 +34,9 @@ def reference(oracle):
   """The reference arrays, its model with its weights, and its image."""
   arrays = oracle('deeplab2/panoptic_small_noaspp')
   settings = panoptic_deeplab.PanopticDeepLabSettings(
-      backbone=axial_resnet.variant_settings(
+      backbone=variants.variant_settings(
           'axial_deeplab_s', width_multiplier=0.125,
-          stem_width_multiplier=0.25, span=0),
+          stem_width_multiplier=0.25, span=0, stem_pooling=False),
       semantic=BranchSettings(32, 16, 8, 32, 32),
       instance=BranchSettings(16, 8, 4, 16, 8))
   model = panoptic_deeplab.PanopticDeepLab(settings, 134)
@@ -193,13 +200,13 @@ def test_checkpoint_restores_by_attribute_names(tmp_path):
   np.testing.assert_array_equal(other(images)['offset'], expected['offset'])
 
 
-# As counted on DeepLab2's layers, without batch norm's gamma and beta. The
-# paper's table 6 has 12.1 and 44.9 million.
+# As counted on DeepLab2's layers, without batch norm's gamma and beta, with a
+# 1x1 projection of 'res5'.
 @pytest.mark.parametrize('variant,millions', [
     ('axial_deeplab_s', 12.28), ('axial_deeplab_l', 45.11)])
 def test_parameter_counts(variant, millions):
   settings = panoptic_deeplab.PanopticDeepLabSettings(
-      backbone=axial_resnet.variant_settings(variant))
+      backbone=variants.variant_settings(variant))
   model = panoptic_deeplab.PanopticDeepLab(settings, 19)
   model(tf.zeros([1, 17, 17, 3]))
   count = sum(np.prod(v.shape) for v in model.trainable_variables
@@ -207,6 +214,70 @@ def test_parameter_counts(variant, millions):
   np.testing.assert_allclose(count / 1e6, millions, atol=0.01)
 
 
-def test_channels_must_be_positive():
-  with pytest.raises(errors.UserError, match='res3_channels'):
-    BranchSettings(res3_channels=0)
+_OPTIONS = {
+    'none': dict(decoder=DecoderSettings(context='none')),
+    'aspp': dict(decoder=DecoderSettings(context='aspp', aspp_rates=(1, 2))),
+    'axial': dict(
+        decoder=DecoderSettings(fusion='axial', heads=2, span=5)),
+    'res4': dict(semantic=BranchSettings(8, 4, 4, 8, 8, res4_channels=4)),
+    'xception': dict(backbone=xception.XceptionSettings(
+        width_multiplier=0.125, middle_modules=1)),
+    'resnet': dict(backbone=axial_resnet.AxialResNetSettings(
+        width_multiplier=0.125, blocks=(1, 1, 1, 1), spatial='convolution')),
+}
+
+
+@pytest.mark.parametrize('option', _OPTIONS)
+def test_options_run_train_and_restore(option):
+  settings = dataclasses.replace(_tiny(span=5), **_OPTIONS[option])
+  model = panoptic_deeplab.PanopticDeepLab(settings, 3)
+  images = tf.random.stateless_normal([1, 20, 33, 3], [1, 2])
+  with tf.GradientTape() as tape:
+    outputs = model(images, training=True)
+    loss = tf.add_n([tf.reduce_mean(tf.square(output - 1))
+                     for output in outputs.values()])
+  gradients = tape.gradient(loss, model.trainable_variables)
+  for variable, gradient in zip(model.trainable_variables, gradients):
+    assert np.isfinite(gradient).all(), variable.name
+  clone = panoptic_deeplab.PanopticDeepLab.from_config(model.get_config())
+  assert clone.get_config() == model.get_config()
+  clone(images)
+  clone.set_weights(model.get_weights())
+  np.testing.assert_array_equal(model(images)['offset'],
+                                clone(images)['offset'])
+
+
+@pytest.mark.parametrize('context', ['none', 'projection'])
+@pytest.mark.parametrize('res4_channels', [None, 4])
+def test_multiply_adds_are_those_of_the_profiler(context, res4_channels):
+  settings = panoptic_deeplab.PanopticDeepLabSettings(
+      backbone=variants.variant_settings(
+          'panoptic_deeplab_resnet50', width_multiplier=0.125,
+          blocks=(1, 1, 1, 1)),
+      semantic=BranchSettings(8, 4, 4, 8, 8, res4_channels),
+      instance=BranchSettings(8, 4, 4, 8, 8),
+      decoder=DecoderSettings(context=context))
+  model = panoptic_deeplab.PanopticDeepLab(settings, 3)
+  with pytest.raises(errors.UserError, match='built'):
+    model.multiply_adds(33, 49)
+  model(tf.zeros([1, 33, 49, 3]))
+  counted = profiler.multiply_adds(model, [1, 33, 49, 3])
+  assert model.multiply_adds(33, 49) == counted
+  # Padded to the next legal size, as call() does.
+  assert model.multiply_adds(32, 40) == counted
+  assert model.multiply_adds(32, 40, padded=False) < counted
+
+
+@pytest.mark.parametrize('make, message', [
+    (lambda: BranchSettings(res3_channels=0), 'res3_channels'),
+    (lambda: DecoderSettings(context='pool'), 'context'),
+    (lambda: DecoderSettings(aspp_rates=()), 'aspp_rates'),
+    (lambda: DecoderSettings(span=4), 'span'),
+    (lambda: dataclasses.replace(
+        _tiny(), decoder=DecoderSettings(fusion='axial')), 'multiple of 32'),
+    (lambda: dataclasses.replace(
+        _tiny(), **_OPTIONS['res4'], **_OPTIONS['xception']), 'res4'),
+])
+def test_bad_settings(make, message):
+  with pytest.raises(errors.UserError, match=message):
+    make()

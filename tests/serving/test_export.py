@@ -16,9 +16,10 @@ import axial_tf
 from axial_tf import errors
 from axial_tf.data import dataset_spec
 from axial_tf.models import (
-    axial_resnet,
+    panoptic_decoder,
     panoptic_deeplab,
     panoptic_inference,
+    variants,
 )
 from axial_tf.serving import export, versions
 from tests import color_model
@@ -228,10 +229,10 @@ def test_damaged_model_json_is_named(tmp_path):
 @pytest.mark.slow
 def test_an_axial_deeplab_is_exported(tmp_path):
   """With real layers; the writer's own comparison has to hold."""
-  branch = panoptic_deeplab.BranchSettings(8, 4, 4, 8, 8)
+  branch = panoptic_decoder.BranchSettings(8, 4, 4, 8, 8)
   model = panoptic_deeplab.PanopticDeepLab(
       panoptic_deeplab.PanopticDeepLabSettings(
-          axial_resnet.variant_settings(
+          variants.variant_settings(
               'axial_deeplab_s', width_multiplier=0.125, heads=2,
               blocks=(1, 1, 1, 1), span=9), branch, branch),
       color_model.SPEC.num_classes)

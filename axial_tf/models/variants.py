@@ -1,0 +1,233 @@
+"""The models of the paper, each a row with its settings and its counts.
+
+The published figures are those of tables 1, 2, 4, 6 and 7, and those that the
+arXiv appendix has in addition (tables marked so). docs/fidelity.md tells how
+the open choices of the paper were settled with them.
+"""
+
+import dataclasses
+from typing import Dict, Optional, Tuple, Union
+
+import tensorflow as tf
+
+from axial_tf import errors
+from axial_tf.layers import axial_attention
+from axial_tf.models import (
+  axial_resnet,
+  backbones,
+  classifier,
+  panoptic_decoder,
+  panoptic_deeplab,
+  xception,
+)
+
+_Settings = Union[
+    backbones.BackboneSettings, panoptic_deeplab.PanopticDeepLabSettings]
+
+
+@dataclasses.dataclass(frozen=True)
+class Published:
+  """What a table of the paper says of a model.
+
+  Attributes:
+    params_m: parameters, in millions.
+    madds_b: multiply-adds for one image, in billions.
+    height: of that image.
+    width: of that image.
+    source: the table.
+  """
+  params_m: float
+  madds_b: float
+  height: int
+  width: int
+  source: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Variant:
+  """A model of the paper.
+
+  Attributes:
+    settings: of the whole panoptic model, or of a classifier's backbone.
+    published: what the paper says of it; may be empty.
+  """
+  settings: _Settings
+  published: Tuple[Published, ...] = ()
+
+  @property
+  def is_panoptic(self) -> bool:
+    return isinstance(self.settings, panoptic_deeplab.PanopticDeepLabSettings)
+
+  @property
+  def num_classes(self) -> int:
+    """Of the published counts: ImageNet's, or else Cityscapes'.
+
+    The paper's counts for COCO are exactly half of those for Cityscapes, at
+    half of the pixels: those of the same model.
+    """
+    return 19 if self.is_panoptic else 1000
+
+  @property
+  def backbone(self) -> backbones.BackboneSettings:
+    return self.settings.backbone if self.is_panoptic else self.settings
+
+  def build(self, num_classes: Optional[int] = None) -> tf.keras.Model:
+    """Returns the panoptic model or the classifier."""
+    num_classes = num_classes or self.num_classes
+    if self.is_panoptic:
+      return panoptic_deeplab.PanopticDeepLab(self.settings, num_classes)
+    return classifier.Classifier(
+        classifier.ClassifierSettings(self.settings), num_classes)
+
+
+def imagenet(params_m, madds_b, source='table 1') -> Tuple[Published]:
+  return (Published(params_m, madds_b, 224, 224, source),)
+
+
+def cityscapes(params_m, madds_b, source='table 6') -> Tuple[Published]:
+  return (Published(params_m, madds_b, 1025, 2049, source),)
+
+
+def coco(params_m, madds_b) -> Tuple[Published]:
+  return (Published(params_m, madds_b, 1025, 1025, 'table 2'),)
+
+
+def mapillary(params_m, madds_b) -> Tuple[Published]:
+  return (Published(params_m, madds_b, 2177, 2177, 'table 4'),)
+
+
+def conv_stem(width_multiplier: float) -> axial_resnet.AxialResNetSettings:
+  """Conv-Stem + Axial-Attention of table 1, with global attention."""
+  return axial_resnet.AxialResNetSettings(
+      width_multiplier=width_multiplier, stem_width_multiplier=1.0, span=None,
+      output_stride=32, stem='resnet')
+
+
+def _full(width_multiplier):
+  """Full Axial-Attention of table 1: attention in the stem as well."""
+  return dataclasses.replace(
+      conv_stem(width_multiplier), stem='axial', stem_width_multiplier=None)
+
+
+def local(width_multiplier: float = 1.0, position_sensitive: bool = True,
+          **fields) -> axial_resnet.AxialResNetSettings:
+  """Attention in 7x7 windows in the bottlenecks of ResNet-50 (table 1)."""
+  terms = axial_attention.AttentionTerms(
+      key_position=position_sensitive, value_position=position_sensitive)
+  return dataclasses.replace(
+      conv_stem(width_multiplier), spatial='local', span=7, terms=terms,
+      **fields)
+
+
+def _resnet(blocks):
+  return dataclasses.replace(
+      conv_stem(1.0), spatial='convolution', blocks=blocks)
+
+
+def panoptic(backbone: backbones.BackboneSettings, context: str = 'none',
+             **fields) -> panoptic_deeplab.PanopticDeepLabSettings:
+  """Section 3.2: three-convolution stem, no stride in the last stage."""
+  if isinstance(backbone, axial_resnet.AxialResNetSettings):
+    backbone = dataclasses.replace(
+        backbone, stem='inception', output_stride=16)
+  return panoptic_deeplab.PanopticDeepLabSettings(
+      backbone=backbone,
+      decoder=panoptic_decoder.DecoderSettings(context=context), **fields)
+
+
+def _axial_deeplab(width_multiplier):
+  return panoptic(axial_resnet.AxialResNetSettings(
+      width_multiplier=width_multiplier))
+
+
+_RESNET50, _RESNET101 = (3, 4, 6, 3), (3, 4, 23, 3)
+# Of figure 3, whose numbers are in the appendix of the arXiv version.
+_FIGURE_3 = 'figure 3 (appendix)'
+
+VARIANTS: Dict[str, Variant] = {
+    'axial_resnet_s': Variant(conv_stem(0.5), imagenet(12.4, 2.8)),
+    'axial_resnet_m': Variant(conv_stem(0.75), imagenet(26.4, 5.7, _FIGURE_3)),
+    'axial_resnet_l': Variant(conv_stem(1.0), imagenet(45.6, 9.6, _FIGURE_3)),
+    'axial_resnet_xl': Variant(conv_stem(2.0)),
+    'axial_resnet_s_full': Variant(_full(0.5), imagenet(12.5, 3.3)),
+    'axial_resnet_m_full': Variant(
+        _full(0.75), imagenet(26.5, 6.8, _FIGURE_3)),
+    'axial_resnet_l_full': Variant(
+        _full(1.0), imagenet(45.8, 11.6, _FIGURE_3)),
+    'conv_stem_attention': Variant(
+        local(position_sensitive=False), imagenet(18.0, 3.5)),
+    'conv_stem_ps_attention': Variant(local(), imagenet(18.0, 3.7)),
+    'resnet50': Variant(_resnet(_RESNET50), imagenet(25.6, 4.1)),
+    'resnet101': Variant(_resnet(_RESNET101)),
+    'axial_deeplab_s': Variant(
+        _axial_deeplab(0.5), cityscapes(12.1, 220.8) + coco(12.1, 110.4)),
+    'axial_deeplab_m': Variant(
+        _axial_deeplab(0.75), cityscapes(25.9, 419.6) + coco(25.9, 209.9)),
+    'axial_deeplab_l': Variant(
+        _axial_deeplab(1.0), cityscapes(44.9, 687.4) + coco(44.9, 343.9)
+        + mapillary(44.9, 1550.0)),
+    'axial_deeplab_xl': Variant(
+        _axial_deeplab(2.0), cityscapes(173.0, 2446.8)),
+    'panoptic_deeplab_resnet50': Variant(
+        panoptic(_resnet(_RESNET50)), cityscapes(24.8, 374.8)),
+    'panoptic_deeplab_resnet101': Variant(
+        panoptic(_resnet(_RESNET101)), cityscapes(43.8, 530.0, 'table 7')),
+    'panoptic_deeplab_xception71': Variant(
+        panoptic(xception.XceptionSettings(), 'aspp'),
+        cityscapes(46.7, 547.7, 'table 9 (appendix)') + coco(46.7, 274.0)
+        + mapillary(46.7, 1240.0)),
+    'panoptic_deeplab_attention': Variant(
+        panoptic(local(position_sensitive=False)), cityscapes(17.3, 317.7)),
+    'panoptic_deeplab_ps_attention': Variant(
+        panoptic(local()), cityscapes(17.3, 326.7)),
+}
+
+
+def variant_settings(variant: str, **overrides) -> backbones.BackboneSettings:
+  """Returns the backbone of a row of VARIANTS, with other values where given.
+
+  Args:
+    variant: key of VARIANTS.
+    **overrides: fields of the backbone's settings; None keeps the variant's
+      value (for a global span, which is None itself, give span=0).
+
+  Raises:
+    errors.UserError: an unknown variant or field, or a value out of range.
+  """
+  return _replace(
+      'variant_settings', _find(variant, VARIANTS).backbone, overrides)
+
+
+def panoptic_settings(
+    variant: str, **overrides) -> panoptic_deeplab.PanopticDeepLabSettings:
+  """Returns a panoptic row of VARIANTS, with other values where given.
+
+  Args:
+    variant: key of VARIANTS.
+    **overrides: fields of PanopticDeepLabSettings; None keeps the variant's.
+
+  Raises:
+    errors.UserError: an unknown variant or field, or a value out of range.
+  """
+  rows = {name: row for name, row in VARIANTS.items() if row.is_panoptic}
+  return _replace('panoptic_settings', _find(variant, rows).settings, overrides)
+
+
+def _find(variant: Optional[str], rows: Dict[str, Variant]) -> Variant:
+  if variant not in rows:
+    raise errors.UserError(
+        f'variant: expected one of {", ".join(rows)}; got {variant!r}')
+  return rows[variant]
+
+
+def _replace(function, settings, overrides):
+  known = [f.name for f in dataclasses.fields(settings)]
+  unknown = sorted(set(overrides) - set(known))
+  if unknown:
+    raise errors.UserError(
+        f'{function}: expected only {", ".join(known)}; got '
+        f'{", ".join(unknown)}')
+  overrides = {k: v for k, v in overrides.items() if v is not None}
+  if overrides.get('span') == 0:
+    overrides['span'] = None
+  return dataclasses.replace(settings, **overrides)
