@@ -34,8 +34,8 @@ def backend(name: Backend):
   Args:
     name: 'fused' compiles each chunk with XLA into few loops over the map;
       'matmul' uses ordinary TensorFlow operations only, which any server and
-      any accelerator has; 'auto' takes the former on machines without
-      accelerator.
+      any accelerator has; 'auto' takes the former for static image sizes in
+      graph functions on machines without accelerator.
   """
   global _backend
   before, _backend = _backend, name
@@ -148,8 +148,8 @@ def map_chunks(
   if known and count <= chunk:
     return function(rows, shared)
   if known:
-    chunks = -(-count // chunk)
-    chunk = -(-count // chunks)  # Nearly the same size for all.
+    chunks = _number_of_chunks(count, chunk)
+    chunk = -(-count // chunks)
   else:
     chunks = tf.maximum(-(-count // chunk), 1)
   missing = chunks * chunk - count
@@ -181,6 +181,13 @@ def map_chunks(
       lambda index, *_: index < chunks, step, (1, arrays, sums),
       maximum_iterations=chunks - 1)
   return [join(array) for array in arrays], sums
+
+
+def _number_of_chunks(count, chunk):
+  """The fewest chunks, or up to twice as many if these need no padding."""
+  fewest = -(-count // chunk)
+  even = (n for n in range(fewest, 2 * fewest + 1) if count % n == 0)
+  return next(even, fewest)
 
 
 def _forward(fused, options, rows, shared):
@@ -274,8 +281,11 @@ def _chunk_size(rows, shared):
 def _use_fused(rows) -> bool:
   if _backend != 'auto':
     return _backend == 'fused'
-  depth = next(x for x in rows if x is not None).shape[2]
-  return depth <= _DEEPEST_FUSED and not _has_accelerator()
+  operands = [x for x in rows if x is not None]
+  # Compiling takes seconds: not for one call, and not for each image size.
+  return (tf.inside_function() and operands[0].shape[2] <= _DEEPEST_FUSED
+          and all(None not in x.shape[1:] for x in operands)
+          and not _has_accelerator())
 
 
 def _has_accelerator() -> bool:

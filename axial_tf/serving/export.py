@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from axial_tf import errors
 from axial_tf import version as version_lib
+from axial_tf.layers import attention_rows
 from axial_tf.models import panoptic_inference
 from axial_tf.serving import signatures as signatures_lib
 from axial_tf.serving import versions
@@ -90,8 +91,9 @@ def _write(inference, folder: str, metadata: Mapping[str, Any]) -> None:
   # trace each of them again, also in training mode.
   root = tf.Module(name='axial_tf')
   root.weights = inference.model.variables
-  tf.saved_model.save(
-      root, folder, signatures=signatures_lib.build(inference))
+  with attention_rows.backend('matmul'):  # Stock servers do not compile.
+    tf.saved_model.save(
+        root, folder, signatures=signatures_lib.build(inference))
   content = {
       **metadata,
       'axial_tf_version': version_lib.__version__,

@@ -5,67 +5,84 @@ import tensorflow as tf
 from axial_tf.layers import attention_core
 
 
-def _operands(valid=None, blocks=1):
+def _operands(rows=3, heads=2, depth=4, queries=5, keys=7):
   rng = np.random.default_rng(0)
   tensor = lambda *shape: tf.constant(rng.normal(size=shape))  # noqa: E731
-  return attention_core.LogitOperands(
-      tensor(3 * blocks, 2, 5, 4), tensor(3 * blocks, 2, 7, 4), True,
-      tensor(5, 7, 4), tensor(5, 7, 4), valid)
+  band = np.where(rng.random((queries, keys)) < 0.7, 0, -1e30)
+  outside = np.where(rng.random((rows, keys)) < 0.7, 0, -1e30)
+  band[:, 2] = outside[:, 2] = 0
+  return (
+      attention_core.RowOperands(
+          tensor(rows, heads, depth, queries), tensor(rows, heads, depth, keys),
+          tensor(rows, heads, depth, queries), tensor(rows, heads, depth, keys),
+          tensor(rows, heads, 6, keys), tf.constant(outside)),
+      attention_core.SharedOperands(
+          tensor(queries, depth, keys), tensor(queries, depth, keys),
+          tensor(queries, 6, keys), tensor(heads),
+          tf.constant(band)))
 
 
-def _terms(operands):
-  """Logit terms [3, b, h, l, m] as the formula has them."""
-  query, key, _, query_rpe, key_rpe, _ = operands
-  return tf.stack([
-      tf.einsum('bhld,bhmd->bhlm', query, key),
-      tf.einsum('bhld,lmd->bhlm', query, query_rpe),
-      tf.einsum('bhmd,lmd->bhlm', key, key_rpe)]).numpy()
+def _plain(rows, shared, activation):
+  """Equation 3 in einsums; returns what is retrieved."""
+  logits = (
+      tf.einsum('rhdl,rhdm->rhlm', rows.query_content, rows.key_content)
+      + tf.einsum('rhdl,ldm->rhlm', rows.query_position, shared.query_rpe)
+      + tf.einsum('rhdm,ldm->rhlm', rows.key_position, shared.key_rpe)
+      + shared.shift[:, None, None]
+      + shared.band + rows.outside[:, None, None])
+  weights = tf.nn.softmax(logits) if activation == 'softmax' else (
+      tf.sigmoid(logits))
+  return (tf.einsum('rhlm,rhem->rhel', weights, rows.value),
+          tf.einsum('rhlm,lem->rhel', weights, shared.value_rpe))
 
 
-def test_logits_are_the_scaled_sum_of_three_terms():
-  operands = _operands()
-  scales = [tf.constant(x, tf.float64) for x in ([1, 2], [3, -4], [0.5, 6])]
-  shift = tf.constant([10.0, -5.0])
-  expected = np.einsum('tbhlm,th->bhlm', _terms(operands), np.array(scales))
-  expected += shift.numpy()[:, None, None]
-  np.testing.assert_allclose(
-      attention_core.logits(operands, scales, shift), expected)
+@pytest.mark.parametrize('keys', [7, 45])
+@pytest.mark.parametrize('fused', [False, True])
+@pytest.mark.parametrize('activation', ['softmax', 'sigmoid'])
+def test_attend_and_its_gradient_are_those_of_the_formula(
+    activation, fused, keys):
+  rows, shared = _operands(keys=keys)
+  watched = [*rows[:-1], *shared[:-1]]
+  upstream = [tf.random.stateless_normal([3, 2, 6, 5], [1, i], dtype=tf.float64)
+              for i in range(2)]
+  with tf.GradientTape() as tape:
+    tape.watch(watched)
+    expected = _plain(rows, shared, activation)
+  expected_gradients = tape.gradient(expected, watched, upstream)
+  retrieved = attention_core.attend(rows, shared, activation, fused)
+  for actual, wanted in zip(retrieved[:2], expected):
+    np.testing.assert_allclose(actual, wanted, atol=1e-12)
+  of_rows, of_shared = attention_core.attend_gradient(
+      rows, shared, retrieved, attention_core.Retrieved(*upstream, None),
+      activation, fused)
+  for actual, wanted in zip(
+      [*of_rows[:-1], *of_shared[:-1]], expected_gradients):
+    np.testing.assert_allclose(actual, wanted, atol=1e-12)
 
 
-@pytest.mark.parametrize('local', [False, True])
-def test_moments_are_those_of_the_stored_terms(local):
-  blocks = 2
-  valid = None
-  if local:
-    valid = np.random.default_rng(3).random((blocks, 5, 7)) < 0.6
-  operands = _operands(valid, blocks)
-  terms = _terms(operands).reshape(3, 3, blocks, 2, 5, 7)
-  terms = np.moveaxis(terms, 3, 1)  # [t, h, b, n, l, m]
-  if local:
-    pairs = terms[:, :, :, valid].reshape(6, -1)
-  else:
-    pairs = terms.reshape(6, -1)
-  mean, mean_square = attention_core.logit_moments(operands)
-  np.testing.assert_allclose(mean, pairs.mean(-1))
-  np.testing.assert_allclose(mean_square, (pairs ** 2).mean(-1))
+def test_large_logits_do_not_overflow():
+  rows, shared = _operands()
+  rows = rows._replace(query_content=1e4 * rows.query_content)
+  rows, shared = (type(x)(*[tf.cast(y, tf.float32) for y in x])
+                  for x in (rows, shared))
+  for fused in (False, True):
+    retrieved = attention_core.attend(rows, shared, 'softmax', fused)
+    assert np.isfinite(retrieved.content).all()
+    np.testing.assert_allclose(
+        retrieved.content, _plain(rows, shared, 'softmax')[0], atol=1e-4)
 
 
-def test_weights_of_softmax_sum_to_one_over_valid_keys():
-  valid = np.random.default_rng(3).random((2, 5, 7)) < 0.5
-  valid[:, :, 3] = True
-  logits = tf.random.stateless_normal([6, 2, 5, 7], [1, 2]) * 30
-  weights = attention_core.attention_weights(logits, 'softmax', valid)
-  np.testing.assert_allclose(tf.reduce_sum(weights, -1), 1, rtol=1e-5)
-  by_block = np.reshape(weights, [3, 2, 2, 5, 7])
-  assert (by_block * ~valid[:, None] == 0).all()
-
-
-def test_a_query_without_any_valid_key_stays_finite():
-  valid = np.zeros((1, 2, 3), bool)
-  logits = tf.constant(np.full((1, 1, 2, 3), -1e30), tf.float32)
-  for activation in ('softmax', 'sigmoid'):
-    weights = attention_core.attention_weights(logits, activation, valid)
-    assert np.isfinite(weights).all()
+@pytest.mark.parametrize('activation', ['softmax', 'sigmoid'])
+def test_a_query_without_any_valid_key_stays_finite(activation):
+  rows, shared = _operands()
+  rows, shared = (type(x)(*[tf.cast(y, tf.float32) for y in x])
+                  for x in (rows, shared))
+  lowest = tf.float32.min / 4
+  rows = rows._replace(outside=lowest * tf.ones([3, 7]))
+  shared = shared._replace(band=lowest * tf.ones([5, 7]))
+  for fused in (False, True):
+    retrieved = attention_core.attend(rows, shared, activation, fused)
+    assert all(np.isfinite(x).all() for x in retrieved if x is not None)
 
 
 def test_position_embeddings_take_the_row_of_the_offset():
@@ -73,24 +90,12 @@ def test_position_embeddings_take_the_row_of_the_offset():
   found = attention_core.position_embeddings(
       tf.constant(rows), tf.range(4), tf.range(-2, 6))
   offsets = np.arange(-2, 6)[None, :] - np.arange(4)[:, None]
-  np.testing.assert_array_equal(found[..., 0], 254 + offsets)
+  np.testing.assert_array_equal(found[:, 0], 254 + offsets)
 
 
 def test_position_embeddings_beyond_the_table_use_its_ends():
   rows = np.arange(509, dtype=np.float32)[:, None]
   found = attention_core.position_embeddings(
-      tf.constant(rows), tf.range(600), tf.range(600))[..., 0].numpy()
+      tf.constant(rows), tf.range(600), tf.range(600))[:, 0].numpy()
   assert found[0, 254] == 508 and found[0, 599] == 508
   assert found[254, 0] == 0 and found[599, 0] == 0
-
-
-def test_retrieval_sums_values_and_positions():
-  rng = np.random.default_rng(0)
-  weights, value, rpe = (
-      rng.normal(size=s) for s in [(2, 3, 4, 5), (2, 3, 5, 6), (4, 5, 6)])
-  content, position = attention_core.retrieve(*map(
-      tf.constant, (weights, value, rpe)))
-  np.testing.assert_allclose(
-      content, np.einsum('bhlm,bhmd->bhld', weights, value))
-  np.testing.assert_allclose(
-      position, np.einsum('bhlm,lmd->bhld', weights, rpe))
