@@ -7,12 +7,7 @@ import tensorflow as tf
 
 from axial_tf import settings as settings_lib
 from axial_tf.layers import multiply_adds, resize
-from axial_tf.models import (
-  axial_resnet,
-  backbones,
-  panoptic_decoder,
-  xception,
-)
+from axial_tf.models import axial_resnet, backbones, panoptic_decoder
 
 _HEADS_STRIDE = 4
 
@@ -53,10 +48,6 @@ class PanopticDeepLabSettings:
           field, f'decoder_channels of a multiple of {4 * self.decoder.heads} '
           f'with axial fusion, so that each head has a whole number of '
           f'channels')
-      require(
-          branch.res4_channels is None
-          or not isinstance(self.backbone, xception.XceptionSettings), self,
-          field, "res4_channels of None, as Xception has no endpoint 'res4'")
 
 
 class PanopticDeepLab(tf.keras.Model):

@@ -275,8 +275,6 @@ def test_multiply_adds_are_those_of_the_profiler(context, res4_channels):
     (lambda: DecoderSettings(span=4), 'span'),
     (lambda: dataclasses.replace(
         _tiny(), decoder=DecoderSettings(fusion='axial')), 'multiple of 32'),
-    (lambda: dataclasses.replace(
-        _tiny(), **_OPTIONS['res4'], **_OPTIONS['xception']), 'res4'),
 ])
 def test_bad_settings(make, message):
   with pytest.raises(errors.UserError, match=message):
