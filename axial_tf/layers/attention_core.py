@@ -32,6 +32,8 @@ from typing import NamedTuple, Optional, Tuple
 
 import tensorflow as tf
 
+from axial_tf.layers import attention_maps as maps
+
 # Offsets are told apart up to this span; longer ones share the outermost row.
 MAX_SPAN = 255
 TABLE_ROWS = 2 * MAX_SPAN - 1
@@ -122,19 +124,14 @@ def attend(rows: RowOperands, shared: SharedOperands, activation: str,
     activation: 'softmax' over the keys or 'sigmoid' of each pair.
     fused: as in pair_terms.
   """
-  logits = _logits(rows, shared, fused)
-  if activation == 'sigmoid':
-    weights = tf.sigmoid(logits)
-    return Retrieved(*_retrieve(weights, rows.value, shared.value_rpe), None)
-  largest = _largest(logits, fused)
-  weights = tf.exp(logits - largest)
-  total = tf.reduce_sum(weights, -1)
+  weights, total, log_normalizer = maps.call(
+      _weights, fused, rows, shared, activation)
   content, position = _retrieve(weights, rows.value, shared.value_rpe)
-  share = (1 / total)[:, :, None]
-  return Retrieved(
-      None if content is None else content * share,
-      None if position is None else position * share,
-      largest[..., 0] + tf.math.log(total))
+  if activation == 'softmax':
+    share = (1 / total)[:, :, None]
+    content = None if content is None else content * share
+    position = None if position is None else position * share
+  return Retrieved(content, position, log_normalizer)
 
 
 def attend_gradient(
@@ -159,46 +156,36 @@ def attend_gradient(
     Gradients with the fields of rows and shared (those of shared summed over
     the rows; 'outside' and 'band' have none).
   """
-  logits = _logits(rows, shared, fused)
-  of_weights = pair_terms(
-      upstream.content, rows.value, upstream.position, shared.value_rpe,
-      None, None, fused)
-  if activation == 'sigmoid':
-    weights = tf.sigmoid(logits)
-    of_logits = weights * (1 - weights) * of_weights
-  else:
-    weights = tf.exp(logits - retrieved.log_normalizer[..., None])
-    delta = sum(
-        tf.reduce_sum(a * b, 2)[..., None]
-        for a, b in zip(retrieved[:2], upstream[:2]) if a is not None)
-    of_logits = weights * (of_weights - delta)
+  weights, of_logits = maps.call(
+      _weights_and_gradient, fused, rows, shared, retrieved, upstream,
+      activation)
 
   of_value = of_value_rpe = None
   if rows.value is not None:
     of_value = tf.matmul(upstream.content, weights)  # rhel,rhlm->rhem
   if shared.value_rpe is not None:  # rhel,rhlm->lem
     of_value_rpe = tf.matmul(
-        _by_position(upstream.position, [2, 1, 0]), _by_query(weights))
+        maps.by_position(upstream.position, [2, 1, 0]), maps.by_query(weights))
   of_query = of_key = of_query_position = of_query_rpe = None
   if rows.query_content is not None:
     of_key = tf.matmul(rows.query_content, of_logits)  # rhdl,rhlm->rhdm
     of_query = tf.linalg.matrix_transpose(  # rhdm,rhlm->rhdl
         tf.matmul(of_logits, rows.key_content, transpose_b=True))
   if rows.query_position is not None:
-    by_query = _by_query(of_logits)
+    by_query = maps.by_query(of_logits)
     of_query_rpe = tf.matmul(  # rhdl,rhlm->ldm
-        _by_position(rows.query_position, [2, 1, 0]), by_query)
-    of_query_position = _rows_first(  # ldm,rhlm->rhdl
+        maps.by_position(rows.query_position, [2, 1, 0]), by_query)
+    of_query_position = maps.rows_first(  # ldm,rhlm->rhdl
         tf.matmul(by_query, shared.query_rpe, transpose_b=True),
         rows.query_position)
   of_key_position = of_key_rpe = None
   if rows.key_position is not None:
-    by_key = _by_key(of_logits)
+    by_key = maps.by_key(of_logits)
     key_rpe = tf.transpose(shared.key_rpe, [2, 1, 0])  # [m, d, l]
     of_key_rpe = tf.transpose(  # rhdm,rhlm->ldm
-        tf.matmul(_by_position(rows.key_position, [2, 1, 0]), by_key),
+        tf.matmul(maps.by_position(rows.key_position, [2, 1, 0]), by_key),
         [2, 1, 0])
-    of_key_position = _rows_first(  # ldm,rhlm->rhdm
+    of_key_position = maps.rows_first(  # ldm,rhlm->rhdm
         tf.matmul(by_key, key_rpe, transpose_b=True), rows.key_position)
   of_shift = None
   if shared.shift is not None:
@@ -209,53 +196,40 @@ def attend_gradient(
       SharedOperands(of_query_rpe, of_key_rpe, of_value_rpe, of_shift, None))
 
 
-def pair_terms(
-    left: Maybe, right: Maybe, left_position: Maybe, left_rpe: Maybe,
-    right_position: Maybe, right_rpe: Maybe, fused: bool) -> tf.Tensor:
-  """Sums left.right, left_position.left_rpe and right_position.right_rpe.
+def _weights(fused, rows, shared, activation):
+  """Returns weights, their sum over the keys and its logarithm.
 
-  Args:
-    left: [r, h, d, l]; None, like any pair of arguments, leaves the term out.
-    right: [r, h, d, m].
-    left_position: [r, h, d, l].
-    left_rpe: [l, d, m].
-    right_position: [r, h, d, m].
-    right_rpe: [l, d, m].
-    fused: whether to sum over d by elementwise products, which a compiler
-      turns into one loop over the map; otherwise each term is a batched
-      matrix product (and a transpose of the map, where its batch is a
-      position).
-
-  Returns:
-    [r, h, l, m].
+  The weights of a softmax are not yet divided by their sum, and the logarithm
+  is that of the sum of exp(logits).
   """
-  if fused:
-    total = 0.0
-    if left is not None:
-      for i in range(left.shape[2]):
-        total += left[:, :, i, :, None] * right[:, :, i, None]
-    if left_position is not None:
-      for i in range(left_rpe.shape[1]):
-        total += left_position[:, :, i, :, None] * left_rpe[:, i]
-    if right_position is not None:
-      for i in range(right_rpe.shape[1]):
-        total += right_position[:, :, i, None] * right_rpe[:, i]
-    return total
-  terms = []
-  if left is not None:
-    terms.append(tf.matmul(left, right, transpose_a=True))
-  if left_position is not None:  # [l, r * h, m]
-    term = tf.matmul(_by_position(left_position, [2, 0, 1]), left_rpe)
-    terms.append(_as_map(tf.transpose(term, [1, 0, 2]), left_position))
-  if right_position is not None:  # [m, r * h, l]
-    term = tf.matmul(_by_position(right_position, [2, 0, 1]),
-                     tf.transpose(right_rpe, [2, 1, 0]))
-    terms.append(_as_map(tf.transpose(term, [1, 2, 0]), right_position))
-  return tf.add_n(terms) if len(terms) > 1 else terms[0]
+  logits = _logits(fused, rows, shared)
+  if activation == 'sigmoid':
+    return tf.sigmoid(logits), None, None
+  largest = maps.largest(logits, fused)
+  weights = tf.exp(logits - largest)
+  total = tf.reduce_sum(weights, -1)
+  return weights, total, largest[..., 0] + tf.math.log(total)
 
 
-def _logits(rows, shared, fused):
-  logits = pair_terms(
+def _weights_and_gradient(
+    fused, rows, shared, retrieved, upstream, activation):
+  """Returns the weights and the gradient of the logits."""
+  logits = _logits(fused, rows, shared)
+  of_weights = maps.pair_terms(
+      upstream.content, rows.value, upstream.position, shared.value_rpe,
+      None, None, fused)
+  if activation == 'sigmoid':
+    weights = tf.sigmoid(logits)
+    return weights, weights * (1 - weights) * of_weights
+  weights = tf.exp(logits - retrieved.log_normalizer[..., None])
+  delta = sum(
+      tf.reduce_sum(a * b, 2)[..., None]
+      for a, b in zip(retrieved[:2], upstream[:2]) if a is not None)
+  return weights, weights * (of_weights - delta)
+
+
+def _logits(fused, rows, shared):
+  logits = maps.pair_terms(
       rows.query_content, rows.key_content, rows.query_position,
       shared.query_rpe, rows.key_position, shared.key_rpe, fused)
   if shared.shift is not None:
@@ -267,72 +241,14 @@ def _logits(rows, shared, fused):
   return logits
 
 
-def _largest(logits, fused):
-  """Returns the maximum over the keys, [r, h, l, 1]."""
-  keys = logits.shape[-1]
-  if fused and keys is not None and keys >= 32:
-    # The compiler has vector instructions for the maximum of arrays, but not
-    # along the innermost axis. The pieces overlap where 8 is no divisor.
-    size = -(-keys // 8)
-    pieces = [logits[..., start:start + size] for start in (
-        min(i * size, keys - size) for i in range(8))]
-    while len(pieces) > 1:
-      pieces = [tf.maximum(a, b) for a, b in zip(pieces[::2], pieces[1::2])]
-    logits = pieces[0]
-  return tf.reduce_max(logits, -1, keepdims=True)
-
-
 def _retrieve(weights, value, value_rpe):
   content = position = None
   if value is not None:  # rhlm,rhem->rhel
     content = tf.linalg.matrix_transpose(
         tf.matmul(weights, value, transpose_b=True))
   if value_rpe is not None:  # rhlm,lem->rhel
-    found = tf.matmul(_by_query(weights), value_rpe, transpose_b=True)
-    _, heads, length, _ = sizes(weights)
+    found = tf.matmul(maps.by_query(weights), value_rpe, transpose_b=True)
+    _, heads, length, _ = maps.sizes(weights)
     found = tf.reshape(found, [length, -1, heads, value_rpe.shape[1]])
     position = tf.transpose(found, [1, 2, 3, 0])
   return content, position
-
-
-# Embeddings differ by position and not by row or head, so a product with them
-# is one matrix product per position. The functions below bring that position
-# to the front and back.
-
-
-def _by_query(pair_map):
-  """[r, h, l, m] -> [l, r * h, m]."""
-  _, _, queries, keys = sizes(pair_map)
-  return tf.transpose(tf.reshape(pair_map, [-1, queries, keys]), [1, 0, 2])
-
-
-def _by_key(pair_map):
-  """[r, h, l, m] -> [m, r * h, l]."""
-  _, _, queries, keys = sizes(pair_map)
-  return tf.transpose(tf.reshape(pair_map, [-1, queries, keys]), [2, 0, 1])
-
-
-def _by_position(vectors, order):
-  """[r, h, d, x], flattened to [r * h, d, x], in another order of axes."""
-  _, _, depth, length = sizes(vectors)
-  return tf.transpose(tf.reshape(vectors, [-1, depth, length]), order)
-
-
-def _rows_first(vectors, like):
-  """[x, r * h, d] -> [r, h, d, x]."""
-  _, heads, depth, length = sizes(like)
-  vectors = tf.reshape(vectors, [length, -1, heads, depth])
-  return tf.transpose(vectors, [1, 2, 3, 0])
-
-
-def _as_map(pair_map, like):
-  """[r * h, l, m] -> [r, h, l, m]."""
-  _, queries, keys = sizes(pair_map)
-  return tf.reshape(pair_map, [-1, sizes(like)[1], queries, keys])
-
-
-def sizes(tensor):
-  """Returns the sizes, as ints where they are known."""
-  dynamic = tf.shape(tensor)
-  return [dynamic[i] if size is None else size
-          for i, size in enumerate(tensor.shape)]

@@ -13,6 +13,7 @@ from typing import Callable, List, Literal, Sequence, Tuple
 import tensorflow as tf
 
 from axial_tf.layers import attention_core
+from axial_tf.layers import attention_maps as maps
 
 # Of one float32 map. Larger chunks leave a CPU's cache; accelerators rather
 # need much work at a time.
@@ -70,12 +71,12 @@ def attend(rows: attention_core.RowOperands,
     inputs = operands[:len(row_tensors)]
     common = operands[len(row_tensors):]
     outputs, _ = map_chunks(
-        functools.partial(_run, fused, _forward, options), inputs, common,
+        functools.partial(_forward, fused, options), inputs, common,
         chunk)
 
     def gradient(*upstream):
       of_rows, of_shared = map_chunks(
-          functools.partial(_run, fused, _backward, options),
+          functools.partial(_backward, fused, options),
           [*inputs, *outputs, *upstream], common, chunk)
       if rows.outside is not None:
         of_rows = [*of_rows, None]
@@ -112,12 +113,12 @@ def content_sums(query: tf.Tensor, key: tf.Tensor, band: tf.Tensor
   @tf.custom_gradient
   def compute(query, key):
     _, sums = map_chunks(
-        functools.partial(_run, fused, _moments, ()), [query, key], [band],
+        functools.partial(_moments, fused), [query, key], [band],
         chunk)
 
     def gradient(*upstream):
       gradients, _ = map_chunks(
-          functools.partial(_run, fused, _moments_gradient, ()), [query, key],
+          functools.partial(_moments_gradient, fused), [query, key],
           [band, *upstream], chunk)
       return gradients
 
@@ -143,7 +144,7 @@ def map_chunks(
   Returns:
     The results, joined and summed.
   """
-  count = attention_core.sizes(rows[0])[0]
+  count = maps.sizes(rows[0])[0]
   known = all(isinstance(x, int) for x in (count, chunk))
   if known and count <= chunk:
     return function(rows, shared)
@@ -158,12 +159,12 @@ def map_chunks(
     if not (known and missing == 0):
       tensor = tf.pad(tensor, [[0, missing], *[[0, 0]] * (tensor.ndim - 1)])
     return tf.reshape(
-        tensor, [chunks, chunk, *attention_core.sizes(tensor)[1:]])
+        tensor, [chunks, chunk, *maps.sizes(tensor)[1:]])
 
   def join(array):
     stacked = array.stack()
     joined = tf.reshape(
-        stacked, [chunks * chunk, *attention_core.sizes(stacked)[2:]])
+        stacked, [chunks * chunk, *maps.sizes(stacked)[2:]])
     return joined[:count]
 
   rows = [cut(tensor) for tensor in rows]
@@ -219,39 +220,30 @@ def _backward(fused, options, rows, shared):
   return of_rows, of_shared
 
 
-def _moments(fused, options, rows, shared):
-  del options
-  content = shared[0] * attention_core.pair_terms(*rows, *[None] * 4, fused)
+def _moments(fused, rows, shared):
+  content = maps.call(_content, fused, *rows, *shared)
   # Two steps: a sum over adjacent axes is many times faster on CPUs.
   return [], [tf.reduce_sum(tf.reduce_sum(x, [2, 3]), 0)
               for x in (content, tf.square(content))]
 
 
-def _moments_gradient(fused, options, rows, shared):
-  del options
+def _moments_gradient(fused, rows, shared):
   (query, key), (band, of_sum, of_squares) = rows, shared
-  content = attention_core.pair_terms(query, key, *[None] * 4, fused)
-  weights = band * (of_sum[:, None, None]
-                    + 2 * of_squares[:, None, None] * content)
+  weights = maps.call(
+      _of_content, fused, query, key, band, of_sum, of_squares)
   of_query = tf.matmul(weights, key, transpose_b=True)  # rhlm,rhdm->rhld
   return [tf.linalg.matrix_transpose(of_query), tf.matmul(query, weights)], []
 
 
-def _run(fused, function, options, rows, shared):
-  """Calls a function of one chunk, compiled if fused."""
-  if not fused:
-    return function(False, options, rows, shared)
-  signature = tuple(
-      tuple((tuple(x.shape), x.dtype) for x in xs) for xs in (rows, shared))
-  return _compiled(function, options, signature)(list(rows), list(shared))
+def _content(fused, query, key, band):
+  return band * maps.pair_terms(query, key, *[None] * 4, fused)
 
 
-@functools.cache
-def _compiled(function, options, signature):
-  """One TensorFlow function for all layers whose operands have one shape."""
-  del signature  # A part of the key.
-  return tf.function(
-      functools.partial(function, True, options), jit_compile=True)
+def _of_content(fused, query, key, band, of_sum, of_squares):
+  """Gradient of the content, given that of its sum and of its squares' sum."""
+  content = _content(fused, query, key, band)
+  return band * of_sum[:, None, None] + (
+      2 * of_squares[:, None, None] * content)
 
 
 def _pack(operands):
@@ -269,9 +261,9 @@ def _chunk_size(rows, shared):
   """Returns the number of rows in a chunk."""
   embeddings = shared.query_rpe if shared.key_rpe is None else shared.key_rpe
   if embeddings is None:
-    queries, keys = (attention_core.sizes(x)[-1] for x in rows[:2])
+    queries, keys = (maps.sizes(x)[-1] for x in rows[:2])
   else:
-    queries, _, keys = attention_core.sizes(embeddings)
+    queries, _, keys = maps.sizes(embeddings)
   heads = next(x for x in rows if x is not None).shape[1]
   size = _ACCELERATOR_CHUNK_BYTES if _has_accelerator() else _CPU_CHUNK_BYTES
   chunk = size // (4 * heads * queries * keys)

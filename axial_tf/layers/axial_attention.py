@@ -13,6 +13,7 @@ from axial_tf.layers import (
   logit_moments,
   normalization,
 )
+from axial_tf.layers import attention_maps as maps
 
 
 @dataclasses.dataclass(frozen=True)
@@ -171,7 +172,7 @@ class AxialAttention(tf.keras.layers.Layer):
     if inputs.ndim == 3:
       return self.call(inputs[:, :, None], training, stride)[:, :, 0]
     qkv = self._project(inputs, training)
-    length = attention_core.sizes(inputs)[1]
+    length = maps.sizes(inputs)[1]
     blocks = local_span.cut(
         length, self._span, 1 if self._norm_uses_batch(training) else stride)
     wide = tf.float64 if inputs.dtype == tf.float64 else tf.float32
@@ -184,19 +185,19 @@ class AxialAttention(tf.keras.layers.Layer):
 
     scales, shift = self._logit_scales(
         query, key, query_rpe, key_rpe, blocks,
-        attention_core.sizes(inputs)[0], training)
+        maps.sizes(inputs)[0], training)
     content, query_position, key_position = (
         None if scale is None else scale[:, None, None] for scale in scales)
     band = outside = None
     if blocks.band is not None:
-      batch, _, other, _ = attention_core.sizes(inputs)
+      batch, _, other, _ = maps.sizes(inputs)
       # Finite, since a query that pads the last block has no valid key at all.
       lowest = tf.constant(wide.min / 4, wide)
       band = tf.where(blocks.band, tf.zeros([], wide), lowest)
       outside = tf.tile(tf.where(
           blocks.inside, tf.zeros([], wide), lowest)[None, :, None],
           [batch, 1, other, 1])
-      outside = tf.reshape(outside, [-1, attention_core.sizes(outside)[-1]])
+      outside = tf.reshape(outside, [-1, maps.sizes(outside)[-1]])
     retrieved = attention_rows.attend(
         attention_core.RowOperands(
             None if content is None else query * content,
@@ -222,7 +223,7 @@ class AxialAttention(tf.keras.layers.Layer):
 
   def _project(self, inputs, training):
     """Returns normalized queries, keys and values, [b, length, o, channels]."""
-    *outer, channels = attention_core.sizes(inputs)
+    *outer, channels = maps.sizes(inputs)
     pixels = tf.reshape(inputs, [-1, channels])  # One large matrix product.
     if self._norm is None or self.qkv_norm.uses_batch(training):
       qkv = tf.matmul(pixels, self.qkv_kernel)
@@ -251,7 +252,7 @@ class AxialAttention(tf.keras.layers.Layer):
       parts = query, key, value
     return [
         tf.reshape(x, [-1, self._heads, size // self._heads,
-                       attention_core.sizes(x)[-1]])
+                       maps.sizes(x)[-1]])
         for x, size in zip(parts, channels)]
 
   def _normalize_moving(self, retrieved):
@@ -267,7 +268,7 @@ class AxialAttention(tf.keras.layers.Layer):
 
   def _join_heads(self, retrieved, inputs, blocks):
     """Terms [b * n * o, heads, d, l] -> [b, n, l, o, terms * heads * d]."""
-    batch, _, other, _ = attention_core.sizes(inputs)
+    batch, _, other, _ = maps.sizes(inputs)
     stacked = (retrieved[0] if len(retrieved) == 1
                else tf.concat(retrieved, axis=1))
     channels = len(retrieved) * self._value_channels
@@ -338,7 +339,7 @@ class AxialAttention(tf.keras.layers.Layer):
 
 def _channels_first(tensor):
   """[b, n, x, o, c] -> [b * n * o, c, x]."""
-  batch, blocks, length, other, channels = attention_core.sizes(tensor)
+  batch, blocks, length, other, channels = maps.sizes(tensor)
   # Matrices: transposes of more axes are many times slower on CPUs.
   tensor = tf.linalg.matrix_transpose(
       tf.reshape(tensor, [batch * blocks, length, other * channels]))

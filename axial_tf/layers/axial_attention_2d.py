@@ -3,7 +3,8 @@
 import tensorflow as tf
 
 from axial_tf import errors
-from axial_tf.layers import attention_core, axial_attention, multiply_adds
+from axial_tf.layers import attention_maps as maps
+from axial_tf.layers import axial_attention, multiply_adds
 
 
 class AxialAttention2D(tf.keras.layers.Layer):
@@ -57,7 +58,7 @@ class AxialAttention2D(tf.keras.layers.Layer):
     """[batch, height, width, channels] -> [.., ceil(h/s), ceil(w/s), value]."""
     step = 1 if self._average_pooling else self._strides
     columns = self.height_axis(inputs, training=training, stride=step)
-    batch, height, width, channels = attention_core.sizes(columns)
+    batch, height, width, channels = maps.sizes(columns)
     rows = self.width_axis(
         tf.reshape(columns, [batch * height, width, 1, channels]),
         training=training, stride=step)

@@ -10,7 +10,7 @@ from typing import NamedTuple, Optional, Union
 
 import tensorflow as tf
 
-from axial_tf.layers.attention_core import sizes
+from axial_tf.layers.attention_maps import sizes
 
 # Shorter blocks make matrix products too small to be quick.
 _SHORTEST_BLOCK = 16

@@ -13,7 +13,8 @@ from typing import Optional, Tuple
 
 import tensorflow as tf
 
-from axial_tf.layers import attention_core, attention_rows, local_span
+from axial_tf.layers import attention_maps as maps
+from axial_tf.layers import attention_rows, local_span
 
 
 def logit_moments(
@@ -34,11 +35,11 @@ def logit_moments(
   Returns:
     Two tensors [terms * h], term outermost.
   """
-  count = attention_core.sizes(query)[0]
+  count = maps.sizes(query)[0]
   valid = None
   if blocks.band is None:
-    pairs = count * attention_core.sizes(query)[-1] * (
-        attention_core.sizes(key)[-1])
+    pairs = count * maps.sizes(query)[-1] * (
+        maps.sizes(key)[-1])
   else:
     valid = tf.cast(  # [n, l, m]
         blocks.band & blocks.asked[:, :, None] & blocks.inside[:, None],
@@ -87,9 +88,17 @@ def _position_sums(vectors, embeddings, valid, batch):
     row = tf.einsum('nlm,ldm->nld', valid, embeddings)
     gram = tf.matmul(
         valid[:, :, None] * embeddings, embeddings, transpose_b=True)
-  _, heads, depth, length = attention_core.sizes(vectors)
-  vectors = tf.reshape(vectors, [
-      batch, attention_core.sizes(row)[0], -1, heads, depth, length])
-  sums = tf.einsum('nhdl,nld->h', tf.reduce_sum(vectors, [0, 2]), row)
-  outer = tf.einsum('bnohdl,bnohel->nhlde', vectors, vectors)
-  return sums, tf.einsum('nhlde,nlde->h', outer, gram)
+  _, heads, depth, length = maps.sizes(vectors)
+  blocks = maps.sizes(row)[0]
+  vectors = tf.reshape(vectors, [batch, blocks, -1, length])
+  # One matrix transpose per block brings the positions to the front.
+  vectors = tf.linalg.matrix_transpose(tf.reshape(
+      tf.transpose(vectors, [1, 0, 2, 3]), [blocks, -1, length]))
+  by_position = tf.reshape(vectors, [blocks, length, -1, depth])
+  sums = tf.reduce_sum(tf.reshape(vectors, [
+      blocks, length, -1, heads, depth]), 2) * row[:, :, None]
+  squares = by_position * tf.matmul(by_position, gram)
+  return tuple(
+      tf.reduce_sum(tf.reshape(tf.reduce_sum(
+          tf.reshape(x, [-1, heads * depth]), 0), [heads, depth]), 1)
+      for x in (sums, squares))
