@@ -13,6 +13,8 @@ __version__ = version.__version__
 _EXPORTS = {
     'AxialResNet': 'axial_tf.models.axial_resnet',
     'Category': 'axial_tf.data.dataset_spec',
+    'Classifier': 'axial_tf.models.classifier',
+    'ClassifierSettings': 'axial_tf.models.classifier',
     'DatasetSpec': 'axial_tf.data.dataset_spec',
     'MeanIoU': 'axial_tf.evaluation.mean_iou',
     'PanopticDeepLab': 'axial_tf.models.panoptic_deeplab',
@@ -25,6 +27,7 @@ _EXPORTS = {
     'UserError': 'axial_tf.errors',
     'export_saved_model': 'axial_tf.serving.export',
     'panoptic_overlay': 'axial_tf.visualize',
+    'panoptic_settings': 'axial_tf.models.variants',
     'variant_settings': 'axial_tf.models.variants',
 }
 

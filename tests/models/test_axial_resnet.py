@@ -245,3 +245,22 @@ def test_multiply_adds_of_a_resnet_are_those_of_the_profiler():
   model(tf.zeros([1, 64, 48, 3]))
   assert model.multiply_adds(64, 48) == profiler.multiply_adds(
       lambda images: model(images)['res5'], [1, 64, 48, 3])
+
+
+def test_multiply_adds_around_the_attention_are_those_of_the_profiler():
+  """The attention's own are tested with its layers.
+
+  The profiler would count products of the implementation there, such as those
+  for statistics of the logits, rather than those of the formula.
+  """
+  model = axial_resnet.AxialResNet(variants.variant_settings(
+      'axial_deeplab_s', width_multiplier=0.125, heads=2, span=5,
+      blocks=(2, 1, 1, 1)))
+  model(tf.zeros([1, 33, 48, 3]))
+  convolutions = profiler.multiply_adds(
+      lambda images: model(images)['res5'], [1, 33, 48, 3])
+  sizes = [(9, 12), (9, 12), (9, 12), (5, 6), (3, 3)]
+  blocks = [block for stage in model.stages for block in stage]
+  attention = sum(block.attention.multiply_adds(*size)
+                  for block, size in zip(blocks, sizes))
+  assert model.multiply_adds(33, 48) == convolutions + attention

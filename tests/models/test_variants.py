@@ -49,7 +49,6 @@ def test_every_variant_trains_and_restores(name, tmp_path):
   stride = variant.backbone.output_stride
   images = tf.random.stateless_normal([2, stride + 1, 33, 3], [1, 2])
 
-  @tf.function
   def step():
     with tf.GradientTape() as tape:
       outputs = tf.nest.flatten(model(images, training=True))
