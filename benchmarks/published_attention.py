@@ -25,6 +25,15 @@ class PublishedAttention(tf.keras.layers.Layer):
     super().build(input_shape)
 
   def call(self, inputs, training=False, stride=1):
+    if inputs.shape.rank == 3:
+      return self._attend(inputs, training)[:, ::stride]
+    batch, length, other, channels = inputs.shape
+    rows = tf.transpose(inputs, [0, 2, 1, 3])
+    rows = self._attend(tf.reshape(rows, [-1, length, channels]), training)
+    rows = tf.reshape(rows, [batch, other, length, rows.shape[-1]])
+    return tf.transpose(rows, [0, 2, 1, 3])[:, ::stride]
+
+  def _attend(self, inputs, training):
     config = self.ours.get_config()
     heads = config['heads']
     length = inputs.shape[1]
@@ -52,8 +61,7 @@ class PublishedAttention(tf.keras.layers.Layer):
         self.ours.output_norm, retrieved, [1, 3],
         [2, 1, heads, 1, value.shape[-1]], training)
     outputs = tf.transpose(tf.reduce_sum(retrieved, 0), [0, 2, 1, 3])
-    return tf.reshape(
-        outputs, [-1, length, config['value_channels']])[:, ::stride]
+    return tf.reshape(outputs, [-1, length, config['value_channels']])
 
   def _embeddings(self, table, length):
     positions = tf.range(length)

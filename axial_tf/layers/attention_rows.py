@@ -17,7 +17,7 @@ from axial_tf.layers import attention_maps as maps
 
 # Of one float32 map. Larger chunks leave a CPU's cache; accelerators rather
 # need much work at a time.
-_CPU_CHUNK_BYTES = 2 << 20
+_CPU_CHUNK_BYTES = 4 << 20
 _ACCELERATOR_CHUNK_BYTES = 256 << 20
 # At larger depths matrix products are quicker than elementwise ones.
 _DEEPEST_FUSED = 16
