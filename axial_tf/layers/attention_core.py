@@ -86,8 +86,8 @@ class Retrieved(NamedTuple):
   """What a query retrieves.
 
   Attributes:
-    content: sum of weighted values [r, h, e, l], or None.
-    position: sum of weighted embeddings [r, h, e, l], or None.
+    content: sum of weighted values [r, l, h, e], or None.
+    position: sum of weighted embeddings [r, l, h, e], or None.
     log_normalizer: logarithm of the softmax's denominator [r, h, l]; None for
       a sigmoid.
   """
@@ -126,12 +126,15 @@ def attend(rows: RowOperands, shared: SharedOperands, activation: str,
   """
   weights, total, log_normalizer = maps.call(
       _weights, fused, rows, shared, activation)
-  content, position = _retrieve(weights, rows.value, shared.value_rpe)
-  if activation == 'softmax':
-    share = (1 / total)[:, :, None]
-    content = None if content is None else content * share
-    position = None if position is None else position * share
-  return Retrieved(content, position, log_normalizer)
+  content = position = None
+  if rows.value is not None:  # rhlm,rhem->rhle
+    content = tf.matmul(weights, rows.value, transpose_b=True)
+  if shared.value_rpe is not None:  # rhlm,lem->l(rh)e
+    position = tf.matmul(
+        maps.by_query(weights), shared.value_rpe, transpose_b=True)
+  return Retrieved(
+      *maps.call(_finish, fused, content, position, total,
+                 weights.shape[1]), log_normalizer)
 
 
 def attend_gradient(
@@ -161,11 +164,15 @@ def attend_gradient(
       activation)
 
   of_value = of_value_rpe = None
-  if rows.value is not None:
-    of_value = tf.matmul(upstream.content, weights)  # rhel,rhlm->rhem
-  if shared.value_rpe is not None:  # rhel,rhlm->lem
-    of_value_rpe = tf.matmul(
-        maps.by_position(upstream.position, [2, 1, 0]), maps.by_query(weights))
+  if rows.value is not None:  # rlhe,rhlm->rhem
+    of_value = tf.matmul(tf.transpose(upstream.content, [0, 2, 1, 3]), weights,
+                         transpose_a=True)
+  if shared.value_rpe is not None:  # rlhe,rhlm->lem
+    _, length, heads, depth = maps.sizes(upstream.position)
+    by_query = tf.transpose(tf.reshape(
+        upstream.position, [-1, length, heads * depth]), [1, 0, 2])
+    of_value_rpe = tf.matmul(tf.reshape(by_query, [length, -1, depth]),
+                             maps.by_query(weights), transpose_a=True)
   of_query = of_key = of_query_position = of_query_rpe = None
   if rows.query_content is not None:
     of_key = tf.matmul(rows.query_content, of_logits)  # rhdl,rhlm->rhdm
@@ -215,16 +222,19 @@ def _weights_and_gradient(
     fused, rows, shared, retrieved, upstream, activation):
   """Returns the weights and the gradient of the logits."""
   logits = _logits(fused, rows, shared)
+  of_content, of_position = (
+      None if x is None else tf.transpose(x, [0, 2, 3, 1])
+      for x in upstream[:2])
   of_weights = maps.pair_terms(
-      upstream.content, rows.value, upstream.position, shared.value_rpe,
-      None, None, fused)
+      of_content, rows.value, of_position, shared.value_rpe, None, None, fused)
   if activation == 'sigmoid':
     weights = tf.sigmoid(logits)
     return weights, weights * (1 - weights) * of_weights
   weights = tf.exp(logits - retrieved.log_normalizer[..., None])
   delta = sum(
-      tf.reduce_sum(a * b, 2)[..., None]
+      tf.reduce_sum(a * b, 3)
       for a, b in zip(retrieved[:2], upstream[:2]) if a is not None)
+  delta = tf.transpose(delta, [0, 2, 1])[..., None]  # [r, h, l, 1]
   return weights, weights * (of_weights - delta)
 
 
@@ -241,14 +251,16 @@ def _logits(fused, rows, shared):
   return logits
 
 
-def _retrieve(weights, value, value_rpe):
-  content = position = None
-  if value is not None:  # rhlm,rhem->rhel
-    content = tf.linalg.matrix_transpose(
-        tf.matmul(weights, value, transpose_b=True))
-  if value_rpe is not None:  # rhlm,lem->rhel
-    found = tf.matmul(maps.by_query(weights), value_rpe, transpose_b=True)
-    _, heads, length, _ = maps.sizes(weights)
-    found = tf.reshape(found, [length, -1, heads, value_rpe.shape[1]])
-    position = tf.transpose(found, [1, 2, 3, 0])
+def _finish(fused, content, position, total, heads):
+  """Brings what is retrieved to [r, l, h, e] and divides it by the total."""
+  del fused
+  share = 1.0
+  if total is not None:
+    share = tf.transpose(1 / total, [0, 2, 1])[..., None]
+  if content is not None:
+    content = tf.transpose(content, [0, 2, 1, 3]) * share
+  if position is not None:
+    length, _, depth = maps.sizes(position)
+    position = tf.transpose(tf.reshape(
+        position, [length, -1, heads, depth]), [1, 0, 2, 3]) * share
   return content, position

@@ -256,10 +256,10 @@ class AxialAttention(tf.keras.layers.Layer):
         for x, size in zip(parts, channels)]
 
   def _normalize_moving(self, retrieved):
-    """Returns the sum of the terms [r, heads, d, l], normalized."""
+    """Returns the sum of the terms [r, l, heads, d], normalized."""
     scale, shift = (
         tf.reshape(tf.cast(x, retrieved[0].dtype),
-                   [len(retrieved), self._heads, -1, 1])
+                   [len(retrieved), self._heads, -1])
         for x in self.output_norm.affine(None, False))
     total = tf.reduce_sum(shift, 0)
     for term, factor in zip(retrieved, tf.unstack(scale)):
@@ -267,15 +267,16 @@ class AxialAttention(tf.keras.layers.Layer):
     return total
 
   def _join_heads(self, retrieved, inputs, blocks):
-    """Terms [b * n * o, heads, d, l] -> [b, n, l, o, terms * heads * d]."""
+    """Terms [b * n * o, l, heads, d] -> [b, n, l, o, terms * heads * d]."""
     batch, _, other, _ = maps.sizes(inputs)
-    stacked = (retrieved[0] if len(retrieved) == 1
-               else tf.concat(retrieved, axis=1))
-    channels = len(retrieved) * self._value_channels
-    stacked = tf.linalg.matrix_transpose(tf.reshape(
-        stacked, [batch * blocks.count, other * channels, blocks.block]))
+    count, length = blocks.count, blocks.block
+    outputs = tf.concat([
+        tf.reshape(x, [batch * count, other, length, self._value_channels])
+        for x in retrieved], -1)
+    if not (isinstance(other, int) and other == 1):
+      outputs = tf.transpose(outputs, [0, 2, 1, 3])
     return tf.cast(tf.reshape(
-        stacked, [batch, blocks.count, blocks.block, other, channels]),
+        outputs, [batch, count, length, other, outputs.shape[-1]]),
         inputs.dtype)
 
   def _logit_scales(

@@ -32,8 +32,8 @@ def _plain(rows, shared, activation):
       + shared.band + rows.outside[:, None, None])
   weights = tf.nn.softmax(logits) if activation == 'softmax' else (
       tf.sigmoid(logits))
-  return (tf.einsum('rhlm,rhem->rhel', weights, rows.value),
-          tf.einsum('rhlm,lem->rhel', weights, shared.value_rpe))
+  return (tf.einsum('rhlm,rhem->rlhe', weights, rows.value),
+          tf.einsum('rhlm,lem->rlhe', weights, shared.value_rpe))
 
 
 @pytest.mark.parametrize('keys', [7, 45])
@@ -43,7 +43,7 @@ def test_attend_and_its_gradient_are_those_of_the_formula(
     activation, fused, keys):
   rows, shared = _operands(keys=keys)
   watched = [*rows[:-1], *shared[:-1]]
-  upstream = [tf.random.stateless_normal([3, 2, 6, 5], [1, i], dtype=tf.float64)
+  upstream = [tf.random.stateless_normal([3, 5, 2, 6], [1, i], dtype=tf.float64)
               for i in range(2)]
   with tf.GradientTape() as tape:
     tape.watch(watched)
