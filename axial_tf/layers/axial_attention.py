@@ -170,7 +170,14 @@ class AxialAttention(tf.keras.layers.Layer):
       The inputs' shape, with ceil(length / stride) and value_channels.
     """
     if inputs.ndim == 3:
-      return self.call(inputs[:, :, None], training, stride)[:, :, 0]
+      return self._attend(inputs[:, :, None], training, stride)[:, :, 0]
+    return self._attend(inputs, training, stride)
+
+  # No condition below depends on a tensor, and converting the code takes
+  # longer than tracing it.
+  @tf.autograph.experimental.do_not_convert
+  def _attend(self, inputs, training, stride):
+    """call() for [batch, length, other, channels]."""
     qkv = self._project(inputs, training)
     length = maps.sizes(inputs)[1]
     blocks = local_span.cut(
