@@ -11,10 +11,8 @@ before merging, with 4 classes so that making the heads leaves little behind
   python benchmarks/merging.py --cityscapes     # 1025x2049, 19 classes, 4 GB
 """
 
-import multiprocessing
 import pathlib
 import sys
-import time
 
 from absl import flags
 import numpy as np
@@ -24,6 +22,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from axial_tf import cli
 from axial_tf.panoptic import merging, targets
+from benchmarks import measure
 
 _CITYSCAPES = flags.DEFINE_bool(
     'cityscapes', False, '1025x2049 with 19 classes instead of 641x641 with '
@@ -86,38 +85,22 @@ def make_merge(assign):
 _ASSIGNMENTS = {'chunks': merging.assign_pixels, 'dense': assign_densely}
 
 
-def peak_memory(arguments) -> float:
+def memory(kind: str, size) -> float:
   """Megabytes that merging adds to the peak of this process."""
-  kind, size = arguments
   make_merge(_ASSIGNMENTS[kind])(*make_heads(16, 16, 4, 2))  # loads libraries
   heads = make_heads(*size)
-  before = _resident('VmRSS')
-  pathlib.Path('/proc/self/clear_refs').write_text('5')  # resets VmHWM
-  merged = make_merge(_ASSIGNMENTS[kind])(*heads)
-  merged['panoptic_map'].numpy()
-  return _resident('VmHWM') - before
+  merge = make_merge(_ASSIGNMENTS[kind])
+  return measure.peak_memory(lambda: merge(*heads)['panoptic_map'].numpy())
 
 
-def _resident(field: str) -> float:
-  """Resident memory of this process in megabytes: now or at its peak."""
-  for line in pathlib.Path('/proc/self/status').read_text().splitlines():
-    if line.startswith(field + ':'):
-      return int(line.split()[1]) / 1024
-  raise LookupError(f'/proc/self/status has no line {field}')
-
-
-def median_times(heads, runs: int):
-  """Milliseconds of each kind, and whether both give the same map."""
+def times(heads, runs: int):
+  """Milliseconds of each kind, and how many pixels differ."""
   functions = {k: make_merge(assign) for k, assign in _ASSIGNMENTS.items()}
   maps = {k: f(*heads)['panoptic_map'].numpy() for k, f in functions.items()}
-  times = {kind: [] for kind in functions}
-  for _ in range(runs):
-    for kind, function in functions.items():
-      start = time.perf_counter()
-      function(*heads)['panoptic_map'].numpy()
-      times[kind].append(1e3 * (time.perf_counter() - start))
-  differing = np.mean(maps['chunks'] != maps['dense'])
-  return {kind: np.median(values) for kind, values in times.items()}, differing
+  medians = measure.median_times(
+      {k: lambda f=f: f(*heads)['panoptic_map'].numpy()
+       for k, f in functions.items()}, runs)
+  return medians, np.mean(maps['chunks'] != maps['dense'])
 
 
 def main():
@@ -126,17 +109,15 @@ def main():
         f'{_RUNS.value} alternating runs')
   print('centers | chunks ms    MB | dense ms     MB | times faster | '
         'pixels that differ')
-  with multiprocessing.get_context('spawn').Pool(1, maxtasksperchild=1) as pool:
-    for centers in map(int, _CENTERS.value):
-      case = (*size, centers)
-      memory = {
-          kind: pool.apply(peak_memory, [(kind, (*size[:2], 4, centers))])
-          for kind in _ASSIGNMENTS}
-      times, differing = median_times(make_heads(*case), _RUNS.value)
-      print(f'{centers:7} | {times["chunks"]:9.0f} {memory["chunks"]:5.0f} | '
-            f'{times["dense"]:8.0f} {memory["dense"]:6.0f} | '
-            f'{times["dense"] / times["chunks"]:12.1f} | {differing:.1e}',
-            flush=True)
+  for centers in map(int, _CENTERS.value):
+    used = {
+        kind: measure.in_new_process(memory, kind, (*size[:2], 4, centers))
+        for kind in _ASSIGNMENTS}
+    taken, differing = times(make_heads(*size, centers), _RUNS.value)
+    print(f'{centers:7} | {taken["chunks"]:9.0f} {used["chunks"]:5.0f} | '
+          f'{taken["dense"]:8.0f} {used["dense"]:6.0f} | '
+          f'{taken["dense"] / taken["chunks"]:12.1f} | {differing:.1e}',
+          flush=True)
 
 
 if __name__ == '__main__':

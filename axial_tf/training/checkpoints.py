@@ -3,6 +3,7 @@
 import os
 from typing import Optional
 
+import numpy as np
 import tensorflow as tf
 
 from axial_tf import errors
@@ -18,7 +19,7 @@ def restore_model(model: tf.keras.Model, checkpoint: str) -> None:
 
   Raises:
     errors.UserError: the checkpoint lacks a variable of the model, holds one
-      in another shape, or cannot be read.
+      in another shape or with values that are not finite, or cannot be read.
   """
   require_match(model, checkpoint)
   try:
@@ -30,6 +31,12 @@ def restore_model(model: tf.keras.Model, checkpoint: str) -> None:
         f'{checkpoint}: cannot be read as a checkpoint of this model '
         f'({_first_line(error)}); it may be damaged or of another model: '
         f'choose another checkpoint or model_dir') from error
+  for variable in model.variables:
+    if variable.dtype.is_floating and not np.isfinite(variable.numpy()).all():
+      raise errors.UserError(
+          f'{checkpoint}: {variable.name} is not finite (NaN or infinity), the '
+          f'training has diverged; choose an earlier checkpoint, or train '
+          f'with a lower learning rate')
 
 
 def require_match(model: tf.keras.Model, checkpoint: str) -> None:

@@ -47,7 +47,8 @@ def check_layer(make: Callable[[], tf.keras.layers.Layer],
   _check_config(layer, inputs, expected)
   _check_functions(layer, inputs, expected)
   _check_training_step(layer, inputs)
-  _check_bfloat16(make, inputs, expected)
+  for policy in ('mixed_bfloat16', 'mixed_float16'):
+    _check_precision(policy, make, inputs, expected)
 
 
 def _check_config(layer, inputs, expected):
@@ -89,13 +90,13 @@ def _check_training_step(layer, inputs):
     assert not np.array_equal(old, new.numpy()), new.name
 
 
-def _check_bfloat16(make, inputs, expected):
-  with precision('mixed_bfloat16'):
+def _check_precision(policy, make, inputs, expected):
+  with precision(policy):
     layer = make()
     layer(inputs)
     randomize(layer)
     outputs = layer(inputs)
-    assert outputs.dtype == tf.bfloat16
+    assert outputs.dtype == layer.compute_dtype != tf.float32
     assert all(v.dtype == tf.float32 for v in layer.variables)
     error = np.abs(tf.cast(outputs, tf.float32) - expected)
     assert np.median(error) < 0.03 * np.abs(expected).max()

@@ -54,3 +54,12 @@ def test_a_missing_checkpoint_is_refused(tmp_path):
   assert checkpoints.latest(str(tmp_path)) is None
   with pytest.raises(errors.UserError, match='no_such'):
     checkpoints.restore_model(_model(4), str(tmp_path / 'no_such'))
+
+
+@pytest.mark.parametrize('value', [np.nan, np.inf])
+def test_weights_that_are_not_finite_are_refused(tmp_path, value):
+  model = _model(4)
+  model.variables[0][0, 0].assign(value)
+  path = tf.train.Checkpoint(model=model).save(str(tmp_path / 'ckpt'))
+  with pytest.raises(errors.UserError, match='kernel:0 is not finite'):
+    checkpoints.restore_model(_model(4), path)

@@ -1,0 +1,151 @@
+"""One axial attention layer against the published formulation.
+
+The rival (published_attention.py) has the same weights, in the same process.
+Times are medians of alternating runs in milliseconds; peak memory is that of a
+process of its own, less what it held before (Linux only). 'fused' compiles the
+maps with XLA, 'matmul' has ordinary TensorFlow operations only, as in exports.
+
+  python benchmarks/attention.py                # all parts, about 12 minutes
+  python benchmarks/attention.py --parts=layers
+"""
+
+import pathlib
+import sys
+
+from absl import flags
+import numpy as np
+import tensorflow as tf
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+
+from axial_tf import cli
+from axial_tf.layers import attention_rows, axial_attention
+from benchmarks import measure, published_attention
+
+_PARTS = ('layers', 'local', 'length', 'precision')
+_CHOSEN = flags.DEFINE_list('parts', list(_PARTS), 'What to measure.')
+_RUNS = flags.DEFINE_integer('runs', 5, 'Runs of each, of which the median.')
+
+# Axial-ResNet-S at 224x224, batch 8: rows, length, channels.
+_LAYERS = {'stage 2': (8 * 56, 56, 64), 'stage 3': (8 * 28, 28, 128),
+           'stage 4': (8 * 14, 14, 256)}
+# Axial-DeepLab-S at 1025x1025, span 65.
+_LOCAL = {'stage 2': (257, 257, 64), 'stage 3': (129, 129, 128),
+          'stage 4': (65, 65, 256)}
+_KINDS = ('published', 'matmul', 'fused')
+
+
+def make(kind, rows, length, channels, *, span=None, training=False,
+         precision='float32'):
+  """Returns a function without arguments that runs one layer once."""
+  tf.keras.mixed_precision.set_global_policy(precision)
+  tf.random.set_seed(0)
+  ours = axial_attention.AxialAttention(
+      channels // 2, channels, span=None if kind == 'published' else span)
+  layer = ours
+  if kind == 'published':
+    layer = published_attention.PublishedAttention(ours)
+  inputs = tf.cast(
+      tf.random.stateless_normal([rows, length, channels], [1, 2]),
+      tf.keras.mixed_precision.global_policy().compute_dtype)
+  layer(inputs[:1])
+
+  @tf.function
+  def step():
+    if not training:
+      return layer(inputs)
+    with tf.GradientTape() as tape:
+      tape.watch(inputs)
+      loss = tf.reduce_sum(tf.square(tf.cast(
+          layer(inputs, training=True), tf.float32)))
+    return tape.gradient(loss, [inputs, *ours.trainable_variables])
+
+  with attention_rows.backend('auto' if kind == 'published' else kind):
+    step.get_concrete_function()
+  return step
+
+
+def memory(kind, case, options) -> float:
+  """Megabytes that a run adds to the peak of this process."""
+  make(kind, 8, *case[1:], **options)()  # loads libraries, compiles
+  step = make(kind, *case, **options)
+  return measure.peak_memory(step)
+
+
+def compare(title, cases, **options):
+  """Prints a table of ours against the published formulation."""
+  print(f'\n{title}\n{"":9} rows length channels | published | matmul '
+        f'(times faster) | fused (times faster) | MB published, matmul, fused')
+  for name, case in cases.items():
+    times = measure.median_times(
+        {kind: make(kind, *case, **options) for kind in _KINDS}, _RUNS.value)
+    used = [measure.in_new_process(memory, kind, case, options)
+            for kind in _KINDS]
+    print(f'{name:9} {case[0]:4} {case[1]:6} {case[2]:8} | '
+          f'{times["published"]:9.1f} | ' + ' | '.join(
+              f'{times[k]:6.1f} ({times["published"] / times[k]:.2f})'
+              for k in _KINDS[1:]) + ' | ' + ', '.join(
+                  f'{x:.0f}' for x in used), flush=True)
+
+
+def time_against_length():
+  """Prints the exponents of time in length and span, inference."""
+  print('\nTime of a local layer, 257 rows, 64 channels')
+  lengths = (129, 257, 513, 1025)
+  times = measure.median_times(
+      {n: make('fused', 257, n, 64, span=65) for n in lengths}, _RUNS.value)
+  exponent = np.polyfit(np.log(lengths), np.log(list(times.values())), 1)[0]
+  print('span 65, length: ' + ', '.join(
+      f'{n}: {t:.0f} ms' for n, t in times.items())
+        + f'; exponent {exponent:.2f}')
+  times = measure.median_times(
+      {n: make('fused', 257, 513, 64, span=n) for n in (17, 33, 65, 129)},
+      _RUNS.value)
+  print('length 513, span: ' + ', '.join(
+      f'{n}: {t:.0f} ms' for n, t in times.items()), flush=True)
+
+
+def precision():
+  """Prints mixed_bfloat16 against float32."""
+  print('\nmixed_bfloat16 against float32, 448 rows of 56, 64 channels')
+  for training in (False, True):
+    times = measure.median_times(
+        {name: make('fused', *_LAYERS['stage 2'], training=training,
+                    precision=name)
+         for name in ('float32', 'mixed_bfloat16')}, _RUNS.value)
+    ratio = times['mixed_bfloat16'] / times['float32']
+    print(f'{"training step" if training else "inference"}: '
+          f'{times["float32"]:.1f} ms and {times["mixed_bfloat16"]:.1f} ms, '
+          f'{ratio:.2f} times as long', flush=True)
+  tf.keras.mixed_precision.set_global_policy('float32')
+
+
+def matmul_peak() -> float:
+  """GFLOP/s of a large matrix product."""
+  a = tf.random.stateless_normal([2048, 2048], [1, 2])
+  product = tf.function(lambda: tf.matmul(a, a))
+  milliseconds = measure.median_times({'product': product}, 9)['product']
+  return 2 * 2048 ** 3 / milliseconds / 1e6
+
+
+def main():
+  print(f'matrix products reach {matmul_peak():.0f} GFLOP/s')
+  if 'layers' in _CHOSEN.value:
+    compare('Inference, 224x224, batch 8, global', _LAYERS)
+    compare('Training step, 224x224, batch 8, global', _LAYERS, training=True)
+  if 'local' in _CHOSEN.value:
+    for training in (False, True):
+      compare(
+          f'{"Training step" if training else "Inference"}, 1025x1025, ours '
+          f'with span 65, published global', _LOCAL, span=65,
+          training=training)
+    compare('Inference, Cityscapes at stride 4 (257x513), ours with span 65, '
+            'published global', {'width': (257, 513, 64)}, span=65)
+  if 'length' in _CHOSEN.value:
+    time_against_length()
+  if 'precision' in _CHOSEN.value:
+    precision()
+
+
+if __name__ == '__main__':
+  cli.run(main, __doc__)

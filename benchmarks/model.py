@@ -1,0 +1,112 @@
+"""Whole backbones against the published formulation of attention.
+
+Both have the same weights and differ in their attention layers only. 'paper'
+is our row of VARIANTS; 'deeplab2' the topology of that public code, which has
+no max-pool (so that its first attention runs at stride 2) and global spans.
+Times are medians of alternating runs in milliseconds; peak memory is that of a
+process of its own, less what it held before (Linux only).
+
+  python benchmarks/model.py               # about 25 minutes, 16 GB
+  python benchmarks/model.py --cases=0,1
+"""
+
+import pathlib
+import sys
+
+from absl import flags
+import numpy as np
+import tensorflow as tf
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+
+from axial_tf import cli
+from axial_tf.layers import attention_rows, axial_attention_2d
+from axial_tf.models import axial_resnet, variants
+from benchmarks import measure, published_attention
+
+_CHOSEN = flags.DEFINE_list(
+    'cases', None, 'Numbers of the cases to measure; all if not given.')
+_RUNS = flags.DEFINE_integer('runs', 5, 'Runs of each, of which the median.')
+
+_DEEPLAB2 = dict(stem_pooling=False, span=0)
+# Variant, overrides, image size, batch, training.
+_CASES = (
+    ('axial_resnet_s', {}, 224, 8, False),
+    ('axial_resnet_s', _DEEPLAB2, 224, 8, False),
+    ('axial_deeplab_s', dict(span=0), 641, 1, False),
+    ('axial_deeplab_s', _DEEPLAB2, 641, 1, False),
+    ('axial_resnet_s', {}, 224, 8, True),
+    ('axial_resnet_s', _DEEPLAB2, 224, 8, True),
+)
+_KINDS = ('published', 'matmul', 'fused')
+
+
+def make(kind, variant, overrides, size, batch, training):
+  """Returns a function without arguments that runs the backbone once."""
+  tf.random.set_seed(0)
+  model = axial_resnet.AxialResNet(
+      variants.variant_settings(variant, **overrides))
+  model(tf.zeros([1, 65, 65, 3]))
+  random = np.random.default_rng(0)
+  for variable in model.trainable_variables:
+    if 'gamma' in variable.name:  # Those of the blocks' ends start at 0.
+      variable.assign(random.uniform(0.5, 1.0, variable.shape))
+  if kind == 'published':
+    for layer in model.submodules:
+      if isinstance(layer, axial_attention_2d.AxialAttention2D):
+        for axis in ('height_axis', 'width_axis'):
+          setattr(layer, axis, published_attention.PublishedAttention(
+              getattr(layer, axis)))
+  images = tf.random.stateless_normal([batch, size, size, 3], [1, 2])
+
+  @tf.function
+  def step():
+    if not training:
+      return model(images)['res5']
+    with tf.GradientTape() as tape:
+      loss = tf.reduce_sum(tf.square(model(images, training=True)['res5']))
+    return tape.gradient(loss, model.trainable_variables)
+
+  with attention_rows.backend('auto' if kind == 'published' else kind):
+    step.get_concrete_function()
+  return step
+
+
+def memory(kind, case) -> float:
+  """Megabytes that a run adds to the peak of this process."""
+  step = make(kind, *case)
+  return measure.peak_memory(step)
+
+
+def main():
+  print('case: variant, settings, size, batch, work | published ms | matmul '
+        '(times faster) | fused (times faster) | MB published, matmul, fused | '
+        'difference')
+  chosen = range(len(_CASES)) if _CHOSEN.value is None else (
+      map(int, _CHOSEN.value))
+  for number in chosen:
+    case = _CASES[number]
+    variant, overrides, size, batch, training = case
+    steps = {kind: make(kind, *case) for kind in _KINDS}
+    outputs = {kind: step() for kind, step in steps.items()}
+    difference = float('nan')
+    if not training:
+      expected = outputs['published']
+      difference = float(tf.reduce_max(tf.abs(outputs['fused'] - expected))
+                         / tf.reduce_max(tf.abs(expected)))
+    del outputs
+    times = measure.median_times(steps, _RUNS.value)
+    del steps
+    used = [measure.in_new_process(memory, kind, case) for kind in _KINDS]
+    settings = 'deeplab2' if 'stem_pooling' in overrides else 'paper'
+    work = 'training step' if training else 'inference'
+    print(f'{number}: {variant}, {settings}, {size}, {batch}, {work} | '
+          f'{times["published"]:.0f} | ' + ' | '.join(
+              f'{times[k]:.0f} ({times["published"] / times[k]:.2f})'
+              for k in _KINDS[1:]) + ' | ' + ', '.join(
+                  f'{x:.0f}' for x in used) + f' | {difference:.1e}',
+          flush=True)
+
+
+if __name__ == '__main__':
+  cli.run(main, __doc__)
