@@ -63,7 +63,7 @@ lint: $(STAMP)
 
 bench: $(STAMP)
 	@for script in $$(grep -l __main__ benchmarks/*.py); do \
-	  echo "== $$script"; $(BIN)/python $$script || exit 1; done
+	  echo "== $$script"; TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python $$script || exit 1; done
 
 build-files: $(STAMP)
 	$(BIN)/python tools/generate_build.py
