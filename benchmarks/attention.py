@@ -2,8 +2,9 @@
 
 The rival (published_attention.py) has the same weights, in the same process.
 Times are medians of alternating runs in milliseconds; peak memory is that of a
-process of its own, less what it held before (Linux only). 'fused' compiles the
-maps with XLA, 'matmul' has ordinary TensorFlow operations only, as in exports.
+process of its own, less what it held before (Linux only). 'auto' is what the
+package chooses: maps compiled with XLA for global attention, else 'matmul',
+ordinary TensorFlow operations only, as in exports.
 
   python benchmarks/attention.py                # all parts, about 12 minutes
   python benchmarks/attention.py --parts=layers
@@ -32,7 +33,7 @@ _LAYERS = {'stage 2': (8 * 56, 56, 64), 'stage 3': (8 * 28, 28, 128),
 # Axial-DeepLab-S at 1025x1025, span 65.
 _LOCAL = {'stage 2': (257, 257, 64), 'stage 3': (129, 129, 128),
           'stage 4': (65, 65, 256)}
-_KINDS = ('published', 'matmul', 'fused')
+_KINDS = ('published', 'matmul', 'auto')
 
 
 def make(kind, rows, length, channels, *, span=None, training=False,
@@ -75,7 +76,7 @@ def memory(kind, case, options) -> float:
 def compare(title, cases, **options):
   """Prints a table of ours against the published formulation."""
   print(f'\n{title}\n{"":9} rows length channels | published | matmul '
-        f'(times faster) | fused (times faster) | MB published, matmul, fused')
+        f'(times faster) | auto (times faster) | MB published, matmul, auto')
   for name, case in cases.items():
     times = measure.median_times(
         {kind: make(kind, *case, **options) for kind in _KINDS}, _RUNS.value)
@@ -93,13 +94,13 @@ def time_against_length():
   print('\nTime of a local layer, 257 rows, 64 channels')
   lengths = (129, 257, 513, 1025)
   times = measure.median_times(
-      {n: make('fused', 257, n, 64, span=65) for n in lengths}, _RUNS.value)
+      {n: make('auto', 257, n, 64, span=65) for n in lengths}, _RUNS.value)
   exponent = np.polyfit(np.log(lengths), np.log(list(times.values())), 1)[0]
   print('span 65, length: ' + ', '.join(
       f'{n}: {t:.0f} ms' for n, t in times.items())
         + f'; exponent {exponent:.2f}')
   times = measure.median_times(
-      {n: make('fused', 257, 513, 64, span=n) for n in (17, 33, 65, 129)},
+      {n: make('auto', 257, 513, 64, span=n) for n in (17, 33, 65, 129)},
       _RUNS.value)
   print('length 513, span: ' + ', '.join(
       f'{n}: {t:.0f} ms' for n, t in times.items()), flush=True)
@@ -110,7 +111,7 @@ def precision():
   print('\nmixed_bfloat16 against float32, 448 rows of 56, 64 channels')
   for training in (False, True):
     times = measure.median_times(
-        {name: make('fused', *_LAYERS['stage 2'], training=training,
+        {name: make('auto', *_LAYERS['stage 2'], training=training,
                     precision=name)
          for name in ('float32', 'mixed_bfloat16')}, _RUNS.value)
     ratio = times['mixed_bfloat16'] / times['float32']

@@ -38,7 +38,7 @@ _CASES = (
     ('axial_resnet_s', {}, 224, 8, True),
     ('axial_resnet_s', _DEEPLAB2, 224, 8, True),
 )
-_KINDS = ('published', 'matmul', 'fused')
+_KINDS = ('published', 'matmul', 'auto')
 
 
 def make(kind, variant, overrides, size, batch, training):
@@ -80,7 +80,7 @@ def memory(kind, case) -> float:
 
 def main():
   print('case: variant, settings, size, batch, work | published ms | matmul '
-        '(times faster) | fused (times faster) | MB published, matmul, fused | '
+        '(times faster) | auto (times faster) | MB published, matmul, auto | '
         'difference')
   chosen = range(len(_CASES)) if _CHOSEN.value is None else (
       map(int, _CHOSEN.value))
@@ -92,7 +92,7 @@ def main():
     difference = float('nan')
     if not training:
       expected = outputs['published']
-      difference = float(tf.reduce_max(tf.abs(outputs['fused'] - expected))
+      difference = float(tf.reduce_max(tf.abs(outputs['auto'] - expected))
                          / tf.reduce_max(tf.abs(expected)))
     del outputs
     times = measure.median_times(steps, _RUNS.value)

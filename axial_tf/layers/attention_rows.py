@@ -35,8 +35,8 @@ def backend(name: Backend):
   Args:
     name: 'fused' compiles each chunk with XLA into few loops over the map;
       'matmul' uses ordinary TensorFlow operations only, which any server and
-      any accelerator has; 'auto' takes the former for static image sizes in
-      graph functions on machines without accelerator.
+      any accelerator has; 'auto' takes the former for global attention and
+      static image sizes in graph functions, on machines without accelerator.
   """
   global _backend
   before, _backend = _backend, name
@@ -64,7 +64,7 @@ def attend(rows: attention_core.RowOperands,
   row_tensors, row_fields = _pack(rows)
   shared_tensors, shared_fields = _pack(shared)
   options = (activation, row_fields, shared_fields)
-  fused = _use_fused(rows)
+  fused = _use_fused(rows, shared)
 
   @tf.custom_gradient
   def compute(*operands):
@@ -106,9 +106,9 @@ def content_sums(query: tf.Tensor, key: tf.Tensor, band: tf.Tensor
     Two tensors [h].
   """
   rows = attention_core.RowOperands(query, key, None, None, None, None)
-  chunk = _chunk_size(
-      rows, attention_core.SharedOperands(None, None, None, None, band))
-  fused = _use_fused(rows)
+  shared = attention_core.SharedOperands(None, None, None, None, band)
+  chunk = _chunk_size(rows, shared)
+  fused = _use_fused(rows, shared)
 
   @tf.custom_gradient
   def compute(query, key):
@@ -270,12 +270,13 @@ def _chunk_size(rows, shared):
   return max(chunk, 1) if isinstance(chunk, int) else tf.maximum(chunk, 1)
 
 
-def _use_fused(rows) -> bool:
+def _use_fused(rows, shared) -> bool:
   if _backend != 'auto':
     return _backend == 'fused'
   operands = [x for x in rows if x is not None]
   # Compiling takes seconds: not for one call, and not for each image size.
-  return (tf.inside_function() and operands[0].shape[2] <= _DEEPEST_FUSED
+  # Masks make the compiled loops slower than matrix products.
+  return (tf.inside_function() and shared.band is None and operands[0].shape[2] <= _DEEPEST_FUSED
           and all(None not in x.shape[1:] for x in operands)
           and not _has_accelerator())
 
