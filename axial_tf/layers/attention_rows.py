@@ -276,7 +276,8 @@ def _use_fused(rows, shared) -> bool:
   operands = [x for x in rows if x is not None]
   # Compiling takes seconds: not for one call, and not for each image size.
   # Masks make the compiled loops slower than matrix products.
-  return (tf.inside_function() and shared.band is None and operands[0].shape[2] <= _DEEPEST_FUSED
+  return (tf.inside_function() and shared.band is None
+          and operands[0].shape[2] <= _DEEPEST_FUSED
           and all(None not in x.shape[1:] for x in operands)
           and not _has_accelerator())
 
