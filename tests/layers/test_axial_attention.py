@@ -298,3 +298,35 @@ def test_terms_need_a_logit_and_a_value():
     AttentionTerms(False, False, False)
   with pytest.raises(errors.UserError, match='value_content or'):
     AttentionTerms(value_content=False, value_position=False)
+
+
+@pytest.mark.parametrize('training', [False, True])
+@pytest.mark.parametrize('unknown_length', [False, True])
+@pytest.mark.parametrize('length,span,stride', [
+    (1, None, 2), (9, None, 2), (10, None, 3), (9, 5, 2), (64, 5, 2),
+    (97, 33, 2), (98, 33, 3), (130, 65, 2)])
+def test_stride_keeps_every_stride_th_output(
+    length, span, stride, unknown_length, training):
+  layer = axial_attention.AxialAttention(4, 8, heads=2, span=span)
+  inputs = np.random.default_rng(0).normal(size=(2, length, 3, 6))
+  inputs = inputs.astype(np.float32)
+  layer(inputs)
+  harness.randomize(layer)
+  call = tf.function(
+      lambda x: layer(x, training=training, stride=stride),
+      input_signature=[tf.TensorSpec(
+          [None, None if unknown_length else length, None, 6])])
+  np.testing.assert_allclose(
+      call(inputs), layer(inputs, training=training)[:, ::stride], atol=1e-4)
+
+
+def test_axes_in_between_are_attended_separately():
+  layer = axial_attention.AxialAttention(4, 8, heads=2, span=9)
+  inputs = np.random.default_rng(0).normal(size=(2, 40, 3, 6))
+  inputs = inputs.astype(np.float32)
+  layer(inputs)
+  harness.randomize(layer)
+  outputs = layer(inputs).numpy()
+  for i in range(3):
+    np.testing.assert_allclose(outputs[:, :, i], layer(inputs[:, :, i]),
+                               atol=1e-5)
