@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 from axial_tf import errors
+from axial_tf.layers import attention_rows
 from axial_tf.models import (
   ablations,
   axial_resnet,
@@ -88,6 +89,24 @@ _KNOWN_DEVIATIONS = {
 # The same of parameters, off by more than 1 %: 5.02 million for 5.1.
 _KNOWN_PARAMETERS = {'conv_stem_ps_attention_0.5': -1.6}
 _COUNTED = [name for name, row in _ROWS.items() if row.published]
+
+
+@pytest.mark.parametrize('name', variants.VARIANTS)
+def test_every_variant_is_exported_for_any_size(name, tmp_path):
+  variant = _tiny(variants.VARIANTS[name])
+  model = variant.build(3)
+  images = tf.random.stateless_normal([2, 40, 33, 3], [1, 2])
+  expected = tf.nest.flatten(model(images))
+  root = tf.Module()
+  root.weights = model.variables
+  root.run = tf.function(
+      lambda x: tf.nest.flatten(model(x, training=False)),
+      input_signature=[tf.TensorSpec([None, None, None, 3])])
+  with attention_rows.backend('matmul'):
+    tf.saved_model.save(root, str(tmp_path))
+  loaded = tf.saved_model.load(str(tmp_path))
+  for actual, wanted in zip(loaded.run(images), expected):
+    np.testing.assert_allclose(actual, wanted, atol=1e-4)
 
 
 def _check_counts(name):
