@@ -169,9 +169,9 @@ def attend_gradient(
                          transpose_a=True)
   if shared.value_rpe is not None:  # rlhe,rhlm->lem
     _, length, heads, depth = maps.sizes(upstream.position)
-    by_query = tf.transpose(tf.reshape(
+    of_position = tf.transpose(tf.reshape(  # One matrix per query position.
         upstream.position, [-1, length, heads * depth]), [1, 0, 2])
-    of_value_rpe = tf.matmul(tf.reshape(by_query, [length, -1, depth]),
+    of_value_rpe = tf.matmul(tf.reshape(of_position, [length, -1, depth]),
                              maps.by_query(weights), transpose_a=True)
   of_query = of_key = of_query_position = of_query_rpe = None
   if rows.query_content is not None:
