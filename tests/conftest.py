@@ -3,6 +3,7 @@
 import os
 import pathlib
 
+import hypothesis
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -11,6 +12,13 @@ import tensorflow as tf
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices('CPU')[0],
     [tf.config.LogicalDeviceConfiguration()] * 2)
+
+# The same examples in each run; HYPOTHESIS_PROFILE=explore draws new ones.
+hypothesis.settings.register_profile(
+    'repeatable', derandomize=True, deadline=None)
+hypothesis.settings.register_profile('explore', deadline=None)
+hypothesis.settings.load_profile(
+    os.environ.get('HYPOTHESIS_PROFILE', 'repeatable'))
 
 _ROOT = pathlib.Path(__file__).resolve().parent.parent
 
