@@ -40,7 +40,7 @@ def make(kind, rows, length, channels, *, span=None, training=False,
          precision='float32'):
   """Returns a function without arguments that runs one layer once."""
   tf.keras.mixed_precision.set_global_policy(precision)
-  tf.random.set_seed(0)
+  tf.keras.utils.set_random_seed(0)
   ours = axial_attention.AxialAttention(
       channels // 2, channels, span=None if kind == 'published' else span)
   layer = ours

@@ -43,7 +43,7 @@ _KINDS = ('published', 'matmul', 'auto')
 
 def make(kind, variant, overrides, size, batch, training):
   """Returns a function without arguments that runs the backbone once."""
-  tf.random.set_seed(0)
+  tf.keras.utils.set_random_seed(0)
   model = axial_resnet.AxialResNet(
       variants.variant_settings(variant, **overrides))
   model(tf.zeros([1, 65, 65, 3]))
