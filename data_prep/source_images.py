@@ -45,6 +45,8 @@ def read(path: str, max_pixels: int) -> Tuple[bytes, Image.Image]:
         raise OSError('its end is missing')
       decoded = Image.open(io.BytesIO(content))
     decoded.load()
+  except errors.UserError:
+    raise
   except _UNREADABLE as error:
     raise errors.UserError(
         f'{path}: damaged or no picture ({error}); copy the data '
