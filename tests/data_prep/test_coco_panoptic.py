@@ -11,7 +11,7 @@ import pytest
 
 from axial_tf import errors
 from axial_tf.data import dataset_spec, records
-from data_prep import coco_annotations, coco_panoptic
+from data_prep import coco_annotations, coco_panoptic, panoptic_labels
 
 
 def _encode(tiny, spec, index=0):
@@ -77,7 +77,7 @@ class TestMeaning:
         name='x', label_divisor=10, ignore_label=0, categories=(
             dataset_spec.Category(5, 1, 'thing', True, (0, 0, 0)),))
     segments = [{'id': i, 'category_id': 5} for i in pool if i in ids]
-    panoptic = coco_panoptic.panoptic_label(ids, segments, spec, 'x')
+    panoptic = panoptic_labels.panoptic_label(ids, segments, spec, 'x')
     expected = np.zeros_like(ids)
     for instance, segment in enumerate(segments, start=1):
       expected[ids == segment['id']] = 10 + instance
