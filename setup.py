@@ -9,6 +9,7 @@ _REQUIRED = [
     'tensorflow==2.15.1',
     'tf-models-official==2.15.0',
     'tensorflow-addons==0.23.0',
+    'tensorflow-datasets',
     'absl-py',
     'gin-config==0.5.0',
     'numpy<2',

@@ -5,19 +5,17 @@ Every function is a pure function of its arguments: randomness comes from
 float32 [height, width, 3] in 0..255 until `augment` scales them for the model;
 labels are int32 [height, width].
 
-Conventions, for images and labels alike: pixels are unit squares, so resizing
-maps centers to centers ((y + 0.5) / scale - 0.5); images are interpolated
-bilinearly, labels take the nearest pixel. Sizes are truncated to integers.
-DeepLab2 resizes with aligned corners instead; what matters for training is
-that image and label agree, and tf.image.resize has only this convention.
+How images and labels are resized, `resizing` tells; sizes are truncated to
+integers.
 """
 
 import dataclasses
-from typing import Tuple
+from typing import Optional, Tuple
 
 import tensorflow as tf
 
 from axial_tf import settings as settings_lib
+from axial_tf.data import auto_augment, resizing
 
 # Becomes 0 in the model's range [-1, 1].
 _PAD_VALUE = 127.5
@@ -32,6 +30,9 @@ class AugmentationSettings:
     scale_step: distance of the factors; 0 means any factor in the range.
     crop_size: height and width of the random crop; smaller images are padded
       at a random place. k * output_stride + 1 wastes nothing.
+    color_policy: None, or the name of an AutoAugment policy that changes
+      colors only, in `auto_augment.COLOR_POLICIES`: 'panoptic_deeplab' or
+      'simple'.
     brightness: largest shift, as a fraction of the full range; 0 is off.
     contrast: factor in 1 - contrast..1 + contrast; 0 is off.
     saturation: factor in 1 - saturation..1 + saturation; 0 is off.
@@ -44,6 +45,7 @@ class AugmentationSettings:
   scale_range: Tuple[float, float] = (0.5, 2.0)
   scale_step: float = 0.1
   crop_size: Tuple[int, int] = (1025, 1025)
+  color_policy: Optional[str] = None
   brightness: float = 0.0
   contrast: float = 0.0
   saturation: float = 0.0
@@ -58,6 +60,10 @@ class AugmentationSettings:
     settings_lib.require(
         min(self.crop_size) >= 1, self, 'crop_size',
         'height and width of at least 1 pixel')
+    known = (None, *auto_augment.COLOR_POLICIES)
+    settings_lib.require(
+        self.color_policy in known, self, 'color_policy',
+        f'one of {", ".join(map(str, known))}')
     for field in ('brightness', 'contrast', 'saturation'):
       settings_lib.require(
           0 <= getattr(self, field) < 1, self, field, 'a number in 0..1')
@@ -78,7 +84,7 @@ def augment(image: tf.Tensor, panoptic: tf.Tensor, seed: tf.Tensor,
     image: float32 [crop height, crop width, 3] in [-1, 1].
     panoptic: int32 [crop height, crop width].
   """
-  seeds = tf.unstack(tf.random.experimental.stateless_split(seed, 5))
+  seeds = tf.unstack(tf.random.experimental.stateless_split(seed, 6))
   image = tf.cast(image, tf.float32)
   if settings.scale_range != (1.0, 1.0):
     image, panoptic = random_scale(
@@ -86,6 +92,11 @@ def augment(image: tf.Tensor, panoptic: tf.Tensor, seed: tf.Tensor,
   # Cropping before padding gives the same windows as padding before cropping,
   # without building the padded image.
   image, panoptic = random_crop(image, panoptic, seeds[1], settings.crop_size)
+  if settings.color_policy is not None:
+    image = auto_augment.auto_augment(
+        resizing.to_uint8(image), seeds[5],
+        auto_augment.COLOR_POLICIES[settings.color_policy])
+    image = tf.cast(image, tf.float32)
   image = jitter_color(
       image, seeds[2], settings.brightness, settings.contrast,
       settings.saturation)
@@ -93,35 +104,7 @@ def augment(image: tf.Tensor, panoptic: tf.Tensor, seed: tf.Tensor,
       image, panoptic, seeds[3], settings.crop_size, void_label)
   if settings.horizontal_flip:
     image, panoptic = random_flip(image, panoptic, seeds[4])
-  return to_model_range(image), panoptic
-
-
-def to_model_range(image: tf.Tensor) -> tf.Tensor:
-  """Maps 0..255 to float32 in [-1, 1]."""
-  return tf.cast(image, tf.float32) / 127.5 - 1.0
-
-
-def resize(image: tf.Tensor, panoptic: tf.Tensor, size: tf.Tensor):
-  """Resizes to `size`, int32 [2]; returns float32 image and int32 label."""
-  image = tf.image.resize(image, size, 'bilinear')
-  panoptic = tf.image.resize(panoptic[..., tf.newaxis], size, 'nearest')
-  return image, panoptic[..., 0]
-
-
-def long_side_size(height: tf.Tensor, width: tf.Tensor, long_side: int,
-                   enlarge: bool) -> tf.Tensor:
-  """Returns int32 [2]: the size whose longest side is `long_side`.
-
-  Keeps the aspect ratio (rounded, at least one pixel). Images whose longest
-  side is smaller keep their size unless `enlarge`.
-  """
-  size = tf.stack([height, width])
-  longest = tf.reduce_max(size)
-  scale = tf.cast(long_side, tf.float64) / tf.cast(longest, tf.float64)
-  if not enlarge:
-    scale = tf.minimum(scale, 1.0)
-  scaled = tf.cast(tf.round(tf.cast(size, tf.float64) * scale), tf.int32)
-  return tf.maximum(scaled, 1)
+  return resizing.to_model_range(image), panoptic
 
 
 def random_scale(image: tf.Tensor, panoptic: tf.Tensor, seed: tf.Tensor,
@@ -139,7 +122,7 @@ def random_scale(image: tf.Tensor, panoptic: tf.Tensor, seed: tf.Tensor,
   size = tf.cast(tf.shape(panoptic), tf.float32) * scale
   # A factor of 1.0 may come out as 0.99999994.
   size = tf.maximum(tf.cast(size + 1e-3, tf.int32), 1)
-  return resize(image, panoptic, size)
+  return resizing.resize(image, panoptic, size)
 
 
 def random_crop(image: tf.Tensor, panoptic: tf.Tensor, seed: tf.Tensor,

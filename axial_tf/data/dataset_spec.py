@@ -39,6 +39,7 @@ import tensorflow as tf
 
 from axial_tf import errors
 from axial_tf import settings as settings_lib
+from axial_tf.data import json_keys
 from axial_tf.panoptic import merging as merging_lib
 
 _SHIPPED = pathlib.Path(__file__).resolve().parent / 'specs'
@@ -172,10 +173,15 @@ class DatasetSpec:
 
     return meaning(self) == meaning(other)
 
+  def summary(self) -> str:
+    """What the labels mean, in a few words, for error messages."""
+    return (f'{len(self.categories)} categories, label_divisor '
+            f'{self.label_divisor}, ignore_label {self.ignore_label}')
+
   def merging_settings(self) -> merging_lib.MergingSettings:
     """Returns the settings of the merging for this data set."""
     known = {f.name for f in dataclasses.fields(merging_lib.MergingSettings)}
-    _check_keys(self.merging, 'DatasetSpec.merging', optional=known)
+    json_keys.check(self.merging, 'DatasetSpec.merging', optional=known)
     return merging_lib.MergingSettings(**self.merging)
 
   @classmethod
@@ -219,7 +225,7 @@ class DatasetSpec:
         fields that contradict one another.
     """
     try:
-      _check_keys(
+      json_keys.check(
           content, 'the spec', optional={'merging'},
           required={'name', 'label_divisor', 'ignore_label', 'categories'})
       if not isinstance(content['categories'], list):
@@ -227,7 +233,7 @@ class DatasetSpec:
       required = {f.name for f in dataclasses.fields(Category)}
       categories = []
       for number, entry in enumerate(content['categories']):
-        _check_keys(entry, f'categories[{number}]', required=required)
+        json_keys.check(entry, f'categories[{number}]', required=required)
         categories.append(Category(**entry))
       return cls(**{**content, 'categories': tuple(categories)})
     except errors.UserError as error:
@@ -244,17 +250,3 @@ class DatasetSpec:
             for c in self.categories],
         'merging': dict(self.merging),
     }
-
-
-def _check_keys(content, what, *, required=frozenset(), optional=frozenset()):
-  """Raises a UserError unless `content` is a dict with just these keys."""
-  if not isinstance(content, Mapping):
-    raise errors.UserError(f'{what}: expected a JSON object, got {content!r}')
-  missing = sorted(set(required) - set(content))
-  if missing:
-    raise errors.UserError(f'{what}: missing {missing[0]!r}; add it')
-  unknown = sorted(set(content) - set(required) - set(optional))
-  if unknown:
-    raise errors.UserError(
-        f'{what}: unknown key {unknown[0]!r}; remove it (known: '
-        f'{", ".join(sorted(set(required) | set(optional)))})')

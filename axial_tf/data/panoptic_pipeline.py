@@ -1,24 +1,22 @@
 """tf.data pipelines from panoptic TFRecords to batches."""
 
 import dataclasses
-import os
 from typing import Dict, Optional, Tuple
 
 import tensorflow as tf
 
-from axial_tf import errors
 from axial_tf import settings as settings_lib
 from axial_tf.data import augmentation as augmentation_lib
 from axial_tf.data import (
     dataset_spec,
+    reading,
     record_checks,
     record_files,
     records,
+    resizing,
+    tfds_source,
 )
 from axial_tf.panoptic import targets as targets_lib
-
-_AUTOTUNE = tf.data.AUTOTUNE
-_OPEN_SHARDS = 16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,8 +24,9 @@ class PanopticDataSettings:
   """Where the records are and how they become batches.
 
   Attributes:
-    train_pattern: glob pattern of the training shards; gs:// works.
-    validation_pattern: glob pattern of the validation shards.
+    train_pattern: glob pattern of the training shards (gs:// works), or
+      'tfds:NAME/SPLIT', see `tfds_source`.
+    validation_pattern: the same for validation.
     augmentation: of training images.
     targets: what the heads learn.
     max_long_side: images with a longer side are shrunk to it, in training
@@ -40,6 +39,8 @@ class PanopticDataSettings:
     shuffle_buffer: training examples among which the next one is drawn; their
       encoded bytes (decoded ones with `cache`) stay in memory.
     cache: keep decoded images in memory; for small data sets.
+    data_service: address of a tf.data service (grpc://host:port) whose workers
+      make the training batches; then no seed fixes their order.
   """
 
   train_pattern: str = ''
@@ -52,6 +53,7 @@ class PanopticDataSettings:
   validation_size: Optional[Tuple[int, int]] = None
   shuffle_buffer: int = 1024
   cache: bool = False
+  data_service: Optional[str] = None
 
   def __post_init__(self):
     settings_lib.check_types(self)
@@ -66,6 +68,7 @@ class PanopticDataSettings:
         'validation_size', 'None or height and width of at least 1 pixel')
     settings_lib.require(
         self.shuffle_buffer >= 1, self, 'shuffle_buffer', 'at least 1')
+    reading.check_service(self)
 
 
 def train_dataset(
@@ -94,25 +97,19 @@ def train_dataset(
     errors.UserError: the records are missing, damaged or of another spec, or
       the batch cannot be divided among the replicas.
   """
-  paths = _open_records('train_pattern', settings.train_pattern, spec)
-  batch_size = _replica_batch_size(global_batch_size, input_context)
-  worker = input_context.input_pipeline_id if input_context else 0
+  source = _open(settings, 'train_pattern', spec)
+  batch_size = reading.replica_batch_size(global_batch_size, input_context)
 
-  dataset = _read(paths, input_context, shuffle_files=True, seed=seed)
+  dataset = source.read(input_context, shuffle_files=True, seed=seed)
   if settings.cache:
-    dataset = _decode(dataset, settings, spec).cache()
+    dataset = _decode(dataset, source, settings, spec).cache()
   dataset = dataset.shuffle(settings.shuffle_buffer, seed=seed).repeat()
   if not settings.cache:
-    dataset = _decode(dataset, settings, spec)
+    dataset = _decode(dataset, source, settings, spec)
 
-  # Stateless draws from (seed, position) do not depend on which thread runs.
-  draw_seed = (int.from_bytes(os.urandom(4), 'little') if seed is None
-               else seed * 1009 + worker)
-
-  def prepare(position, example):
+  def prepare(draw_seed, example):
     image, panoptic = augmentation_lib.augment(
-        example['image'], example['panoptic'],
-        tf.stack([tf.constant(draw_seed, tf.int64), position]),
+        example['image'], example['panoptic'], draw_seed,
         settings.augmentation, spec.void_label)
     return {
         'image': image,
@@ -122,9 +119,11 @@ def train_dataset(
             settings=settings.targets),
     }
 
-  dataset = dataset.enumerate().map(prepare, num_parallel_calls=_AUTOTUNE)
+  dataset = reading.map_with_seeds(dataset, prepare, seed, input_context)
   dataset = dataset.batch(batch_size, drop_remainder=True)
-  return _with_options(dataset, deterministic=seed is not None)
+  return reading.finish(
+      dataset, deterministic=seed is not None,
+      data_service=settings.data_service)
 
 
 def validation_dataset(
@@ -149,12 +148,13 @@ def validation_dataset(
   Raises:
     errors.UserError: as `train_dataset`.
   """
-  paths = _open_records('validation_pattern', settings.validation_pattern, spec)
-  batch_size = _replica_batch_size(global_batch_size, input_context)
-  dataset = _read(paths, input_context, shuffle_files=False, seed=None)
+  source = _open(settings, 'validation_pattern', spec)
+  batch_size = reading.replica_batch_size(global_batch_size, input_context)
+  dataset = source.read(input_context, shuffle_files=False, seed=None)
   dataset = dataset.map(
-      lambda serialized: _validation_example(serialized, settings, spec),
-      num_parallel_calls=_AUTOTUNE)
+      lambda element: _validation_example(
+          source.decode(element), settings, spec),
+      num_parallel_calls=reading.AUTOTUNE)
   if settings.cache:
     dataset = dataset.cache()
   dataset = dataset.padded_batch(
@@ -171,74 +171,39 @@ def validation_dataset(
           'image': tf.constant(0, tf.uint8),
           'panoptic': spec.void_label,
       })
-  return _with_options(dataset, deterministic=True)
+  return reading.finish(dataset, deterministic=True)
 
 
-def _open_records(field: str, pattern: str, spec) -> Tuple[str, ...]:
-  """Returns the paths of the shards after checking them against the spec."""
-  if not pattern:
-    raise errors.UserError(
-        f'PanopticDataSettings.{field}: expected the pattern of TFRecord '
-        f'shards, got none; set it to /data/my_records/train-*.tfrecord, for '
-        f'example')
-  files = record_files.verify_shards(pattern)
-  record_checks.check_spec(files, spec)
-  return files.paths
+def _open(settings, field: str, spec):
+  """Opens what a field names, after checking it against the spec."""
+  pattern = reading.require_pattern(settings, field)
+  if pattern.startswith(record_files.TFDS):
+    return tfds_source.open_panoptic(pattern, spec)
+  return reading.open_records(pattern, spec, record_checks.PANOPTIC)
 
 
-def _replica_batch_size(global_batch_size, input_context) -> int:
-  replicas = input_context.num_replicas_in_sync if input_context else 1
-  if global_batch_size < 1 or global_batch_size % replicas:
-    raise errors.UserError(
-        f'batch size: expected a positive multiple of the {replicas} replicas, '
-        f'got {global_batch_size}')
-  return global_batch_size // replicas
+def _decode(dataset, source, settings, spec) -> tf.data.Dataset:
+  """Encoded elements to image and label, of at most `max_long_side`."""
 
-
-def _read(paths, input_context, shuffle_files: bool, seed) -> tf.data.Dataset:
-  """Serialized records of this worker's shards."""
-  dataset = tf.data.Dataset.from_tensor_slices(list(paths))
-  workers = input_context.num_input_pipelines if input_context else 1
-  worker = input_context.input_pipeline_id if input_context else 0
-  by_file = len(paths) >= workers
-  if by_file:
-    dataset = dataset.shard(workers, worker)
-  if shuffle_files:
-    # Workers that share files must see them in one order to share the records.
-    dataset = dataset.shuffle(
-        len(paths), seed=0 if seed is None and not by_file else seed)
-    dataset = dataset.interleave(
-        tf.data.TFRecordDataset, cycle_length=min(_OPEN_SHARDS, len(paths)),
-        num_parallel_calls=_AUTOTUNE,
-        deterministic=seed is not None or not by_file)
-  else:
-    dataset = tf.data.TFRecordDataset(dataset)
-  return dataset if by_file else dataset.shard(workers, worker)
-
-
-def _decode(dataset, settings, spec) -> tf.data.Dataset:
-  """Serialized records to image and label, of at most `max_long_side`."""
-
-  def decode(serialized):
-    example = records.decode_panoptic_example(serialized)
+  def decode(element):
+    example = source.decode(element)
     image, panoptic = example['image'], example['panoptic']
     panoptic = _unlabeled_to_void(panoptic, spec)
     if settings.max_long_side is not None:
-      image, panoptic = augmentation_lib.resize(
+      image, panoptic = resizing.resize(
           image, panoptic, _limited_size(example, settings))
-      image = _to_uint8(image)
+      image = resizing.to_uint8(image)
     return {'image': image, 'panoptic': panoptic}
 
-  return dataset.map(decode, num_parallel_calls=_AUTOTUNE)
+  return dataset.map(decode, num_parallel_calls=reading.AUTOTUNE)
 
 
-def _validation_example(serialized, settings, spec) -> Dict[str, tf.Tensor]:
-  example = records.decode_panoptic_example(serialized)
+def _validation_example(example, settings, spec) -> Dict[str, tf.Tensor]:
   image, height, width = (
       example['image'], example['height'], example['width'])
   if settings.max_long_side is not None:
     size = _limited_size(example, settings)
-    image = _to_uint8(tf.image.resize(image, size, 'bilinear'))
+    image = resizing.to_uint8(tf.image.resize(image, size, 'bilinear'))
     height, width = size[0], size[1]
   if settings.validation_size is not None:
     tf.debugging.assert_less_equal(
@@ -258,23 +223,10 @@ def _validation_example(serialized, settings, spec) -> Dict[str, tf.Tensor]:
 
 
 def _limited_size(example, settings) -> tf.Tensor:
-  return augmentation_lib.long_side_size(
+  return resizing.long_side_size(
       example['height'], example['width'], settings.max_long_side,
       settings.enlarge)
 
 
-def _to_uint8(image: tf.Tensor) -> tf.Tensor:
-  return tf.cast(tf.round(tf.clip_by_value(image, 0.0, 255.0)), tf.uint8)
-
-
 def _unlabeled_to_void(panoptic, spec) -> tf.Tensor:
   return tf.where(panoptic == records.UNLABELED, spec.void_label, panoptic)
-
-
-def _with_options(dataset, deterministic: bool) -> tf.data.Dataset:
-  options = tf.data.Options()
-  options.deterministic = deterministic
-  # `_read` has divided the records among the workers already.
-  options.experimental_distribute.auto_shard_policy = (
-      tf.data.experimental.AutoShardPolicy.OFF)
-  return dataset.with_options(options).prefetch(_AUTOTUNE)

@@ -1,42 +1,73 @@
 """What records hold: do they fit the spec, and which one is damaged."""
 
 import contextlib
+import dataclasses
 import json
 import os
-from typing import Any, Dict, Optional
+from typing import Any, Callable, Dict, Optional, Union
 
 import numpy as np
 import tensorflow as tf
 
 from axial_tf import errors
-from axial_tf.data import dataset_spec, record_files, records
+from axial_tf.data import (
+    class_spec,
+    classification_records,
+    dataset_spec,
+    record_files,
+    records,
+)
 
 # Marks the text of an assertion inside tf.data that is meant for the user.
 USER_MESSAGE = 'axial_tf: '
 
+Spec = Union[dataset_spec.DatasetSpec, class_spec.ClassSpec]
+
+
+@dataclasses.dataclass(frozen=True)
+class Schema:
+  """A kind of record.
+
+  Attributes:
+    decode: makes a dict of tensors from one serialized record.
+    problem: says in a few words why a decoded record (of numpy arrays) cannot
+      be trained on with a spec, None if it can.
+  """
+
+  decode: Callable[[tf.Tensor], Dict[str, tf.Tensor]]
+  problem: Callable[[Dict[str, np.ndarray], Any], Optional[str]]
+
 
 def check_spec(
-    files: record_files.RecordFiles, spec: dataset_spec.DatasetSpec) -> None:
+    files: record_files.RecordFiles, spec: Spec,
+    schema: Optional[Schema] = None) -> None:
   """Checks that shards were made for a spec, by their first record.
 
   Compares dataset_info.json too, if the shards have one beside them: the
   meaning of the labels and the number of records.
 
+  Args:
+    files: the shards.
+    spec: what their labels should mean.
+    schema: the kind of the records, `PANOPTIC` if not given.
+
   Raises:
     errors.UserError: labels that the spec does not know, no label at all, a
       record that cannot be decoded, or too few records.
   """
+  schema = schema or PANOPTIC
   for folder in sorted({os.path.dirname(path) for path in files.paths}):
     info_path = os.path.join(folder, record_files.DATASET_INFO)
     if tf.io.gfile.exists(info_path):
       info = _read_info(info_path)
       _compare_specs(info_path, info['spec'], spec)
       _compare_counts(folder, info['splits'], files)
-  first = tf.data.TFRecordDataset(list(files.paths)).take(1).map(
-      records.decode_panoptic_example)
+  first = tf.data.TFRecordDataset(list(files.paths)).take(1).map(schema.decode)
   with reading_errors(*files.paths):
-    for example in first:
-      _check_labels(example['panoptic'].numpy(), spec, files.paths[0])
+    for example in first.as_numpy_iterator():
+      problem = schema.problem(example, spec)
+      if problem:
+        raise errors.UserError(f'{files.paths[0]}: its first record {problem}')
 
 
 @contextlib.contextmanager
@@ -86,31 +117,46 @@ def _compare_counts(folder: str, splits, files) -> None:
           f'{entry["num_images"]} were written; copy or convert them again')
 
 
-def _compare_specs(
-    info_path: str, content, spec: dataset_spec.DatasetSpec) -> None:
-  written = dataset_spec.DatasetSpec.from_json(content, source=info_path)
+def _compare_specs(info_path: str, content, spec: Spec) -> None:
+  try:
+    written = type(spec).from_json(content, source=info_path)
+  except errors.UserError as error:
+    raise errors.UserError(
+        f'{info_path}: the records beside it were not made with a '
+        f'{type(spec).__name__} ({error}); configure records of the right '
+        f'kind') from error
   if not written.has_same_labels(spec):
     raise errors.UserError(
         f'{info_path}: the records were made with the spec {written.name!r} '
-        f'({len(written.categories)} categories, label_divisor '
-        f'{written.label_divisor}, ignore_label {written.ignore_label}), but '
-        f'{spec.name!r} ({len(spec.categories)}, {spec.label_divisor}, '
-        f'{spec.ignore_label}) is configured; convert the data with it or '
-        f'configure the other')
+        f'({written.summary()}), but {spec.name!r} ({spec.summary()}) is '
+        f'configured; convert the data with it or configure the other')
 
 
-def _check_labels(panoptic: np.ndarray, spec, path: str) -> None:
+def _panoptic_problem(example, spec: dataset_spec.DatasetSpec
+                      ) -> Optional[str]:
+  panoptic = example['panoptic']
   if (panoptic == records.UNLABELED).all():
-    raise errors.UserError(
-        f'{path}: its first record has no label; training and validation need '
-        f'labeled records')
+    return 'has no label; training and validation need labeled records'
   known = {*spec.thing_ids, *spec.stuff_ids, spec.ignore_label}
   unknown = set(np.unique(panoptic // spec.label_divisor).tolist()) - known
   if unknown:
-    raise errors.UserError(
-        f'{path}: its first record holds the train id {min(unknown)}, which '
-        f'the spec {spec.name!r} does not have; use the spec with which the '
-        f'records were made')
+    return (f'holds the train id {min(unknown)}, which the spec {spec.name!r} '
+            f'does not have; use the spec with which the records were made')
+  return None
+
+
+PANOPTIC = Schema(records.decode_panoptic_example, _panoptic_problem)
+
+
+def _decode(serialized: tf.Tensor) -> None:
+  """Decodes a record of either kind, to see whether it can be decoded."""
+  features = tf.train.Example.FromString(serialized.numpy()).features.feature
+  if classification_records.LABEL in features:
+    classification_records.decode_image(
+        classification_records.parse_classification_example(
+            serialized)['encoded'])
+  else:
+    records.decode_panoptic_example(serialized)
 
 
 def _find_fault(patterns) -> Optional[str]:
@@ -120,7 +166,7 @@ def _find_fault(patterns) -> Optional[str]:
       number = 0
       try:
         for serialized in tf.data.TFRecordDataset(path):
-          records.decode_panoptic_example(serialized)
+          _decode(serialized)
           number += 1
       except tf.errors.DataLossError:
         return (f'{path} is damaged after {number} records (its checksums do '

@@ -10,6 +10,8 @@ import tensorflow as tf
 
 from axial_tf import errors
 
+# Begins a pattern that names a data set of tensorflow-datasets.
+TFDS = 'tfds:'
 # Written by data_prep beside the shards: {'spec': ..., 'splits': ...}.
 DATASET_INFO = 'dataset_info.json'
 
@@ -42,7 +44,13 @@ def shard_name(name: str, index: int, count: int) -> str:
 
 
 def shard_pattern(folder: str, split: str) -> str:
-  """Returns the glob pattern of a split's shards in a folder."""
+  """Returns the glob pattern of a split's shards in a folder.
+
+  For 'tfds:NAME' in place of a folder, it is 'tfds:NAME/SPLIT', see
+  `tfds_source`.
+  """
+  if folder.startswith(TFDS):
+    return f'{folder.rstrip("/")}/{split}'
   return f'{folder.rstrip("/")}/{split}-*.tfrecord'
 
 

@@ -9,7 +9,7 @@ from typing import Callable, Dict, Optional
 import numpy as np
 import tensorflow as tf
 
-from axial_tf.data import augmentation, dataset_spec
+from axial_tf.data import dataset_spec, resizing
 from axial_tf.panoptic import histogram, merging, segments
 
 
@@ -63,7 +63,7 @@ class PanopticInference(tf.Module):
       float32 'score_map' (see `merging.merge`), 'semantic_probabilities'
       [..., classes], 'center_heatmap' and 'offset' [..., 2], (y, x) in pixels.
     """
-    outputs = self.model(augmentation.to_model_range(images), training=False)
+    outputs = self.model(resizing.to_model_range(images), training=False)
     probabilities = tf.nn.softmax(outputs['semantic_logits'])
     merged = merging.merge(
         probabilities, outputs['center_heatmap'], outputs['offset'],
@@ -123,7 +123,7 @@ class PanopticInference(tf.Module):
     """Shrinks images exactly as the validation pipeline does."""
     if self.max_long_side is None:
       return images
-    size = augmentation.long_side_size(
+    size = resizing.long_side_size(
         tf.shape(images)[1], tf.shape(images)[2], self.max_long_side,
         self.enlarge)
     return tf.cast(

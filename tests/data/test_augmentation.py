@@ -116,33 +116,6 @@ def test_scale_never_vanishes():
   assert label.shape == (1, 1)
 
 
-def test_resize_by_two_repeats_labels_and_averages_images():
-  """Pixel centers: doubling puts two pixels into each old one."""
-  image, panoptic = _example(3, 4)
-  larger, label = augmentation.resize(image, panoptic, [6, 8])
-  np.testing.assert_array_equal(
-      label, np.repeat(np.repeat(panoptic, 2, 0), 2, 1))
-  blocks = larger.numpy()[..., 0].reshape(3, 2, 4, 2)
-  np.testing.assert_allclose(
-      blocks.mean((1, 3))[1, 1:3], panoptic[1, 1:3], rtol=1e-6)
-  half, half_label = augmentation.resize(larger, label, [3, 4])
-  np.testing.assert_array_equal(half_label, panoptic)
-  assert half.dtype == tf.float32 and half_label.dtype == tf.int32
-
-
-@pytest.mark.parametrize('size, enlarge, expected', [
-    ((427, 640), False, (427, 640)),
-    ((427, 640), True, (684, 1025)),
-    ((2000, 1000), False, (1025, 512)),
-    ((1025, 1025), True, (1025, 1025)),
-    ((1, 5000), False, (1, 1025)),
-])
-def test_long_side(size, enlarge, expected):
-  result = augmentation.long_side_size(
-      tf.constant(size[0]), tf.constant(size[1]), 1025, enlarge)
-  assert tuple(result.numpy()) == expected
-
-
 class TestColor:
 
   def test_off_by_default_changes_nothing(self):
@@ -243,6 +216,7 @@ class TestAugment:
     ({'scale_step': -0.1}, 'scale_step'),
     ({'contrast': 1.0}, 'contrast'),
     ({'brightness': -0.1}, 'brightness'),
+    ({'color_policy': 'v0'}, 'color_policy'),
     ({'horizontal_flip': 1}, 'horizontal_flip'),
 ])
 def test_settings_are_checked(changes, field):

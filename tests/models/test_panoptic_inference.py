@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from axial_tf.data import augmentation
+from axial_tf.data import resizing
 from axial_tf.models import panoptic_inference
 from tests import color_model
 from tests.color_model import BALL, GROUND, SKY
@@ -76,7 +76,7 @@ def test_the_network_sees_what_the_validation_pipeline_would_show_it():
   panoptic_inference.PanopticInference(
       model, color_model.SPEC, color_model.MERGING,
       max_long_side=21).predict_image(tf.constant(image))
-  size = augmentation.long_side_size(50, 37, 21, False)
+  size = resizing.long_side_size(50, 37, 21, False)
   shrunk = np.round(tf.image.resize(image, size, 'bilinear').numpy())
   assert seen[0].shape == (1, 21, 16, 3)
   np.testing.assert_array_equal(np.round((seen[0][0] + 1) * 127.5), shrunk)
