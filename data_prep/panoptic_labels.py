@@ -5,7 +5,7 @@ The pixels of a label picture hold segment ids, R + 256 G + 65536 B; a list of
 publish their panoptic annotations in this form.
 """
 
-from typing import Any, Dict, Mapping, Sequence
+from typing import Any, Dict, List, Mapping, Sequence
 
 import numpy as np
 from PIL import Image
@@ -26,6 +26,27 @@ def segment_ids(image: Image.Image, source: str) -> np.ndarray:
         f'{image.mode}; write the ids as RGB')
   rgb = np.asarray(image).astype(np.int32)
   return rgb[..., 0] + 256 * rgb[..., 1] + 65536 * rgb[..., 2]
+
+
+def ids_in_order(id_map: np.ndarray) -> List[int]:
+  """Returns the different ids of a map, in the order of their first pixels."""
+  flat = id_map.ravel()
+  runs = flat[np.flatnonzero(np.r_[True, flat[1:] != flat[:-1]])]
+  ids, first = np.unique(runs, return_index=True)
+  return ids[np.argsort(first)].tolist()
+
+
+def check_fields(segment: Any, source: str) -> None:
+  """Checks that an entry of segments_info has an id and a category.
+
+  Raises:
+    errors.UserError: it has not; `source` names its picture.
+  """
+  for key in ('id', 'category_id'):
+    if not isinstance(segment, dict) or not _is_int(segment.get(key)):
+      raise errors.UserError(
+          f'{source}: expected an integer {key!r} in each of its '
+          f'segments_info, got {segment!r:.80}')
 
 
 def panoptic_label(
@@ -76,11 +97,7 @@ def _segment_labels(
   """Returns the panoptic label value of every segment id."""
   labels, instances = {}, {}
   for segment in segments:
-    for key in ('id', 'category_id'):
-      if not isinstance(segment, dict) or not _is_int(segment.get(key)):
-        raise errors.UserError(
-            f'{source}: expected an integer {key!r} in each of its '
-            f'segments_info, got {segment!r:.80}')
+    check_fields(segment, source)
     segment_id, category_id = segment['id'], segment['category_id']
     category = spec.by_source_id.get(category_id)
     if category is None:
