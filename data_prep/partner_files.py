@@ -1,0 +1,66 @@
+"""Finds the images of a data set and the labels that belong to them by name."""
+
+import os
+import pathlib
+from typing import Dict, List
+
+from axial_tf import errors
+from data_prep import source_images, splits
+
+
+def root_folder(input_dir: str, dataset: str,
+                options: splits.ReadOptions) -> pathlib.Path:
+  """Returns the folder of a data set that has a spec of its own.
+
+  Raises:
+    errors.UserError: there is no such folder, or another spec was asked for.
+  """
+  if options.spec:
+    raise errors.UserError(
+        f'--spec=FILE.json belongs to --dataset=custom; {dataset} has a spec '
+        f'of its own')
+  root = pathlib.Path(input_dir)
+  if not root.is_dir():
+    raise errors.UserError(
+        f'--input_dir={input_dir}: expected a folder, found none')
+  return root
+
+
+def files_by_name(folder: pathlib.Path, patterns: List[str],
+                  endings: List[str]) -> Dict[str, str]:
+  """Finds files; returns their paths by the name less one of the endings.
+
+  Raises:
+    errors.UserError: two files have the same name, or one is a link that
+      leads out of the folder.
+  """
+  found = {}
+  for path in sorted(p for pattern in patterns for p in folder.glob(pattern)):
+    ending = next((e for e in endings if path.name.endswith(e)), None)
+    if ending is None or path.name.startswith('.'):
+      continue
+    name = path.name[:-len(ending)]
+    if name in found:
+      raise errors.UserError(
+          f'{path}: has the name of {found[name]}; each image may be there '
+          f'once, remove one')
+    listed = os.path.relpath(path, folder)
+    found[name] = source_images.inside(folder, listed, folder)
+  return found
+
+
+def check_partners(images: Dict[str, str], labels: Dict[str, str],
+                   image_dir: pathlib.Path, label_dir: pathlib.Path) -> None:
+  """Checks that each image has a label and each label an image.
+
+  Raises:
+    errors.UserError: some do not; the first one is named.
+  """
+  for have, lack, kind, folder in (
+      (images, labels, 'label', label_dir), (labels, images, 'image',
+                                             image_dir)):
+    alone = sorted(set(have) - set(lack))
+    if alone:
+      raise errors.UserError(
+          f'{have[alone[0]]}: has no {kind} in {folder} (as '
+          f'{len(alone) - 1} others there); copy the data again or remove it')
