@@ -22,8 +22,8 @@ _REQUIRED = [
 ]
 _EXTRAS = {
     'demo': ['scikit-learn'],
-    'test': ['hotcoco', 'hypothesis', 'pytest', 'pytest-xdist',
-             'scikit-learn', 'wheel'],
+    'test': ['cityscapesscripts', 'hotcoco', 'hypothesis', 'pytest',
+             'pytest-xdist', 'scikit-learn', 'wheel'],
     'dev': ['ruff'],
 }
 

@@ -22,6 +22,7 @@ _SOURCE_FOLDERS = ('axial_tf', 'data_prep', 'tests', 'benchmarks', 'tools')
 _DISTRIBUTIONS = {
     'PIL': 'pillow',
     'absl': 'absl_py',
+    'cityscapesscripts': 'cityscapesscripts',
     'gin': 'gin_config',
     'google.protobuf': 'protobuf',
     'hotcoco': 'hotcoco',

@@ -5,6 +5,7 @@ import os
 import pickle
 import shutil
 
+from cityscapesscripts.preparation import createPanopticImgs
 import numpy as np
 from PIL import Image
 import pytest
@@ -15,13 +16,6 @@ from data_prep import cityscapes, splits
 from tests.data_prep import tiny_cityscapes as tiny
 
 OPTIONS = splits.ReadOptions()
-
-
-@pytest.fixture(scope='session')
-def preparation():
-  """The official conversion to panoptic labels."""
-  return pytest.importorskip(
-      'cityscapesscripts.preparation.createPanopticImgs')
 
 
 def _decode(encoded):
@@ -40,6 +34,13 @@ def _assert_equal(found, expected):
   assert list(found) == list(expected)
   for name, label in expected.items():
     np.testing.assert_array_equal(found[name], label, err_msg=name)
+
+
+def _prepare(root, use_train_id=True):
+  """Runs the official conversion to panoptic labels."""
+  createPanopticImgs.convert2panoptic(
+      cityscapesPath=str(root / 'gtFine'), useTrainId=use_train_id,
+      setNames=['train'])
 
 
 def test_labels_as_downloaded(tmp_path):
@@ -70,13 +71,11 @@ def test_crowds_can_be_ignored(tmp_path):
 
 
 @pytest.mark.parametrize('kinds', [[True], [False], [True, False]])
-def test_the_official_conversion_gives_the_same(tmp_path, preparation, kinds):
+def test_the_official_conversion_gives_the_same(tmp_path, kinds):
   tiny.make(tmp_path)
   expected = _labels(tmp_path)
   for use_train_id in kinds:
-    preparation.convert2panoptic(
-        cityscapesPath=str(tmp_path / 'gtFine'), useTrainId=use_train_id,
-        setNames=['train'])
+    _prepare(tmp_path, use_train_id)
   assert all(image.segments is not None for image in cityscapes.read_split(
       str(tmp_path), 'train', OPTIONS).images)
   _assert_equal(_labels(tmp_path), expected)
@@ -84,8 +83,7 @@ def test_the_official_conversion_gives_the_same(tmp_path, preparation, kinds):
   _assert_equal(_labels(tmp_path), expected)
 
 
-def test_random_ids_as_the_official_conversion_takes_them(
-    tmp_path, preparation):
+def test_random_ids_as_the_official_conversion_takes_them(tmp_path):
   rng = np.random.default_rng(5)
   tiny.make(tmp_path)
   for name in tiny.NAMES:
@@ -95,9 +93,7 @@ def test_random_ids_as_the_official_conversion_takes_them(
     ids = np.where(has_number, classes * 1000 + numbers, classes)
     tiny.write_label(tmp_path, name, ids.astype(np.uint16))
   expected = _labels(tmp_path)
-  preparation.convert2panoptic(
-      cityscapesPath=str(tmp_path / 'gtFine'), useTrainId=True,
-      setNames=['train'])
+  _prepare(tmp_path, True)
   _assert_equal(_labels(tmp_path), expected)
   # What the JSON says, taken by itself.
   gt_fine = tmp_path / 'gtFine'
@@ -243,12 +239,10 @@ def test_mistakes_of_a_label(tmp_path, edit, message):
 
 
 @pytest.fixture
-def prepared(tmp_path, preparation):
+def prepared(tmp_path):
   """A split with its panoptic JSON, parsed, and a function to write it."""
   tiny.make(tmp_path)
-  preparation.convert2panoptic(
-      cityscapesPath=str(tmp_path / 'gtFine'), useTrainId=True,
-      setNames=['train'])
+  _prepare(tmp_path, True)
   path = tmp_path / 'gtFine' / 'cityscapes_panoptic_train_trainId.json'
   return tmp_path, path, json.loads(path.read_text())
 
