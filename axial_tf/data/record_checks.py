@@ -59,8 +59,8 @@ def check_spec(
   for folder in sorted({os.path.dirname(path) for path in files.paths}):
     info_path = os.path.join(folder, record_files.DATASET_INFO)
     if tf.io.gfile.exists(info_path):
-      info = _read_info(info_path)
-      _compare_specs(info_path, info['spec'], spec)
+      info = read_info(info_path)
+      compare_specs(info_path, info['spec'], spec)
       _compare_counts(folder, info['splits'], files)
   first = tf.data.TFRecordDataset(list(files.paths)).take(1).map(schema.decode)
   with reading_errors(*files.paths):
@@ -94,7 +94,12 @@ def reading_errors(*patterns: Optional[str]):
     raise errors.UserError(fault) from error
 
 
-def _read_info(info_path: str) -> Dict[str, Any]:
+def read_info(info_path: str) -> Dict[str, Any]:
+  """Returns 'spec' and 'splits' of a dataset_info.json.
+
+  Raises:
+    errors.UserError: it is not readable.
+  """
   try:
     with tf.io.gfile.GFile(info_path) as file:
       info = json.loads(file.read())
@@ -117,7 +122,12 @@ def _compare_counts(folder: str, splits, files) -> None:
           f'{entry["num_images"]} were written; copy or convert them again')
 
 
-def _compare_specs(info_path: str, content, spec: Spec) -> None:
+def compare_specs(info_path: str, content, spec: Spec) -> None:
+  """Compares the spec of a dataset_info.json with that in use.
+
+  Raises:
+    errors.UserError: a label means something else in them.
+  """
   try:
     written = type(spec).from_json(content, source=info_path)
   except errors.UserError as error:

@@ -4,7 +4,7 @@ import dataclasses
 import os
 import re
 import struct
-from typing import List, Optional, Tuple
+from typing import Optional, Sequence, Tuple
 
 import tensorflow as tf
 
@@ -73,7 +73,7 @@ def verify_shards(pattern: str) -> RecordFiles:
     raise errors.UserError(
         f'no files match {pattern!r}: expected TFRecord shards as written by '
         f'data_prep.convert, for example /data/coco/train2017-*.tfrecord')
-  _check_complete(paths)
+  check_complete(paths)
   counts = [_count_records(path) for path in paths]
   if 0 in counts and not any(counts):
     raise errors.UserError(
@@ -88,7 +88,7 @@ def split_of(path: str) -> Optional[str]:
   return match['stem'] if match else None
 
 
-def _check_complete(paths: List[str]) -> None:
+def check_complete(paths: Sequence[str]) -> None:
   """Raises a UserError if numbered shards are missing."""
   groups = {}
   for path in paths:
