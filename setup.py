@@ -21,6 +21,7 @@ _REQUIRED = [
     'tensorflow-metadata<1.16',
 ]
 _EXTRAS = {
+    'beam': ['apache-beam>=2.60'],
     'demo': ['scikit-learn'],
     'test': ['cityscapesscripts', 'hotcoco', 'hypothesis', 'pytest',
              'pytest-xdist', 'scikit-learn', 'wheel'],

@@ -6,97 +6,186 @@ r"""Converts a published data set, or one's own, to TFRecord shards.
   python -m data_prep.convert --dataset=custom --spec=my_scenes.json \
       --input_dir=/data/my_scenes --split=train --output_dir=/data/my_records
 
-A folder has the layout of COCO panoptic: images in {split}/ or
-images/{split}/, annotations/panoptic_{split}.json and its folder of PNGs. Each
-image is checked against its label, the JSON and the spec; the first mistake
-ends the conversion and leaves nothing behind.
+Data of one's own (custom) is a folder in the layout of COCO panoptic: images in
+{split}/ or images/{split}/, annotations/panoptic_{split}.json and its folder of
+PNGs. Each image is checked against its label, the JSON and the spec. The first
+mistake ends the conversion, unless --on_error=skip; the same command goes on
+after the shards that are finished, also after it was killed.
+dataset_info.json, written last, says what the folder holds.
 """
 
-import random
-from typing import Iterable, Iterator, Optional
+import functools
+import os
+import shlex
+from typing import Callable, Dict, Optional, Sequence
 
 from absl import flags
-import tqdm
 
 from axial_tf import cli, errors
-from axial_tf.data import dataset_spec
-from data_prep import coco_annotations, coco_panoptic, shards
+from data_prep import (
+    cityscapes,
+    coco,
+    conversion,
+    imagenet,
+    infer_spec,
+    jobs,
+    local_conversion,
+    mapillary,
+)
+from data_prep import splits as splits_lib
 
-# Training images are shuffled across the shards once, always in the same way.
-_SHUFFLE_SEED = 20200817
-
-
-def convert(
-    input_dir: str, split: str, output_dir: str,
-    spec: dataset_spec.DatasetSpec, num_shards: Optional[int] = None) -> int:
-  """Converts one split of a COCO panoptic folder; returns its image count.
-
-  Raises:
-    errors.UserError: see `coco_annotations`, `coco_panoptic`, `shards`.
-  """
-  images = coco_annotations.read_split(input_dir, split, spec)
-  if split.startswith('train'):
-    random.Random(_SHUFFLE_SEED).shuffle(images)
-  if num_shards is None:
-    num_shards = shards.default_num_shards(len(images))
-  counts = {
-      'num_segments': sum(len(i.segments) for i in images),
-      'num_crowds': sum(bool(s.get('iscrowd')) for i in images
-                        for s in i.segments if isinstance(s, dict)),
-  }
-  shards.write_split(
-      output_dir, split, spec, _encode_all(images, spec, split), len(images),
-      num_shards, counts)
-  return len(images)
-
-
-def _encode_all(
-    images: Iterable[coco_annotations.PanopticImage],
-    spec: dataset_spec.DatasetSpec, split: str) -> Iterator[bytes]:
-  for image in tqdm.tqdm(images, desc=split, unit='image', mininterval=0.5):
-    yield coco_panoptic.encode(image, spec)
+_READERS: Dict[
+    str, Callable[[str, str, splits_lib.ReadOptions], splits_lib.Split]] = {
+        'coco': coco.read_split,
+        'cityscapes': cityscapes.read_split,
+        'mapillary_v1.2': functools.partial(
+            mapillary.read_split, version='v1.2'),
+        'mapillary_v2.0': functools.partial(
+            mapillary.read_split, version='v2.0'),
+        'custom': coco.read_custom_split,
+        'imagenet': imagenet.read_split,
+    }
 
 
 def run(
-    dataset: Optional[str], input_dir: Optional[str], split: Optional[str],
-    output_dir: Optional[str], spec: Optional[str] = None,
-    num_shards: Optional[int] = None) -> None:
-  """Converts as the flags of these names say."""
+    dataset: Optional[str],
+    input_dir: Optional[str],
+    split: Optional[str],
+    output_dir: Optional[str],
+    options: splits_lib.ReadOptions,
+    num_shards: Optional[int] = None,
+    processes: Optional[int] = None,
+    max_errors: int = 0,
+    beam_arguments: Sequence[str] = ()) -> None:
+  """Converts as the flags of these names say.
+
+  Args:
+    dataset: a key of the table of readers.
+    input_dir: local folder of the data set.
+    split: 'train2017', for instance.
+    output_dir: folder of the shards, local or remote.
+    options: choices that some data sets offer.
+    num_shards: None makes one per 128 images.
+    processes: None takes one per core.
+    max_errors: faulty images to skip at most; 0 ends at the first.
+    beam_arguments: for Apache Beam; none converts on this machine.
+
+  Raises:
+    errors.UserError: a flag or the data is wrong.
+  """
   required = {'dataset': dataset, 'input_dir': input_dir, 'split': split,
               'output_dir': output_dir}
-  for name, value in required.items():
+  _require(required)
+  make_shards = (_beam(beam_arguments) if beam_arguments else functools.partial(
+      local_conversion.make_shards, processes=processes))
+  found = _READERS[dataset](input_dir, split, options)
+  job = jobs.Job(
+      split=found,
+      output_dir=output_dir,
+      num_shards=(jobs.default_num_shards(len(found.images))
+                  if num_shards is None else num_shards),
+      source={'dataset': dataset, 'input_dir': os.path.abspath(input_dir)},
+      options={'crowds': options.crowds,
+               'max_long_side': options.max_long_side})
+  entry = conversion.convert(job, max_errors, make_shards)
+  print(f'{entry["num_images"]} images of {split} are in {output_dir}')
+  if entry['skipped']:
+    print(f'{len(entry["skipped"])} faulty images were left out, see '
+          f'skipped_{split}.json there')
+
+
+def write_spec(input_dir: Optional[str], split: Optional[str],
+               path: str) -> None:
+  """Writes the spec of one's own data, see `infer_spec`."""
+  _require({'input_dir': input_dir, 'split': split})
+  spec = infer_spec.write_spec(input_dir, split, path)
+  print(f'{path}: {len(spec.thing_ids)} things and {len(spec.stuff_ids)} stuff '
+        f'classes; convert with --dataset=custom --spec={path}')
+
+
+def _require(values: Dict[str, Optional[str]]) -> None:
+  for name, value in values.items():
     if not value:
       raise errors.UserError(
           f'--{name} is required; see --help for an example')
-  if (dataset == 'custom') != bool(spec):
+
+
+def _beam(arguments: Sequence[str]):
+  try:
+    from data_prep import beam_conversion
+  except ImportError as error:
     raise errors.UserError(
-        '--spec=FILE.json belongs to --dataset=custom, and only to it')
-  count = convert(
-      input_dir, split, output_dir,
-      dataset_spec.DatasetSpec.load(spec or dataset), num_shards)
-  print(f'{count} images of {split} are in {output_dir}')
+        f'--runner needs Apache Beam ({error}); install it with: pip install '
+        f"'axial_tf[beam]'") from error
+  return functools.partial(beam_conversion.make_shards, arguments=arguments)
 
 
 def _define_flags() -> None:
   flags.DEFINE_enum(
-      'dataset', None, ['coco', 'custom'],
+      'dataset', None, sorted(_READERS),
       'Which data set to read; custom is any folder in the layout of COCO '
       'panoptic, described by --spec.')
   flags.DEFINE_string('input_dir', None, 'Folder of the data set.')
   flags.DEFINE_string(
       'split', None, 'For example train2017, val2017, train or val.')
   flags.DEFINE_string(
-      'output_dir', None, 'Folder for the shards; several splits may share it.')
+      'output_dir', None,
+      'Folder for the shards, local or remote (gs://...); several splits may '
+      'share it.')
   flags.DEFINE_string(
       'spec', None, 'JSON file that describes a custom data set.')
+  flags.DEFINE_string(
+      'infer_spec', None,
+      'Only write the spec of a custom data set to this JSON file, from the '
+      'categories that the JSON of the split lists.')
+  flags.DEFINE_enum(
+      'crowds', 'keep', ['keep', 'ignore'],
+      'Store crowds as such, or as void.')
+  flags.DEFINE_integer(
+      'max_long_side', None,
+      'Shrink images whose longer side has more pixels, with their labels.',
+      lower_bound=1)
+  flags.DEFINE_integer(
+      'max_pixels', splits_lib.ReadOptions.max_pixels,
+      'Refuse images of more pixels before decoding them.', lower_bound=1)
   flags.DEFINE_integer(
       'num_shards', None, 'Default: one per 128 images, at most 1000.')
+  flags.DEFINE_integer(
+      'processes', None,
+      'Processes that encode images. Default: one per core, fewer for a few '
+      'images.', lower_bound=1)
+  flags.DEFINE_enum(
+      'on_error', 'fail', ['fail', 'skip'],
+      'What to do about a faulty image; skip lists it in '
+      'skipped_{split}.json.')
+  flags.DEFINE_integer(
+      'max_errors', 10, 'How many faulty images --on_error=skip leaves out.',
+      lower_bound=1)
+  flags.DEFINE_string(
+      'runner', None,
+      'Convert with Apache Beam: DirectRunner, DataflowRunner, ...')
+  flags.DEFINE_string(
+      'pipeline_options', '',
+      "Further options of Apache Beam: '--project=mine --region=here'.")
 
 
 def main() -> None:
   given = flags.FLAGS
+  if given.infer_spec:
+    write_spec(given.input_dir, given.split, given.infer_spec)
+    return
+  beam_arguments = shlex.split(given.pipeline_options)
+  if given.runner:
+    beam_arguments.append(f'--runner={given.runner}')
+  elif beam_arguments:
+    raise errors.UserError(
+        '--pipeline_options belongs to Apache Beam; add --runner=...')
   run(given.dataset, given.input_dir, given.split, given.output_dir,
-      given.spec, given.num_shards)
+      splits_lib.ReadOptions(
+          spec=given.spec, crowds=given.crowds,
+          max_long_side=given.max_long_side, max_pixels=given.max_pixels),
+      given.num_shards, given.processes,
+      given.max_errors if given.on_error == 'skip' else 0, beam_arguments)
 
 
 if __name__ == '__main__':

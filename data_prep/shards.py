@@ -1,132 +1,183 @@
-"""Writing TFRecord shards so that a split is there completely or not at all."""
+"""Shards with a report beside each, which lets a conversion be continued.
 
+A shard is written under a temporary name and takes its own when it is whole;
+then its report follows. A shard without a report is thus never trusted.
+"""
+
+import collections
+import contextlib
+import dataclasses
+import hashlib
 import json
 import os
-from typing import Any, Dict, Iterable, List
+from typing import Dict, Iterable, Iterator, List, Mapping, Optional, Tuple
+import uuid
 
 import tensorflow as tf
 
-from axial_tf import errors
-from axial_tf.data import dataset_spec, record_files
+from axial_tf import errors, whole_files
+from data_prep import faults as faults_lib
+from data_prep import outcomes as outcomes_lib
 
-_RECORDS_PER_SHARD = 128
-
-
-def default_num_shards(num_records: int) -> int:
-  """One shard per 128 records, as DeepLab2's 1000 shards of COCO train."""
-  return min(1000, max(1, num_records // _RECORDS_PER_SHARD))
+_READ_BYTES = 1 << 20
+# A TFRecord adds its length and two checksums to the data.
+_BYTES_AROUND_RECORD = 16
 
 
-def write_split(
-    output_dir: str, split: str, spec: dataset_spec.DatasetSpec,
-    serialized: Iterable[bytes], num_records: int, num_shards: int,
-    counts: Dict[str, Any]) -> List[str]:
-  """Writes one split and enters it into dataset_info.json.
+@dataclasses.dataclass(frozen=True)
+class Report:
+  """What is in a shard.
 
-  The shards get their names only after the last record is written, and
-  dataset_info.json comes last. If anything fails before (including Ctrl-C),
-  every file written, and the folder if it is new, is removed again.
+  Attributes:
+    name: of the shard's file.
+    job: fingerprint of the job that made it.
+    num_images: records in it.
+    num_bytes: size of the file.
+    sha256: checksum of the file.
+    counts: per kind, per train id, as `splits.Encoded.counts`.
+    sizes: per side ('height', 'width'): min, max and sum, pixels.
+    skipped: file name and reason of each image left out.
+    error: why the shard could not be made; it does not exist then.
+  """
+
+  name: str
+  job: str
+  num_images: int = 0
+  num_bytes: int = 0
+  sha256: str = ''
+  counts: Mapping[str, Mapping[str, int]] = dataclasses.field(
+      default_factory=dict)
+  sizes: Mapping[str, Mapping[str, int]] = dataclasses.field(
+      default_factory=dict)
+  skipped: Tuple[Tuple[str, str], ...] = ()
+  error: Optional[str] = None
+
+
+def write(folder: str, name: str, job: str,
+          outcomes: Iterable[outcomes_lib.Outcome],
+          faults: faults_lib.Faults) -> None:
+  """Writes one shard and its report.
 
   Args:
-    output_dir: folder, made if absent; may hold other splits of the same spec.
-    split: for example 'train'; an earlier conversion of it is replaced.
-    spec: stored in dataset_info.json.
-    serialized: the records, `num_records` of them.
-    num_records: how many; shard k holds the k-th consecutive part.
-    num_shards: how many files.
-    counts: further entries for dataset_info.json; read after `serialized` is
-      exhausted, so its values may be counted on the way.
-
-  Returns:
-    The paths of the shards.
+    folder: exists.
+    name: of the shard's file.
+    job: fingerprint of the job.
+    outcomes: of the shard's images, in order.
+    faults: takes the faulty ones, and may end the conversion.
 
   Raises:
-    errors.UserError: `num_shards` is out of range, the folder holds another
-      data set or cannot be written.
+    errors.UserError: as `faults.add`, or the file cannot be written.
   """
-  if not 1 <= num_shards <= num_records:
-    raise errors.UserError(
-        f'--num_shards: expected 1..{num_records} (the number of images), got '
-        f'{num_shards}')
-  info = read_info(output_dir, spec)
-  existed = tf.io.gfile.isdir(output_dir)
-  names = [record_files.shard_name(split, i, num_shards)
-           for i in range(num_shards)]
-  temporary = [os.path.join(output_dir, f'.{name}.tmp') for name in names]
-  try:
-    tf.io.gfile.makedirs(output_dir)
-    _write(temporary, serialized, num_records)
-  except BaseException as error:
-    _remove(temporary)
-    if not existed and tf.io.gfile.isdir(output_dir):
-      tf.io.gfile.rmtree(output_dir)
-    if isinstance(error, tf.errors.OpError):
-      raise errors.UserError(
-          f'cannot write to {output_dir}: {error.message}; check the '
-          f'permissions and the free space') from error
-    raise
-  paths = [os.path.join(output_dir, name) for name in names]
-  stale = set(tf.io.gfile.glob(
-      os.path.join(output_dir, f'{split}-?????-of-?????.tfrecord')))
-  if info['splits'].pop(split, None):
-    _write_info(output_dir, info)
-  for source, target in zip(temporary, paths):
-    tf.io.gfile.rename(source, target, overwrite=True)
-  _remove(stale - set(paths))
-  info['splits'][split] = {
-      'num_images': num_records, 'num_shards': num_shards, **counts}
-  _write_info(output_dir, info)
-  return paths
+  path = os.path.join(folder, name)
+  temporary = os.path.join(folder, f'.{name}.{uuid.uuid4().hex}.tmp')
+  tally = _Tally()
+  with writing_errors(folder):
+    try:
+      with tf.io.TFRecordWriter(temporary) as writer:
+        for outcome in outcomes:
+          if outcome.fault:
+            tally.skipped.append((outcome.filename, outcome.fault))
+            faults.add(outcome.filename, outcome.fault)
+            continue
+          writer.write(outcome.encoded.serialized)
+          tally.add(outcome)
+      # Reading it back also finds what a full disk swallowed.
+      sha256, num_bytes = checksum(temporary)
+      if num_bytes != tally.num_bytes:
+        raise errors.UserError(
+            f'{path}: only {num_bytes} of {tally.num_bytes} bytes were '
+            f'written; check the free space')
+      tf.io.gfile.rename(temporary, path, overwrite=True)
+    except BaseException:  # Ctrl-C, too, leaves nothing half-written.
+      if tf.io.gfile.exists(temporary):
+        tf.io.gfile.remove(temporary)
+      raise
+  write_report(folder, Report(
+      name, job, tally.num_images, num_bytes, sha256, tally.counts(),
+      tally.sizes(), tuple(tally.skipped)))
 
 
-def read_info(output_dir: str, spec: dataset_spec.DatasetSpec) -> Dict:
-  """Returns dataset_info.json of a folder, or a new one without splits.
+class _Tally:
+  """Counts what goes into a shard."""
 
-  Raises:
-    errors.UserError: it belongs to another spec or is not readable.
-  """
-  path = os.path.join(output_dir, record_files.DATASET_INFO)
+  def __init__(self):
+    self.num_bytes = 0
+    self.skipped: List[Tuple[str, str]] = []
+    self._sizes: Dict[str, List[int]] = {'height': [], 'width': []}
+    self._counts = collections.defaultdict(collections.Counter)
+
+  def add(self, outcome: outcomes_lib.Outcome) -> None:
+    self.num_bytes += len(outcome.encoded.serialized) + _BYTES_AROUND_RECORD
+    self._sizes['height'].append(outcome.height)
+    self._sizes['width'].append(outcome.width)
+    for kind, by_class in outcome.encoded.counts.items():
+      self._counts[kind].update(by_class)
+
+  @property
+  def num_images(self) -> int:
+    return len(self._sizes['height'])
+
+  def counts(self) -> Dict[str, Dict[str, int]]:
+    return {kind: {str(i): int(by_class[i]) for i in sorted(by_class)}
+            for kind, by_class in sorted(self._counts.items())}
+
+  def sizes(self) -> Dict[str, Dict[str, int]]:
+    return {side: {'min': min(pixels), 'max': max(pixels), 'sum': sum(pixels)}
+            for side, pixels in self._sizes.items() if pixels}
+
+
+def report_path(folder: str, name: str) -> str:
+  """Where the report of a shard is; hidden, so that no pattern matches it."""
+  return os.path.join(folder, f'.{name}.report.json')
+
+
+def write_report(folder: str, report: Report) -> None:
+  """Puts a report beside its shard."""
+  whole_files.write(report_path(folder, report.name),
+                    json.dumps(dataclasses.asdict(report)).encode())
+
+
+def read_report(folder: str, name: str) -> Optional[Report]:
+  """Returns the report of a shard; None if there is no readable one."""
+  path = report_path(folder, name)
   if not tf.io.gfile.exists(path):
-    if tf.io.gfile.exists(output_dir) and not tf.io.gfile.isdir(output_dir):
-      raise errors.UserError(
-          f'{output_dir}: expected a folder, got a file; choose another '
-          f'--output_dir')
-    return {'spec': spec.to_json(), 'splits': {}}
+    return None
   try:
     with tf.io.gfile.GFile(path) as file:
-      info = json.loads(file.read())
-    known = dataset_spec.DatasetSpec.from_json(info['spec'], source=path)
-    splits = dict(info['splits'])
-  except (tf.errors.OpError, KeyError, TypeError, ValueError) as error:
+      report = Report(**json.loads(file.read()))
+  except (ValueError, TypeError):
+    return None
+  return dataclasses.replace(
+      report, skipped=tuple(tuple(entry) for entry in report.skipped))
+
+
+def is_intact(folder: str, name: str, num_bytes: int, sha256: str) -> bool:
+  """Whether a shard is there, byte by byte as it was written."""
+  path = os.path.join(folder, name)
+  return (tf.io.gfile.exists(path)
+          and tf.io.gfile.stat(path).length == num_bytes
+          and checksum(path) == (sha256, num_bytes))
+
+
+def checksum(path: str) -> Tuple[str, int]:
+  """Returns the SHA-256 of a file, in hex, and its size in bytes."""
+  digest, num_bytes = hashlib.sha256(), 0
+  with tf.io.gfile.GFile(path, 'rb') as file:
+    while True:
+      content = file.read(_READ_BYTES)
+      if not content:
+        return digest.hexdigest(), num_bytes
+      digest.update(content)
+      num_bytes += len(content)
+
+
+@contextlib.contextmanager
+def writing_errors(folder: str) -> Iterator[None]:
+  """Turns errors of the file system into one line for the user."""
+  try:
+    yield
+  except (tf.errors.OpError, OSError) as error:
+    reason = getattr(error, 'message', None) or str(error)
     raise errors.UserError(
-        f'{path}: not a readable dataset_info.json; delete it or choose '
-        f'another --output_dir') from error
-  if not known.has_same_labels(spec) or known.name != spec.name:
-    raise errors.UserError(
-        f'{output_dir} already holds records of the data set {known.name!r} '
-        f'with another spec; choose another --output_dir')
-  return {'spec': spec.to_json(), 'splits': splits}
-
-
-def _write(paths: List[str], serialized: Iterable[bytes], num_records: int):
-  serialized = iter(serialized)
-  written = 0
-  for number, path in enumerate(paths, start=1):
-    with tf.io.TFRecordWriter(path) as writer:
-      for _ in range(num_records * number // len(paths) - written):
-        writer.write(next(serialized))
-        written += 1
-  next(serialized, None)  # Lets a progress bar in the iterator finish.
-
-
-def _write_info(output_dir: str, info: Dict) -> None:
-  path = os.path.join(output_dir, record_files.DATASET_INFO)
-  with tf.io.gfile.GFile(path + '.tmp', 'w') as file:
-    file.write(json.dumps(info, indent=2) + '\n')
-  tf.io.gfile.rename(path + '.tmp', path, overwrite=True)
-
-
-def _remove(paths: Iterable[str]) -> None:
-  for path in paths:
-    if tf.io.gfile.exists(path):
-      tf.io.gfile.remove(path)
+        f'cannot write to {folder}: {reason}; check the permissions and the '
+        f'free space') from error

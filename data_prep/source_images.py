@@ -2,7 +2,9 @@
 
 import io
 import os
+import pathlib
 from typing import Tuple
+import warnings
 
 from PIL import Image
 
@@ -11,9 +13,52 @@ from axial_tf import errors
 # The names under which TensorFlow can decode the bytes as they are.
 _STORED_FORMATS = {'JPEG': 'jpeg', 'MPO': 'jpeg', 'PNG': 'png'}
 _STORED_MODES = ('L', 'RGB')
+# Pillow knows more, some of which run other programs (EPS) or hold no pixels.
+_READ_FORMATS = ('JPEG', 'PNG', 'BMP', 'GIF', 'PPM', 'TIFF', 'WEBP')
 _PNG_END = b'IEND\xaeB`\x82'
-_UNREADABLE = (
-    OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+
+# How the names of picture files end, in lower case.
+NAME_ENDINGS = (
+    '.jpg', '.jpeg', '.png', '.bmp', '.gif', '.ppm', '.tif', '.tiff', '.webp')
+
+# `read` has a limit of its own, which the user can choose.
+Image.MAX_IMAGE_PIXELS = None
+
+
+def inside(folder: pathlib.Path, name: str, lister: pathlib.Path) -> str:
+  """Returns the path of a file that a data set lists.
+
+  Args:
+    folder: in which it must be, links resolved.
+    name: relative to the folder.
+    lister: the file that lists it, for errors.
+
+  Raises:
+    errors.UserError: no such file, or one outside the folder.
+  """
+  path = pathlib.PurePath(name)
+  is_outside = path.is_absolute() or '..' in path.parts
+  if not is_outside and _is_possible(name):
+    full = os.path.join(folder, name)
+    inner, outer = os.path.realpath(full), os.path.realpath(folder)
+    if os.path.isfile(full):
+      if os.path.commonpath([inner, outer]) == outer:
+        return full
+      is_outside = True
+  if is_outside:
+    raise errors.UserError(
+        f'{lister}: the file name {name!r:.200} leads out of {folder}; use '
+        f'names relative to it, and copies instead of links')
+  raise errors.UserError(
+      f'{os.path.join(folder, ascii(name)[1:-1][:200])}: no such file, but '
+      f'{lister} lists it; copy the data again')
+
+
+def _is_possible(name: str) -> bool:
+  try:
+    return bool(name) and b'\0' not in name.encode()
+  except UnicodeEncodeError:  # Half of a surrogate pair, from broken JSON.
+    return False
 
 
 def read(path: str, max_pixels: int) -> Tuple[bytes, Image.Image]:
@@ -31,7 +76,7 @@ def read(path: str, max_pixels: int) -> Tuple[bytes, Image.Image]:
         f'{path}: cannot be read ({os.strerror(error.errno)}), but the data '
         f'set lists it; copy the data again') from error
   try:
-    decoded = Image.open(io.BytesIO(content))
+    decoded = _open(content)
     if decoded.width * decoded.height > max_pixels:
       raise errors.UserError(
           f'{path}: has {decoded.width}x{decoded.height} pixels (width x '
@@ -43,11 +88,11 @@ def read(path: str, max_pixels: int) -> Tuple[bytes, Image.Image]:
       decoded.verify()
       if _PNG_END not in content:
         raise OSError('its end is missing')
-      decoded = Image.open(io.BytesIO(content))
+      decoded = _open(content)
     decoded.load()
   except errors.UserError:
     raise
-  except _UNREADABLE as error:
+  except Exception as error:  # Decoders stumble over damage in many ways.
     raise errors.UserError(
         f'{path}: damaged or no picture ({error}); copy the data '
         f'again') from error
@@ -67,9 +112,21 @@ def read_for_record(path: str, max_pixels: int
   content, decoded = read(path, max_pixels)
   stored = _STORED_FORMATS.get(decoded.format)
   if stored is None or decoded.mode not in _STORED_MODES:
-    decoded = decoded.convert('RGB')
+    try:
+      decoded = decoded.convert('RGB')
+    except ValueError as error:
+      raise errors.UserError(
+          f'{path}: expected a grey or color picture of 8 bits per channel, '
+          f'got mode {decoded.mode}; convert it') from error
     content, stored = png_bytes(decoded), 'png'
   return content, stored, decoded
+
+
+def _open(content: bytes) -> Image.Image:
+  with warnings.catch_warnings():
+    # What matters is refused; odd tags of no consequence are not news.
+    warnings.simplefilter('ignore')
+    return Image.open(io.BytesIO(content), formats=_READ_FORMATS)
 
 
 def png_bytes(image: Image.Image) -> bytes:

@@ -16,6 +16,7 @@ import numpy as np
 
 from axial_tf import settings as settings_lib
 from axial_tf.data import dataset_spec
+from data_prep import label_areas
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,9 +68,11 @@ class Split:
 
   Attributes:
     name: of the shards, for instance 'train2017'.
-    spec: of the data set: has `name`, `to_json()` and `has_same_labels(other)`.
+    spec: of the data set: a DatasetSpec or a ClassSpec.
     images: one small picklable description per image, in the order of the
-      source; each has a `filename` that names it to the user.
+      source; each has a `filename` that names it to the user, and the paths of
+      its files under names that end in `path`: a change of those files is
+      noticed when a stopped conversion goes on.
     encode: makes the record of one of `images`: a picklable pure function of
       files, which raises errors.UserError for what is wrong with them.
     is_training: its order is shuffled across the shards.
@@ -89,9 +92,15 @@ def label_counts(
 
   Void counts as the class `ignore_label` of 'pixels' only.
   """
+  return area_counts(label_areas.areas(panoptic), spec)
+
+
+def area_counts(
+    areas: Mapping[int, int], spec: dataset_spec.DatasetSpec
+) -> Dict[str, Dict[int, int]]:
+  """As `label_counts`, from the pixels of each panoptic label of one image."""
   counts = collections.defaultdict(lambda: collections.defaultdict(int))
-  labels, pixels = np.unique(panoptic, return_counts=True)
-  for label, size in zip(labels.tolist(), pixels.tolist()):
+  for label, size in areas.items():
     train_id, instance = divmod(label, spec.label_divisor)
     counts['pixels'][train_id] += size
     if train_id == spec.ignore_label:

@@ -43,6 +43,10 @@ _DISTRIBUTIONS = {
     'tqdm': 'tqdm',
 }
 
+# Imports that requirements.lock cannot hold, see docs/dependencies.md; whoever
+# needs them installs the extra.
+_NOT_LOCKED = ('apache_beam',)
+
 # Files that a module opens at run time.
 _DATA = {
     'axial_tf/config.py': ['//gin_configs'],
@@ -127,7 +131,7 @@ def _resolve(names: list, modules: dict, where: str):
   for name in names + [top]:
     if name in _DISTRIBUTIONS:
       return f'@pypi//{_DISTRIBUTIONS[name]}'
-  if _is_standard(top):
+  if top in _NOT_LOCKED or _is_standard(top):
     return None
   raise BuildError(
       f'{where}: no distribution known for import {top!r}; add it to '

@@ -1,0 +1,182 @@
+"""Carries out a job, or goes on with one that was stopped.
+
+While shards are being made, each has its report beside it. They are made in
+the output folder itself or, if that holds an earlier conversion of the split,
+in a hidden folder below it, so that the earlier one stays whole until its
+replacement is. The reports end as one entry of dataset_info.json, which is
+written last.
+"""
+
+import os
+import sys
+from typing import Any, Callable, Dict, List, Sequence
+
+import tensorflow as tf
+
+from axial_tf import errors
+from data_prep import dataset_info, faults, jobs, shards
+
+# Makes the shards of these numbers in a folder, with a report beside each.
+MakeShards = Callable[[jobs.Job, str, Sequence[int], faults.Faults], None]
+
+
+def convert(job: jobs.Job, max_errors: int, make_shards: MakeShards
+            ) -> Dict[str, Any]:
+  """Has those shards made that are not there yet.
+
+  Args:
+    job: what to do.
+    max_errors: faulty images to leave out before giving up; 0 stops at the
+      first.
+    make_shards: does the work, on this machine or on others.
+
+  Returns:
+    The entry of the split in dataset_info.json.
+
+  Raises:
+    errors.UserError: faulty images, a folder that cannot be written or holds
+      another data set. Finished shards stay for the next attempt.
+  """
+  info = dataset_info.read(job.output_dir, job.split.spec)
+  if dataset_info.is_finished(job, info, max_errors):
+    _remove_reports(job)
+    return info['splits'][job.split.name]
+  folder = _open_folder(job, info)
+  kept = _keep_finished(job, folder, max_errors)
+  collected = faults.Faults(max_errors)
+  try:
+    for report in kept.values():
+      collected.extend(report.skipped)
+    missing = [i for i, name in enumerate(job.shard_names) if name not in kept]
+    if missing:
+      make_shards(job, folder, missing, collected)
+  except BaseException as error:
+    if max_errors and collected.found:
+      faults.write_report(job.output_dir, job.split.name, collected.found)
+    finished = sum(tf.io.gfile.exists(shards.report_path(folder, name))
+                   for name in job.shard_names)
+    if not finished:
+      _remove_empty(folder, job.output_dir)
+    elif isinstance(error, errors.UserError):
+      raise errors.UserError(
+          f'{error} ({finished} of {job.num_shards} shards are finished; the '
+          f'same command goes on after them)') from error
+    raise
+  return _publish(job, folder)
+
+
+def _open_folder(job: jobs.Job, info: Dict[str, Any]) -> str:
+  """Returns the folder in which shards are made, without half-written ones."""
+  with shards.writing_errors(job.output_dir):
+    staging = os.path.join(job.output_dir, f'.{job.split.name}.unfinished')
+    tf.io.gfile.makedirs(job.output_dir)
+    folder = job.output_dir
+    if job.split.name in info['splits']:
+      folder = staging
+      tf.io.gfile.makedirs(folder)
+    elif tf.io.gfile.isdir(staging):  # It was killed while publishing.
+      _move_all(staging, job.output_dir)
+    for path in tf.io.gfile.glob(_hidden(job, folder, '*.tmp')):
+      tf.io.gfile.remove(path)
+  return folder
+
+
+def _keep_finished(job: jobs.Job, folder: str, max_errors: int
+                   ) -> Dict[str, shards.Report]:
+  """Returns the reports of this job's whole shards; removes other leftovers."""
+  kept, replaced = {}, 0
+  suffix = 'report.json'
+  with shards.writing_errors(folder):
+    for path in sorted(tf.io.gfile.glob(_hidden(job, folder, suffix))):
+      name = os.path.basename(path)[1:-len('.' + suffix)]
+      report = shards.read_report(folder, name)
+      if (report is not None and report.job == job.fingerprint
+          and name in job.shard_names
+          and (max_errors or not report.skipped)
+          and shards.is_intact(
+              folder, name, report.num_bytes, report.sha256)):
+        kept[name] = report
+        continue
+      replaced += 1
+      _remove(path, os.path.join(folder, name))
+  if kept:
+    print(f'{len(kept)} of {job.num_shards} shards of {job.split.name} are '
+          f'finished and intact; going on after them', file=sys.stderr)
+  if replaced:
+    print(f'replacing {replaced} shards of an unfinished conversion of '
+          f'{job.split.name}: its input, options or version were others, or '
+          f'they are damaged', file=sys.stderr)
+  return kept
+
+
+def _publish(job: jobs.Job, folder: str) -> Dict[str, Any]:
+  """Enters a split whose shards are all there into dataset_info.json."""
+  reports = _read_reports(job, folder)
+  entry = dataset_info.describe(job, reports)
+  name, output_dir = job.split.name, job.output_dir
+  skipped = [fault for report in reports for fault in report.skipped]
+  if not entry['num_images']:
+    raise errors.UserError(
+        f'no image of {name} could be converted; the first one: '
+        f'{skipped[0][1]}')
+  with shards.writing_errors(output_dir):
+    # Read again: another split may have been finished meanwhile.
+    info = dataset_info.read(output_dir, job.split.spec)
+    if folder != output_dir:
+      info['splits'].pop(name, None)
+      dataset_info.write(output_dir, info)
+      _move_all(folder, output_dir)
+    present = {os.path.basename(path) for path in tf.io.gfile.glob(
+        os.path.join(output_dir, f'{name}-?????-of-?????.tfrecord'))}
+    for stale in present - set(job.shard_names):
+      tf.io.gfile.remove(os.path.join(output_dir, stale))
+    faults.write_report(output_dir, name, skipped)
+    info['splits'][name] = entry
+    dataset_info.write(output_dir, info)
+    _remove_reports(job)
+  return entry
+
+
+def _read_reports(job: jobs.Job, folder: str) -> List[shards.Report]:
+  reports = []
+  for name in job.shard_names:
+    report = shards.read_report(folder, name)
+    if report is None or report.job != job.fingerprint:
+      raise errors.UserError(
+          f'{os.path.join(folder, name)}: was changed during the conversion; '
+          f'run one conversion of {job.split.name} at a time')
+    reports.append(report)
+  return reports
+
+
+def _hidden(job: jobs.Job, folder: str, suffix: str) -> str:
+  """Pattern of the files that accompany shards while they are made."""
+  return os.path.join(
+      folder, f'.{job.split.name}-?????-of-?????.tfrecord.{suffix}')
+
+
+def _remove_reports(job: jobs.Job) -> None:
+  _remove(*(shards.report_path(job.output_dir, name)
+            for name in job.shard_names))
+
+
+def _remove(*paths: str) -> None:
+  for path in paths:
+    if tf.io.gfile.exists(path):
+      tf.io.gfile.remove(path)
+
+
+def _remove_empty(*folders: str) -> None:
+  """Removes folders in which nothing was finished."""
+  for folder in dict.fromkeys(folders):
+    if tf.io.gfile.isdir(folder) and not tf.io.gfile.listdir(folder):
+      tf.io.gfile.rmtree(folder)
+
+
+def _move_all(source: str, target: str) -> None:
+  """Moves shards, then their reports, and removes the empty folder."""
+  for name in sorted(tf.io.gfile.listdir(source),
+                     key=lambda name: (name.startswith('.'), name)):
+    tf.io.gfile.rename(os.path.join(source, name), os.path.join(target, name),
+                       overwrite=True)
+  tf.io.gfile.rmtree(source)

@@ -1,0 +1,82 @@
+"""Applies a function in several processes, keeping the order."""
+
+import collections
+from concurrent import futures
+from concurrent.futures import process as process_futures
+import itertools
+import multiprocessing
+import os
+import pickle
+import signal
+import threading
+from typing import Any, Callable, Iterable, Iterator
+
+import tensorflow as tf
+
+from axial_tf import errors
+
+# Results that may wait for a slow one before them; bounds the memory.
+_WAITING_PER_PROCESS = 16
+
+
+def ordered_map(function: Callable[[Any], Any], items: Iterable[Any],
+                processes: int) -> Iterator[Any]:
+  """Yields function(item) of each item, in the order of the items.
+
+  Args:
+    function: picklable; an exception it raises ends the iteration.
+    items: picklable; read little by little.
+    processes: 1 calls the function here, lazily.
+
+  Raises:
+    errors.UserError: a process died, for instance for lack of memory.
+  """
+  if processes == 1:
+    yield from map(function, items)
+    return
+  items = iter(items)
+  # A new interpreter for each: a fork of a process in which TensorFlow's
+  # threads hold locks may wait for them forever.
+  executor = futures.ProcessPoolExecutor(
+      processes, multiprocessing.get_context('spawn'),
+      initializer=_start, initargs=(pickle.dumps(function),))
+  try:
+    waiting = collections.deque(
+        executor.submit(_call, item) for item in itertools.islice(
+            items, processes * _WAITING_PER_PROCESS))
+    while waiting:
+      result = waiting.popleft().result()
+      waiting.extend(
+          executor.submit(_call, item) for item in itertools.islice(items, 1))
+      yield result
+  except process_futures.BrokenProcessPool as error:
+    raise errors.UserError(
+        f'one of {processes} processes ended unexpectedly, perhaps for lack of '
+        f'memory; run the command again with fewer --processes') from error
+  finally:
+    executor.shutdown(wait=False, cancel_futures=True)
+
+
+_function: Callable[[Any], Any]
+
+
+def _start(pickled_function: bytes) -> None:
+  """Prepares a process: what it calls, and when it ends."""
+  global _function  # Sent once per process instead of once per item.
+  _function = pickle.loads(pickled_function)
+  # Ctrl-C reaches the whole group; the parent decides what happens.
+  signal.signal(signal.SIGINT, signal.SIG_IGN)
+  # One process per core is there already.
+  tf.config.threading.set_intra_op_parallelism_threads(1)
+  tf.config.threading.set_inter_op_parallelism_threads(1)
+  threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+  """Ends this process when its parent was killed; it would wait forever."""
+  multiprocessing.parent_process().join()
+  os._exit(1)
+
+
+def _call(item):
+  return _function(item)
