@@ -61,6 +61,7 @@ def check_partners(images: Dict[str, str], labels: Dict[str, str],
                                              image_dir)):
     alone = sorted(set(have) - set(lack))
     if alone:
+      others = f' (nor have {len(alone) - 1} others)' * (len(alone) > 1)
       raise errors.UserError(
-          f'{have[alone[0]]}: has no {kind} in {folder} (as '
-          f'{len(alone) - 1} others there); copy the data again or remove it')
+          f'{have[alone[0]]}: has no {kind} in {folder}{others}; copy the data '
+          f'again or remove it')

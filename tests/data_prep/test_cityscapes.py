@@ -196,7 +196,7 @@ def _link_out(root):
     (lambda root: shutil.rmtree(root / 'leftImg8bit' / 'train'),
      r"no images of split 'train': expected the folder .*leftImg8bit/train"),
     (lambda root: shutil.rmtree(root / 'leftImg8bit' / 'train' / 'aachen'),
-     'has no image in .*as 1 others'),
+     'has no image in .*nor have 1 others'),
     (lambda root: [p.unlink() for p in root.glob('leftImg8bit/*/*/*')],
      r'leftImg8bit/train: holds no \*_leftImg8bit.png'),
     (lambda root: shutil.rmtree(root / 'gtFine'),
