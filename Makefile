@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 PIP := $(BIN)/pip --disable-pip-version-check install --quiet
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 
-export TF_CPP_MIN_LOG_LEVEL ?= 2
+export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
 .PHONY: help venv demo test test-slow lint bench build-files lock clean
@@ -63,7 +63,7 @@ lint: $(STAMP)
 
 bench: $(STAMP)
 	@for script in $$(grep -l __main__ benchmarks/*.py); do \
-	  echo "== $$script"; TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python $$script || exit 1; done
+	  echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 build-files: $(STAMP)
 	$(BIN)/python tools/generate_build.py

@@ -13,8 +13,11 @@ os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 warnings.filterwarnings('ignore', category=FutureWarning, module='google')
 
 
-def run(main, docstring: str) -> None:
+def run(main, docstring: str, takes_arguments: bool = False) -> None:
   """Runs `main()` as a program: parses absl flags, then calls it.
+
+  With `takes_arguments`, it is called with the list of those arguments that
+  are no flags; otherwise there must not be any.
 
   A `UserError` is printed as one line `error: ...` and exits with status 1;
   Ctrl-C exits with 130; `--help` prints `docstring` and the flags and exits
@@ -26,6 +29,9 @@ def run(main, docstring: str) -> None:
     if not flags.FLAGS['verbosity'].present:
       logging.set_verbosity(logging.ERROR)
     try:
+      if takes_arguments:
+        main(argv[1:])
+        return
       if len(argv) > 1:
         raise errors.UserError(
             f'unexpected argument {argv[1]!r}: options look like --name=value '
@@ -42,8 +48,16 @@ def run(main, docstring: str) -> None:
       a.split('=')[0].lstrip('-') in ('help', 'helpshort', 'helpfull')
       for a in sys.argv[1:])
   try:
-    app.run(guarded)
+    app.run(guarded, flags_parser=_parse)
   except SystemExit as stop:
     if asked_for_help:
       sys.exit(0)
     raise stop
+
+
+def _parse(argv):
+  try:
+    return flags.FLAGS(argv)
+  except flags.Error as error:
+    print(f'error: {errors.first_line(error)} (see --help)', file=sys.stderr)
+    sys.exit(1)

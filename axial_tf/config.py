@@ -75,6 +75,8 @@ def parse(
   gin.clear_config()
   with _quiet_search():
     for file in files:
+      if tf.io.gfile.isdir(file):
+        raise errors.UserError(f'{file}: expected a gin file, got a folder')
       with _clear_errors(file):
         gin.parse_config_file(file)
     for binding in bindings:
@@ -82,6 +84,7 @@ def parse(
         gin.parse_config(binding)
   with _clear_errors('configuration'):
     gin.finalize()
+    _require_task(files)
     return _REGISTERED['Experiment']()
 
 
@@ -101,25 +104,53 @@ def operative_markdown() -> str:
 
 
 @contextlib.contextmanager
-def _clear_errors(source: str):
-  """Turns what gin raises for a user's mistake into a UserError."""
+def plain_user_errors():
+  """Takes off what gin adds to a UserError that passes through a configurable.
+
+  The Model Garden makes configurables of some of its functions.
+  """
   try:
     yield
   except errors.UserError as error:
-    raise errors.UserError(_first_line(error)) from error
+    raise errors.UserError(errors.first_line(error)) from error
+
+
+def _require_task(files: Sequence[str]) -> None:
+  try:
+    gin.query_parameter('Experiment.task')
+  except ValueError as error:
+    raise errors.UserError(
+        f'{", ".join(files)}: expected an experiment, which sets '
+        f'Experiment.task, got none; begin with a copy of one of those in '
+        f'gin_configs/experiments/') from error
+
+
+def _missing_file(error: OSError) -> str:
+  """Says which file gin has not found, without the list of its own paths."""
+  return errors.first_line(error).split('. Searched config paths')[0]
+
+
+@contextlib.contextmanager
+def _clear_errors(source: str):
+  """Turns what gin raises for a user's mistake into a UserError."""
+  try:
+    with plain_user_errors():
+      yield
+  except errors.UserError:
+    raise
   except SyntaxError as error:
     raise errors.UserError(
-        f'{source}: {_first_line(error)}; expected NAME = value, with strings '
-        f'in quotes') from error
+        f'{source}: {errors.first_line(error)}; expected NAME = value, with '
+        f'strings in quotes') from error
   except OSError as error:
     raise errors.UserError(
-        f'{source}: {_first_line(error)}; looked in the current folder and in '
-        f'gin_configs/') from error
+        f'{source}: {_missing_file(error)}; looked in the current folder and '
+        f'in gin_configs/') from error
   except (AttributeError, LookupError, RuntimeError, TypeError, ValueError
           ) as error:
     raise errors.UserError(
-        f'{source}: {_first_line(error)}; compare the names with those in '
-        f'gin_configs/') from error
+        f'{source}: {errors.first_line(error)}; compare the names with those '
+        f'in gin_configs/') from error
 
 
 @contextlib.contextmanager
@@ -131,8 +162,3 @@ def _quiet_search():
     yield
   finally:
     logging.disable(previous)
-
-
-def _first_line(error) -> str:
-  lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-  return lines[0] if lines else type(error).__name__

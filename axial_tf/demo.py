@@ -73,8 +73,7 @@ def _step(title: str, module: str, *arguments: str) -> None:
   _banner(title)
   print('$ python -m ' + shlex.join((module, *arguments)), flush=True)
   finished = subprocess.run(
-      [sys.executable, '-m', module, *arguments], check=False,
-      env={**os.environ, 'TF_CPP_MIN_LOG_LEVEL': '3'})
+      [sys.executable, '-m', module, *arguments], check=False)
   if finished.returncode:
     sys.exit(finished.returncode)
 
@@ -101,7 +100,7 @@ def _predict(export: str, records: str, output_dir: str):
     quality.update(example['panoptic'], result.panoptic_map)
     if len(panels) < FLAGS.pictures:
       truth = visualize.panoptic_overlay(
-          example['image'], example['panoptic'], predictor.spec)
+          example['image'], example['panoptic'], predictor.spec, labels=True)
       name = os.path.splitext(
           os.path.basename(example['filename'].decode()))[0]
       panels.append(visualize.side_by_side(

@@ -105,9 +105,10 @@ def find_images(pattern: str) -> List[str]:
     files = sorted({
         path for path in glob.glob(pattern, recursive=True)
         if os.path.isfile(path)})
-    missing = 'no file of this name or pattern; check the path'
+    missing = 'expected an image file, a folder or a pattern of files'
   if not files:
-    raise errors.UserError(f'--input: {pattern}: {missing}, found none')
+    raise errors.UserError(
+        f'--input: {pattern}: {missing}, found none; check the path')
   return files
 
 

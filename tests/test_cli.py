@@ -43,4 +43,16 @@ def test_help_shows_the_example_and_the_flags():
 def test_wrong_arguments_are_named_without_traceback(argument, named):
   done = _run('pass', argument)
   assert done.returncode == 1
-  assert named in done.stderr and 'Traceback' not in done.stderr
+  assert done.stderr.startswith('error: ') and done.stderr.count('\n') == 1
+  assert named in done.stderr
+
+
+def test_a_tool_may_take_files():
+  program = """
+from axial_tf import cli
+cli.run(print, 'Shows files.', takes_arguments=True)
+"""
+  done = subprocess.run(
+      [sys.executable, '-c', program, 'a', 'b'], capture_output=True, text=True,
+      check=True)
+  assert done.stdout == "['a', 'b']\n"

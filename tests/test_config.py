@@ -81,3 +81,16 @@ def test_a_missing_file_is_named():
 def test_what_the_user_must_give_is_asked_for():
   with pytest.raises(errors.UserError, match='RECORDS|REQUIRED|required'):
     config.parse(['experiments/demo.gin'])
+
+
+@pytest.mark.parametrize('make, message', [
+    (lambda path: path.mkdir(), 'expected a gin file, got a folder'),
+    (lambda path: path.write_text(''), 'which sets Experiment.task, got none'),
+    (lambda path: path.write_text("include 'absent.gin'"),
+     r'Unable to open file: absent\.gin; looked in the current folder'),
+], ids=['folder', 'empty', 'include'])
+def test_what_is_no_experiment_is_refused(tmp_path, make, message):
+  path = tmp_path / 'mine.gin'
+  make(path)
+  with pytest.raises(errors.UserError, match=message):
+    config.parse([str(path)])

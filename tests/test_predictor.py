@@ -164,6 +164,17 @@ def test_mistakes_are_one_line_and_status_1(module, arguments, named):
   assert len(done.stderr.splitlines()) == 1
 
 
+def test_a_training_without_records_is_one_line_and_leaves_nothing(tmp_path):
+  done = _run('train', f'--model_dir={tmp_path}/run',
+              '--gin_file=experiments/demo.gin',
+              f"--gin_params=RECORDS='{tmp_path}/absent'")
+  assert done.returncode == 1
+  assert done.stderr.startswith('error: no files match')
+  assert 'configurable' not in done.stderr
+  assert len(done.stderr.splitlines()) == 1
+  assert not os.listdir(tmp_path)
+
+
 @pytest.mark.parametrize('module', ['predict', 'export'])
 def test_help_shows_an_example_without_loading_tensorflow(module):
   done = subprocess.run(

@@ -29,7 +29,7 @@ def restore_model(model: tf.keras.Model, checkpoint: str) -> None:
           ) as error:
     raise errors.UserError(
         f'{checkpoint}: cannot be read as a checkpoint of this model '
-        f'({_first_line(error)}); it may be damaged or of another model: '
+        f'({errors.first_line(error)}); it may be damaged or of another model: '
         f'choose another checkpoint or model_dir') from error
   for variable in model.variables:
     if variable.dtype.is_floating and not np.isfinite(variable.numpy()).all():
@@ -45,8 +45,9 @@ def require_match(model: tf.keras.Model, checkpoint: str) -> None:
     stored = dict(tf.train.list_variables(checkpoint))
   except (tf.errors.OpError, ValueError) as error:
     raise errors.UserError(
-        f'{checkpoint}: cannot be read as a checkpoint ({_first_line(error)});'
-        f' choose another checkpoint or model_dir') from error
+        f'{checkpoint}: cannot be read as a checkpoint '
+        f'({errors.first_line(error)}); choose another checkpoint or '
+        f'model_dir') from error
   stored_shapes = sorted(
       tuple(shape) for name, shape in stored.items()
       if name.startswith('model/') and '/.OPTIMIZER_SLOT/' not in name
@@ -63,7 +64,3 @@ def require_match(model: tf.keras.Model, checkpoint: str) -> None:
 
 def _count(shapes) -> int:
   return sum(int(tf.TensorShape(shape).num_elements()) for shape in shapes)
-
-
-def _first_line(error) -> str:
-  return (str(error).splitlines() or [''])[0]

@@ -34,7 +34,11 @@ def run(
   Raises:
     errors.UserError: `model_dir` cannot be used or belongs to another model.
   """
-  _check_model_dir(model_dir, mode)
+  with _usable(model_dir, mode):
+    return _run(settings, model_dir, mode)
+
+
+def _run(settings, model_dir, mode) -> Optional[dict]:
   if settings.run.seed is not None:
     tf.keras.utils.set_random_seed(settings.run.seed)
   _set_precision(settings.run.mixed_precision)
@@ -48,7 +52,7 @@ def run(
     if checkpoint:
       checkpoints.require_match(task.build_model(), checkpoint)
 
-  with _quiet_orbit():
+  with _quiet_orbit(), config.plain_user_errors():
     runner = train_lib.OrbitExperimentRunner(
         strategy, task, mode, _trainer_config(settings), model_dir)
   controller, global_step = runner.controller, runner.trainer.global_step
@@ -141,7 +145,9 @@ def _trainer_config(
           train_tf_while_loop=run_settings.strategy == 'tpu'))
 
 
-def _check_model_dir(model_dir: str, mode: str) -> None:
+@contextlib.contextmanager
+def _usable(model_dir: str, mode: str):
+  """Makes the folder of a run, and removes it if nothing came of the run."""
   if mode == 'eval' and not checkpoints.latest(model_dir):
     raise errors.UserError(
         f'{model_dir}: no checkpoint to evaluate; train first with '
@@ -149,6 +155,7 @@ def _check_model_dir(model_dir: str, mode: str) -> None:
   if os.path.exists(model_dir) and not os.path.isdir(model_dir):
     raise errors.UserError(
         f'{model_dir}: is a file, expected a folder; give another --model_dir')
+  is_new = not tf.io.gfile.exists(model_dir)
   if 'train' in mode:
     try:
       tf.io.gfile.makedirs(model_dir)
@@ -156,6 +163,12 @@ def _check_model_dir(model_dir: str, mode: str) -> None:
       raise errors.UserError(
           f'{model_dir}: cannot be made ({error.message}); give a writable '
           f'--model_dir') from error
+  try:
+    yield
+  finally:
+    if is_new and tf.io.gfile.isdir(model_dir) and not tf.io.gfile.listdir(
+        model_dir):
+      tf.io.gfile.rmtree(model_dir)
 
 
 def _set_precision(name: str) -> None:
