@@ -20,8 +20,10 @@ _INSTANCES = 1000
 
 def class_ids(instance_ids: np.ndarray) -> np.ndarray:
   """Returns the class id of each pixel."""
-  return np.where(
-      instance_ids < _INSTANCES, instance_ids, instance_ids // _INSTANCES)
+  classes = instance_ids.copy()
+  is_instance = classes >= _INSTANCES
+  classes[is_instance] //= _INSTANCES
+  return classes
 
 
 def from_instance_ids(
