@@ -26,6 +26,13 @@ Where the shipped numbers come from:
     as in DeepLab2 (so its TFRecords are readable); stuff_area_limit 4096 and
     nms_kernel 7 are those of the Panoptic-DeepLab paper, which Axial-DeepLab
     follows. DeepLab2's own COCO configurations use nms_kernel 41.
+  cityscapes: ids, train ids, names and colors of its official scripts, void 255
+    and divisor 1000 as in DeepLab2; stuff_area_limit 2048.
+  mapillary_v1.2, mapillary_v2.0: the classes that config.json marks for
+    evaluation, in its order (which is that of the ids in the panoptic JSON);
+    stuff_area_limit 4096 as for COCO. Names and colors are as several public
+    tables agree. They disagree on the order of v2.0's six traffic lights, so
+    its conversion goes by names.
 """
 
 import dataclasses
