@@ -104,3 +104,43 @@ def _check_precision(policy, make, inputs, expected):
       loss = tf.reduce_mean(tf.cast(layer(inputs, training=True), tf.float32))
     for gradient in tape.gradient(loss, layer.trainable_variables):
       assert np.isfinite(gradient).all()
+
+
+def check_head_order(
+    layer: tf.keras.layers.Layer, inputs, heads: int, key_depth: int,
+    value_depth: int, tolerance: float) -> None:
+  """Checks that other places of the heads are other places of the channels.
+
+  Args:
+    layer: an attention layer with all its terms.
+    inputs: a batch for it.
+    heads: number of heads.
+    key_depth: channels of a query or key of one head.
+    value_depth: channels of a value of one head.
+    tolerance: absolute.
+  """
+  layer(inputs)
+  randomize(layer)
+  before = layer(inputs).numpy()
+  order = np.random.default_rng(2).permutation(heads)
+  assert (order != np.arange(heads)).any()
+
+  def permute(array, count):  # [..., heads * count] within each part
+    parts = array.reshape(*array.shape[:-1], heads, count)
+    return parts[..., order, :].reshape(array.shape)
+
+  for variable in layer.variables:
+    value = variable.numpy()
+    if 'qkv' in variable.name:
+      ends = [heads * key_depth, 2 * heads * key_depth]
+      query, key, content = np.split(value, ends, axis=-1)
+      value = np.concatenate(
+          [permute(query, key_depth), permute(key, key_depth),
+           permute(content, value_depth)], axis=-1)
+    elif 'logit' in variable.name:
+      value = permute(value.reshape(3, heads), 1).reshape(-1)
+    elif 'output' in variable.name:
+      value = permute(value.reshape(2, -1), value_depth).reshape(-1)
+    variable.assign(value)
+  np.testing.assert_allclose(
+      layer(inputs), permute(before, value_depth), atol=tolerance)

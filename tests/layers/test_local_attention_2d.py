@@ -220,27 +220,7 @@ def test_permuting_heads_permutes_channels():
   layer = LocalAttention2D(
       heads * 2, heads * depth, heads=heads, kernel_size=3, terms=_ALL)
   inputs = tf.cast(_inputs(5, 9), tf.float32)
-  layer(inputs)
-  harness.randomize(layer)
-  before = layer(inputs).numpy()
-  order = np.array([2, 0, 3, 1])
-
-  def permute(array, count):  # [..., heads * count] within each part
-    parts = array.reshape(*array.shape[:-1], heads, count)
-    return parts[..., order, :].reshape(array.shape)
-
-  for variable in layer.variables:
-    value = variable.numpy()
-    if 'qkv' in variable.name:
-      q, k, v = np.split(value, [heads * 2, heads * 4], axis=-1)
-      value = np.concatenate(
-          [permute(q, 2), permute(k, 2), permute(v, depth)], axis=-1)
-    elif 'logit' in variable.name:
-      value = permute(value.reshape(3, heads), 1).reshape(-1)
-    elif 'output' in variable.name:
-      value = permute(value.reshape(2, -1), depth).reshape(-1)
-    variable.assign(value)
-  np.testing.assert_allclose(layer(inputs), permute(before, depth), atol=1e-4)
+  harness.check_head_order(layer, inputs, heads, 2, depth, tolerance=1e-4)
 
 
 @pytest.mark.parametrize('size', [(6, 9), (1, 7)])
