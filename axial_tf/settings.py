@@ -9,6 +9,7 @@ import collections.abc
 import dataclasses
 import types
 import typing
+from typing import Any, Mapping
 
 from axial_tf import errors
 
@@ -41,6 +42,35 @@ def require(condition: bool, settings, field: str, expected: str) -> None:
     raise errors.UserError(
         f'{type(settings).__name__}.{field}: expected {expected}, got '
         f'{getattr(settings, field)!r}')
+
+
+def from_dict(kind: type, values: Mapping[str, Any]):
+  """Makes the settings that dataclasses.asdict has turned into `values`.
+
+  Fields that hold settings are restored, too, by their annotations. They are
+  left alone if they are no dicts.
+
+  Raises:
+    errors.UserError: the values are out of range.
+  """
+  hints = typing.get_type_hints(kind)
+  return kind(**{
+      name: restore(value, hints[name]) for name, value in values.items()})
+
+
+def restore(value, hint):
+  """Returns a dict as the settings that `hint` stands for, or else `value`.
+
+  Args:
+    value: what dataclasses.asdict made of a field, or an argument, with this
+      annotation.
+    hint: a settings dataclass, such a class or None, or any other annotation.
+  """
+  kinds = [option for option in (hint, *typing.get_args(hint))
+           if dataclasses.is_dataclass(option)]
+  if isinstance(value, dict) and len(kinds) == 1:
+    return from_dict(kinds[0], value)
+  return value
 
 
 _MISMATCH = object()

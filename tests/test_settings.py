@@ -1,7 +1,8 @@
 """Settings accept what their annotations say and name what they refuse."""
 
 import dataclasses
-from typing import Literal, Optional
+import json
+from typing import Literal, Optional, Tuple
 
 import pytest
 
@@ -45,3 +46,25 @@ def test_a_wrong_type_names_field_expectation_and_value(field, value):
 def test_a_value_out_of_range_is_refused():
   with pytest.raises(errors.UserError, match='_Example.rate: expected a num'):
     _Example(rate=-1.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Outer:
+  inner: _Example = _Example()
+  maybe: Optional[_Example] = None
+  size: Tuple[int, int] = (1, 2)
+
+  def __post_init__(self):
+    settings_lib.check_types(self)
+
+
+@pytest.mark.parametrize('settings', [
+    _Outer(), _Outer(_Example(steps=3), _Example((3, 4)), (5, 6))], ids=str)
+def test_plain_data_becomes_the_settings_it_was_made_from(settings):
+  plain = json.loads(json.dumps(dataclasses.asdict(settings)))
+  assert settings_lib.from_dict(_Outer, plain) == settings
+
+
+def test_restored_settings_are_checked():
+  with pytest.raises(errors.UserError, match='_Example.steps'):
+    settings_lib.from_dict(_Outer, {'inner': {'steps': 'many'}})

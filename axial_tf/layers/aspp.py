@@ -4,18 +4,23 @@ Axial-DeepLab does without (its attention sees far enough), its convolutional
 baselines do not: table 6 of the paper has both.
 """
 
-import dataclasses
 from typing import Optional, Sequence, Tuple
 
 import tensorflow as tf
 
 from axial_tf import errors
-from axial_tf.layers import convolution, multiply_adds, normalization, resize
+from axial_tf.layers import (
+  configured,
+  convolution,
+  multiply_adds,
+  normalization,
+  resize,
+)
 
 _KERNEL_SIZE = 3
 
 
-class ASPP(tf.keras.layers.Layer):
+class ASPP(configured.ConfiguredLayer):
   """A 1x1 convolution, atrous ones and pooling side by side, then projected.
 
   Every convolution is followed by batch norm and ReLU, as in DeepLabv3+. With
@@ -58,24 +63,18 @@ class ASPP(tf.keras.layers.Layer):
         len(pooling_window) == 2 and min(pooling_window) >= 1),
         'pooling_window', '(height, width), each at least 1, or None for the '
         'whole image', pooling_window)
-    self._filters = filters
-    self._rates = tuple(rates)
-    self._separable = separable
     self._window = pooling_window and tuple(pooling_window)
-    self._norm = norm
+    self._keep(filters=filters, rates=tuple(rates), separable=separable,
+               pooling_window=self._window, norm=norm)
     atrous = (convolution.SeparableConvNorm if separable
               else convolution.ConvNorm)
     self.pixel = convolution.ConvNorm(filters, 1, norm=norm, name='pixel')
     self.atrous = [
         atrous(filters, _KERNEL_SIZE, dilation=rate, norm=norm,
-               name=f'atrous{rate}') for rate in self._rates]
+               name=f'atrous{rate}') for rate in rates]
     self.pooled = convolution.ConvNorm(filters, 1, norm=norm, name='pooled')
     self.projection = convolution.ConvNorm(
         filters, 1, norm=norm, name='projection')
-
-  def build(self, input_shape):
-    self._channels = input_shape[-1]
-    super().build(input_shape)
 
   def call(self, inputs, training=False):
     """[batch, height, width, channels] -> [batch, height, width, filters]."""
@@ -104,33 +103,13 @@ class ASPP(tf.keras.layers.Layer):
       errors.UserError: the layer is not built.
     """
     multiply_adds.require_built(self)
-    kernel = _KERNEL_SIZE ** 2
-    mix = self._channels * self._filters
-    atrous = (kernel * self._channels + mix if self._separable
-              else kernel * mix)
-    branches = len(self._rates) + 2
-    per_pixel = (mix + len(self._rates) * atrous
-                 + branches * self._filters * self._filters)
-    places = 1
+    places = 1, 1
     if self._window is not None:
-      for size, window in zip((height, width), self._window):
-        places *= size - min(window, size) + 1
-    return height * width * per_pixel + places * mix
-
-  def get_config(self):
-    return {
-        **super().get_config(),
-        'filters': self._filters,
-        'rates': self._rates,
-        'separable': self._separable,
-        'pooling_window': self._window,
-        'norm': dataclasses.asdict(self._norm),
-    }
-
-  @classmethod
-  def from_config(cls, config):
-    norm = normalization.BatchNormSettings(**config['norm'])
-    return cls(**{**config, 'norm': norm})
+      places = [size - min(window, size) + 1
+                for size, window in zip((height, width), self._window)]
+    return self.pooled.multiply_adds(*places) + sum(
+        conv.multiply_adds(height, width)
+        for conv in (self.pixel, *self.atrous, self.projection))
 
 
 def _sliding_mean(values, window, axis):

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from axial_tf import errors, settings
 from axial_tf.layers import (
+  attention_arguments,
   attention_core,
   attention_rows,
   local_span,
@@ -94,21 +95,12 @@ class AxialAttention(tf.keras.layers.Layer):
         non-positive span, an unknown activation.
     """
     super().__init__(**kwargs)
-    for name, value in (('key_channels', key_channels),
-                        ('value_channels', value_channels)):
-      if heads < 1 or value < heads or value % heads:
-        raise errors.UserError(
-            f'AxialAttention: expected {name} to be a positive multiple of '
-            f'heads, got {value} channels and {heads} heads; choose another '
-            f'width or number of heads')
+    attention_arguments.check(
+        'AxialAttention', key_channels, value_channels, heads, activation)
     if span is not None and (span < 1 or span % 2 == 0):
       raise errors.UserError(
           f'AxialAttention: expected span to be a positive odd number or None '
           f'for the whole axis, got {span}')
-    if activation not in ('softmax', 'sigmoid'):
-      raise errors.UserError(
-          f"AxialAttention: expected activation 'softmax' or 'sigmoid', got "
-          f'{activation!r}')
     self._key_channels = key_channels
     self._value_channels = value_channels
     self._heads = heads

@@ -9,6 +9,7 @@ from axial_tf import settings as settings_lib
 from axial_tf.layers import (
   axial_attention,
   axial_attention_2d,
+  configured,
   convolution,
   drop_path,
   local_attention_2d,
@@ -62,13 +63,7 @@ class SpatialSettings:
     return _EXPANSIONS[self.kind]
 
 
-def spatial_from_config(config: dict) -> SpatialSettings:
-  """Restores settings from what dataclasses.asdict made of them."""
-  return SpatialSettings(**{
-      **config, 'terms': axial_attention.AttentionTerms(**config['terms'])})
-
-
-class Bottleneck(tf.keras.layers.Layer):
+class Bottleneck(configured.ConfiguredLayer):
   """1x1 conv, attention or 3x3 conv, 1x1 conv, and a shortcut (figure 2).
 
   The figure's last ReLU stands at the start of the next block instead, so that
@@ -108,11 +103,10 @@ class Bottleneck(tf.keras.layers.Layer):
       errors.UserError: filters that the heads do not divide.
     """
     super().__init__(**kwargs)
-    self._config = dict(
-        filters=filters, spatial=dataclasses.asdict(spatial), strides=strides,
-        dilation=dilation, activate_input=activate_input,
-        drop_path_rate=drop_path_rate, recompute=recompute,
-        norm=dataclasses.asdict(norm))
+    self._keep(
+        filters=filters, spatial=spatial, strides=strides, dilation=dilation,
+        activate_input=activate_input, drop_path_rate=drop_path_rate,
+        recompute=recompute, norm=norm)
     self._strides = strides
     self._activate_input = activate_input
     self._recompute = recompute
@@ -190,15 +184,6 @@ class Bottleneck(tf.keras.layers.Layer):
   def output_size(self, height: int, width: int) -> Tuple[int, int]:
     """Returns the height and width of what a map of this size becomes."""
     return -(-height // self._strides), -(-width // self._strides)
-
-  def get_config(self):
-    return {**super().get_config(), **self._config}
-
-  @classmethod
-  def from_config(cls, config):
-    return cls(**{
-        **config, 'spatial': spatial_from_config(config['spatial']),
-        'norm': normalization.BatchNormSettings(**config['norm'])})
 
 
 def _attention(filters, spatial, strides, norm):

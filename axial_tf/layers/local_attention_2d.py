@@ -1,13 +1,14 @@
 """Self-attention in k x k windows of an image: the paper's baselines."""
 
-import dataclasses
 from typing import Optional
 
 import tensorflow as tf
 
 from axial_tf import errors
 from axial_tf.layers import (
+  attention_arguments,
   axial_attention,
+  configured,
   local_core_2d,
   local_windows_2d,
   multiply_adds,
@@ -18,7 +19,7 @@ STAND_ALONE = axial_attention.AttentionTerms(
     key_position=False, value_position=False)
 
 
-class LocalAttention2D(tf.keras.layers.Layer):
+class LocalAttention2D(configured.ConfiguredLayer):
   """Attention of each pixel to the kernel_size x kernel_size around it.
 
   With the default terms this is stand-alone self-attention, "Conv-Stem +
@@ -67,17 +68,13 @@ class LocalAttention2D(tf.keras.layers.Layer):
         stride below 1, an unknown activation.
     """
     super().__init__(**kwargs)
-    in_position = {
-        'key_channels': terms.query_position or terms.key_position,
-        'value_channels': terms.value_position}
-    for name, value in (('key_channels', key_channels),
-                        ('value_channels', value_channels)):
-      if heads < 1 or value < heads or value % heads:
-        raise errors.UserError(
-            f'LocalAttention2D: expected {name} to be a positive multiple of '
-            f'heads, got {value} channels and {heads} heads; choose another '
-            f'width or number of heads')
-      if in_position[name] and value // heads < 2:
+    attention_arguments.check(
+        'LocalAttention2D', key_channels, value_channels, heads, activation)
+    for name, value, in_position in (
+        ('key_channels', key_channels,
+         terms.query_position or terms.key_position),
+        ('value_channels', value_channels, terms.value_position)):
+      if in_position and value // heads < 2:
         raise errors.UserError(
             f'LocalAttention2D: expected {name} to give each head at least 2 '
             f'channels, one for rows and one for columns of positions, got '
@@ -90,10 +87,10 @@ class LocalAttention2D(tf.keras.layers.Layer):
       raise errors.UserError(
           f'LocalAttention2D: expected strides of at least 1, got {strides}; '
           f'1 keeps every pixel')
-    if activation not in ('softmax', 'sigmoid'):
-      raise errors.UserError(
-          f"LocalAttention2D: expected activation 'softmax' or 'sigmoid', got "
-          f'{activation!r}; choose one of them')
+    self._keep(
+        key_channels=key_channels, value_channels=value_channels,
+        kernel_size=kernel_size, strides=strides, heads=heads, terms=terms,
+        activation=activation, norm=norm)
     self._key_channels = key_channels
     self._value_channels = value_channels
     self._kernel_size = kernel_size
@@ -231,20 +228,3 @@ class LocalAttention2D(tf.keras.layers.Layer):
         key_channels=self._key_channels, value_channels=self._value_channels,
         logit_terms=self._terms.num_logit_terms,
         value_terms=self._terms.num_value_terms)
-
-  def get_config(self):
-    return {
-        **super().get_config(),
-        'key_channels': self._key_channels,
-        'value_channels': self._value_channels,
-        'kernel_size': self._kernel_size,
-        'strides': self._strides,
-        'heads': self._heads,
-        'terms': dataclasses.asdict(self._terms),
-        'activation': self._activation,
-        'norm': self._norm and dataclasses.asdict(self._norm),
-    }
-
-  @classmethod
-  def from_config(cls, config):
-    return cls(**axial_attention.AxialAttention.decode_config(config))

@@ -1,19 +1,18 @@
 """Stems: the first layers of a network, up to stride 2 or 4."""
 
-import dataclasses
-
 import tensorflow as tf
 
 from axial_tf import errors
 from axial_tf.layers import (
   bottleneck,
+  configured,
   convolution,
   multiply_adds,
   normalization,
 )
 
 
-class Stem(tf.keras.layers.Layer):
+class Stem(configured.ConfiguredLayer):
   """A stem of stride 2, or 4 with max-pooling.
 
   The last batch norm is not activated: blocks start with a ReLU.
@@ -49,9 +48,8 @@ class Stem(tf.keras.layers.Layer):
     if kind not in ('resnet', 'inception', 'axial'):
       raise errors.UserError(
           f"Stem: expected kind 'resnet', 'inception' or 'axial', got {kind!r}")
-    self._config = dict(kind=kind, filters=filters, pooling=pooling,
-                        spatial=dataclasses.asdict(spatial),
-                        norm=dataclasses.asdict(norm))
+    self._keep(kind=kind, filters=filters, pooling=pooling, spatial=spatial,
+               norm=norm)
     if kind == 'resnet':
       self.convs = [convolution.ConvNorm(
           filters, 7, strides=2, relu=False, norm=norm, name='conv1')]
@@ -92,12 +90,3 @@ class Stem(tf.keras.layers.Layer):
     total = first.multiply_adds(height, width)
     height, width = -(-height // 2), -(-width // 2)
     return total + sum(conv.multiply_adds(height, width) for conv in others)
-
-  def get_config(self):
-    return {**super().get_config(), **self._config}
-
-  @classmethod
-  def from_config(cls, config):
-    return cls(**{
-        **config, 'spatial': bottleneck.spatial_from_config(config['spatial']),
-        'norm': normalization.BatchNormSettings(**config['norm'])})

@@ -1,75 +1,20 @@
 """The residual module of Xception: three separable convolutions."""
 
-import dataclasses
 from typing import Literal, Optional, Sequence
-
-import tensorflow as tf
 
 from axial_tf import errors
 from axial_tf.layers import (
+  configured,
   convolution,
   drop_path,
   multiply_adds,
   normalization,
 )
 
-_KERNEL_SIZE = 3
 _SHORTCUTS = ('conv', 'sum', None)
 
 
-class SeparableConv(tf.keras.layers.Layer):
-  """Depthwise 3x3 and pointwise convolution, each with batch norm.
-
-  The ReLU stands either at the input, or behind each of the two convolutions.
-  """
-
-  def __init__(
-      self,
-      filters: int,
-      *,
-      strides: int = 1,
-      dilation: int = 1,
-      relu_first: bool = True,
-      norm: normalization.BatchNormSettings = (
-          normalization.BatchNormSettings()),  # noqa: B008 (frozen)
-      **kwargs):
-    super().__init__(**kwargs)
-    self._config = dict(
-        filters=filters, strides=strides, dilation=dilation,
-        relu_first=relu_first, norm=dataclasses.asdict(norm))
-    self._relu_first = relu_first
-    self._margin = dilation * (_KERNEL_SIZE // 2)
-    self.depthwise = tf.keras.layers.DepthwiseConv2D(
-        _KERNEL_SIZE, strides=strides, dilation_rate=dilation, padding='valid',
-        use_bias=False, depthwise_initializer='he_normal', name='depthwise')
-    self.depthwise_norm = normalization.batch_norm(norm, name='depthwise_norm')
-    self.pointwise = convolution.ConvNorm(
-        filters, 1, relu=not relu_first, norm=norm, name='pointwise')
-
-  def call(self, inputs, training=False):
-    """[batch, height, width, channels] -> [.., ceil(h/s), ceil(w/s), filters].
-
-    As in `convolution.ConvNorm`, output i is centered on input strides * i.
-    """
-    if self._relu_first:
-      inputs = tf.nn.relu(inputs)
-    margin = [self._margin, self._margin]
-    inputs = tf.pad(inputs, [[0, 0], margin, margin, [0, 0]])
-    outputs = self.depthwise_norm(self.depthwise(inputs), training=training)
-    if not self._relu_first:
-      outputs = tf.nn.relu(outputs)
-    return self.pointwise(outputs, training=training)
-
-  def get_config(self):
-    return {**super().get_config(), **self._config}
-
-  @classmethod
-  def from_config(cls, config):
-    norm = normalization.BatchNormSettings(**config['norm'])
-    return cls(**{**config, 'norm': norm})
-
-
-class XceptionModule(tf.keras.layers.Layer):
+class XceptionModule(configured.ConfiguredLayer):
   """Three separable convolutions, the last one strided, and a shortcut.
 
   The stride of a convolution takes the place of Xception's max-pooling, so
@@ -112,14 +57,15 @@ class XceptionModule(tf.keras.layers.Layer):
       raise errors.UserError(
           f"XceptionModule: shortcut: expected 'conv', 'sum' or None, got "
           f'{shortcut!r}')
-    self._config = dict(
+    self._keep(
         filters=tuple(filters), strides=strides, dilation=dilation,
-        shortcut=shortcut, drop_path_rate=drop_path_rate,
-        norm=dataclasses.asdict(norm))
-    self._filters = tuple(filters)
+        shortcut=shortcut, drop_path_rate=drop_path_rate, norm=norm)
+    self._output_channels = filters[-1]
+    self._strides = strides
+    self._adds_input = shortcut is not None
     self.convs = [
-        SeparableConv(
-            count, strides=strides if index == 2 else 1, dilation=dilation,
+        convolution.SeparableConvNorm(
+            count, 3, strides=strides if index == 2 else 1, dilation=dilation,
             relu_first=shortcut is not None, norm=norm,
             name=f'conv{index + 1}')
         for index, count in enumerate(filters)]
@@ -131,14 +77,13 @@ class XceptionModule(tf.keras.layers.Layer):
     self.drop_path = drop_path.DropPath(drop_path_rate, name='drop_path')
 
   def build(self, input_shape):
-    self._channels = input_shape[-1]
-    strides = self._config['strides']
-    if self._config['shortcut'] == 'sum' and (
-        strides != 1 or self._channels != self._filters[-1]):
+    channels = input_shape[-1]
+    if self._adds_input and self.shortcut is None and (
+        self._strides != 1 or channels != self._output_channels):
       raise errors.UserError(
-          f"{self.name}: shortcut 'sum': expected stride 1 and "
-          f'{self._channels} channels as in the input, got stride {strides} '
-          f"and {self._filters[-1]} channels; use 'conv'")
+          f"{self.name}: shortcut 'sum': expected stride 1 and {channels} "
+          f'channels as in the input, got stride {self._strides} and '
+          f"{self._output_channels} channels; use 'conv'")
     super().build(input_shape)
 
   def call(self, inputs, training=False, with_detail=False):
@@ -158,7 +103,7 @@ class XceptionModule(tf.keras.layers.Layer):
     outputs = inputs
     for conv in self.convs:
       detail, outputs = outputs, conv(outputs, training=training)
-    if self._config['shortcut'] is not None:
+    if self._adds_input:
       outputs = self.drop_path(outputs, training=training)
       if self.shortcut is not None:
         inputs = self.shortcut(inputs, training=training)
@@ -172,21 +117,7 @@ class XceptionModule(tf.keras.layers.Layer):
       errors.UserError: the layer is not built.
     """
     multiply_adds.require_built(self)
-    strides = self._config['strides']
-    outputs = -(-height // strides) * -(-width // strides)
-    total, channels = 0, self._channels
-    for filters, pixels in zip(
-        self._filters, (height * width, height * width, outputs)):
-      total += pixels * channels * (_KERNEL_SIZE ** 2 + filters)
-      channels = filters
+    total = sum(conv.multiply_adds(height, width) for conv in self.convs)
     if self.shortcut is not None:
-      total += outputs * self._channels * channels
+      total += self.shortcut.multiply_adds(height, width)
     return total
-
-  def get_config(self):
-    return {**super().get_config(), **self._config}
-
-  @classmethod
-  def from_config(cls, config):
-    norm = normalization.BatchNormSettings(**config['norm'])
-    return cls(**{**config, 'norm': norm})

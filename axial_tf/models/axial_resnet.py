@@ -211,11 +211,5 @@ class AxialResNet(tf.keras.Model):
 
   @classmethod
   def from_config(cls, config):
-    return cls(settings_from_config(config['settings']), name=config['name'])
-
-
-def settings_from_config(config: dict) -> AxialResNetSettings:
-  """Restores settings from what dataclasses.asdict made of them."""
-  return AxialResNetSettings(**{
-      **config, 'terms': axial_attention.AttentionTerms(**config['terms']),
-      'norm': normalization.BatchNormSettings(**config['norm'])})
+    settings = settings_lib.from_dict(AxialResNetSettings, config['settings'])
+    return cls(settings, name=config['name'])

@@ -5,6 +5,7 @@ from typing import Union
 
 import tensorflow as tf
 
+from axial_tf import settings as settings_lib
 from axial_tf.models import axial_resnet, xception
 
 BackboneSettings = Union[
@@ -13,7 +14,7 @@ BackboneSettings = Union[
 
 def build(settings: BackboneSettings, name: str) -> tf.keras.Model:
   """Returns a model from images to the endpoints 'stem', 'res2' .. 'res5'."""
-  return _MODULES[type(settings)][1](settings, name=name)
+  return _MODELS[type(settings)](settings, name=name)
 
 
 def settings_to_config(settings: BackboneSettings) -> dict:
@@ -25,14 +26,11 @@ def settings_from_config(config: dict) -> BackboneSettings:
   """Restores what `settings_to_config` encoded."""
   config = dict(config)
   kind = config.pop('kind')
-  for settings, (module, _) in _MODULES.items():
-    if settings.__name__ == kind:
-      return module.settings_from_config(config)
-  raise KeyError(kind)
+  kinds = {settings.__name__: settings for settings in _MODELS}
+  return settings_lib.from_dict(kinds[kind], config)
 
 
-# Settings -> the module that restores them and the model.
-_MODULES = {
-    axial_resnet.AxialResNetSettings: (axial_resnet, axial_resnet.AxialResNet),
-    xception.XceptionSettings: (xception, xception.Xception),
+_MODELS = {
+    axial_resnet.AxialResNetSettings: axial_resnet.AxialResNet,
+    xception.XceptionSettings: xception.Xception,
 }

@@ -181,10 +181,7 @@ class PanopticDeepLab(tf.keras.Model):
   @classmethod
   def from_config(cls, config):
     parts = config['settings']
-    settings = PanopticDeepLabSettings(
-        backbone=backbones.settings_from_config(parts['backbone']),
-        semantic=panoptic_decoder.BranchSettings(**parts['semantic']),
-        instance=panoptic_decoder.BranchSettings(**parts['instance']),
-        offset_scale=parts['offset_scale'],
-        decoder=panoptic_decoder.DecoderSettings(**parts['decoder']))
+    settings = settings_lib.from_dict(PanopticDeepLabSettings, {
+        **parts, 'backbone': backbones.settings_from_config(
+            parts['backbone'])})
     return cls(settings, config['num_classes'], name=config['name'])

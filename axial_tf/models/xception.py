@@ -140,13 +140,10 @@ class Xception(tf.keras.Model):
       errors.UserError: the model is not built.
     """
     multiply_adds.require_built(self)
-    height, width = -(-height // 2), -(-width // 2)
-    total = sum(
-        height * width * conv.conv.kernel.shape.num_elements()
-        for conv in self.stem)
-    for block in self.blocks:
-      total += block.multiply_adds(height, width)
-      strides = block.get_config()['strides']
+    total = 0
+    for layer in (*self.stem, *self.blocks):
+      total += layer.multiply_adds(height, width)
+      strides = layer.get_config()['strides']
       height, width = -(-height // strides), -(-width // strides)
     return total
 
@@ -155,10 +152,5 @@ class Xception(tf.keras.Model):
 
   @classmethod
   def from_config(cls, config):
-    return cls(settings_from_config(config['settings']), name=config['name'])
-
-
-def settings_from_config(config: dict) -> XceptionSettings:
-  """Restores settings from what dataclasses.asdict made of them."""
-  norm = normalization.BatchNormSettings(**config['norm'])
-  return XceptionSettings(**{**config, 'norm': norm})
+    settings = settings_lib.from_dict(XceptionSettings, config['settings'])
+    return cls(settings, name=config['name'])

@@ -92,11 +92,10 @@ def test_counts_of_table_6():
   channels, at stride 8) see all 2048 channels of 'res5' in place of 256.
   """
   layer = aspp.ASPP(256)
-  layer.build([None, None, None, 2048])
+  layer(tf.zeros([1, 1, 1, 2048]))
   fusions = (2048 - 256) * (25 + 256 + 25 + 128)
   multiply_adds = 2 * layer.multiply_adds(64, 128) - fusions * 128 * 256
   assert abs(multiply_adds - 15.2e9) < 0.1e9
-  layer(tf.zeros([1, 1, 1, 2048]))
   kernels = sum(np.prod(v.shape) for v in layer.trainable_variables
                 if 'kernel' in v.name)
   assert kernels == 3_004_416

@@ -43,7 +43,8 @@ def test_block_meets_reference(name, strides, oracle):
     lambda: bottleneck.Bottleneck(4, _spatial('axial', heads=2),
                                   activate_input=False, recompute='all'),
     lambda: convolution.ConvNorm(4, 3, strides=2),
-    lambda: convolution.SeparableConvNorm(4, 5),
+    lambda: convolution.SeparableConvNorm(4, 5, dilation=2),
+    lambda: convolution.SeparableConvNorm(4, 3, strides=2, relu_first=True),
     lambda: stem.Stem('resnet', 4, pooling=True),
     lambda: stem.Stem('inception', 4),
     lambda: stem.Stem('axial', 4, spatial=_spatial('axial', heads=2, span=3)),
@@ -166,6 +167,7 @@ def test_recomputation_changes_no_result(recompute, kind, in_graph):
 @pytest.mark.parametrize('make, shape', [
     (lambda: convolution.ConvNorm(4, 3, strides=2), [1, 9, 7, 3]),
     (lambda: convolution.SeparableConvNorm(4, 5), [1, 9, 7, 3]),
+    (lambda: convolution.SeparableConvNorm(4, 3, strides=2), [1, 9, 7, 3]),
     (lambda: _block('convolution', 4, strides=2), [1, 9, 7, 3]),
     (lambda: _block('convolution', 4), [1, 9, 7, 16]),
     (lambda: stem.Stem('resnet', 4, pooling=True), [1, 9, 7, 3]),

@@ -8,8 +8,6 @@ from tests.layers import harness, profiler
 
 
 @pytest.mark.parametrize('make', [
-    lambda: xception_module.SeparableConv(4, strides=2),
-    lambda: xception_module.SeparableConv(4, dilation=2, relu_first=False),
     lambda: xception_module.XceptionModule((4, 5, 3)),
     lambda: xception_module.XceptionModule(
         (4, 5, 6), strides=2, shortcut='conv'),

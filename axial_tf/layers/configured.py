@@ -1,0 +1,33 @@
+"""Layers that can be made again from the arguments of their constructor."""
+
+import dataclasses
+import typing
+
+import tensorflow as tf
+
+from axial_tf import settings
+
+
+class ConfiguredLayer(tf.keras.layers.Layer):
+  """A layer whose config is what its constructor was given.
+
+  A subclass hands its arguments to `_keep` and annotates them: settings
+  dataclasses are plain data in the config, as saving a model demands, and are
+  restored by the annotation.
+  """
+
+  def _keep(self, **arguments) -> None:
+    """Remembers the arguments, apart from those of tf.keras.layers.Layer."""
+    self._arguments = {
+        name: (dataclasses.asdict(value) if dataclasses.is_dataclass(value)
+               else value) for name, value in arguments.items()}
+
+  def get_config(self):
+    return {**super().get_config(), **self._arguments}
+
+  @classmethod
+  def from_config(cls, config):
+    hints = typing.get_type_hints(cls.__init__)
+    return cls(**{
+        name: settings.restore(value, hints.get(name, typing.Any))
+        for name, value in config.items()})
