@@ -14,6 +14,7 @@ from typing import Any, Callable, Dict, List, Sequence
 import tensorflow as tf
 
 from axial_tf import errors
+from axial_tf.data import record_files
 from data_prep import dataset_info, faults, jobs, shards
 
 # Makes the shards of these numbers in a folder, with a report beside each.
@@ -76,8 +77,9 @@ def _open_folder(job: jobs.Job, info: Dict[str, Any]) -> str:
       tf.io.gfile.makedirs(folder)
     elif tf.io.gfile.isdir(staging):  # It was killed while publishing.
       _move_all(staging, job.output_dir)
-    for path in tf.io.gfile.glob(_hidden(job, folder, '*.tmp')):
-      tf.io.gfile.remove(path)
+    for pattern in (_hidden(job, folder, '*.tmp'), os.path.join(
+        job.output_dir, record_files.DATASET_INFO + '.*.tmp')):
+      _remove(*tf.io.gfile.glob(pattern))
   return folder
 
 

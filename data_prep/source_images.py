@@ -6,7 +6,7 @@ import pathlib
 from typing import Tuple
 import warnings
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from axial_tf import errors
 
@@ -126,7 +126,11 @@ def _open(content: bytes) -> Image.Image:
   with warnings.catch_warnings():
     # What matters is refused; odd tags of no consequence are not news.
     warnings.simplefilter('ignore')
-    return Image.open(io.BytesIO(content), formats=_READ_FORMATS)
+    try:
+      return Image.open(io.BytesIO(content), formats=_READ_FORMATS)
+    except UnidentifiedImageError:  # It would tell the address of the object.
+      raise ValueError(
+          f'its format is none of {", ".join(_READ_FORMATS)}') from None
 
 
 def png_bytes(image: Image.Image) -> bytes:

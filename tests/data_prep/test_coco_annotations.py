@@ -1,5 +1,6 @@
 """The JSON of COCO panoptic: both layouts, and what it must contain."""
 
+import json
 import pickle
 import shutil
 
@@ -85,6 +86,52 @@ def _remove(folder, name=''):
   return edit
 
 
+def test_labels_may_stand_beside_the_annotations(tiny_coco, tiny_spec):
+  """As some tools unpack them: panoptic_val/ in the data set's folder."""
+  tiny = tiny_coco()
+  moved = tiny.root / 'panoptic_val'
+  shutil.move(tiny.label_dir, moved)
+  assert _read(tiny, tiny_spec)[0].label_path == str(moved / '0.png')
+
+
+class TestTestSplit:
+
+  def test_its_list(self, tiny_coco, tiny_spec):
+    tiny = tiny_coco(split='test')
+    tiny.json_path.unlink()
+    del tiny.content['images'][1], tiny.content['annotations']
+    path = tiny.json_path.with_name('image_info_test.json')
+    path.write_text(json.dumps(tiny.content))
+    found = _read(tiny, tiny_spec)
+    assert [(i.filename, i.label_path, i.height, i.width) for i in found] == [
+        ('0.jpg', None, 8, 6), ('2.jpg', None, 8, 6)]
+
+  def test_its_folder(self, tiny_coco, tiny_spec):
+    tiny = tiny_coco(split='test')
+    tiny.json_path.unlink()
+    (tiny.image_dir / 'notes.txt').write_text('no image')
+    assert [(i.filename, i.width) for i in _read(tiny, tiny_spec)] == [
+        ('0.jpg', None), ('1.jpg', None), ('2.jpg', None)]
+
+  def test_with_annotations_it_is_labeled(self, tiny_coco, tiny_spec):
+    assert _read(tiny_coco(split='test'), tiny_spec)[0].label_path
+
+
+def _link_out(tiny):
+  secret = tiny.root.parent / 'secret.jpg'
+  shutil.move(tiny.image_dir / '0.jpg', secret)
+  (tiny.image_dir / '0.jpg').symlink_to(secret)
+
+
+def test_links_within_the_folder_are_followed(tiny_coco, tiny_spec):
+  tiny = tiny_coco()
+  shutil.move(tiny.image_dir / '0.jpg', tiny.image_dir / 'real.jpg')
+  (tiny.image_dir / '0.jpg').symlink_to('real.jpg')
+  link = tiny.root.parent / 'link'
+  link.symlink_to(tiny.root)
+  assert len(coco_annotations.read_split(str(link), 'val', tiny_spec)) == 3
+
+
 @pytest.mark.parametrize('edit, message', [
     (_unreadable(b'{"images": ['), 'panoptic_val.json: not a readable JSON'),
     (_unreadable(b'\xff\xfe\x00'), 'panoptic_val.json: not a readable JSON'),
@@ -100,6 +147,19 @@ def _remove(folder, name=''):
     (_set(('annotations', 1, 'image_id'), 40), "'0.jpg' has two annotations"),
     (_set(('annotations', 1, 'image_id'), 9), 'refers to image 9'),
     (_set(('annotations',), []), 'no annotated images'),
+    (_set(('images', 1, 'file_name'), '0.jpg'), "'0.jpg' is listed twice"),
+    (_set(('images', 1, 'file_name'), './0.jpg'), "'./0.jpg' is listed twice"),
+    (_set(('annotations', 1, 'file_name'), '0.png'), "'0.png' is listed twice"),
+    (_link_out, "'0.jpg' leads out of .*copies instead of links"),
+    (_set(('images', 0, 'file_name'), 'a\0b.jpg'), 'no such file'),
+    (_set(('images', 0, 'file_name'), '\ud800.jpg'), 'no such file'),
+    (_set(('images', 0, 'file_name'), ''), 'no such file'),
+    (_set(('images', 0, 'id'), True), r"images\[0\]: expected 'id', got True"),
+    (_set(('images', 0, 'id'), [1]), r"images\[0\]: expected 'id'"),
+    (_set(('categories',), 'none'), "expected a list under 'categories'"),
+    (_set(('categories', 0, 'id'), {}), r"categories\[0\]: expected 'id'"),
+    (_set(('categories', 0, 'isthing'), [1]), r'isthing \[1\]'),
+    (_unreadable(b'[' * 100000), 'not a readable JSON'),
     (_set(('categories', 0, 'isthing'), 1),
      'category 100 .ground. has isthing 1'),
     (_set(('images', 0, 'file_name'), '../../secret.jpg'), 'leads out of'),

@@ -2,6 +2,8 @@
 
 import io
 import json
+import struct
+import zlib
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,13 +13,23 @@ import pytest
 
 from axial_tf import errors
 from axial_tf.data import dataset_spec, records
-from data_prep import coco_annotations, coco_panoptic, panoptic_labels
+from data_prep import (
+    coco_annotations,
+    coco_panoptic,
+    panoptic_labels,
+    splits,
+)
 
 
-def _encode(tiny, spec, index=0):
+def _serialize(image, spec, **options):
+  return coco_panoptic.encode(
+      image, spec, splits.ReadOptions(**options)).serialized
+
+
+def _encode(tiny, spec, index=0, **options):
   image = coco_annotations.read_split(
       str(tiny.root), tiny.split, spec)[index]
-  return records.decode_panoptic_example(coco_panoptic.encode(image, spec))
+  return records.decode_panoptic_example(_serialize(image, spec, **options))
 
 
 class TestMeaning:
@@ -33,7 +45,7 @@ class TestMeaning:
     tiny = tiny_coco()
     image = coco_annotations.read_split(str(tiny.root), 'val', tiny_spec)[1]
     original = (tiny.image_dir / '1.jpg').read_bytes()
-    assert original in coco_panoptic.encode(image, tiny_spec)
+    assert original in _serialize(image, tiny_spec)
 
   @pytest.mark.parametrize('image_format', ['TIFF', 'WEBP'])
   def test_other_formats_are_stored_without_loss(
@@ -83,6 +95,47 @@ class TestMeaning:
       expected[ids == segment['id']] = 10 + instance
     np.testing.assert_array_equal(panoptic, expected)
 
+  def test_ignored_crowds_are_void(self, tiny_coco, tiny_spec):
+    tiny = tiny_coco()
+    expected = tiny.panoptic()
+    expected[expected == 10] = tiny_spec.void_label
+    example = _encode(tiny, tiny_spec, crowds='ignore')
+    np.testing.assert_array_equal(example['panoptic'], expected)
+
+  @pytest.mark.parametrize('name, stored', [
+      ('0.jpg', b'\xff\xd8'), ('0.png', b'\x89PNG')])
+  def test_large_images_shrink_with_their_labels(
+      self, tiny_coco, tiny_spec, name, stored):
+    """Pixels become averages, labels are picked and then counted."""
+    tiny = tiny_coco()
+    ids = tiny.label().repeat(8, 0).repeat(8, 1)
+    tiny.write_label(0, ids)
+    for segment in tiny.segments(0):
+      segment['area'] = int((ids == segment['id']).sum())
+    (tiny.image_dir / '0.jpg').unlink()
+    stripes = np.zeros([64, 48, 3], np.uint8)
+    stripes[:, ::2] = 200
+    Image.fromarray(stripes).save(tiny.image_dir / name, quality=100)
+    tiny.content['images'][0].update(file_name=name, height=64, width=48)
+    tiny.write_json()
+    image = coco_annotations.read_split(str(tiny.root), 'val', tiny_spec)[0]
+    encoded = coco_panoptic.encode(
+        image, tiny_spec, splits.ReadOptions(max_long_side=8))
+    example = records.decode_panoptic_example(encoded.serialized)
+    np.testing.assert_array_equal(example['panoptic'], tiny.panoptic())
+    np.testing.assert_allclose(example['image'], 100, atol=12)
+    assert encoded.counts['pixels'] == {
+        9: 6, **{train_id: int((tiny.panoptic() // 10 == train_id).sum())
+                 for train_id in (0, 1)}}
+    assert encoded.counts['segments'] == {0: 1, 1: 2}
+    assert encoded.counts['crowds'] == {1: 1}
+    assert stored in encoded.serialized
+
+  def test_a_test_image_has_no_label(self, tiny_coco, tiny_spec):
+    tiny = tiny_coco(split='test')
+    tiny.json_path.unlink()
+    assert (_encode(tiny, tiny_spec)['panoptic'].numpy() == -1).all()
+
   def test_official_sample(self, shared_dir):
     """Categories, areas and crowds of three COCO images, from their JSON."""
     root = shared_dir / 'data' / 'coco_panoptic_sample'
@@ -104,7 +157,7 @@ class TestMeaning:
       image = images[names[annotation['image_id']]]
       expected[0] = image.height * image.width - sum(expected.values())
       panoptic = records.decode_panoptic_example(
-          coco_panoptic.encode(image, spec))['panoptic'].numpy()
+          _serialize(image, spec))['panoptic'].numpy()
       labels, areas = np.unique(panoptic, return_counts=True)
       assert dict(zip(labels.tolist(), areas.tolist())) == expected
 
@@ -152,6 +205,21 @@ def _stuff_crowd(tiny):
   tiny.segments(0)[3]['iscrowd'] = 1
 
 
+def _text_crowd(tiny):
+  tiny.segments(0)[1]['iscrowd'] = 'no'
+
+
+def _huge(tiny):
+  """A PNG whose header alone says that it has 3.6e9 pixels."""
+  content = b'\x89PNG\r\n\x1a\n'
+  for name, data in (
+      (b'IHDR', struct.pack('>IIBBBBB', 60000, 60000, 8, 2, 0, 0, 0)),
+      (b'IDAT', zlib.compress(b'few')), (b'IEND', b'')):
+    content += struct.pack('>I', len(data)) + name + data + struct.pack(
+        '>I', zlib.crc32(name + data))
+  (tiny.image_dir / '0.jpg').write_bytes(content)
+
+
 def _wrong_size_in_json(tiny):
   tiny.content['images'][0].update(height=6, width=8)
 
@@ -165,6 +233,8 @@ def _wrong_size_in_json(tiny):
     (_unknown_pixels, '0.png.*segment id 77, which is not among'),
     (_repeat_segment, 'listed twice'),
     (_stuff_crowd, "stuff class 'ground' is marked iscrowd"),
+    (_text_crowd, "iscrowd 'no'; expected 0 or 1"),
+    (_huge, '0.jpg: has 60000x60000 pixels.*--max_pixels'),
     (_many_instances, 'more than 9 instances.*raise label_divisor'),
     (_label_of_size, '0.png: expected 6x8 pixels.*got 8x6'),
     (_wrong_size_in_json, '0.jpg: expected 8x6 pixels.*got 6x8'),
@@ -200,9 +270,9 @@ def test_no_cut_off_image_reaches_the_records(
   for length in range(1, len(whole)):
     path.write_bytes(whole[:length])
     with pytest.raises(errors.UserError, match='damaged'):
-      coco_panoptic.encode(image, tiny_spec)
+      _serialize(image, tiny_spec)
   path.write_bytes(whole)
-  records.decode_panoptic_example(coco_panoptic.encode(image, tiny_spec))
+  records.decode_panoptic_example(_serialize(image, tiny_spec))
 
 
 def test_a_deleted_file_is_named(tiny_coco, tiny_spec):
@@ -210,5 +280,6 @@ def test_a_deleted_file_is_named(tiny_coco, tiny_spec):
   tiny = tiny_coco()
   image = coco_annotations.read_split(str(tiny.root), 'val', tiny_spec)[0]
   (tiny.image_dir / '0.jpg').unlink()
-  with pytest.raises(errors.UserError, match='0.jpg: no such file'):
-    coco_panoptic.encode(image, tiny_spec)
+  with pytest.raises(
+      errors.UserError, match='0.jpg: cannot be read .No such file'):
+    _serialize(image, tiny_spec)

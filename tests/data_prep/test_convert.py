@@ -1,5 +1,6 @@
-"""The command: exit status, one clear line, nothing left behind."""
+"""The command: exit status, one clear line, what it leaves behind."""
 
+import functools
 import json
 import os
 import subprocess
@@ -11,7 +12,7 @@ import tensorflow as tf
 
 from axial_tf import errors
 from axial_tf.data import dataset_spec, record_checks, record_files, records
-from data_prep import convert
+from data_prep import convert, splits
 
 
 @pytest.fixture
@@ -19,6 +20,21 @@ def spec_path(tmp_path, tiny_spec):
   path = tmp_path / 'tiny.json'
   path.write_text(json.dumps(tiny_spec.to_json()))
   return path
+
+
+@pytest.fixture
+def run(spec_path):
+  """Converts a TinyCoco in this process: run(tiny, output_dir, ...)."""
+
+  def convert_tiny(tiny, output_dir, *, spec=str(spec_path), **options):
+    reading = {key: options.pop(key) for key in ('crowds', 'max_long_side')
+               if key in options}
+    convert.run(**{
+        'dataset': 'custom', 'input_dir': str(tiny.root), 'split': tiny.split,
+        'output_dir': output_dir and str(output_dir), 'processes': 1,
+        'options': splits.ReadOptions(spec=spec, **reading), **options})
+
+  return convert_tiny
 
 
 def _examples(folder, split):
@@ -29,11 +45,9 @@ def _examples(folder, split):
 
 class TestConvert:
 
-  def test_custom_data(self, tiny_coco, spec_path, tmp_path, capsys):
+  def test_custom_data(self, tiny_coco, run, tmp_path, capsys):
     tiny = tiny_coco()
-    convert.run(
-        dataset='custom', spec=str(spec_path), input_dir=str(tiny.root),
-        split='val', output_dir=str(tmp_path / 'out'), num_shards=2)
+    run(tiny, tmp_path / 'out', num_shards=2)
     examples = _examples(tmp_path / 'out', 'val')
     assert [e['filename'].numpy() for e in examples] == [
         b'0.jpg', b'1.jpg', b'2.jpg']
@@ -41,15 +55,37 @@ class TestConvert:
       np.testing.assert_array_equal(example['panoptic'], tiny.panoptic())
     assert '3 images of val' in capsys.readouterr().out
     info = json.loads((tmp_path / 'out' / 'dataset_info.json').read_text())
-    assert info['splits']['val'] == {
-        'num_images': 3, 'num_shards': 2, 'num_segments': 12, 'num_crowds': 3}
+    entry = info['splits']['val']
+    assert {key: entry[key] for key in (
+        'num_images', 'num_shards', 'num_segments', 'num_crowds')} == {
+            'num_images': 3, 'num_shards': 2, 'num_segments': 12,
+            'num_crowds': 3}
+    assert entry['counts'] == {
+        'crowds': {'1': 3}, 'images': {'0': 3, '1': 3},
+        'pixels': {str(i): 3 * int((tiny.panoptic() // 10 == i).sum())
+                   for i in (0, 1, 9)},
+        'segments': {'0': 3, '1': 6}}
+    assert entry['image_sizes'] == {
+        'height': {'min': 8, 'max': 8, 'mean': 8.0},
+        'width': {'min': 6, 'max': 6, 'mean': 6.0}}
+    assert entry['source'] == {
+        'dataset': 'custom', 'input_dir': str(tiny.root)}
+    assert entry['skipped'] == []
+    assert entry['options'] == {'crowds': 'keep', 'max_long_side': None}
+
+  def test_options_reach_the_records(self, tiny_coco, run, tmp_path):
+    tiny = tiny_coco()
+    run(tiny, tmp_path, crowds='ignore', max_long_side=4)
+    for example in _examples(tmp_path, 'val'):
+      assert example['image'].shape == (4, 3, 3)
+      assert 10 not in example['panoptic'].numpy()
 
   def test_training_images_are_shuffled_always_in_the_same_way(
-      self, tiny_coco, tiny_spec, tmp_path):
+      self, tiny_coco, run, tmp_path):
     tiny = tiny_coco(split='train', images='flat')
     orders = []
     for name in ('one', 'two'):
-      convert.convert(str(tiny.root), 'train', str(tmp_path / name), tiny_spec)
+      run(tiny, tmp_path / name)
       orders.append([
           e['filename'].numpy() for e in _examples(tmp_path / name, 'train')])
     assert orders[0] == orders[1]
@@ -59,7 +95,8 @@ class TestConvert:
     """The whole command on COCO's own files, one of them without license."""
     convert.run(
         dataset='coco', split='val2017', output_dir=str(tmp_path),
-        input_dir=str(shared_dir / 'data' / 'coco_panoptic_sample'))
+        input_dir=str(shared_dir / 'data' / 'coco_panoptic_sample'),
+        options=splits.ReadOptions())
     spec = dataset_spec.DatasetSpec.load('coco')
     files = record_files.verify_shards(str(tmp_path / 'val2017-*'))
     record_checks.check_spec(files, spec)
@@ -77,12 +114,25 @@ class TestConvert:
     assert info['splits']['val2017']['num_crowds'] == 3
 
   def test_shipped_specs_fit_the_shared_data(
-      self, shared_dir, project_root, tmp_path):
-    spec = dataset_spec.DatasetSpec.load(
-        str(project_root / 'gin_configs' / 'datasets' / 'camvid.json'))
-    assert convert.convert(
-        str(shared_dir / 'data' / 'camvid_panoptic'), 'val', str(tmp_path),
-        spec) == 101
+      self, shared_dir, project_root, tmp_path, capsys):
+    convert.run(
+        dataset='custom', split='val', output_dir=str(tmp_path),
+        input_dir=str(shared_dir / 'data' / 'camvid_panoptic'),
+        options=splits.ReadOptions(spec=str(
+            project_root / 'gin_configs' / 'datasets' / 'camvid.json')))
+    assert '101 images of val' in capsys.readouterr().out
+
+  def test_remote_folders(self, tiny_coco, run, tmp_path):
+    """Any path of tf.io.gfile will do; the bytes are the same."""
+    tiny = tiny_coco()
+    run(tiny, tmp_path, num_shards=2)
+    for _ in range(2):  # The second time there is an earlier conversion.
+      run(tiny, 'ram://test_convert/out', num_shards=2)
+      run(tiny, 'ram://test_convert/out', num_shards=3)
+    run(tiny, 'ram://test_convert/out', num_shards=2)
+    for name in ('val-00000-of-00002.tfrecord', 'dataset_info.json'):
+      with tf.io.gfile.GFile(f'ram://test_convert/out/{name}', 'rb') as file:
+        assert file.read() == (tmp_path / name).read_bytes()
 
 
 @pytest.mark.parametrize('changes, message', [
@@ -95,41 +145,86 @@ class TestConvert:
     ({'spec': 'nothing.json'}, "'nothing.json': expected a shipped name"),
     ({'split': 'test'}, "no images of split 'test'"),
     ({'num_shards': 4}, '--num_shards: expected 1..3'),
+    ({'num_shards': 0}, '--num_shards: expected 1..3'),
 ])
-def test_wrong_flags(tiny_coco, spec_path, tmp_path, changes, message):
-  values = dict(
-      dataset='custom', spec=str(spec_path), input_dir=str(tiny_coco().root),
-      split='val', output_dir=str(tmp_path / 'out'))
+def test_wrong_flags(tiny_coco, run, tmp_path, changes, message):
   with pytest.raises(errors.UserError, match=message):
-    convert.run(**{**values, **changes})
+    run(tiny_coco(), **{'output_dir': tmp_path / 'out', **changes})
   assert not (tmp_path / 'out').exists()
 
 
 def test_a_damaged_image_leaves_an_earlier_conversion_alone(
-    tiny_coco, tiny_spec, tmp_path):
+    tiny_coco, run, tmp_path):
+  """What is finished of the new one is kept apart for the next attempt."""
   tiny, out = tiny_coco(), tmp_path / 'out'
-  convert.convert(str(tiny.root), 'val', str(out), tiny_spec)
+  run(tiny, out)
   before = {p.name: p.read_bytes() for p in out.iterdir()}
   path = tiny.image_dir / '2.jpg'
-  path.write_bytes(path.read_bytes()[:-50])
+  whole = path.read_bytes()
+  path.write_bytes(whole[:-50])
   with pytest.raises(errors.UserError, match='2.jpg: damaged'):
-    convert.convert(str(tiny.root), 'val', str(out), tiny_spec, 3)
+    run(tiny, out)
   assert {p.name: p.read_bytes() for p in out.iterdir()} == before
+  with pytest.raises(errors.UserError, match=r'damaged.*\(2 of 3 shards are'):
+    run(tiny, out, num_shards=3)
+  assert {p.name: p.read_bytes() for p in out.iterdir()
+          if p.is_file()} == before
+  path.write_bytes(whole)
+  run(tiny, out, num_shards=3)
+  assert sorted(p.name for p in out.iterdir()) == [
+      'dataset_info.json',
+      *(f'val-{i:05d}-of-00003.tfrecord' for i in range(3))]
+
+
+def _command(project_root, *arguments):
+  return subprocess.run(
+      [sys.executable, '-m', 'data_prep.convert', *arguments],
+      cwd=project_root, capture_output=True, text=True, check=False,
+      env={**os.environ, 'TF_CPP_MIN_LOG_LEVEL': '3'})
 
 
 def test_as_a_command(tiny_coco, spec_path, tmp_path, project_root):
   """A mistake is one line and status 1, without traceback or files."""
   tiny = tiny_coco()
   (tiny.image_dir / '1.jpg').unlink()
-  done = subprocess.run(
-      [sys.executable, '-m', 'data_prep.convert', '--dataset=custom',
-       f'--spec={spec_path}', f'--input_dir={tiny.root}', '--split=val',
-       f'--output_dir={tmp_path / "out"}'],
-      cwd=project_root, capture_output=True, text=True, check=False,
-      env={**os.environ, 'TF_CPP_MIN_LOG_LEVEL': '3'})
+  done = _command(
+      project_root, '--dataset=custom', f'--spec={spec_path}',
+      f'--input_dir={tiny.root}', '--split=val',
+      f'--output_dir={tmp_path / "out"}')
   assert done.returncode == 1
   assert 'Traceback' not in done.stderr
   lines = [line for line in done.stderr.splitlines() if 'error: ' in line]
   assert len(lines) == 1
   assert '1.jpg: no such file' in lines[0]
   assert not (tmp_path / 'out').exists()
+
+
+def test_skipping_as_a_command(tiny_coco, tmp_path, project_root):
+  """Infers the spec, too, and encodes in two processes."""
+  tiny, out = tiny_coco(), tmp_path / 'out'
+  (tiny.image_dir / '1.jpg').write_bytes(b'no picture')
+  command = functools.partial(
+      _command, project_root, f'--input_dir={tiny.root}', '--split=val')
+  done = command(f'--infer_spec={tmp_path / "spec.json"}')
+  assert done.returncode == 0, done.stderr
+  assert '1 things and 1 stuff' in done.stdout
+  done = command(
+      '--dataset=custom', f'--spec={tmp_path / "spec.json"}', '--processes=2',
+      f'--output_dir={out}', '--on_error=skip')
+  assert done.returncode == 0, done.stderr
+  assert '2 images of val' in done.stdout
+  assert 'skipped_val.json' in done.stdout
+  skipped, = json.loads((out / 'skipped_val.json').read_text())
+  assert skipped['filename'] == '1.jpg'
+  assert '1.jpg: damaged or no picture' in skipped['reason']
+  entry = json.loads((out / 'dataset_info.json').read_text())['splits']['val']
+  assert entry['skipped'] == [skipped]
+  assert [e['filename'].numpy() for e in _examples(out, 'val')] == [
+      b'0.jpg', b'2.jpg']
+
+
+def test_without_beam(tiny_coco, run, tmp_path, monkeypatch):
+  monkeypatch.setitem(sys.modules, 'apache_beam', None)
+  monkeypatch.delitem(sys.modules, 'data_prep.beam_conversion', raising=False)
+  with pytest.raises(errors.UserError, match=r"'axial_tf\[beam\]'"):
+    run(tiny_coco(), tmp_path / 'out', beam_arguments=['--runner=Direct'])

@@ -1,0 +1,59 @@
+"""Apache Beam makes the very bytes that a local conversion makes."""
+
+import functools
+import json
+
+import pytest
+
+from axial_tf import errors
+from data_prep import coco, conversion, jobs, local_conversion, splits
+
+pytest.importorskip('apache_beam', reason='the extra [beam] is not installed')
+
+# A runner in this process, which says nothing unless something is wrong.
+_ARGUMENTS = ['--runner=DirectRunner', '--direct_num_workers=1']
+
+
+@pytest.fixture
+def convert(tiny_spec, tmp_path):
+  spec = tmp_path / 'spec.json'
+  spec.write_text(json.dumps(tiny_spec.to_json()))
+
+  def run(tiny, folder, max_errors=0, arguments=_ARGUMENTS):
+    from data_prep import beam_conversion
+    split = coco.read_custom_split(
+        str(tiny.root), tiny.split, splits.ReadOptions(spec=str(spec)))
+    job = jobs.Job(split, str(folder), 2, {}, {})
+    return conversion.convert(job, max_errors, (
+        functools.partial(beam_conversion.make_shards, arguments=arguments)
+        if arguments else
+        functools.partial(local_conversion.make_shards, processes=1)))
+
+  return run
+
+
+def _files(folder):
+  return {p.name: p.read_bytes() for p in folder.iterdir()}
+
+
+def test_same_bytes(tiny_coco, convert, tmp_path):
+  tiny = tiny_coco(split='train')
+  assert convert(tiny, tmp_path / 'beam')['num_images'] == 3
+  convert(tiny, tmp_path / 'local', arguments=None)
+  assert _files(tmp_path / 'beam') == _files(tmp_path / 'local')
+
+
+def test_faults(tiny_coco, convert, tmp_path):
+  tiny = tiny_coco()
+  (tiny.image_dir / '2.jpg').write_bytes(b'no picture')
+  with pytest.raises(errors.UserError, match='2.jpg: damaged.*1 of 2 shards'):
+    convert(tiny, tmp_path / 'beam')
+  assert convert(tiny, tmp_path / 'beam', max_errors=1)['num_images'] == 2
+  convert(tiny, tmp_path / 'local', max_errors=1, arguments=None)
+  assert _files(tmp_path / 'beam') == _files(tmp_path / 'local')
+
+
+def test_wrong_options(tiny_coco, convert, tmp_path):
+  with pytest.raises(errors.UserError, match='Beam does not accept'):
+    convert(tiny_coco(), tmp_path / 'out', arguments=['--runner=NoRunner'])
+  assert not (tmp_path / 'out').exists()
