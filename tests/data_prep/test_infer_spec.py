@@ -1,6 +1,5 @@
 """A spec from the categories that a JSON lists."""
 
-import json
 
 import pytest
 
