@@ -28,7 +28,12 @@ _ALLOWED = {
     # A task builds its optimizer; the run itself (training.run) builds tasks.
     'tasks': _BASICS | {
         'data', 'evaluation', 'models', 'panoptic', 'training'},
-    'data_prep': _BASICS | {'cli', 'data', 'panoptic'},
+    'version': set(),
+    'whole_files': _BASICS,
+    'visualize': _BASICS | {'data', 'whole_files'},
+    # The inspection of records draws them.
+    'data_prep': _BASICS | {
+        'cli', 'data', 'panoptic', 'version', 'visualize', 'whole_files'},
 }
 
 
