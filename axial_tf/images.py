@@ -4,6 +4,7 @@ Photographs are turned the way their EXIF data says; grey, palette, CMYK and
 16-bit images become RGB; transparent parts show white.
 """
 
+import io
 import os
 from typing import Union
 import warnings
@@ -98,3 +99,10 @@ def _from_array(image: np.ndarray) -> np.ndarray:
 def _on_white(image: Image.Image) -> Image.Image:
   background = Image.new('RGBA', image.size, 'white')
   return Image.alpha_composite(background, image)
+
+
+def png_bytes(image: np.ndarray) -> bytes:
+  """Returns uint8 RGB [height, width, 3] as a PNG file."""
+  buffer = io.BytesIO()
+  Image.fromarray(image).save(buffer, format='PNG')
+  return buffer.getvalue()

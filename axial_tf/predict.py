@@ -142,14 +142,11 @@ def write_result(result, stem: str) -> None:
   Raises:
     errors.UserError: a file cannot be written.
   """
-  import numpy as np
-
   from axial_tf import visualize, whole_files
+  from axial_tf.data import records
 
   ids = result.panoptic_map
-  visualize.save_png(
-      np.stack([ids & 255, ids >> 8 & 255, ids >> 16], -1).astype(np.uint8),
-      f'{stem}_panoptic.png')
+  whole_files.write(f'{stem}_panoptic.png', records.label_to_png(ids))
   visualize.save_png(result.picture, f'{stem}_overlay.png')
   content = {
       'height': ids.shape[0], 'width': ids.shape[1],

@@ -4,13 +4,13 @@ Numpy and Pillow only; all pictures are uint8 RGB [height, width, 3].
 """
 
 import colorsys
-import io
 from typing import List, Optional, Sequence, Tuple
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from axial_tf import errors, whole_files
+from axial_tf import images as images_lib
 from axial_tf.data import dataset_spec
 
 _VOID_COLOR = (0, 0, 0)
@@ -149,9 +149,7 @@ def save_png(image: np.ndarray, path: str) -> None:
     errors.UserError: the file cannot be written.
   """
   _check_image(image)
-  buffer = io.BytesIO()
-  Image.fromarray(image).save(buffer, format='PNG')
-  whole_files.write(path, buffer.getvalue())
+  whole_files.write(path, images_lib.png_bytes(image))
 
 
 def _check_image(image) -> None:

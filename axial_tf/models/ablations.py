@@ -11,12 +11,7 @@ _PS_WIDTHS = {0.5: (5.1, 1.2), 0.75: (10.5, 2.3), 1.25: (27.5, 5.6),
               1.5: (39.0, 7.8)}
 _FIGURE_3 = 'figure 3 (appendix)'
 _TABLE_9 = 'table 9 (appendix)'
-_LARGE = variants.VARIANTS['axial_deeplab_l'].settings
-
-
-def _with_backbone(settings, **fields):
-  return dataclasses.replace(
-      settings, backbone=dataclasses.replace(settings.backbone, **fields))
+_LARGE = variants.VARIANTS['axial_deeplab_l']
 
 
 def _with_aspp(variant, params_m, madds_b):
@@ -28,10 +23,11 @@ def _with_aspp(variant, params_m, madds_b):
 
 def _output_stride_32():
   """With a fusion at stride 16 in addition, as the counts tell."""
+  settings = _LARGE.with_backbone(output_stride=32).settings
   return dataclasses.replace(
-      _with_backbone(_LARGE, output_stride=32),
-      semantic=dataclasses.replace(_LARGE.semantic, res4_channels=128),
-      instance=dataclasses.replace(_LARGE.instance, res4_channels=64))
+      settings,
+      semantic=dataclasses.replace(settings.semantic, res4_channels=128),
+      instance=dataclasses.replace(settings.instance, res4_channels=64))
 
 
 def _with_axial_decoder(settings):
@@ -55,13 +51,13 @@ ABLATIONS: Dict[str, variants.Variant] = {
     'panoptic_deeplab_ps_attention_aspp': _with_aspp(
         'panoptic_deeplab_ps_attention', 22.5, 341.9),
     **{f'axial_deeplab_l_span{span}': variants.Variant(
-        _with_backbone(_LARGE, span=span),
+        _LARGE.with_backbone(span=span).settings,
         variants.cityscapes(44.9, madds, 'table 7'))
        for span, madds in _SPAN_MADDS.items()},
     'axial_deeplab_l_os32': variants.Variant(
         _output_stride_32(), variants.cityscapes(45.2, 525.2, _TABLE_9)),
     'axial_deeplab_l_axial_decoder': variants.Variant(
-        _with_axial_decoder(_LARGE),
+        _with_axial_decoder(_LARGE.settings),
         variants.cityscapes(45.4, 722.7, _TABLE_9)),
     'axial_deeplab_l_os32_axial_decoder': variants.Variant(
         _with_axial_decoder(_output_stride_32()),

@@ -38,7 +38,10 @@ def readings() -> Iterator[Tuple[str, str, variants.Variant]]:
   rows = {**variants.VARIANTS, **ablations.ABLATIONS}
   for reading, names, fields in _BACKBONES:
     for name in names:
-      yield reading, name, _with_backbone(rows[name], fields)
+      backbone = rows[name].backbone
+      values = {field: value(backbone) if callable(value) else value
+                for field, value in fields.items()}
+      yield reading, name, rows[name].with_backbone(**values)
   for name in _AXIAL_DEEPLABS + _RESNETS:
     yield ('segmentation: a 1x1 projection of res5 to 256 channels', name,
            dataclasses.replace(rows[name], settings=dataclasses.replace(
@@ -50,13 +53,3 @@ def readings() -> Iterator[Tuple[str, str, variants.Variant]]:
              stride_32, settings=dataclasses.replace(
                  rows['axial_deeplab_l'].settings,
                  backbone=stride_32.backbone)))
-
-
-def _with_backbone(variant, fields):
-  fields = {name: value(variant.backbone) if callable(value) else value
-            for name, value in fields.items()}
-  backbone = dataclasses.replace(variant.backbone, **fields)
-  settings = backbone
-  if variant.is_panoptic:
-    settings = dataclasses.replace(variant.settings, backbone=backbone)
-  return dataclasses.replace(variant, settings=settings)

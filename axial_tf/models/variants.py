@@ -71,6 +71,13 @@ class Variant:
   def backbone(self) -> backbones.BackboneSettings:
     return self.settings.backbone if self.is_panoptic else self.settings
 
+  def with_backbone(self, **fields) -> 'Variant':
+    """Returns the model with other values in its backbone's settings."""
+    settings = dataclasses.replace(self.backbone, **fields)
+    if self.is_panoptic:
+      settings = dataclasses.replace(self.settings, backbone=settings)
+    return dataclasses.replace(self, settings=settings)
+
   def build(self, num_classes: Optional[int] = None) -> tf.keras.Model:
     """Returns the panoptic model or the classifier."""
     num_classes = num_classes or self.num_classes

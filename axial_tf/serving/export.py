@@ -13,6 +13,7 @@ from PIL import Image
 import tensorflow as tf
 
 from axial_tf import errors
+from axial_tf import images as images_lib
 from axial_tf import version as version_lib
 from axial_tf.layers import attention_rows
 from axial_tf.models import panoptic_inference
@@ -114,7 +115,8 @@ def _check(inference, folder: str, samples: Sequence[np.ndarray]) -> None:
   """Raises a UserError unless the SavedModel agrees with `inference`."""
   loaded = tf.saved_model.load(folder).signatures
   batch = loaded['serving_default'](
-      image_bytes=tf.constant([_png(image) for image in samples]))
+      image_bytes=tf.constant(
+          [images_lib.png_bytes(image) for image in samples]))
   head_difference, agreement = 0.0, 1.0
   for index, image in enumerate(samples):
     height, width = image.shape[:2]
@@ -161,9 +163,3 @@ def _generated_samples() -> Sequence[np.ndarray]:
     noise = random.normal(scale=0.2, size=waves.shape)
     samples.append(np.uint8(np.clip(127.5 * (1 + waves + noise), 0, 255)))
   return samples
-
-
-def _png(image: np.ndarray) -> bytes:
-  buffer = io.BytesIO()
-  Image.fromarray(image).save(buffer, format='PNG')
-  return buffer.getvalue()

@@ -30,7 +30,8 @@ _ALLOWED = {
         'data', 'evaluation', 'models', 'panoptic', 'training'},
     'version': set(),
     'whole_files': _BASICS,
-    'visualize': _BASICS | {'data', 'whole_files'},
+    'images': _BASICS,
+    'visualize': _BASICS | {'data', 'images', 'whole_files'},
     # The inspection of records draws them.
     'data_prep': _BASICS | {
         'cli', 'data', 'panoptic', 'version', 'visualize', 'whole_files'},
