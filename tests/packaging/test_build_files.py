@@ -89,6 +89,8 @@ def providers():
     for file in distribution.files or ():
       top = file.parts[0].split('.')[0]
       found.setdefault(top, set()).add(f'@pypi//{name}:{name}')
+  # cityscapesscripts brings an old copy; Python's own module comes before it.
+  found.pop('typing', None)
   return found
 
 
