@@ -53,6 +53,21 @@ def run(main, docstring: str, takes_arguments: bool = False) -> None:
     if asked_for_help:
       sys.exit(0)
     raise stop
+  except BrokenPipeError:
+    if not _output_is_unread():
+      raise
+    sys.exit(1)
+
+
+def _output_is_unread() -> bool:
+  """Whether `| head` or the like has stopped reading; drops the rest then."""
+  try:
+    # An unbuffered stream has nothing left to flush.
+    print(flush=True)
+  except BrokenPipeError:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return True
+  return False
 
 
 def _parse(argv):

@@ -56,3 +56,20 @@ cli.run(print, 'Shows files.', takes_arguments=True)
       [sys.executable, '-c', program, 'a', 'b'], capture_output=True, text=True,
       check=True)
   assert done.stdout == "['a', 'b']\n"
+
+
+def test_output_that_nobody_reads_on_is_no_error():
+  program = """
+from axial_tf import cli
+def main():
+  for _ in range(100_000):
+    print('a line')
+cli.run(main, 'Prints.')
+"""
+  with subprocess.Popen(
+      [sys.executable, '-c', program], stdout=subprocess.PIPE,
+      stderr=subprocess.PIPE, text=True) as process:
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.stderr.read() == ''
+    assert process.wait() == 1
