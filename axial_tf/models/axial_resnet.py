@@ -18,6 +18,7 @@ from axial_tf.layers import (
   normalization,
 )
 from axial_tf.layers import stem as stem_lib
+from axial_tf.models import backbone
 
 # Of the first stage's output at width multiplier 1, as in ResNet-50; axial
 # attention has half of it as values (section 4.1).
@@ -129,12 +130,11 @@ class AxialResNetSettings:
     return _STEM_FILTERS * multiplier
 
 
-class AxialResNet(tf.keras.Model):
+class AxialResNet(backbone.Backbone):
   """The backbone: images to a dict of endpoints."""
 
   def __init__(self, settings: AxialResNetSettings, **kwargs):
-    super().__init__(**kwargs)
-    self._settings = settings
+    super().__init__(settings, **kwargs)
     self.stem = stem_lib.Stem(
         settings.stem, int(settings.stem_filters),
         pooling=settings.stem_pooling, spatial=settings.stem_settings,
@@ -205,11 +205,3 @@ class AxialResNet(tf.keras.Model):
         total += block.multiply_adds(height, width)
         height, width = block.output_size(height, width)
     return total
-
-  def get_config(self):
-    return {'name': self.name, 'settings': dataclasses.asdict(self._settings)}
-
-  @classmethod
-  def from_config(cls, config):
-    settings = settings_lib.from_dict(AxialResNetSettings, config['settings'])
-    return cls(settings, name=config['name'])

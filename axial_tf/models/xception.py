@@ -15,6 +15,7 @@ from axial_tf.layers import (
   normalization,
   xception_module,
 )
+from axial_tf.models import backbone
 
 _STEM_FILTERS = (32, 64)
 # Of each module: filters, strides, and the endpoint that its second of three
@@ -68,12 +69,11 @@ class XceptionSettings:
         f'a multiple of {_WIDTH_STEP}, so that all channels are whole numbers')
 
 
-class Xception(tf.keras.Model):
+class Xception(backbone.Backbone):
   """The backbone: images to a dict of endpoints."""
 
   def __init__(self, settings: XceptionSettings, **kwargs):
-    super().__init__(**kwargs)
-    self._settings = settings
+    super().__init__(settings, **kwargs)
     self.stem = [
         convolution.ConvNorm(
             self._scaled(filters), 3, strides=strides, norm=settings.norm,
@@ -146,11 +146,3 @@ class Xception(tf.keras.Model):
       strides = layer.get_config()['strides']
       height, width = -(-height // strides), -(-width // strides)
     return total
-
-  def get_config(self):
-    return {'name': self.name, 'settings': dataclasses.asdict(self._settings)}
-
-  @classmethod
-  def from_config(cls, config):
-    settings = settings_lib.from_dict(XceptionSettings, config['settings'])
-    return cls(settings, name=config['name'])

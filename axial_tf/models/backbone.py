@@ -1,0 +1,28 @@
+"""What all backbones have in common."""
+
+import dataclasses
+import typing
+
+import tensorflow as tf
+
+from axial_tf import settings as settings_lib
+
+
+class Backbone(tf.keras.Model):
+  """Images to a dict of endpoints, made of nothing but settings.
+
+  A subclass annotates the `settings` of its constructor with their dataclass.
+  """
+
+  def __init__(self, settings: typing.Any, **kwargs):
+    super().__init__(**kwargs)
+    self._settings = settings
+
+  def get_config(self):
+    return {'name': self.name, 'settings': dataclasses.asdict(self._settings)}
+
+  @classmethod
+  def from_config(cls, config):
+    kind = typing.get_type_hints(cls.__init__)['settings']
+    settings = settings_lib.from_dict(kind, config['settings'])
+    return cls(settings, name=config['name'])
