@@ -10,6 +10,7 @@ _REQUIRED = [
     'tf-models-official==2.15.0',
     'tensorflow-addons==0.23.0',
     'tensorflow-datasets',
+    'importlib_resources',
     'absl-py',
     'gin-config==0.5.0',
     'numpy<2',

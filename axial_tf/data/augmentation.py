@@ -85,13 +85,12 @@ def augment(image: tf.Tensor, panoptic: tf.Tensor, seed: tf.Tensor,
     panoptic: int32 [crop height, crop width].
   """
   seeds = tf.unstack(tf.random.experimental.stateless_split(seed, 6))
-  image = tf.cast(image, tf.float32)
-  if settings.scale_range != (1.0, 1.0):
-    image, panoptic = random_scale(
-        image, panoptic, seeds[0], settings.scale_range, settings.scale_step)
+  size = random_size(
+      tf.shape(panoptic), seeds[0], settings.scale_range, settings.scale_step)
   # Cropping before padding gives the same windows as padding before cropping,
   # without building the padded image.
-  image, panoptic = random_crop(image, panoptic, seeds[1], settings.crop_size)
+  image, panoptic = random_window(
+      image, panoptic, seeds[1], size, settings.crop_size)
   if settings.color_policy is not None:
     image = auto_augment.auto_augment(
         resizing.to_uint8(image), seeds[5],
@@ -107,9 +106,13 @@ def augment(image: tf.Tensor, panoptic: tf.Tensor, seed: tf.Tensor,
   return resizing.to_model_range(image), panoptic
 
 
-def random_scale(image: tf.Tensor, panoptic: tf.Tensor, seed: tf.Tensor,
-                 scale_range: Tuple[float, float], scale_step: float):
-  """Resizes by a random factor out of min, min + step, ..., max."""
+def random_size(size: tf.Tensor, seed: tf.Tensor,
+                scale_range: Tuple[float, float], scale_step: float
+                ) -> tf.Tensor:
+  """Multiplies a size, int32 [2], by a factor out of min, min + step, ..., max.
+
+  Truncates to integers, but not below 1.
+  """
   low, high = scale_range
   if scale_step > 0:
     # The small term keeps 2.0 in 0.5, 0.6, ..., 2.0 despite rounding.
@@ -119,20 +122,40 @@ def random_scale(image: tf.Tensor, panoptic: tf.Tensor, seed: tf.Tensor,
     scale = low + scale_step * tf.cast(step, tf.float32)
   else:
     scale = tf.random.stateless_uniform([], seed, low, high)
-  size = tf.cast(tf.shape(panoptic), tf.float32) * scale
   # A factor of 1.0 may come out as 0.99999994.
-  size = tf.maximum(tf.cast(size + 1e-3, tf.int32), 1)
-  return resizing.resize(image, panoptic, size)
+  scaled = tf.cast(size, tf.float32) * scale + 1e-3
+  return tf.maximum(tf.cast(scaled, tf.int32), 1)
 
 
-def random_crop(image: tf.Tensor, panoptic: tf.Tensor, seed: tf.Tensor,
-                crop_size: Tuple[int, int]):
-  """Cuts out a window of at most `crop_size`, each position equally likely."""
-  size = tf.shape(panoptic)
+def random_window(image: tf.Tensor, panoptic: tf.Tensor, seed: tf.Tensor,
+                  size: tf.Tensor, crop_size: Tuple[int, int]):
+  """Cuts a window of at most `crop_size` out of the image resized to `size`.
+
+  Each position is equally likely. Only what the window shows is resized: a
+  rectangle of whole pixels, so that a window differs from one cut out
+  afterwards by less than a pixel, and in scale by less than a pixel in its
+  own size.
+
+  Args:
+    image: uint8 or float32 [height, width, 3].
+    panoptic: int32 [height, width].
+    seed: int [2].
+    size: int32 [2], height and width of the whole resized image.
+    crop_size: height and width.
+
+  Returns:
+    image: float32 [window height, window width, 3].
+    panoptic: int32 [window height, window width].
+  """
+  whole = tf.shape(panoptic)
   window = tf.minimum(size, crop_size)
-  top, left = _random_offset(seed, size - window)
-  return (image[top:top + window[0], left:left + window[1]],
-          panoptic[top:top + window[0], left:left + window[1]])
+  shown = tf.cast(tf.round(tf.cast(window * whole, tf.float32)
+                           / tf.cast(size, tf.float32)), tf.int32)
+  shown = tf.maximum(shown, 1)
+  top, left = _random_offset(seed, whole - shown)
+  return resizing.resize(
+      image[top:top + shown[0], left:left + shown[1]],
+      panoptic[top:top + shown[0], left:left + shown[1]], window)
 
 
 def random_pad(image: tf.Tensor, panoptic: tf.Tensor, seed: tf.Tensor,
@@ -166,6 +189,8 @@ def jitter_color(image: tf.Tensor, seed: tf.Tensor, brightness: float,
 
   Each of the three is off at 0, see `AugmentationSettings`.
   """
+  if not (brightness or contrast or saturation):
+    return image
   seeds = tf.unstack(tf.random.experimental.stateless_split(seed, 3))
   if brightness > 0:
     image += 255 * tf.random.stateless_uniform(

@@ -13,20 +13,24 @@ Images are uint8 [height, width, 3].
 import functools
 from typing import Callable, List, Sequence, Tuple
 
+import numpy as np
 from official.vision.ops import augment as official_augment
 import tensorflow as tf
 
 # What the official operations fill the uncovered parts of a picture with.
 _FILL = 128
+# The official defaults: pixels at level 10, half the side of a cutout.
+_AUTO_TRANSLATE, _AUTO_CUTOUT = 250.0, 100.0
+_RAND_TRANSLATE, _RAND_CUTOUT = 100.0, 40.0
 # Arguments of the operations that move pixels at level 10 (AutoAugment,
 # table 6): degrees, shear factor. They go either way.
 _LARGEST = {'Rotate': 30.0, 'ShearX': 0.3, 'ShearY': 0.3}
-_COLOR_OPERATIONS = (
-    'AutoContrast', 'Equalize', 'Posterize', 'Solarize', 'SolarizeAdd', 'Color',
-    'Contrast', 'Brightness', 'Sharpness')
-_OPERATIONS = (
-    *_COLOR_OPERATIONS, 'Invert', 'Rotate', 'ShearX', 'ShearY', 'TranslateX',
-    'TranslateY', 'Cutout')
+_MOVING = (*_LARGEST, 'TranslateX', 'TranslateY')
+# They blend the image with one that has none of the quality.
+_BLENDING = ('Color', 'Contrast', 'Brightness', 'Sharpness')
+OPERATIONS = (
+    *_BLENDING, 'AutoContrast', 'Equalize', 'Invert', 'Posterize', 'Solarize',
+    'SolarizeAdd', *_MOVING, 'Cutout')
 # (operation, probability, level 0..10) one after the other.
 SubPolicy = Sequence[Tuple[str, float, float]]
 
@@ -60,13 +64,30 @@ def auto_augment(image: tf.Tensor, seed: tf.Tensor,
   Returns:
     uint8 of the shape of `image`.
   """
-  choice_seed, seed = tf.unstack(
-      tf.random.experimental.stateless_split(seed, 2))
-  choice = tf.random.stateless_uniform(
-      [], choice_seed, 0, len(policy), tf.int32)
-  branches = [functools.partial(_apply_in_turn, image, seed, sub_policy)
-              for sub_policy in policy]
-  return _same_shape(tf.switch_case(choice, branches), image)
+  names = sorted({name for sub_policy in policy for name, _, _ in sub_policy})
+  steps = max(map(len, policy))
+  # [sub-policies, steps] each; a missing step is the last name's at chance 0.
+  index = np.full([len(policy), steps], len(names) - 1, np.int32)
+  chance, arguments = (
+      np.zeros([len(policy), steps], np.float32) for _ in range(2))
+  for row, sub_policy in enumerate(policy):
+    for step, (name, probability, level) in enumerate(sub_policy):
+      index[row, step] = names.index(name)
+      chance[row, step] = probability
+      arguments[row, step] = argument(
+          name, level, _AUTO_TRANSLATE, _AUTO_CUTOUT)
+
+  seeds = tf.unstack(tf.random.experimental.stateless_split(seed, 1 + steps))
+  row = tf.random.stateless_uniform([], seeds[0], 0, len(policy), tf.int32)
+  for step, step_seed in enumerate(seeds[1:]):
+    chance_seed, operation_seed = tf.unstack(
+        tf.random.experimental.stateless_split(step_seed, 2))
+    acts = tf.random.stateless_uniform([], chance_seed) < tf.gather(
+        chance[:, step], row)
+    image = _apply_one(
+        tf.where(acts, tf.gather(index[:, step], row), len(names)), names,
+        image, tf.gather(arguments[:, step], row), operation_seed)
+  return image
 
 
 def rand_augment(image: tf.Tensor, seed: tf.Tensor, layers: int,
@@ -85,62 +106,93 @@ def rand_augment(image: tf.Tensor, seed: tf.Tensor, layers: int,
   Returns:
     uint8 of the shape of `image`.
   """
+  arguments = np.array([
+      argument(name, magnitude, _RAND_TRANSLATE, _RAND_CUTOUT)
+      for name in OPERATIONS] + [0.0], np.float32)
   for layer_seed in tf.unstack(
       tf.random.experimental.stateless_split(seed, layers)):
-    choice_seed, seed = tf.unstack(
+    choice_seed, operation_seed = tf.unstack(
         tf.random.experimental.stateless_split(layer_seed, 2))
     choice = tf.random.stateless_uniform(
-        [], choice_seed, 0, len(_OPERATIONS) + 1, tf.int32)
-    branches = [
-        functools.partial(apply, name, image, magnitude, seed, 100.0, 40)
-        for name in _OPERATIONS] + [lambda image=image: image]
-    image = _same_shape(tf.switch_case(choice, branches), image)
+        [], choice_seed, 0, len(OPERATIONS) + 1, tf.int32)
+    image = _apply_one(
+        choice, OPERATIONS, image, tf.gather(arguments, choice), operation_seed)
   return image
 
 
-def apply(name: str, image: tf.Tensor, level: float, seed: tf.Tensor,
-          translate: float = 250.0, cutout: int = 100) -> tf.Tensor:
+def argument(name: str, level: float, translate: float, cutout: float) -> float:
+  """Returns what an operation of some level takes, see `apply`.
+
+  Args:
+    name: one of `OPERATIONS`.
+    level: strength, 0..10.
+    translate: pixels by which TranslateX and TranslateY move at level 10.
+    cutout: half the side of a cutout at level 10, in pixels.
+  """
+  if name in _MOVING:
+    return _LARGEST.get(name, translate) * level / 10
+  found = official_augment.level_to_arg(cutout, translate)[name](level)
+  value = float(found[0]) if found else 0.0
+  if name == 'Posterize':
+    return max(1.0, value)  # Low levels come out as 0 bits, no picture.
+  if name == 'Solarize':
+    return min(255.0, value)  # 256, of level 10, is no uint8.
+  return value
+
+
+def apply(name: str, image: tf.Tensor, value: tf.Tensor, seed: tf.Tensor
+          ) -> tf.Tensor:
   """Applies one operation.
 
   Args:
-    name: as in official.vision.ops.augment, for instance 'Equalize'.
+    name: one of `OPERATIONS`, as official.vision.ops.augment calls it.
     image: uint8 [height, width, 3].
-    level: strength, 0..10.
+    value: float32 [], its argument; see `argument`.
     seed: int [2]; decides on directions and the place of a cutout.
-    translate: pixels by which TranslateX and TranslateY move at level 10.
-    cutout: half the side of a cutout at level 10.
 
   Returns:
     uint8 of the shape of `image`.
   """
-  operation = official_augment.NAME_TO_FUNC[name]
   if name == 'Cutout':
-    return _cut_out(image, seed, int(level / 10 * cutout))
-  if name in ('TranslateX', 'TranslateY', *_LARGEST):
-    amount = _LARGEST.get(name, translate) * level / 10
+    return _cut_out(image, seed, tf.cast(value, tf.int32))
+  operation = official_augment.NAME_TO_FUNC[name]
+  if name in _MOVING:
     sign = tf.sign(tf.random.stateless_uniform([], seed, -1.0, 1.0))
-    return operation(image, sign * amount, [_FILL] * 3)
-  arguments = official_augment.level_to_arg(cutout, translate)[name](level)
-  if name == 'Posterize':
-    # Low levels come out as 0 bits, a shift whose result is undefined.
-    arguments = (max(1, *arguments),)
-  return operation(image, *arguments)
+    return operation(image, sign * value, [_FILL] * 3)
+  if name == 'Sharpness':
+    # The official kernel needs 3 x 3 pixels.
+    return tf.cond(
+        tf.reduce_min(tf.shape(image)[:2]) >= 3,
+        lambda: _blend(operation, image, value), lambda: image)
+  if name in _BLENDING:
+    return _blend(operation, image, value)
+  if name in ('Posterize', 'Solarize'):
+    return operation(image, tf.cast(value, tf.uint8))
+  if name == 'SolarizeAdd':
+    return operation(image, tf.cast(value, tf.int64))
+  return operation(image)
 
 
-def _apply_in_turn(image, seed, sub_policy: SubPolicy) -> tf.Tensor:
-  for number, (name, probability, level) in enumerate(sub_policy):
-    chance_seed, operation_seed = tf.unstack(
-        tf.random.experimental.stateless_split(
-            tf.random.experimental.stateless_fold_in(seed, number), 2))
-    if probability > 0:
-      image = tf.cond(
-          tf.random.stateless_uniform([], chance_seed) < probability,
-          functools.partial(apply, name, image, level, operation_seed),
-          lambda image=image: image)
-  return image
+def _apply_one(index, names, image, value, seed) -> tf.Tensor:
+  """Applies the operation of `index`; none past the end of the names.
+
+  A branch per operation, not per entry of a policy, keeps graphs small.
+  """
+  branches = [functools.partial(apply, name, image, value, seed)
+              for name in names] + [lambda: image]
+  result = tf.switch_case(index, branches)
+  return tf.ensure_shape(result, image.shape)  # which branches lose
 
 
-def _cut_out(image: tf.Tensor, seed: tf.Tensor, half_side: int) -> tf.Tensor:
+def _blend(operation, image: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
+  """The official blend, which wants its factor when the graph is built."""
+  without = tf.cast(operation(image, 0.0), tf.float32)
+  blended = without + factor * (tf.cast(image, tf.float32) - without)
+  return tf.cast(tf.clip_by_value(blended, 0.0, 255.0), tf.uint8)
+
+
+def _cut_out(image: tf.Tensor, seed: tf.Tensor, half_side: tf.Tensor
+             ) -> tf.Tensor:
   """Fills a square around a random pixel."""
   outside = tf.constant(False)
   for axis, axis_seed in enumerate(tf.unstack(
@@ -151,8 +203,3 @@ def _cut_out(image: tf.Tensor, seed: tf.Tensor, half_side: int) -> tf.Tensor:
     beyond = (place < center - half_side) | (place >= center + half_side)
     outside |= beyond[:, tf.newaxis] if axis == 0 else beyond
   return tf.where(outside[..., tf.newaxis], image, tf.constant(_FILL, tf.uint8))
-
-
-def _same_shape(result: tf.Tensor, image: tf.Tensor) -> tf.Tensor:
-  """Restores the static shape, which the branches lose."""
-  return tf.ensure_shape(result, image.shape)

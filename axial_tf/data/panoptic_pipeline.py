@@ -107,17 +107,19 @@ def train_dataset(
   if not settings.cache:
     dataset = _decode(dataset, source, settings, spec)
 
+  # Compiled: several times faster than one operation after the other. The
+  # crop's shape is known, so this happens once.
+  @tf.function(autograph=False, jit_compile=True)
+  def make_targets(panoptic):
+    return targets_lib.panoptic_targets(
+        panoptic, thing_ids=spec.thing_ids, label_divisor=spec.label_divisor,
+        ignore_label=spec.ignore_label, settings=settings.targets)
+
   def prepare(draw_seed, example):
     image, panoptic = augmentation_lib.augment(
         example['image'], example['panoptic'], draw_seed,
         settings.augmentation, spec.void_label)
-    return {
-        'image': image,
-        **targets_lib.panoptic_targets(
-            panoptic, thing_ids=spec.thing_ids,
-            label_divisor=spec.label_divisor, ignore_label=spec.ignore_label,
-            settings=settings.targets),
-    }
+    return {'image': image, **make_targets(panoptic)}
 
   dataset = reading.map_with_seeds(dataset, prepare, seed, input_context)
   dataset = dataset.batch(batch_size, drop_remainder=True)

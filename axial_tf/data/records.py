@@ -126,8 +126,10 @@ def decode_panoptic_example(serialized: tf.Tensor) -> Dict[str, tf.Tensor]:
 
 
 def _decode_png_label(label: tf.Tensor) -> tf.Tensor:
-  rgb = tf.cast(tf.io.decode_png(label, channels=3), tf.int32)
-  return rgb[..., 0] + 256 * rgb[..., 1] + 65536 * rgb[..., 2]
+  # Four bytes per pixel are one little-endian int32, as numbers of the CPUs
+  # that TensorFlow runs on are; the fourth is not ours.
+  rgba = tf.io.decode_png(label, channels=4)
+  return tf.bitwise.bitwise_and(tf.bitcast(rgba, tf.int32), 2**24 - 1)
 
 
 def _decode_raw_label(label, height, width) -> tf.Tensor:

@@ -18,14 +18,14 @@ def train_ids(names: Optional[Sequence[str]], spec: dataset_spec.DatasetSpec,
               source: str) -> Sequence[int]:
   """Returns the train id of each label of `panoptic_objects`.
 
-  Categories are found by name. Where the data carries none (they are written
-  when it is prepared), labels follow the order of the spec's source ids, as
+  Categories are found by name. Where the data carries none but numbers (names are
+  written when it is prepared), labels follow the order of the spec's source ids, as
   the categories in COCO's files do.
 
   Raises:
     errors.UserError: the spec has no category of some name.
   """
-  if not names:
+  if not names or list(names) == [str(i) for i in range(len(names))]:
     return [spec.by_source_id[i].train_id for i in sorted(spec.by_source_id)]
   by_name = {category.name: category.train_id for category in spec.categories}
   unknown = [name for name in names if name not in by_name]

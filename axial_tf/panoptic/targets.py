@@ -16,6 +16,8 @@ from axial_tf import settings as settings_lib
 from axial_tf.panoptic import histogram, label_ids
 
 _FAR = 1e9  # squared distance in pixels of "no center"; exp underflows to 0
+# Kinds of pixels: from _STUFF on with centers, from _INSTANCE on with offsets.
+_IGNORED, _CROWD, _STUFF, _INSTANCE, _SMALL_INSTANCE = range(5)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,39 +79,59 @@ def panoptic_targets(
       offset_weight: float32, 1 on pixels of instances, else 0.
   """
   height, width = _size(panoptic)
-  category, instance = label_ids.decode(panoptic, label_divisor)
-  rank = _thing_rank(category, thing_ids)
-  is_thing = rank >= 0
-  is_ignored = tf.equal(category, ignore_label)
-  is_crowd = is_thing & (instance == 0) & ~is_ignored
-  is_instance = is_thing & (instance > 0) & ~is_ignored
+  category = panoptic // label_divisor
+  kinds = _Kinds(thing_ids, label_divisor)
+  slot = tf.where(
+      tf.equal(category, ignore_label), kinds.ignored,
+      tf.minimum(panoptic, kinds.others))
+  area, centers = _areas_and_centers(slot, len(kinds.of_slot))
 
-  # The instances of the k-th thing class get the numbers from
-  # k * label_divisor on, so that statistics fit a static table.
-  slots = len(thing_ids) * label_divisor
-  slot = tf.where(is_instance, rank * label_divisor + instance, slots)
-  area, centers = _areas_and_centers(slot, slots)
-
-  is_small = area < settings.small_instance_area
-  weight = tf.where(is_small, settings.small_instance_weight, 1.0)
-  table = tf.concat([tf.cast(centers, tf.float32), weight[:, tf.newaxis]], 1)
-  table = tf.pad(table, [[0, 1], [0, 0]], constant_values=1.0)
-  of_pixel = tf.gather(table, slot)
-  mask = tf.cast(is_instance, tf.float32)
+  # Looking up a table is what costs most per pixel: one of kinds, where small
+  # instances are set apart, and one of centers.
+  is_small = (area < settings.small_instance_area) & (
+      kinds.of_slot == _INSTANCE)
+  kind = tf.gather(
+      tf.where(is_small, _SMALL_INSTANCE, kinds.of_slot), slot)
+  is_instance = tf.cast(kind >= _INSTANCE, tf.float32)
   pixel = tf.cast(_coordinates(height, width), tf.float32)
+  to_center = tf.gather(tf.cast(centers, tf.float32), slot) - pixel
 
   semantic = category
   if settings.treat_crowd_as_ignore:
-    semantic = tf.where(is_crowd, ignore_label, category)
+    semantic = tf.where(kind == _CROWD, ignore_label, category)
   return {
       'semantic': semantic,
-      'semantic_weight': of_pixel[..., 2],
+      'semantic_weight': tf.where(
+          kind == _SMALL_INSTANCE, settings.small_instance_weight, 1.0),
       'center_heatmap': _draw_centers(
-          centers, area > 0, height, width, settings.sigma),
-      'center_weight': tf.cast(~(is_ignored | is_crowd), tf.float32),
-      'offset': (of_pixel[..., :2] - pixel) * mask[..., tf.newaxis],
-      'offset_weight': mask,
+          centers, (area > 0) & (kinds.of_slot == _INSTANCE), height, width,
+          settings.sigma),
+      'center_weight': tf.cast(kind >= _STUFF, tf.float32),
+      'offset': to_center * is_instance[..., tf.newaxis],
+      'offset_weight': is_instance,
   }
+
+
+class _Kinds:
+  """What the labels of things stand for: one slot of a table for each.
+
+  Attributes:
+    others: slot of all stuff behind the last thing. Stuff before it keeps the
+      slots of its labels.
+    ignored: slot of ignored pixels.
+    of_slot: int32 [slots], the kind of each.
+  """
+
+  def __init__(self, thing_ids: Sequence[int], label_divisor: int):
+    self.others = (max(thing_ids, default=-1) + 1) * label_divisor
+    self.ignored = self.others + 1
+    category, instance = label_ids.decode(
+        np.arange(self.others), label_divisor)
+    is_thing = np.isin(category, thing_ids)
+    self.of_slot = np.full(self.others + 2, _STUFF, np.int32)
+    self.of_slot[:self.others][is_thing & (instance > 0)] = _INSTANCE
+    self.of_slot[:self.others][is_thing & (instance == 0)] = _CROWD
+    self.of_slot[self.ignored] = _IGNORED
 
 
 def _size(image: tf.Tensor):
@@ -125,14 +147,6 @@ def _coordinates(height, width) -> tf.Tensor:
       tf.meshgrid(tf.range(height), tf.range(width), indexing='ij'), -1)
 
 
-def _thing_rank(category: tf.Tensor, thing_ids: Sequence[int]) -> tf.Tensor:
-  """Position of each category in `thing_ids`, -1 for stuff and void."""
-  outside = max(thing_ids, default=-1) + 1
-  table = np.full(outside + 1, -1, np.int32)
-  table[list(thing_ids)] = np.arange(len(thing_ids))
-  return tf.gather(table, tf.minimum(category, outside))
-
-
 def _areas_and_centers(slot: tf.Tensor, slots: int):
   """int32 areas [slots] and mean coordinates [slots, 2], rounded half to even.
 
@@ -140,12 +154,15 @@ def _areas_and_centers(slot: tf.Tensor, slots: int):
   apart, so float64 rounds each mean as exact arithmetic would.
   """
   height, width = _size(slot)
-  area = histogram.histogram(slot, slots)
-  grid = tf.cast(_coordinates(height, width), tf.float64)
-  total = tf.stack([
-      histogram.histogram(slot, slots, grid[..., axis]) for axis in (0, 1)], -1)
+  summed = tf.concat([
+      tf.ones([height, width, 1], tf.int32), _coordinates(height, width)], -1)
+  # One pass for all three, which XLA makes a loop of; `histogram` takes three.
+  sums = tf.math.unsorted_segment_sum(
+      tf.reshape(tf.cast(summed, tf.float64), [-1, 3]),
+      tf.reshape(slot, [-1]), slots)
+  area, total = tf.cast(sums[:, 0], tf.int32), sums[:, 1:]
   mean = tf.math.divide_no_nan(
-      total, tf.cast(area, tf.float64)[:, tf.newaxis])
+      total, sums[:, :1])
   return area, tf.cast(tf.round(mean), tf.int32)
 
 

@@ -4,12 +4,14 @@ Images here carry their label in the red channel, so each result can be
 checked against its own label.
 """
 
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from axial_tf import errors
-from axial_tf.data import augmentation
+from axial_tf.data import augmentation, resizing
 
 _VOID = 90
 
@@ -41,12 +43,13 @@ both_modes = pytest.mark.parametrize('mode', ['eager', 'tf.data'])
 
 
 @both_modes
-def test_crop_takes_every_window_with_its_label(mode):
+def test_window_takes_every_place_with_its_label(mode):
   image, panoptic = _example()
   corners = set()
   for crop, label in _run(
-      lambda seed: augmentation.random_crop(
-          tf.constant(image), tf.constant(panoptic), seed, (4, 7)), mode):
+      lambda seed: augmentation.random_window(
+          tf.constant(image), tf.constant(panoptic), seed, [6, 9], (4, 7)),
+      mode):
     assert label.shape == (4, 7)
     np.testing.assert_array_equal(crop[..., 0], label)
     top, left = np.argwhere(panoptic == label[0, 0])[0]
@@ -55,11 +58,40 @@ def test_crop_takes_every_window_with_its_label(mode):
   assert corners == {(y, x) for y in range(3) for x in range(3)}
 
 
-def test_crop_leaves_smaller_sides_alone():
+def test_window_leaves_smaller_sides_alone():
   image, panoptic = _example(3, 9)
-  crop, label = augmentation.random_crop(image, panoptic, [1, 2], (4, 5))
+  crop, label = augmentation.random_window(
+      image, panoptic, [1, 2], [3, 9], (4, 5))
   assert label.shape == (3, 5)
   np.testing.assert_array_equal(crop[..., 0], label)
+
+
+@pytest.mark.parametrize('size', [(12, 18), (3, 4), (9, 13), (1, 1)])
+def test_a_window_that_shows_all_is_the_resized_image(size):
+  image, panoptic = _example()
+  crop, label = augmentation.random_window(
+      image, panoptic, [1, 2], size, (20, 20))
+  expected, expected_label = resizing.resize(image, panoptic, size)
+  np.testing.assert_array_equal(crop, expected)
+  np.testing.assert_array_equal(label, expected_label)
+
+
+@pytest.mark.parametrize('factor', [0.7, 1.3, 1.9])
+def test_a_scaled_window_is_a_part_of_the_scaled_image(factor):
+  """A smooth slope: each value tells the place in the original image."""
+  y, x = np.mgrid[:80, :90].astype(np.float32)
+  image = np.stack([y, x, 0 * x], -1)
+  panoptic = (y * 90 + x).astype(np.int32)
+  size = [int(80 * factor), int(90 * factor)]
+  for seed in _seeds(10):
+    crop, label = augmentation.random_window(
+        image, panoptic, seed, size, (41, 49))
+    assert label.shape == (41, 49)
+    # Away from the border, where resizing repeats pixels, values rise evenly.
+    steps = np.diff(crop.numpy()[2:-2, 2:-2, 0], axis=0)
+    np.testing.assert_allclose(steps, 1 / factor, rtol=0.03)
+    from_label = np.stack([label // 90, label % 90], -1)
+    assert np.abs(from_label - crop[..., :2]).max() <= 1
 
 
 @both_modes
@@ -92,28 +124,28 @@ def test_flip_mirrors_both_half_of_the_time(mode):
   assert 8 < flipped < 32
 
 
-@both_modes
-def test_scale_takes_every_step_and_truncates_sizes(mode):
-  image, panoptic = _example(11, 20)
-  sizes = {label.shape for _, label in _run(
-      lambda seed: augmentation.random_scale(
-          image, panoptic, seed, (0.5, 1.0), 0.25), mode)}
-  assert sizes == {(5, 10), (8, 15), (11, 20)}
+def _sizes(size, scale_range, scale_step, count=40):
+  return {tuple(augmentation.random_size(
+      tf.constant(size), seed, scale_range, scale_step).numpy())
+          for seed in _seeds(count)}
 
 
-def test_scale_without_step_is_continuous():
-  image, panoptic = _example(100, 50)
-  heights = {augmentation.random_scale(
-      image, panoptic, seed, (0.5, 1.5), 0.0)[1].shape[0]
-             for seed in _seeds(30)}
+def test_size_takes_every_step_and_truncates():
+  assert _sizes((11, 20), (0.5, 1.0), 0.25) == {(5, 10), (8, 15), (11, 20)}
+
+
+def test_size_reaches_the_last_step():
+  assert (40, 20) in _sizes((20, 10), (0.5, 2.0), 0.1, count=100)
+
+
+def test_size_without_step_is_continuous():
+  heights = {height for height, _ in _sizes((100, 50), (0.5, 1.5), 0.0)}
   assert len(heights) > 15
   assert min(heights) >= 50 and max(heights) <= 150
 
 
-def test_scale_never_vanishes():
-  image, panoptic = _example(1, 3)
-  _, label = augmentation.random_scale(image, panoptic, [0, 0], (0.1, 0.1), 0.1)
-  assert label.shape == (1, 1)
+def test_size_never_vanishes():
+  assert _sizes((1, 3), (0.1, 0.1), 0.1) == {(1, 1)}
 
 
 class TestColor:
@@ -174,6 +206,32 @@ class TestAugment:
       np.testing.assert_array_equal(one[1], other[1])
       np.testing.assert_allclose(one[0], other[0], atol=1e-6)
     assert len({label.tobytes() for _, label in eager}) > 15  # of 24
+
+  @pytest.mark.parametrize('policy', ['panoptic_deeplab', 'simple'])
+  def test_color_policies_change_the_image_and_not_the_label(self, policy):
+    rng = np.random.default_rng(0)
+    image = rng.integers(40, 180, [20, 30, 3], np.uint8)
+    panoptic = np.arange(600, dtype=np.int32).reshape(20, 30)
+    plain = augmentation.AugmentationSettings(crop_size=(17, 33))
+    settings = dataclasses.replace(plain, color_policy=policy)
+
+    def run(seed, settings=settings):
+      return augmentation.augment(
+          tf.constant(image), tf.constant(panoptic), seed, settings, _VOID)
+
+    changed = 0
+    eager = _run(run, 'eager')
+    for one, other, same in zip(
+        eager, _run(lambda seed: run(seed, plain), 'eager'),
+        _run(run, 'tf.data')):
+      np.testing.assert_array_equal(one[1], other[1])
+      np.testing.assert_array_equal(one[1], same[1])
+      # Interpolation may round differently in a graph, by one of 255 levels;
+      # histograms then differ, too.
+      assert np.mean(np.abs(one[0] - same[0]) > 0.03) < 0.02
+      assert -1 <= one[0].min() and one[0].max() <= 1
+      changed += np.abs(one[0] - other[0]).max() > 0.05
+    assert 5 < changed
 
   def test_scaled_labels_follow_the_image(self):
     """Large uniform squares: image and label agree away from their edges."""

@@ -1,0 +1,297 @@
+"""ImageNet's layouts: classes, labels, odd files, and what is refused."""
+
+import io
+import json
+import os
+import pickle
+
+import numpy as np
+from PIL import Image
+import pytest
+import tensorflow as tf
+
+from axial_tf import errors
+from axial_tf.data import class_spec, classification_pipeline
+from data_prep import convert, imagenet, splits
+
+_VAL_LIST = 'imagenet_2012_validation_synset_labels.txt'
+_WNIDS = ('n01', 'n02', 'n10')
+
+
+def _write(path, color=(10, 20, 30), mode='RGB', image_format='JPEG'):
+  path.parent.mkdir(parents=True, exist_ok=True)
+  image = Image.new('RGB', (12, 10), color).convert(mode)
+  image.save(path, image_format)
+
+
+@pytest.fixture
+def root(tmp_path):
+  """Three classes of two training images, four validation images, a test."""
+  root = tmp_path / 'imagenet'
+  for number, wnid in enumerate(_WNIDS):
+    for k in range(2):
+      _write(root / 'train' / wnid / f'{wnid}_{k}.JPEG', (80 * number, 0, 0))
+  for k, wnid in enumerate(('n10', 'n01', 'n02', 'n01'), start=1):
+    _write(root / 'val' / f'ILSVRC2012_val_{k:08d}.JPEG',
+           (80 * _WNIDS.index(wnid), 0, 0))
+  (root / _VAL_LIST).write_text('n10\nn01\nn02\nn01\n')
+  _write(root / 'test' / 'ILSVRC2012_test_00000001.JPEG')
+  (root / 'synsets.txt').write_text('n02 dog\nn01 cat, house cat\nn10\n')
+  return root
+
+
+def _read(root, split, **options):
+  return imagenet.read_split(str(root), split, splits.ReadOptions(**options))
+
+
+def _features(encoded):
+  example = tf.train.Example.FromString(encoded.serialized)
+  return {key: (f.bytes_list.value or f.int64_list.value)[0]
+          for key, f in example.features.feature.items()}
+
+
+class TestLayouts:
+
+  def test_train(self, root):
+    split = _read(root, 'train')
+    assert split.is_training and split.name == 'train'
+    assert [i.filename for i in split.images] == [
+        f'{w}/{w}_{k}.JPEG' for w in _WNIDS for k in range(2)]
+    assert [(c.label, c.id, c.name) for c in split.spec.classes] == [
+        (0, 'n01', 'cat, house cat'), (1, 'n02', 'dog'), (2, 'n10', 'n10')]
+    encoded = split.encode(split.images[0])
+    assert encoded.counts == {'images': {0: 1}}
+    found = _features(encoded)
+    assert found.pop('image/encoded') == (
+        root / 'train/n01/n01_0.JPEG').read_bytes()
+    assert found == {
+        'image/format': b'jpeg', 'image/filename': b'n01/n01_0.JPEG',
+        'image/height': 10, 'image/width': 12, 'image/class/label': 0,
+        'image/class/synset': b'n01', 'image/class/text': b'cat, house cat'}
+
+  def test_flat_validation(self, root):
+    split = _read(root, 'val')
+    assert not split.is_training
+    assert [i.image_class.id for i in split.images] == [
+        'n10', 'n01', 'n02', 'n01']
+
+  def test_validation_in_folders(self, root):
+    for k, wnid in enumerate(_WNIDS):
+      _write(root / 'folders' / wnid / f'{k}.png', image_format='PNG')
+    (root / 'val').rename(root / 'flat')
+    (root / 'folders').rename(root / 'val')
+    split = _read(root, 'val')
+    assert [(i.filename, i.image_class.label) for i in split.images] == [
+        ('n01/0.png', 0), ('n02/1.png', 1), ('n10/2.png', 2)]
+    assert _features(split.encode(split.images[0]))['image/format'] == b'png'
+
+  def test_test_has_no_labels(self, root):
+    split = _read(root, 'test')
+    encoded = split.encode(split.images[0])
+    assert encoded.counts == {}
+    assert _features(encoded)['image/class/label'] == 2**64 - 1 or (
+        _features(encoded)['image/class/label'] == -1)
+
+  def test_kaggle_names(self, root):
+    (root / 'synsets.txt').rename(root / 'LOC_synset_mapping.txt')
+    assert _read(root, 'val').spec.classes[0].name == 'cat, house cat'
+
+  def test_without_synsets_the_folders_are_the_classes(self, root):
+    (root / 'synsets.txt').unlink()
+    spec = _read(root, 'val').spec
+    assert [(c.id, c.name) for c in spec.classes] == [(w, w) for w in _WNIDS]
+
+  def test_a_given_spec(self, root, tmp_path):
+    path = tmp_path / 'spec.json'
+    given = class_spec.ClassSpec('mine', tuple(
+        class_spec.ImageClass(label, wnid, wnid)
+        for label, wnid in enumerate(reversed(_WNIDS))))
+    path.write_text(json.dumps(given.to_json()))
+    split = _read(root, 'val', spec=str(path))
+    assert [i.image_class.label for i in split.images] == [0, 2, 1, 2]
+
+  def test_hidden_and_other_files_are_left_out(self, root):
+    (root / 'train' / 'n01' / '.DS_Store').write_text('')
+    (root / 'train' / 'n01' / 'readme.txt').write_text('')
+    (root / 'train' / '.cache').mkdir()
+    assert len(_read(root, 'train').images) == 6
+
+  def test_travels_to_other_processes(self, root):
+    split = _read(root, 'train')
+    encode, image = pickle.loads(pickle.dumps((split.encode, split.images[0])))
+    assert encode(image) == split.encode(split.images[0])
+
+
+class TestOddFiles:
+
+  def _encoded(self, root, path):
+    image = imagenet.LabeledImage('x', str(path), None)
+    found = _features(imagenet.encode(image, max_pixels=1000))
+    stored = Image.open(io.BytesIO(found['image/encoded']))
+    return found['image/format'], stored
+
+  @pytest.mark.parametrize('mode, image_format', [
+      ('CMYK', 'JPEG'), ('RGB', 'PNG'), ('P', 'PNG'), ('RGBA', 'PNG'),
+      ('RGB', 'BMP')])
+  def test_what_is_named_jpeg_becomes_an_rgb_jpeg(
+      self, root, mode, image_format):
+    path = root / 'odd.JPEG'
+    _write(path, (200, 100, 50), mode, image_format)
+    stored_format, stored = self._encoded(root, path)
+    assert (stored_format, stored.format, stored.mode) == (
+        b'jpeg', 'JPEG', 'RGB')
+    assert stored.size == (12, 10)
+    np.testing.assert_allclose(
+        np.asarray(stored)[5, 5], [200, 100, 50], atol=4)
+
+  def test_grey_and_rgb_jpegs_are_stored_as_they_are(self, root):
+    for mode in ('L', 'RGB'):
+      path = root / f'{mode}.jpg'
+      _write(path, mode=mode)
+      image = imagenet.LabeledImage('x', str(path), None)
+      assert _features(imagenet.encode(image, 1000))['image/encoded'] == (
+          path.read_bytes())
+
+  def test_true_pngs_stay_lossless(self, root):
+    path = root / 'a.png'
+    _write(path, image_format='PNG')
+    assert self._encoded(root, path)[0] == b'png'
+
+  @pytest.mark.parametrize('content', [b'', b'nothing', None])
+  def test_damaged_files_are_named(self, root, content):
+    path = root / 'bad.JPEG'
+    _write(path)
+    path.write_bytes(path.read_bytes()[:200] if content is None else content)
+    with pytest.raises(errors.UserError, match='bad.JPEG'):
+      self._encoded(root, path)
+
+  def test_too_many_pixels(self, root):
+    path = root / 'big.JPEG'
+    Image.new('RGB', (40, 40)).save(path)
+    with pytest.raises(errors.UserError, match='40x40.*limit of 1000'):
+      self._encoded(root, path)
+
+
+class TestBadInput:
+
+  def _fails(self, root, split, words, **options):
+    with pytest.raises(errors.UserError, match=words) as caught:
+      _read(root, split, **options)
+    assert '\n' not in str(caught.value)
+
+  def test_no_folder(self, root):
+    self._fails(root / 'nowhere', 'train', 'expected a folder')
+    self._fails(root, 'training', 'expected the folder .*training')
+
+  def test_a_folder_that_the_synsets_lack(self, root):
+    _write(root / 'train' / 'n99' / 'a.JPEG')
+    self._fails(root, 'train', "n99: the list of synsets has no class 'n99'")
+
+  def test_a_class_without_folder(self, root):
+    (root / 'synsets.txt').write_text('n01\nn02\nn10\nn11 fox\n')
+    self._fails(root, 'train', r"'n11' \(fox\) has no folder")
+
+  def test_an_empty_class(self, root):
+    for path in (root / 'train' / 'n02').iterdir():
+      path.unlink()
+    self._fails(root, 'train', 'n02: holds no images')
+
+  @pytest.mark.parametrize('lines', ['n10\nn01\nn02', 'n01\n' * 5, ''])
+  def test_a_validation_list_of_the_wrong_length(self, root, lines):
+    (root / _VAL_LIST).write_text(lines)
+    self._fails(root, 'val', 'lists . images, but .* holds 4')
+
+  def test_a_missing_validation_image(self, root):
+    """Of as many images as lines, one stands in another's place."""
+    (root / 'val' / 'ILSVRC2012_val_00000002.JPEG').rename(
+        root / 'val' / 'ILSVRC2012_val_00000005.JPEG')
+    self._fails(root, 'val', 'expected the image number 2, got ILSVRC2012_val')
+
+  def test_an_unknown_synset(self, root):
+    (root / _VAL_LIST).write_text('n10\nn01\nn77\nn01\n')
+    self._fails(root, 'val', "line 3 has the unknown synset 'n77'")
+
+  def test_no_validation_list(self, root):
+    (root / _VAL_LIST).unlink()
+    self._fails(root, 'val', 'synset_labels.txt: no such file')
+
+  def test_a_list_that_is_no_text(self, root):
+    (root / _VAL_LIST).write_bytes(b'\xff\xfe\x00')
+    self._fails(root, 'val', 'not a readable text file')
+
+  @pytest.mark.parametrize('text, words', [
+      ('n01\nn02\nn01\n', "line 3 lists 'n01' again"), ('\n', 'found none')])
+  def test_bad_synsets(self, root, text, words):
+    (root / 'synsets.txt').write_text(text)
+    self._fails(root, 'val', words)
+
+  def test_unknown_classes(self, root):
+    (root / 'synsets.txt').unlink()
+    (root / 'train').rename(root / 'elsewhere')
+    self._fails(root, 'val', 'the classes are unknown')
+
+  def test_flat_training_images(self, root):
+    (root / 'train').rename(root / 'elsewhere')
+    _write(root / 'train' / 'a.JPEG')
+    self._fails(root, 'train', 'expected one folder per class')
+
+  def test_links_out_of_the_folder(self, root, tmp_path):
+    _write(tmp_path / 'secret.JPEG')
+    os.symlink(tmp_path / 'secret.JPEG', root / 'train' / 'n01' / 'z.JPEG')
+    self._fails(root, 'train', 'z.JPEG: is a link out of')
+
+  def test_links_within_the_folder_are_fine(self, root):
+    os.symlink(root / 'train/n02/n02_0.JPEG', root / 'train/n01/z.JPEG')
+    assert len(_read(root, 'train').images) == 7
+
+  def test_options_of_panoptic_data(self, root):
+    self._fails(root, 'train', 'max_long_side', max_long_side=100)
+
+
+def _convert(root, split, output):
+  convert.run(dataset='imagenet', input_dir=str(root), split=split,
+              output_dir=str(output), options=splits.ReadOptions(),
+              processes=1)
+
+
+def _settings(records):
+  return classification_pipeline.ClassificationDataSettings(
+      train_pattern=f'{records}/train-*.tfrecord',
+      validation_pattern=f'{records}/val-*.tfrecord', image_size=(8, 8),
+      validation_resize=8, shuffle_buffer=6)
+
+
+def test_from_folders_to_batches(root, tmp_path):
+  for split in ('train', 'val'):
+    _convert(root, split, tmp_path / 'records')
+  settings = _settings(tmp_path / 'records')
+  spec = classification_pipeline.load_spec(settings)
+  assert [c.name for c in spec.classes] == ['cat, house cat', 'dog', 'n10']
+  batch, = classification_pipeline.validation_dataset(settings, spec, 9)
+  assert batch['label'].numpy().tolist() == [2, 0, 1, 0]
+  red = (batch['image'].numpy()[..., 0].mean((1, 2)) + 1) * 127.5
+  np.testing.assert_allclose(red, [160, 0, 80, 0], atol=2)
+  train = next(iter(classification_pipeline.train_dataset(settings, spec, 6)))
+  assert sorted(train['label'].numpy().tolist()) == [0, 0, 1, 1, 2, 2]
+
+
+def test_a_real_data_set(shared_dir, tmp_path):
+  """CIFAR-10 under real synsets: validation as a whole, with known labels."""
+  source = shared_dir / 'data/cifar10_ilsvrc'
+  train = imagenet.read_split(str(source), 'train', splits.ReadOptions())
+  assert len(train.images) == 20000 and train.spec.num_classes == 10
+  assert len({i.image_class.label for i in train.images}) == 10
+  _convert(source, 'val', tmp_path)
+  settings = classification_pipeline.ClassificationDataSettings(
+      validation_pattern=f'{tmp_path}/val-*.tfrecord', image_size=(32, 32),
+      validation_resize=None)
+  spec = classification_pipeline.load_spec(settings)
+  assert spec.classes[1].name == 'frog'
+  expected = dict(line.split() for line in (
+      source / 'val_labels.txt').read_text().splitlines())
+  found = {}
+  for batch in classification_pipeline.validation_dataset(
+      settings, spec, 256).as_numpy_iterator():
+    found.update(zip((n.decode() for n in batch['filename']),
+                     (spec.classes[k].id for k in batch['label'])))
+  assert found == expected
