@@ -14,7 +14,13 @@ import gin
 import tensorflow as tf
 
 from axial_tf import errors
-from axial_tf.data import augmentation, panoptic_pipeline, record_files
+from axial_tf.data import (
+    augmentation,
+    classification_augmentation,
+    classification_pipeline,
+    panoptic_pipeline,
+    record_files,
+)
 from axial_tf.layers import axial_attention, normalization
 from axial_tf.models import panoptic_decoder, panoptic_deeplab, variants
 from axial_tf.panoptic import losses, merging, targets
@@ -28,6 +34,8 @@ CONFIGURABLES = (
     panoptic.PanopticTaskSettings,
     panoptic_pipeline.PanopticDataSettings,
     augmentation.AugmentationSettings,
+    classification_pipeline.ClassificationDataSettings,
+    classification_augmentation.ClassificationAugmentationSettings,
     targets.TargetSettings,
     losses.LossSettings,
     merging.MergingSettings,

@@ -2,6 +2,7 @@
 
 import pathlib
 
+import gin
 import pytest
 import tensorflow as tf
 
@@ -37,8 +38,33 @@ def test_every_experiment_opens_with_what_it_is(name):
 def test_every_gin_file_is_included_somewhere():
   included = ' '.join(p.read_text() for p in _CONFIGS.glob('*/*.gin'))
   for path in _CONFIGS.glob('*/*.gin'):
-    if path.parent.name != 'experiments':
+    # Data sets that users add to an experiment have tests of their own, below.
+    if path.parent.name != 'experiments' and path.stem not in (
+        'tfds_coco', 'tfds_imagenet'):
       assert f"'{path.relative_to(_CONFIGS)}'" in included, path
+
+
+def test_coco_of_tensorflow_datasets_takes_the_place_of_records():
+  experiment = config.parse(
+      ['experiments/coco_sample.gin', 'datasets/tfds_coco.gin'])
+  data = experiment.task.data
+  assert data.train_pattern == 'tfds:coco/2017_panoptic/train'
+  assert data.validation_pattern == 'tfds:coco/2017_panoptic/validation'
+
+
+@pytest.mark.parametrize('name, records, expected', [
+    ('imagenet', ["RECORDS = '/r'"], ('/r/train-*.tfrecord',
+                                      '/r/val-*.tfrecord')),
+    ('tfds_imagenet', [], ('tfds:imagenet2012/train',
+                           'tfds:imagenet2012/validation'))])
+def test_data_of_classifiers(name, records, expected):
+  gin.clear_config()
+  gin.parse_config_file(f'datasets/{name}.gin')
+  gin.parse_config([
+      *records, "ClassificationAugmentationSettings.policy = 'rand_augment'"])
+  data = gin.get_configurable('ClassificationDataSettings')()
+  assert (data.train_pattern, data.validation_pattern) == expected
+  assert data.augmentation.policy == 'rand_augment'
 
 
 def test_a_binding_overrides_the_file():

@@ -18,9 +18,9 @@ def train_ids(names: Optional[Sequence[str]], spec: dataset_spec.DatasetSpec,
               source: str) -> Sequence[int]:
   """Returns the train id of each label of `panoptic_objects`.
 
-  Categories are found by name. Where the data carries none but numbers (names are
-  written when it is prepared), labels follow the order of the spec's source ids, as
-  the categories in COCO's files do.
+  Categories are found by name. Where the data carries numbers only (names are
+  written when it is prepared), labels follow the order of the spec's source
+  ids, as the categories in COCO's files do.
 
   Raises:
     errors.UserError: the spec has no category of some name.
