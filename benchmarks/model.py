@@ -78,6 +78,17 @@ def memory(kind, case) -> float:
   return measure.peak_memory(step)
 
 
+def compare(case, runs):
+  """Returns the median times in milliseconds, and how far outputs differ."""
+  steps = {kind: make(kind, *case) for kind in _KINDS}
+  difference = float('nan')
+  if not case[-1]:
+    expected, actual = steps['published'](), steps['auto']()
+    difference = float(tf.reduce_max(tf.abs(actual - expected))
+                       / tf.reduce_max(tf.abs(expected)))
+  return measure.median_times(steps, runs), difference
+
+
 def main():
   print('case: variant, settings, size, batch, work | published ms | matmul '
         '(times faster) | auto (times faster) | MB published, matmul, auto | '
@@ -87,16 +98,8 @@ def main():
   for number in chosen:
     case = _CASES[number]
     variant, overrides, size, batch, training = case
-    steps = {kind: make(kind, *case) for kind in _KINDS}
-    outputs = {kind: step() for kind, step in steps.items()}
-    difference = float('nan')
-    if not training:
-      expected = outputs['published']
-      difference = float(tf.reduce_max(tf.abs(outputs['auto'] - expected))
-                         / tf.reduce_max(tf.abs(expected)))
-    del outputs
-    times = measure.median_times(steps, _RUNS.value)
-    del steps
+    # A process that ends gives its memory back before the next one starts.
+    times, difference = measure.in_new_process(compare, case, _RUNS.value)
     used = [measure.in_new_process(memory, kind, case) for kind in _KINDS]
     settings = 'deeplab2' if 'stem_pooling' in overrides else 'paper'
     work = 'training step' if training else 'inference'

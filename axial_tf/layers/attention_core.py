@@ -13,7 +13,7 @@ itself and an embedding of the offset at which it was found. The embeddings r
 depend on p - o alone and are shared by the heads.
 
 Each term is batch-normalized per head before the sum. That is an affine map
-per (term, head): its scale is folded into the operands, so that no term is
+per (term, head): its scale is applied to the vectors, so that no term is
 stored by itself, and its shift, equal for all keys, drops out of the softmax.
 
 Forward and backward pass are both written out here. The backward pass makes
@@ -41,45 +41,76 @@ TABLE_ROWS = 2 * MAX_SPAN - 1
 Maybe = Optional[tf.Tensor]
 
 
-class RowOperands(NamedTuple):
-  """Operands that differ by row; None for those of a term switched off.
-
-  The logits are query_content.key_content + query_position.r^q +
-  key_position.r^k: the same queries and keys under the terms' scales.
+class Form(NamedTuple):
+  """What is known of attention before any number is.
 
   Attributes:
-    query_content: [r, h, d, l].
-    key_content: [r, h, d, m].
-    query_position: [r, h, d, l].
-    key_position: [r, h, d, m].
-    value: [r, h, e, m].
+    heads: h; divides the channels.
+    key_channels: h * d.
+    value_channels: h * e.
+    content: whether the logits have the content term.
+    value_content: whether values are retrieved.
+    activation: 'softmax' over the keys or 'sigmoid' of each pair.
+  """
+  heads: int
+  key_channels: int
+  value_channels: int
+  content: bool
+  value_content: bool
+  activation: str
+
+
+class RowOperands(NamedTuple):
+  """Operands that differ by row.
+
+  Attributes:
+    projected: queries, keys and values [r, channels, l] one below the other;
+      queries only if there are windows.
+    windows: keys and values [r, channels, m] where they are not at the
+      positions of the queries; else None.
     outside: [r, m], 0 for keys within the axis and a large negative number for
       those outside; None if all are within.
   """
-  query_content: Maybe
-  key_content: Maybe
-  query_position: Maybe
-  key_position: Maybe
-  value: Maybe
+  projected: tf.Tensor
+  windows: Maybe
   outside: Maybe
 
 
 class SharedOperands(NamedTuple):
-  """Operands that all rows share; None for those of a term switched off.
+  """Operands that all rows share.
 
   Attributes:
-    query_rpe: r^q [l, d, m].
+    content_scale: [h], factor of the content term; None for 1, as the others.
+    query_scale: [h], of the query-position term.
+    key_scale: [h], of the key-position term.
+    query_rpe: r^q [l, d, m]; None, as the others, without that term.
     key_rpe: r^k [l, d, m].
     value_rpe: r^v [l, e, m].
     shift: [h], added to the logits; None for a softmax, which cancels it.
     band: [l, m], 0 for the pairs within the span and a large negative number
       for the others; None if all are within.
   """
+  content_scale: Maybe
+  query_scale: Maybe
+  key_scale: Maybe
   query_rpe: Maybe
   key_rpe: Maybe
   value_rpe: Maybe
   shift: Maybe
   band: Maybe
+
+
+class Heads(NamedTuple):
+  """The vectors of rows by head.
+
+  Attributes:
+    query: [r, h, d, l].
+    key: [r, h, d, m].
+    value: [r, h, e, m].
+  """
+  query: tf.Tensor
+  key: tf.Tensor
+  value: tf.Tensor
 
 
 class Retrieved(NamedTuple):
@@ -94,6 +125,19 @@ class Retrieved(NamedTuple):
   content: Maybe
   position: Maybe
   log_normalizer: Maybe
+
+
+class Gains(NamedTuple):
+  """How what is retrieved becomes one sum: by a batch norm that is at rest.
+
+  Attributes:
+    content: [h, e], factor of the content; None for 1.
+    position: [h, e], factor of the position; None for 1.
+    offset: [h, e], added; None for 0.
+  """
+  content: Maybe
+  position: Maybe
+  offset: Maybe
 
 
 def position_embeddings(table: tf.Tensor, query_positions: tf.Tensor,
@@ -114,32 +158,47 @@ def position_embeddings(table: tf.Tensor, query_positions: tf.Tensor,
   return tf.transpose(tf.gather(table[:TABLE_ROWS], rows), [0, 2, 1])
 
 
-def attend(rows: RowOperands, shared: SharedOperands, activation: str,
-           fused: bool) -> Retrieved:
+def split_heads(rows: RowOperands, form: Form) -> Heads:
+  """Returns the queries, keys and values of rows."""
+  sizes = [form.key_channels, form.key_channels, form.value_channels]
+  if rows.windows is None:
+    parts = tf.split(rows.projected, sizes, 1)
+  else:
+    parts = [rows.projected, *tf.split(rows.windows, sizes[1:], 1)]
+  return Heads(*(
+      tf.reshape(x, [-1, form.heads, size // form.heads, maps.sizes(x)[2]])
+      for x, size in zip(parts, sizes)))
+
+
+def attend(rows: RowOperands, shared: SharedOperands, form: Form, fused: bool,
+           gains: Optional[Gains] = None) -> Retrieved:
   """Computes equation 3 for a chunk of rows.
 
   Args:
     rows: operands.
     shared: operands.
-    activation: 'softmax' over the keys or 'sigmoid' of each pair.
+    form: of the attention.
     fused: as in pair_terms.
+    gains: if given, `content` is the sum of all that is retrieved, and the
+      other fields are None.
   """
-  weights, total, log_normalizer = maps.call(
-      _weights, fused, rows, shared, activation)
+  weights, value, total, log_normalizer = maps.call(
+      _weights, fused, rows, shared, form)
   content = position = None
-  if rows.value is not None:  # rhlm,rhem->rhle
-    content = tf.matmul(weights, rows.value, transpose_b=True)
+  if form.value_content:  # rhlm,rhem->rhle
+    content = tf.matmul(weights, value, transpose_b=True)
   if shared.value_rpe is not None:  # rhlm,lem->l(rh)e
     position = tf.matmul(
         maps.by_query(weights), shared.value_rpe, transpose_b=True)
+  content, position = maps.call(
+      _finish, fused, content, position, total, gains, form.heads)
   return Retrieved(
-      *maps.call(_finish, fused, content, position, total,
-                 weights.shape[1]), log_normalizer)
+      content, position, None if gains is not None else log_normalizer)
 
 
 def attend_gradient(
     rows: RowOperands, shared: SharedOperands, retrieved: Retrieved,
-    upstream: Retrieved, activation: str, fused: bool
+    upstream: Retrieved, form: Form, fused: bool
 ) -> Tuple[RowOperands, SharedOperands]:
   """Computes the gradients of attend() for a chunk of rows.
 
@@ -152,19 +211,19 @@ def attend_gradient(
     shared: as given to attend().
     retrieved: what attend() returned.
     upstream: gradients of `retrieved.content` and `retrieved.position`.
-    activation: as given to attend().
+    form: as given to attend().
     fused: as in pair_terms.
 
   Returns:
     Gradients with the fields of rows and shared (those of shared summed over
     the rows; 'outside' and 'band' have none).
   """
-  weights, of_logits = maps.call(
-      _weights_and_gradient, fused, rows, shared, retrieved, upstream,
-      activation)
+  weights, of_logits, query, key, value = maps.call(
+      _weights_and_gradient, fused, rows, shared, retrieved, upstream, form)
 
-  of_value = of_value_rpe = None
-  if rows.value is not None:  # rlhe,rhlm->rhem
+  of_value = tf.zeros_like(value)
+  of_value_rpe = None
+  if form.value_content:  # rlhe,rhlm->rhem
     of_value = tf.matmul(tf.transpose(upstream.content, [0, 2, 1, 3]), weights,
                          transpose_a=True)
   if shared.value_rpe is not None:  # rlhe,rhlm->lem
@@ -173,85 +232,152 @@ def attend_gradient(
         upstream.position, [-1, length, heads * depth]), [1, 0, 2])
     of_value_rpe = tf.matmul(tf.reshape(of_position, [length, -1, depth]),
                              maps.by_query(weights), transpose_a=True)
-  of_query = of_key = of_query_position = of_query_rpe = None
-  if rows.query_content is not None:
-    of_key = tf.matmul(rows.query_content, of_logits)  # rhdl,rhlm->rhdm
-    of_query = tf.linalg.matrix_transpose(  # rhdm,rhlm->rhdl
-        tf.matmul(of_logits, rows.key_content, transpose_b=True))
-  if rows.query_position is not None:
+  # Each term gives its part of the gradients of queries and keys; the part of
+  # a term's own vector is its gradient before the term's scale.
+  of_query, of_key = [], []
+  of_content_scale = of_query_scale = of_key_scale = None
+  of_query_rpe = of_key_rpe = None
+  if form.content:
+    of_key.append(tf.matmul(  # rhdl,rhlm->rhdm
+        _scaled(query, shared.content_scale), of_logits))
+    part = tf.linalg.matrix_transpose(  # rhdm,rhlm->rhdl
+        tf.matmul(of_logits, key, transpose_b=True))
+    of_query.append(_scaled(part, shared.content_scale))
+    of_content_scale = _of_scale(query, part, shared.content_scale)
+  if shared.query_rpe is not None:
     by_query = maps.by_query(of_logits)
     of_query_rpe = tf.matmul(  # rhdl,rhlm->ldm
-        maps.by_position(rows.query_position, [2, 1, 0]), by_query)
-    of_query_position = maps.rows_first(  # ldm,rhlm->rhdl
-        tf.matmul(by_query, shared.query_rpe, transpose_b=True),
-        rows.query_position)
-  of_key_position = of_key_rpe = None
-  if rows.key_position is not None:
+        maps.by_position(_scaled(query, shared.query_scale), [2, 1, 0]),
+        by_query)
+    part = maps.rows_first(  # ldm,rhlm->rhdl
+        tf.matmul(by_query, shared.query_rpe, transpose_b=True), query)
+    of_query.append(_scaled(part, shared.query_scale))
+    of_query_scale = _of_scale(query, part, shared.query_scale)
+  if shared.key_rpe is not None:
     by_key = maps.by_key(of_logits)
-    key_rpe = tf.transpose(shared.key_rpe, [2, 1, 0])  # [m, d, l]
     of_key_rpe = tf.transpose(  # rhdm,rhlm->ldm
-        tf.matmul(maps.by_position(rows.key_position, [2, 1, 0]), by_key),
-        [2, 1, 0])
-    of_key_position = maps.rows_first(  # ldm,rhlm->rhdm
-        tf.matmul(by_key, key_rpe, transpose_b=True), rows.key_position)
+        tf.matmul(
+            maps.by_position(_scaled(key, shared.key_scale), [2, 1, 0]),
+            by_key), [2, 1, 0])
+    key_rpe = tf.transpose(shared.key_rpe, [2, 1, 0])  # [m, d, l]
+    part = maps.rows_first(  # ldm,rhlm->rhdm
+        tf.matmul(by_key, key_rpe, transpose_b=True), key)
+    of_key.append(_scaled(part, shared.key_scale))
+    of_key_scale = _of_scale(key, part, shared.key_scale)
   of_shift = None
   if shared.shift is not None:
     of_shift = tf.reduce_sum(of_logits, [0, 2, 3])
   return (
-      RowOperands(of_query, of_key, of_query_position, of_key_position,
-                  of_value, None),
-      SharedOperands(of_query_rpe, of_key_rpe, of_value_rpe, of_shift, None))
+      _join_heads(Heads(_sum(of_query, query), _sum(of_key, key), of_value),
+                  rows),
+      SharedOperands(
+          of_content_scale, of_query_scale, of_key_scale, of_query_rpe,
+          of_key_rpe, of_value_rpe, of_shift, None))
 
 
-def _weights(fused, rows, shared, activation):
-  """Returns weights, their sum over the keys and its logarithm.
+def sum_gradient(retrieved: Retrieved, gains: Gains, upstream: tf.Tensor
+                 ) -> Tuple[Retrieved, Gains]:
+  """Computes the gradients of what attend() sums.
+
+  Args:
+    retrieved: what attend() returns without gains.
+    gains: as given to attend().
+    upstream: gradient of the sum, [r, l, h, e].
+
+  Returns:
+    Gradients of `retrieved.content` and `retrieved.position`, and of the gains.
+  """
+
+  def over_rows(x):
+    return tf.reduce_sum(x, [0, 1])
+
+  of_terms = [
+      None if x is None else upstream if gain is None else upstream * gain
+      for x, gain in zip(retrieved[:2], gains[:2])]
+  of_gains = [
+      None if gain is None else over_rows(upstream * x)
+      for x, gain in zip(retrieved[:2], gains[:2])]
+  of_offset = None if gains.offset is None else over_rows(upstream)
+  return Retrieved(*of_terms, None), Gains(*of_gains, of_offset)
+
+
+def _join_heads(heads: Heads, rows: RowOperands) -> RowOperands:
+  """Turns split_heads() back, for gradients."""
+  query, key, value = (
+      tf.reshape(x, [-1, x.shape[1] * x.shape[2], maps.sizes(x)[3]])
+      for x in heads)
+  if rows.windows is None:
+    return RowOperands(tf.concat([query, key, value], 1), None, None)
+  return RowOperands(query, tf.concat([key, value], 1), None)
+
+
+def _scaled(vectors, scale):
+  """Multiplies [r, h, d, x] by a scale [h], if there is one."""
+  return vectors if scale is None else vectors * scale[:, None, None]
+
+
+def _of_scale(vectors, part, scale):
+  """Gradient of _scaled(vectors, scale) for the scale."""
+  return None if scale is None else tf.reduce_sum(
+      tf.reduce_sum(vectors * part, [2, 3]), 0)
+
+
+def _sum(parts, like):
+  return tf.add_n(parts) if parts else tf.zeros_like(like)
+
+
+def _weights(fused, rows, shared, form):
+  """Returns weights, values, the sum of weights over keys and its logarithm.
 
   The weights of a softmax are not yet divided by their sum, and the logarithm
   is that of the sum of exp(logits).
   """
-  logits = _logits(fused, rows, shared)
-  if activation == 'sigmoid':
-    return tf.sigmoid(logits), None, None
+  heads = split_heads(rows, form)
+  logits = _logits(fused, heads, rows.outside, shared, form)
+  if form.activation == 'sigmoid':
+    return tf.sigmoid(logits), heads.value, None, None
   largest = maps.largest(logits, fused)
   weights = tf.exp(logits - largest)
   total = tf.reduce_sum(weights, -1)
-  return weights, total, largest[..., 0] + tf.math.log(total)
+  return weights, heads.value, total, largest[..., 0] + tf.math.log(total)
 
 
-def _weights_and_gradient(
-    fused, rows, shared, retrieved, upstream, activation):
-  """Returns the weights and the gradient of the logits."""
-  logits = _logits(fused, rows, shared)
+def _weights_and_gradient(fused, rows, shared, retrieved, upstream, form):
+  """Returns the weights, the gradient of the logits and the Heads."""
+  heads = split_heads(rows, form)
+  logits = _logits(fused, heads, rows.outside, shared, form)
   of_content, of_position = (
       None if x is None else tf.transpose(x, [0, 2, 3, 1])
       for x in upstream[:2])
   of_weights = maps.pair_terms(
-      of_content, rows.value, of_position, shared.value_rpe, None, None, fused)
-  if activation == 'sigmoid':
+      of_content, heads.value, of_position, shared.value_rpe, None, None, fused)
+  if form.activation == 'sigmoid':
     weights = tf.sigmoid(logits)
-    return weights, weights * (1 - weights) * of_weights
+    return weights, weights * (1 - weights) * of_weights, *heads
   weights = tf.exp(logits - retrieved.log_normalizer[..., None])
   delta = sum(
       tf.reduce_sum(a * b, 3)
       for a, b in zip(retrieved[:2], upstream[:2]) if a is not None)
   delta = tf.transpose(delta, [0, 2, 1])[..., None]  # [r, h, l, 1]
-  return weights, weights * (of_weights - delta)
+  return weights, weights * (of_weights - delta), *heads
 
 
-def _logits(fused, rows, shared):
+def _logits(fused, heads, outside, shared, form):
+  query, key, _ = heads
   logits = maps.pair_terms(
-      rows.query_content, rows.key_content, rows.query_position,
-      shared.query_rpe, rows.key_position, shared.key_rpe, fused)
+      _scaled(query, shared.content_scale) if form.content else None, key,
+      _scaled(query, shared.query_scale), shared.query_rpe,
+      _scaled(key, shared.key_scale), shared.key_rpe, fused)
   if shared.shift is not None:
     logits += shared.shift[:, None, None]
   if shared.band is not None:
     logits += shared.band
-  if rows.outside is not None:
-    logits += rows.outside[:, None, None]
+  if outside is not None:
+    logits += outside[:, None, None]
   return logits
 
 
-def _finish(fused, content, position, total, heads):
+def _finish(fused, content, position, total, gains, heads):
   """Brings what is retrieved to [r, l, h, e] and divides it by the total."""
   del fused
   share = 1.0
@@ -263,4 +389,12 @@ def _finish(fused, content, position, total, heads):
     length, _, depth = maps.sizes(position)
     position = tf.transpose(tf.reshape(
         position, [length, -1, heads, depth]), [1, 0, 2, 3]) * share
-  return content, position
+  if gains is None:
+    return content, position
+  terms = [
+      x if gain is None else x * gain
+      for x, gain in ((content, gains.content), (position, gains.position))
+      if x is not None]
+  if gains.offset is not None:
+    terms.append(gains.offset)
+  return sum(terms[1:], terms[0]), None

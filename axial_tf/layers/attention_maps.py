@@ -48,12 +48,12 @@ def pair_terms(
   """Sums left.right, left_position.left_rpe and right_position.right_rpe.
 
   Args:
-    left: [r, h, d, l]; None, like any pair of arguments, leaves the term out.
+    left: [r, h, d, l], or None to leave the term out.
     right: [r, h, d, m].
     left_position: [r, h, d, l].
-    left_rpe: [l, d, m].
+    left_rpe: [l, d, m], or None to leave the term out.
     right_position: [r, h, d, m].
-    right_rpe: [l, d, m].
+    right_rpe: [l, d, m], or None to leave the term out.
     fused: whether to sum over d by elementwise products, which a compiler
       turns into one loop over the map; otherwise each term is a batched
       matrix product (and a transpose of the map, where its batch is a
@@ -67,20 +67,20 @@ def pair_terms(
     if left is not None:
       for i in range(left.shape[2]):
         total += left[:, :, i, :, None] * right[:, :, i, None]
-    if left_position is not None:
+    if left_rpe is not None:
       for i in range(left_rpe.shape[1]):
         total += left_position[:, :, i, :, None] * left_rpe[:, i]
-    if right_position is not None:
+    if right_rpe is not None:
       for i in range(right_rpe.shape[1]):
         total += right_position[:, :, i, None] * right_rpe[:, i]
     return total
   terms = []
   if left is not None:
     terms.append(tf.matmul(left, right, transpose_a=True))
-  if left_position is not None:  # [l, r * h, m]
+  if left_rpe is not None:  # [l, r * h, m]
     term = tf.matmul(by_position(left_position, [2, 0, 1]), left_rpe)
     terms.append(_as_map(tf.transpose(term, [1, 0, 2]), left_position))
-  if right_position is not None:  # [m, r * h, l]
+  if right_rpe is not None:  # [m, r * h, l]
     term = tf.matmul(by_position(right_position, [2, 0, 1]),
                      tf.transpose(right_rpe, [2, 1, 0]))
     terms.append(_as_map(tf.transpose(term, [1, 2, 0]), right_position))

@@ -8,7 +8,15 @@ That saves memory, and time too, as a chunk's map stays in the cache of a CPU.
 
 import contextlib
 import functools
-from typing import Callable, List, Literal, Sequence, Tuple
+from typing import (
+  Callable,
+  List,
+  Literal,
+  NamedTuple,
+  Optional,
+  Sequence,
+  Tuple,
+)
 
 import tensorflow as tf
 
@@ -48,49 +56,53 @@ def backend(name: Backend):
 
 def attend(rows: attention_core.RowOperands,
            shared: attention_core.SharedOperands,
-           activation: str) -> attention_core.Retrieved:
+           form: attention_core.Form,
+           gains: Optional[attention_core.Gains] = None) -> List[tf.Tensor]:
   """Computes attention_core.attend for all rows, with gradients.
 
   Args:
     rows: operands, float32 (or float64).
     shared: operands.
-    activation: 'softmax' or 'sigmoid'.
+    form: of the attention.
+    gains: if given, what is retrieved is summed; the backward pass then makes
+      its terms anew.
 
   Returns:
-    What is retrieved; log_normalizer is None. 'outside' and 'band' get no
-    gradient.
+    Tensors [r, l, h, e]: the content and the position, as far as they are in
+    use, or their sum. 'outside' and 'band' get no gradient.
   """
-  chunk = _chunk_size(rows, shared)
-  row_tensors, row_fields = _pack(rows)
-  shared_tensors, shared_fields = _pack(shared)
-  options = (activation, row_fields, shared_fields)
-  fused = _use_fused(rows, shared)
+  query, key, _ = attention_core.split_heads(rows, form)
+  chunk = _chunk_size(query, key)
+  operands, fields = zip(*(_pack(x) for x in (
+      rows, shared, attention_core.Gains(None, None, None)
+      if gains is None else gains)))
+  call = _Call(form, fields, gains is not None,
+               _use_fused(query, key, shared.band))
 
   @tf.custom_gradient
-  def compute(*operands):
-    inputs = operands[:len(row_tensors)]
-    common = operands[len(row_tensors):]
+  def compute(*tensors):
+    inputs = tensors[:len(operands[0])]
+    common = tensors[len(operands[0]):]
     outputs, _ = map_chunks(
-        functools.partial(_forward, fused, options), inputs, common,
-        chunk)
+        functools.partial(_forward, call), inputs, common, chunk)
+    results = [x for x, field in zip(outputs, call.retrieved_fields())
+               if field != 'log_normalizer']
 
     def gradient(*upstream):
-      of_rows, of_shared = map_chunks(
-          functools.partial(_backward, fused, options),
-          [*inputs, *outputs, *upstream], common, chunk)
+      kept = [] if call.summed else outputs
+      of_rows, of_common = map_chunks(
+          functools.partial(_backward, call), [*inputs, *kept, *upstream],
+          common, chunk)
       if rows.outside is not None:
         of_rows = [*of_rows, None]
       if shared.band is not None:
-        of_shared = [*of_shared, None]
-      return [*of_rows, *of_shared]
+        place = len(operands[1]) - 1
+        of_common = [*of_common[:place], None, *of_common[place:]]
+      return [*of_rows, *of_common]
 
-    retrieved = outputs[:-1] if activation == 'softmax' else outputs
-    return tuple(retrieved), gradient
+    return tuple(results), gradient
 
-  retrieved = iter(compute(*row_tensors, *shared_tensors))
-  return attention_core.Retrieved(
-      None if rows.value is None else next(retrieved),
-      None if shared.value_rpe is None else next(retrieved), None)
+  return list(compute(*operands[0], *operands[1], *operands[2]))
 
 
 def content_sums(query: tf.Tensor, key: tf.Tensor, band: tf.Tensor
@@ -105,10 +117,8 @@ def content_sums(query: tf.Tensor, key: tf.Tensor, band: tf.Tensor
   Returns:
     Two tensors [h].
   """
-  rows = attention_core.RowOperands(query, key, None, None, None, None)
-  shared = attention_core.SharedOperands(None, None, None, None, band)
-  chunk = _chunk_size(rows, shared)
-  fused = _use_fused(rows, shared)
+  chunk = _chunk_size(query, key)
+  fused = _use_fused(query, key, band)
 
   @tf.custom_gradient
   def compute(query, key):
@@ -191,33 +201,65 @@ def _number_of_chunks(count, chunk):
   return next(even, fewest)
 
 
-def _forward(fused, options, rows, shared):
-  activation, row_fields, shared_fields = options
+class _Call(NamedTuple):
+  """What the chunks of one call have in common but for tensors.
+
+  Attributes:
+    form: of the attention.
+    fields: names of the operands in use, of rows, shared and gains.
+    summed: whether there are gains.
+    fused: whether maps are compiled.
+  """
+  form: attention_core.Form
+  fields: Tuple[Sequence[str], Sequence[str], Sequence[str]]
+  summed: bool
+  fused: bool
+
+  def retrieved_fields(self) -> List[str]:
+    """Names of what is retrieved, as a chunk returns it."""
+    if self.summed:
+      return ['content']
+    form = self.form
+    return [field for field, in_use in (
+        ('content', form.value_content),
+        ('position', 'value_rpe' in self.fields[1]),
+        ('log_normalizer', form.activation == 'softmax')) if in_use]
+
+  def unpack(self, rows, common):
+    """Returns row operands, shared operands, gains and the further rows."""
+    row_fields, shared_fields, gain_fields = self.fields
+    rows, common = iter(rows), iter(common)
+    return (
+        _unpack(attention_core.RowOperands, row_fields, rows),
+        _unpack(attention_core.SharedOperands, shared_fields, common),
+        _unpack(attention_core.Gains, gain_fields, common), rows)
+
+
+def _forward(call, rows, common):
+  operands, shared, gains, _ = call.unpack(rows, common)
   retrieved = attention_core.attend(
-      _unpack(attention_core.RowOperands, row_fields, rows),
-      _unpack(attention_core.SharedOperands, shared_fields, shared),
-      activation, fused)
+      operands, shared, call.form, call.fused, gains if call.summed else None)
   return [x for x in retrieved if x is not None], []
 
 
-def _backward(fused, options, rows, shared):
-  activation, row_fields, shared_fields = options
-  operands, rest = rows[:len(row_fields)], iter(rows[len(row_fields):])
-  fields = [field for field, in_use in (
-      ('content', 'value' in row_fields),
-      ('position', 'value_rpe' in shared_fields),
-      ('log_normalizer', activation == 'softmax')) if in_use]
-  retrieved = _unpack(attention_core.Retrieved, fields, rest)
-  upstream = _unpack(
-      attention_core.Retrieved,
-      [field for field in fields if field != 'log_normalizer'], rest)
-  gradients = attention_core.attend_gradient(
-      _unpack(attention_core.RowOperands, row_fields, operands),
-      _unpack(attention_core.SharedOperands, shared_fields, shared),
-      retrieved, upstream, activation, fused)
-  of_rows, of_shared = (
+def _backward(call, rows, common):
+  operands, shared, gains, rest = call.unpack(rows, common)
+  of_gains = []
+  if call.summed:
+    retrieved = attention_core.attend(operands, shared, call.form, call.fused)
+    upstream, of_gains = attention_core.sum_gradient(
+        retrieved, gains, next(rest))
+  else:
+    fields = call.retrieved_fields()
+    retrieved = _unpack(attention_core.Retrieved, fields, rest)
+    upstream = _unpack(
+        attention_core.Retrieved,
+        [field for field in fields if field != 'log_normalizer'], rest)
+  gradients = (*attention_core.attend_gradient(
+      operands, shared, retrieved, upstream, call.form, call.fused), of_gains)
+  of_rows, of_shared, of_gains = (
       [x for x in gradient if x is not None] for gradient in gradients)
-  return of_rows, of_shared
+  return of_rows, of_shared + of_gains
 
 
 def _moments(fused, rows, shared):
@@ -257,28 +299,22 @@ def _unpack(kind, fields, tensors):
   return empty._replace(**dict(zip(fields, tensors)))
 
 
-def _chunk_size(rows, shared):
+def _chunk_size(query, key):
   """Returns the number of rows in a chunk."""
-  embeddings = shared.query_rpe if shared.key_rpe is None else shared.key_rpe
-  if embeddings is None:
-    queries, keys = (maps.sizes(x)[-1] for x in rows[:2])
-  else:
-    queries, _, keys = maps.sizes(embeddings)
-  heads = next(x for x in rows if x is not None).shape[1]
+  _, heads, _, queries = maps.sizes(query)
   size = _ACCELERATOR_CHUNK_BYTES if _has_accelerator() else _CPU_CHUNK_BYTES
-  chunk = size // (4 * heads * queries * keys)
+  chunk = size // (4 * heads * queries * maps.sizes(key)[-1])
   return max(chunk, 1) if isinstance(chunk, int) else tf.maximum(chunk, 1)
 
 
-def _use_fused(rows, shared) -> bool:
+def _use_fused(query, key, band) -> bool:
   if _backend != 'auto':
     return _backend == 'fused'
-  operands = [x for x in rows if x is not None]
   # Compiling takes seconds: not for one call, and not for each image size.
   # Masks make the compiled loops slower than matrix products.
-  return (tf.inside_function() and shared.band is None
-          and operands[0].shape[2] <= _DEEPEST_FUSED
-          and all(None not in x.shape[1:] for x in operands)
+  return (tf.inside_function() and band is None
+          and query.shape[2] <= _DEEPEST_FUSED
+          and None not in (*query.shape[1:], key.shape[-1])
           and not _has_accelerator())
 
 

@@ -162,153 +162,139 @@ class AxialAttention(tf.keras.layers.Layer):
       The inputs' shape, with ceil(length / stride) and value_channels.
     """
     if inputs.ndim == 3:
-      return self._attend(inputs[:, :, None], training, stride)[:, :, 0]
-    return self._attend(inputs, training, stride)
+      return self._attend(inputs, training, stride)
+    batch, length, other, channels = maps.sizes(inputs)
+    rows = tf.reshape(tf.transpose(inputs, [0, 2, 1, 3]),
+                      [batch * other, length, channels])
+    rows = self._attend(rows, training, stride)
+    return tf.transpose(tf.reshape(
+        rows, [batch, other, -(-length // stride), self._value_channels]),
+        [0, 2, 1, 3])
 
   # No condition below depends on a tensor, and converting the code takes
   # longer than tracing it.
   @tf.autograph.experimental.do_not_convert
   def _attend(self, inputs, training, stride):
-    """call() for [batch, length, other, channels]."""
-    qkv = self._project(inputs, training)
-    length = maps.sizes(inputs)[1]
-    blocks = local_span.cut(
-        length, self._span, 1 if self._norm_uses_batch(training) else stride)
+    """call() for [batch, length, channels]."""
+    batch, length, _ = maps.sizes(inputs)
+    uses_batch = self._norm_uses_batch(training)
+    blocks = local_span.cut(length, self._span, 1 if uses_batch else stride)
     wide = tf.float64 if inputs.dtype == tf.float64 else tf.float32
-    query, key, value = (
-        tf.cast(x, wide) for x in self._split_heads(qkv, blocks))
     query_rpe, key_rpe, value_rpe = (
         None if table is None else attention_core.position_embeddings(
             tf.cast(table, wide), blocks.query_positions, blocks.key_positions)
         for table in (self.query_rpe, self.key_rpe, self.value_rpe))
-
-    scales, shift = self._logit_scales(
-        query, key, query_rpe, key_rpe, blocks,
-        maps.sizes(inputs)[0], training)
-    content, query_position, key_position = (
-        None if scale is None else scale[:, None, None] for scale in scales)
     band = outside = None
     if blocks.band is not None:
-      batch, _, other, _ = maps.sizes(inputs)
       # Finite, since a query that pads the last block has no valid key at all.
       lowest = tf.constant(wide.min / 4, wide)
       band = tf.where(blocks.band, tf.zeros([], wide), lowest)
-      outside = tf.tile(tf.where(
-          blocks.inside, tf.zeros([], wide), lowest)[None, :, None],
-          [batch, 1, other, 1])
-      outside = tf.reshape(outside, [-1, maps.sizes(outside)[-1]])
+      outside = tf.tile(
+          tf.where(blocks.inside, tf.zeros([], wide), lowest), [batch, 1])
+    projected, windows = self._project(inputs, blocks, training)
+    rows = attention_core.RowOperands(
+        tf.cast(projected, wide),
+        None if windows is None else tf.cast(windows, wide), outside)
+
+    form = attention_core.Form(
+        self._heads, self._key_channels, self._value_channels,
+        self._terms.content, self._terms.value_content, self._activation)
+    scales, shift = self._logit_scales(
+        rows, form, query_rpe, key_rpe, blocks, training)
     retrieved = attention_rows.attend(
-        attention_core.RowOperands(
-            None if content is None else query * content,
-            None if content is None else key,
-            None if query_position is None else query * query_position,
-            None if key_position is None else key * key_position,
-            value if self._terms.value_content else None, outside),
-        attention_core.SharedOperands(
-            query_rpe, key_rpe, value_rpe, shift, band), self._activation)
-    retrieved = [x for x in retrieved if x is not None]
-    if self._norm is not None and not self._norm_uses_batch(training):
-      retrieved = [self._normalize_moving(retrieved)]
-    outputs = local_span.join(
-        self._join_heads(retrieved, inputs, blocks), blocks, length)
-    if self._norm_uses_batch(training):
-      outputs = self.output_norm(outputs, training=True)
-    if len(retrieved) > 1:
-      outputs = tf.add_n(tf.split(outputs, len(retrieved), axis=-1))
+        rows, attention_core.SharedOperands(
+            *scales, query_rpe, key_rpe, value_rpe, shift, band), form,
+        None if uses_batch else self._output_gains(wide))
+    # Blocks must not enter the statistics of a batch one by one.
+    outputs = local_span.join(tf.cast(tf.concat([
+        tf.reshape(x, [-1, maps.sizes(x)[1], self._value_channels])
+        for x in retrieved], -1), inputs.dtype), blocks, length)
+    if uses_batch:
+      outputs = tf.add_n(tf.split(
+          self.output_norm(outputs, training=True), len(retrieved), axis=-1))
     return outputs[:, ::stride] if stride > blocks.stride else outputs
 
   def _norm_uses_batch(self, training):
     return self._norm is not None and self.output_norm.uses_batch(training)
 
-  def _project(self, inputs, training):
-    """Returns normalized queries, keys and values, [b, length, o, channels]."""
-    *outer, channels = maps.sizes(inputs)
-    pixels = tf.reshape(inputs, [-1, channels])  # One large matrix product.
-    if self._norm is None or self.qkv_norm.uses_batch(training):
-      qkv = tf.matmul(pixels, self.qkv_kernel)
+  def _project(self, inputs, blocks, training):
+    """Returns RowOperands.projected and windows for [b, length, channels]."""
+    keys = self._key_channels
+    together = local_span.is_whole(blocks) and blocks.stride == 1
+    if self._norm_uses_batch(training):
+      qkv = self.qkv_norm(_by_pixel(inputs, self.qkv_kernel), training=True)
+      parts = [qkv] if together else tf.split(
+          qkv, [keys, qkv.shape[-1] - keys], axis=-1)
+    else:
+      kernel, bias = self.qkv_kernel, tf.zeros([self.qkv_kernel.shape[-1]])
       if self._norm is not None:
-        qkv = self.qkv_norm(qkv, training=True)
-    else:
-      scale, shift = self.qkv_norm.affine(None, False)
-      kernel = tf.cast(self.qkv_kernel, scale.dtype) * scale
-      qkv = tf.nn.bias_add(tf.matmul(pixels, tf.cast(kernel, inputs.dtype)),
-                           tf.cast(shift, inputs.dtype))
-    return tf.reshape(qkv, [*outer, qkv.shape[-1]])
+        scale, bias = self.qkv_norm.affine(None, False)
+        kernel = tf.cast(kernel, scale.dtype) * scale
+      kernel, bias = tf.cast(kernel, inputs.dtype), tf.cast(bias, inputs.dtype)
+      if together:
+        parts = [_by_pixel(inputs, kernel, bias)]
+      else:
+        parts = [
+            _by_pixel(local_span.queried(inputs, blocks), kernel[:, :keys],
+                      bias[:keys]),
+            _by_pixel(inputs, kernel[:, keys:], bias[keys:])]
+    if together:
+      return tf.linalg.matrix_transpose(parts[0]), None
+    return (
+        tf.linalg.matrix_transpose(local_span.split_queries(parts[0], blocks)),
+        tf.linalg.matrix_transpose(local_span.windows(parts[1], blocks)))
 
-  def _split_heads(self, qkv, blocks):
-    """Cuts [b, length, o, channels] into q, k, v [b * n * o, heads, d, l].
-
-    Of the keys and values, the last axis has the length of a window.
-    """
-    channels = [self._key_channels, self._key_channels, self._value_channels]
-    if local_span.is_whole(blocks) and blocks.stride == 1:
-      parts = tf.split(_channels_first(qkv[:, None]), channels, 1)
-    else:
-      query, rest = tf.split(qkv, [channels[0], sum(channels[1:])], -1)
-      query = _channels_first(local_span.split_queries(query, blocks))
-      key, value = tf.split(
-          _channels_first(local_span.windows(rest, blocks)), channels[1:], 1)
-      parts = query, key, value
-    return [
-        tf.reshape(x, [-1, self._heads, size // self._heads,
-                       maps.sizes(x)[-1]])
-        for x, size in zip(parts, channels)]
-
-  def _normalize_moving(self, retrieved):
-    """Returns the sum of the terms [r, l, heads, d], normalized."""
+  def _output_gains(self, dtype):
+    """Returns the batch norm of what is retrieved, with moving statistics."""
+    if self._norm is None:
+      return attention_core.Gains(None, None, None)
+    terms = self._terms
     scale, shift = (
-        tf.reshape(tf.cast(x, retrieved[0].dtype),
-                   [len(retrieved), self._heads, -1])
+        tf.reshape(tf.cast(x, dtype), [terms.num_value_terms, self._heads, -1])
         for x in self.output_norm.affine(None, False))
-    total = tf.reduce_sum(shift, 0)
-    for term, factor in zip(retrieved, tf.unstack(scale)):
-      total += term * factor
-    return total
+    scales = iter(tf.unstack(scale))
+    return attention_core.Gains(
+        next(scales) if terms.value_content else None,
+        next(scales) if terms.value_position else None,
+        tf.reduce_sum(shift, 0))
 
-  def _join_heads(self, retrieved, inputs, blocks):
-    """Terms [b * n * o, l, heads, d] -> [b, n, l, o, terms * heads * d]."""
-    batch, _, other, _ = maps.sizes(inputs)
-    count, length = blocks.count, blocks.block
-    outputs = tf.concat([
-        tf.reshape(x, [batch * count, other, length, self._value_channels])
-        for x in retrieved], -1)
-    if not (isinstance(other, int) and other == 1):
-      outputs = tf.transpose(outputs, [0, 2, 1, 3])
-    return tf.cast(tf.reshape(
-        outputs, [batch, count, length, other, outputs.shape[-1]]),
-        inputs.dtype)
+  def _logit_scales(self, rows, form, query_rpe, key_rpe, blocks, training):
+    """Returns the factors of the three terms, and a shift, each [heads].
 
-  def _logit_scales(
-      self, query, key, query_rpe, key_rpe, blocks, batch, training):
-    """Returns the factor of each of the three terms, and a shift, [heads].
-
-    Factors of unused terms are None; so is the shift for a softmax, which
-    cancels it.
+    A factor is None if it is 1 or its term not in use. So is the shift for a
+    softmax, which cancels it.
     """
-    terms = (self._terms.content, self._terms.query_position,
-             self._terms.key_position)
-    scales = [tf.ones([self._heads], query.dtype)] * sum(terms)
-    shift = None
+    in_use = (self._terms.content, self._terms.query_position,
+              self._terms.key_position)
+    terms = sum(in_use)
+    dtype = rows.projected.dtype
+    scales, shift = [None] * terms, None
     if self._norm is not None:
-      scale, term_shift = self.logit_norm.affine(
-          lambda: logit_moments.logit_moments(
-              query, key, content=self._terms.content, query_rpe=query_rpe,
-              key_rpe=key_rpe, blocks=blocks, batch=batch), training)
-      by_term = [sum(terms), self._heads]
-      shift = tf.reduce_sum(
-          tf.cast(tf.reshape(term_shift, by_term), query.dtype), axis=0)
-      scales = tf.unstack(tf.cast(tf.reshape(scale, by_term), query.dtype))
+
+      def moments():
+        query, key, _ = attention_core.split_heads(rows, form)
+        return logit_moments.logit_moments(
+            query, key, content=self._terms.content, query_rpe=query_rpe,
+            key_rpe=key_rpe, blocks=blocks)
+
+      scale, term_shift = (
+          tf.cast(tf.reshape(x, [terms, self._heads]), dtype)
+          for x in self.logit_norm.affine(moments, training))
+      shift = tf.reduce_sum(term_shift, axis=0)
+      scales = tf.unstack(scale)
       if self._activation == 'softmax':
         # The softmax does not feel the shift. Multiplied by zero it still
         # gives beta its true gradient, 0, rather than None.
         scales[0] += 0.0 * shift
         shift = None
     if self._scale_logits:
-      factor = (self._key_channels // self._heads) ** -0.5
-      scales = [scale * factor for scale in scales]
+      factor = tf.fill(
+          [self._heads],
+          tf.constant((self._key_channels // self._heads) ** -0.5, dtype))
+      scales = [factor if x is None else x * factor for x in scales]
       shift = None if shift is None else shift * factor
     scales = iter(scales)
-    return [next(scales) if in_use else None for in_use in terms], shift
+    return [next(scales) if used else None for used in in_use], shift
 
   def get_config(self):
     return {
@@ -337,10 +323,10 @@ class AxialAttention(tf.keras.layers.Layer):
         'norm': norm and normalization.BatchNormSettings(**norm)}
 
 
-def _channels_first(tensor):
-  """[b, n, x, o, c] -> [b * n * o, c, x]."""
-  batch, blocks, length, other, channels = maps.sizes(tensor)
-  # Matrices: transposes of more axes are many times slower on CPUs.
-  tensor = tf.linalg.matrix_transpose(
-      tf.reshape(tensor, [batch * blocks, length, other * channels]))
-  return tf.reshape(tensor, [-1, channels, length])
+def _by_pixel(inputs, kernel, bias=None):
+  """[b, length, channels] x [channels, c], as one large matrix product."""
+  batch, length, channels = maps.sizes(inputs)
+  outputs = tf.matmul(tf.reshape(inputs, [-1, channels]), kernel)
+  if bias is not None:
+    outputs = tf.nn.bias_add(outputs, bias)
+  return tf.reshape(outputs, [batch, length, outputs.shape[-1]])

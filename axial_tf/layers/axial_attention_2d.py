@@ -60,7 +60,7 @@ class AxialAttention2D(tf.keras.layers.Layer):
     columns = self.height_axis(inputs, training=training, stride=step)
     batch, height, width, channels = maps.sizes(columns)
     rows = self.width_axis(
-        tf.reshape(columns, [batch * height, width, 1, channels]),
+        tf.reshape(columns, [batch * height, width, channels]),
         training=training, stride=step)
     rows = tf.reshape(rows, [batch, height, -(-width // step), channels])
     if step == self._strides:

@@ -79,39 +79,48 @@ def cut(length: Size, span: Optional[int], stride: int = 1) -> Blocks:
       starts + query_positions < length)
 
 
+def queried(tensor: tf.Tensor, blocks: Blocks) -> tf.Tensor:
+  """Returns every stride-th position of [b, length, c]."""
+  if blocks.stride == 1:
+    return tensor
+  # Several times quicker than a strided slice.
+  return tf.gather(
+      tensor, tf.range(0, sizes(tensor)[1], blocks.stride), axis=1)
+
+
 def split_queries(queries: tf.Tensor, blocks: Blocks) -> tf.Tensor:
-  """Cuts [b, length, o, c] into [b, n, l, o, c]; zeros fill the last block."""
-  if blocks.stride > 1:
-    queries = queries[:, ::blocks.stride]
+  """Cuts [b, ceil(length / stride), c] into [b * n, l, c], filled with zeros."""
   if is_whole(blocks):
-    return queries[:, None]
-  batch, length, other, channels = sizes(queries)
+    return queries
+  _, length, channels = sizes(queries)
   missing = blocks.count * blocks.block - length
-  padded = tf.pad(queries, [[0, 0], [0, missing], [0, 0], [0, 0]])
-  return tf.reshape(
-      padded, [batch, blocks.count, blocks.block, other, channels])
+  padded = tf.pad(queries, [[0, 0], [0, missing], [0, 0]])
+  return tf.reshape(padded, [-1, blocks.block, channels])
 
 
 def windows(keys: tf.Tensor, blocks: Blocks) -> tf.Tensor:
-  """Copies [b, length, o, c] to windows [b, n, m, o, c]; zeros outside."""
+  """Copies [b, length, c] to windows [b * n, m, c]; zeros outside."""
   if is_whole(blocks):
-    return keys[:, None]
+    return keys
+  _, length, channels = sizes(keys)
   step = blocks.block * blocks.stride
-  missing = blocks.count * step - sizes(keys)[1]
+  missing = blocks.count * step - length
   padded = tf.pad(
-      keys, [[0, 0], [blocks.flange, blocks.flange + missing], [0, 0], [0, 0]])
+      keys, [[0, 0], [blocks.flange, blocks.flange + missing], [0, 0]])
   starts = tf.range(blocks.count)[:, None] * step
-  return tf.gather(
-      padded, starts + tf.range(step + 2 * blocks.flange)[None, :], axis=1)
+  width = step + 2 * blocks.flange
+  return tf.reshape(
+      tf.gather(padded, starts + tf.range(width)[None, :], axis=1),
+      [-1, width, channels])
 
 
 def join(outputs: tf.Tensor, blocks: Blocks, length: Size) -> tf.Tensor:
-  """Joins [b, n, l, o, c] to [b, ceil(length / stride), o, c]."""
-  batch, _, _, other, channels = sizes(outputs)
+  """Joins [b * n, l, c] to [b, ceil(length / stride), c]."""
+  if is_whole(blocks):
+    return outputs
   joined = tf.reshape(
-      outputs, [batch, blocks.count * blocks.block, other, channels])
-  return joined if is_whole(blocks) else (
-      joined[:, :-(-length // blocks.stride)])
+      outputs, [-1, blocks.count * blocks.block, outputs.shape[-1]])
+  return joined[:, :-(-length // blocks.stride)]
 
 
 def is_whole(blocks: Blocks) -> bool:

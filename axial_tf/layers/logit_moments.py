@@ -20,7 +20,7 @@ from axial_tf.layers import attention_rows, local_span
 def logit_moments(
     query: tf.Tensor, key: tf.Tensor, *, content: bool,
     query_rpe: Optional[tf.Tensor], key_rpe: Optional[tf.Tensor],
-    blocks: local_span.Blocks, batch) -> Tuple[tf.Tensor, tf.Tensor]:
+    blocks: local_span.Blocks) -> Tuple[tf.Tensor, tf.Tensor]:
   """Returns mean and mean square of each term per head, over all valid pairs.
 
   Args:
@@ -29,8 +29,7 @@ def logit_moments(
     content: whether the content term is in use.
     query_rpe: r^q [l, d, m], or None if that term is not in use.
     key_rpe: r^k [l, d, m], or None.
-    blocks: which are folded into r; vectors outside of the axis are zeros.
-    batch: size of the axis of r that is outside of the blocks.
+    blocks: the inner axis of r; vectors outside of the axis are zeros.
 
   Returns:
     Two tensors [terms * h], term outermost.
@@ -53,11 +52,11 @@ def logit_moments(
         else attention_rows.content_sums(
             query, key, tf.cast(blocks.band, query.dtype)))
   if query_rpe is not None:
-    moments.append(_position_sums(query, query_rpe, valid, batch))
+    moments.append(_position_sums(query, query_rpe, valid))
   if key_rpe is not None:
     moments.append(_position_sums(
         key, tf.transpose(key_rpe, [2, 1, 0]),
-        None if valid is None else tf.transpose(valid, [0, 2, 1]), batch))
+        None if valid is None else tf.transpose(valid, [0, 2, 1])))
   sums, squares = (tf.concat(m, 0) for m in zip(*moments))
   pairs = tf.cast(pairs, query.dtype)
   return sums / pairs, squares / pairs
@@ -73,7 +72,7 @@ def _content_sums(query, key):
   return sums, squares
 
 
-def _position_sums(vectors, embeddings, valid, batch):
+def _position_sums(vectors, embeddings, valid):
   """Sum and sum of squares of x_l.r_lm over the valid pairs, each [h].
 
   Args:
@@ -90,7 +89,7 @@ def _position_sums(vectors, embeddings, valid, batch):
         valid[:, :, None] * embeddings, embeddings, transpose_b=True)
   _, heads, depth, length = maps.sizes(vectors)
   blocks = maps.sizes(row)[0]
-  vectors = tf.reshape(vectors, [batch, blocks, -1, length])
+  vectors = tf.reshape(vectors, [-1, blocks, heads * depth, length])
   # One matrix transpose per block brings the positions to the front.
   vectors = tf.linalg.matrix_transpose(tf.reshape(
       tf.transpose(vectors, [1, 0, 2, 3]), [blocks, -1, length]))

@@ -36,9 +36,11 @@ def test_no_rows_give_no_rows():
 
 
 @pytest.mark.parametrize('span', [None, 7])
+@pytest.mark.parametrize('training', [True, False])
 @pytest.mark.parametrize('activation', ['softmax', 'sigmoid'])
-def test_backends_and_chunk_sizes_agree(span, activation, monkeypatch):
-  """Outputs, all gradients and moving statistics of a training step."""
+def test_backends_and_chunk_sizes_agree(
+    span, activation, training, monkeypatch):
+  """Outputs, all gradients and moving statistics of a step."""
   inputs = tf.random.stateless_normal([3, 40, 2, 6], [1, 2])
   layer = axial_attention.AxialAttention(
       8, 16, heads=2, span=span, activation=activation)
@@ -54,7 +56,7 @@ def test_backends_and_chunk_sizes_agree(span, activation, monkeypatch):
     def step(x):
       with tf.GradientTape() as tape:
         tape.watch(x)
-        outputs = layer(x, training=True)
+        outputs = layer(x, training=training)
         loss = tf.reduce_sum(outputs ** 3)
       return outputs, tape.gradient(loss, [x, *layer.trainable_variables])
 
