@@ -89,7 +89,7 @@ def queried(tensor: tf.Tensor, blocks: Blocks) -> tf.Tensor:
 
 
 def split_queries(queries: tf.Tensor, blocks: Blocks) -> tf.Tensor:
-  """Cuts [b, ceil(length / stride), c] into [b * n, l, c], filled with zeros."""
+  """Cuts queries [b, x, c] into [b * n, l, c]; zeros fill the last block."""
   if is_whole(blocks):
     return queries
   _, length, channels = sizes(queries)

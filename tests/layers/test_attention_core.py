@@ -4,7 +4,6 @@ import tensorflow as tf
 
 from axial_tf.layers import attention_core
 
-
 _DEPTHS = 4, 6  # Of queries and keys, and of values.
 _HEADS = 2
 
