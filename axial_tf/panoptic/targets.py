@@ -15,7 +15,6 @@ import tensorflow as tf
 from axial_tf import settings as settings_lib
 from axial_tf.panoptic import histogram, label_ids
 
-_FAR = 1e9  # squared distance in pixels of "no center"; exp underflows to 0
 # Kinds of pixels: from _STUFF on with centers, from _INSTANCE on with offsets.
 _IGNORED, _CROWD, _STUFF, _INSTANCE, _SMALL_INSTANCE = range(5)
 
@@ -175,24 +174,27 @@ def _draw_centers(centers, is_present, height, width, sigma) -> tf.Tensor:
   3 sigma + 1 pixels (6 sigma + 3 in all), past which a center has no effect.
   """
   reach = int(3 * sigma + 1)
+  # Twice the speed of 32 bits, where the squares of the window fit in.
+  dtype, far = (tf.int16, 30000) if reach <= 45 else (tf.int32, 2**30)
   nowhere = height * width
   flat = tf.where(is_present, centers[:, 0] * width + centers[:, 1], nowhere)
   has_center = tf.reshape(
       histogram.histogram(flat, nowhere), [height, width]) > 0
 
-  dx = tf.where(has_center, 0.0, _FAR)
+  dx = tf.where(has_center, tf.constant(0, dtype), tf.constant(far // 2, dtype))
   step = 1
   while step <= reach:  # after it, dx is right up to 2 * step - 1 pixels
-    padded = tf.pad(dx, [[0, 0], [step, step]], constant_values=_FAR)
+    padded = tf.pad(dx, [[0, 0], [step, step]], constant_values=far // 2)
     beside = tf.minimum(padded[:, :-2 * step], padded[:, 2 * step:])
     dx = tf.minimum(dx, beside + step)
     step *= 2
-  row_r2 = tf.where(dx <= reach, tf.square(dx), _FAR)
+  row_r2 = tf.where(dx <= reach, tf.square(dx), far)
 
-  padded = tf.pad(row_r2, [[reach, reach], [0, 0]], constant_values=_FAR)
+  padded = tf.pad(row_r2, [[reach, reach], [0, 0]], constant_values=far)
   r2 = row_r2
   for dy in range(1, reach + 1):
     above = padded[reach - dy:reach - dy + height]
     below = padded[reach + dy:reach + dy + height]
-    r2 = tf.minimum(r2, tf.minimum(above, below) + float(dy * dy))
-  return tf.exp(r2 * (-0.5 / sigma**2))
+    r2 = tf.minimum(r2, tf.minimum(above, below) + dy * dy)
+  gaussian = tf.exp(tf.cast(r2, tf.float32) * (-0.5 / sigma**2))
+  return tf.where(r2 < far, gaussian, 0.0)
