@@ -98,7 +98,8 @@ def test_crowd_of_a_real_image_is_ignored_by_default(oracle):
 
 @hypothesis.settings(deadline=None, max_examples=60)
 @hypothesis.given(
-    _MAPS, st.sampled_from([0.5, 1.0, 2.5, 20.0]), st.integers(0, 5), st.booleans())
+    _MAPS, st.sampled_from([0.5, 1.0, 2.5, 20.0]), st.integers(0, 5),
+    st.booleans())
 def test_any_map_matches_the_definitions(panoptic, sigma, area, ignore_crowd):
   settings = targets.TargetSettings(
       sigma=sigma, small_instance_area=area,
