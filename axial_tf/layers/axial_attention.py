@@ -10,6 +10,7 @@ from axial_tf.layers import (
   attention_arguments,
   attention_core,
   attention_rows,
+  configured,
   local_span,
   logit_moments,
   normalization,
@@ -52,7 +53,7 @@ class AttentionTerms:
     return self.value_content + self.value_position
 
 
-class AxialAttention(tf.keras.layers.Layer):
+class AxialAttention(configured.ConfiguredLayer):
   """Axial attention over the second axis of [batch, length, channels].
 
   Batch norm stands, as in section 4.1 of the paper, after the projection to
@@ -95,6 +96,10 @@ class AxialAttention(tf.keras.layers.Layer):
         non-positive span, an unknown activation.
     """
     super().__init__(**kwargs)
+    self._keep(
+        key_channels=key_channels, value_channels=value_channels, heads=heads,
+        span=span, terms=terms, activation=activation, norm=norm,
+        scale_logits=scale_logits)
     attention_arguments.check(
         'AxialAttention', key_channels, value_channels, heads, activation)
     if span is not None and (span < 1 or span % 2 == 0):
@@ -295,32 +300,6 @@ class AxialAttention(tf.keras.layers.Layer):
       shift = None if shift is None else shift * factor
     scales = iter(scales)
     return [next(scales) if used else None for used in in_use], shift
-
-  def get_config(self):
-    return {
-        **super().get_config(),
-        'key_channels': self._key_channels,
-        'value_channels': self._value_channels,
-        'heads': self._heads,
-        'span': self._span,
-        'terms': dataclasses.asdict(self._terms),
-        'activation': self._activation,
-        'norm': self._norm and dataclasses.asdict(self._norm),
-        'scale_logits': self._scale_logits,
-    }
-
-  @classmethod
-  def from_config(cls, config):
-    return cls(**cls.decode_config(config))
-
-  @staticmethod
-  def decode_config(config):
-    """Returns the config with its dataclasses restored from dicts."""
-    norm = config['norm']
-    return {
-        **config,
-        'terms': AttentionTerms(**config['terms']),
-        'norm': norm and normalization.BatchNormSettings(**norm)}
 
 
 def _by_pixel(inputs, kernel, bias=None):

@@ -99,4 +99,4 @@ class AxialAttention2D(tf.keras.layers.Layer):
 
   @classmethod
   def from_config(cls, config):
-    return cls(**axial_attention.AxialAttention.decode_config(config))
+    return cls(**axial_attention.AxialAttention.arguments_from(config))

@@ -27,7 +27,11 @@ class ConfiguredLayer(tf.keras.layers.Layer):
 
   @classmethod
   def from_config(cls, config):
+    return cls(**cls.arguments_from(config))
+
+  @classmethod
+  def arguments_from(cls, config):
+    """Returns a config with its settings restored, as the constructor's."""
     hints = typing.get_type_hints(cls.__init__)
-    return cls(**{
-        name: settings.restore(value, hints.get(name, typing.Any))
-        for name, value in config.items()})
+    return {name: settings.restore(value, hints.get(name, typing.Any))
+            for name, value in config.items()}
