@@ -21,10 +21,11 @@ _REQUIRED = [
     'setuptools<82',
     'tensorflow-metadata<1.16',
 ]
+_BEAM = 'apache-beam>=2.60'
 _EXTRAS = {
-    'beam': ['apache-beam>=2.60'],
+    'beam': [_BEAM],
     'demo': ['scikit-learn'],
-    'test': ['cityscapesscripts', 'hotcoco', 'hypothesis', 'pytest',
+    'test': [_BEAM, 'cityscapesscripts', 'hotcoco', 'hypothesis', 'pytest',
              'pytest-xdist', 'scikit-learn', 'wheel'],
     'dev': ['ruff'],
 }

@@ -22,6 +22,7 @@ _SOURCE_FOLDERS = ('axial_tf', 'data_prep', 'tests', 'benchmarks', 'tools')
 _DISTRIBUTIONS = {
     'PIL': 'pillow',
     'absl': 'absl_py',
+    'apache_beam': 'apache_beam',
     'cityscapesscripts': 'cityscapesscripts',
     'gin': 'gin_config',
     'google.protobuf': 'protobuf',
@@ -31,6 +32,7 @@ _DISTRIBUTIONS = {
     'numpy': 'numpy',
     'official': 'tf_models_official',
     'orbit': 'tf_models_official',
+    'panopticapi': 'panopticapi_lite',
     'psutil': 'psutil',
     'pycocotools': 'pycocotools',
     'pytest': 'pytest',
@@ -42,10 +44,6 @@ _DISTRIBUTIONS = {
     'tensorflow_datasets': 'tensorflow_datasets',
     'tqdm': 'tqdm',
 }
-
-# Imports that requirements.lock cannot hold, see docs/dependencies.md; whoever
-# needs them installs the extra.
-_NOT_LOCKED = ('apache_beam',)
 
 # Files that a module opens at run time.
 _DATA = {
@@ -131,7 +129,7 @@ def _resolve(names: list, modules: dict, where: str):
   for name in names + [top]:
     if name in _DISTRIBUTIONS:
       return f'@pypi//{_DISTRIBUTIONS[name]}'
-  if top in _NOT_LOCKED or _is_standard(top):
+  if _is_standard(top):
     return None
   raise BuildError(
       f'{where}: no distribution known for import {top!r}; add it to '

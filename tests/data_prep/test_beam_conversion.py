@@ -8,8 +8,6 @@ import pytest
 from axial_tf import errors
 from data_prep import coco, conversion, jobs, local_conversion, splits
 
-pytest.importorskip('apache_beam', reason='the extra [beam] is not installed')
-
 # A runner in this process, which says nothing unless something is wrong.
 _ARGUMENTS = ['--runner=DirectRunner', '--direct_num_workers=1']
 

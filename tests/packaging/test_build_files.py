@@ -91,8 +91,6 @@ def providers():
       found.setdefault(top, set()).add(f'@pypi//{name}:{name}')
   # cityscapesscripts brings an old copy; Python's own module comes before it.
   found.pop('typing', None)
-  # Not in the lock file, see docs/dependencies.md.
-  found.pop('apache_beam', None)
   return found
 
 
