@@ -1,6 +1,7 @@
 """Whole backbones against the published formulation of attention.
 
-Both have the same weights and differ in their attention layers only. 'paper'
+Both have the same weights and differ in their attention layers only. Training
+is measured with `recompute='axial'` as well, which keeps less memory. 'paper'
 is our row of VARIANTS; 'deeplab2' the topology of that public code, which has
 no max-pool (so that its first attention runs at stride 2) and global spans.
 Times are medians of alternating runs in milliseconds; peak memory is that of a
@@ -19,7 +20,7 @@ import tensorflow as tf
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from axial_tf import cli
+from axial_tf import cli, errors
 from axial_tf.layers import attention_rows, axial_attention_2d
 from axial_tf.models import axial_resnet, variants
 from benchmarks import measure, published_attention
@@ -38,12 +39,20 @@ _CASES = (
     ('axial_resnet_s', {}, 224, 8, True),
     ('axial_resnet_s', _DEEPLAB2, 224, 8, True),
 )
-_KINDS = ('published', 'matmul', 'auto')
+# The formula, ordinary operations, what the layer chooses, and that with blocks
+# computed again in the backward pass (training only).
+_KINDS = ('published', 'matmul', 'auto', 'recompute')
+
+
+def _kinds(case):
+  return _KINDS if case[-1] else _KINDS[:-1]
 
 
 def make(kind, variant, overrides, size, batch, training):
   """Returns a function without arguments that runs the backbone once."""
   tf.keras.utils.set_random_seed(0)
+  if kind == 'recompute':
+    overrides = dict(overrides, recompute='axial')
   model = axial_resnet.AxialResNet(
       variants.variant_settings(variant, **overrides))
   model(tf.zeros([1, 65, 65, 3]))
@@ -67,7 +76,7 @@ def make(kind, variant, overrides, size, batch, training):
       loss = tf.reduce_sum(tf.square(model(images, training=True)['res5']))
     return tape.gradient(loss, model.trainable_variables)
 
-  with attention_rows.backend('auto' if kind == 'published' else kind):
+  with attention_rows.backend('matmul' if kind == 'matmul' else 'auto'):
     step.get_concrete_function()
   return step
 
@@ -80,7 +89,7 @@ def memory(kind, case) -> float:
 
 def compare(case, runs):
   """Returns the median times in milliseconds, and how far outputs differ."""
-  steps = {kind: make(kind, *case) for kind in _KINDS}
+  steps = {kind: make(kind, *case) for kind in _kinds(case)}
   difference = float('nan')
   if not case[-1]:
     expected, actual = steps['published'](), steps['auto']()
@@ -90,23 +99,28 @@ def compare(case, runs):
 
 
 def main():
-  print('case: variant, settings, size, batch, work | published ms | matmul '
-        '(times faster) | auto (times faster) | MB published, matmul, auto | '
-        'difference')
-  chosen = range(len(_CASES)) if _CHOSEN.value is None else (
-      map(int, _CHOSEN.value))
+  print('case: variant, settings, size, batch, work | published ms | matmul, '
+        'auto, recompute (times faster) | MB published, matmul, auto, '
+        'recompute | difference')
+  known = [str(number) for number in range(len(_CASES))]
+  for number in _CHOSEN.value or ():
+    if number not in known:
+      raise errors.UserError(
+          f'--cases: expected numbers of {", ".join(known)}, got {number!r}')
+  chosen = map(int, _CHOSEN.value or known)
   for number in chosen:
     case = _CASES[number]
     variant, overrides, size, batch, training = case
     # A process that ends gives its memory back before the next one starts.
     times, difference = measure.in_new_process(compare, case, _RUNS.value)
-    used = [measure.in_new_process(memory, kind, case) for kind in _KINDS]
+    used = [measure.in_new_process(memory, kind, case)
+            for kind in _kinds(case)]
     settings = 'deeplab2' if 'stem_pooling' in overrides else 'paper'
     work = 'training step' if training else 'inference'
     print(f'{number}: {variant}, {settings}, {size}, {batch}, {work} | '
           f'{times["published"]:.0f} | ' + ' | '.join(
               f'{times[k]:.0f} ({times["published"] / times[k]:.2f})'
-              for k in _KINDS[1:]) + ' | ' + ', '.join(
+              for k in _kinds(case)[1:]) + ' | ' + ', '.join(
                   f'{x:.0f}' for x in used) + f' | {difference:.1e}',
           flush=True)
 
