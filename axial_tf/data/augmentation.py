@@ -17,9 +17,6 @@ import tensorflow as tf
 from axial_tf import settings as settings_lib
 from axial_tf.data import auto_augment, resizing
 
-# Becomes 0 in the model's range [-1, 1].
-_PAD_VALUE = 127.5
-
 
 @dataclasses.dataclass(frozen=True)
 class AugmentationSettings:
@@ -91,19 +88,21 @@ def augment(image: tf.Tensor, panoptic: tf.Tensor, seed: tf.Tensor,
   # without building the padded image.
   image, panoptic = random_window(
       image, panoptic, seeds[1], size, settings.crop_size)
+  image = resizing.to_uint8(image)
   if settings.color_policy is not None:
     image = auto_augment.auto_augment(
-        resizing.to_uint8(image), seeds[5],
-        auto_augment.COLOR_POLICIES[settings.color_policy])
-    image = tf.cast(image, tf.float32)
-  image = jitter_color(
-      image, seeds[2], settings.brightness, settings.contrast,
-      settings.saturation)
-  image, panoptic = random_pad(
-      image, panoptic, seeds[3], settings.crop_size, void_label)
+        image, seeds[5], auto_augment.COLOR_POLICIES[settings.color_policy])
+  if settings.brightness or settings.contrast or settings.saturation:
+    image = resizing.to_uint8(jitter_color(
+        tf.cast(image, tf.float32), seeds[2], settings.brightness,
+        settings.contrast, settings.saturation))
+  size = tf.shape(panoptic)
+  offset = tf.stack(_random_offset(seeds[3], settings.crop_size - size))
+  flip = tf.constant(False)
   if settings.horizontal_flip:
-    image, panoptic = random_flip(image, panoptic, seeds[4])
-  return resizing.to_model_range(image), panoptic
+    flip = tf.random.stateless_uniform([], seeds[4]) < 0.5
+  return finish(*place(image, panoptic, offset, settings.crop_size, void_label),
+                offset, offset + size, flip)
 
 
 def random_size(size: tf.Tensor, seed: tf.Tensor,
@@ -158,29 +157,42 @@ def random_window(image: tf.Tensor, panoptic: tf.Tensor, seed: tf.Tensor,
       panoptic[top:top + shown[0], left:left + shown[1]], window)
 
 
-def random_pad(image: tf.Tensor, panoptic: tf.Tensor, seed: tf.Tensor,
-               pad_size: Tuple[int, int], void_label: int):
-  """Puts an image at a random place on grey of `pad_size`; label void there.
+def place(image: tf.Tensor, panoptic: tf.Tensor, offset: tf.Tensor,
+          size: Tuple[int, int], void_label: int):
+  """Puts an image at an offset, int32 [2], of a larger one; label void there.
 
-  Neither side of the image may exceed `pad_size`. The result's shape is
-  static.
+  The result's shape is static. Around the image there are zeros.
   """
-  room = tf.constant(pad_size) - tf.shape(panoptic)
-  offset = tf.stack(_random_offset(seed, room))
+  room = size - tf.shape(panoptic)
   padding = tf.stack([offset, room - offset], axis=1)  # [2, (before, after)]
-  image = tf.pad(
-      image, tf.concat([padding, [[0, 0]]], axis=0),
-      constant_values=_PAD_VALUE)
+  image = tf.pad(image, tf.concat([padding, [[0, 0]]], axis=0))
   panoptic = tf.pad(panoptic, padding, constant_values=void_label)
-  return (tf.ensure_shape(image, [*pad_size, 3]),
-          tf.ensure_shape(panoptic, pad_size))
+  return tf.ensure_shape(image, [*size, 3]), tf.ensure_shape(panoptic, size)
 
 
-def random_flip(image: tf.Tensor, panoptic: tf.Tensor, seed: tf.Tensor):
-  """Mirrors left and right with probability one half."""
-  flip = tf.random.stateless_uniform([], seed) < 0.5
-  return (tf.cond(flip, lambda: tf.reverse(image, [1]), lambda: image),
-          tf.cond(flip, lambda: tf.reverse(panoptic, [1]), lambda: panoptic))
+# Compiled, all of it is one pass over the image; its shape is known.
+@tf.function(autograph=False, jit_compile=True)
+def finish(image: tf.Tensor, panoptic: tf.Tensor, start: tf.Tensor,
+           end: tf.Tensor, flip: tf.Tensor):
+  """Brings a placed image to the model's range and mirrors it if `flip`.
+
+  Args:
+    image: uint8 [height, width, 3].
+    panoptic: int32 [height, width].
+    start: int32 [2], first row and column of what was placed.
+    end: int32 [2], those after the last. Outside, the image becomes grey, 0.
+    flip: bool [].
+
+  Returns:
+    image: float32 [height, width, 3] in [-1, 1].
+    panoptic: int32 [height, width].
+  """
+  inside_y, inside_x = (
+      (start[axis] <= position) & (position < end[axis])
+      for axis, position in enumerate(map(tf.range, panoptic.shape)))
+  inside = inside_y[:, tf.newaxis, tf.newaxis] & inside_x[:, tf.newaxis]
+  image = tf.where(inside, resizing.to_model_range(image), 0.0)
+  return tuple(tf.where(flip, tf.reverse(x, [1]), x) for x in (image, panoptic))
 
 
 def jitter_color(image: tf.Tensor, seed: tf.Tensor, brightness: float,
@@ -189,8 +201,6 @@ def jitter_color(image: tf.Tensor, seed: tf.Tensor, brightness: float,
 
   Each of the three is off at 0, see `AugmentationSettings`.
   """
-  if not (brightness or contrast or saturation):
-    return image
   seeds = tf.unstack(tf.random.experimental.stateless_split(seed, 3))
   if brightness > 0:
     image += 255 * tf.random.stateless_uniform(

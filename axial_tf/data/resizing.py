@@ -12,7 +12,7 @@ import tensorflow as tf
 
 def to_model_range(image: tf.Tensor) -> tf.Tensor:
   """Maps 0..255 to float32 in [-1, 1]."""
-  return tf.cast(image, tf.float32) / 127.5 - 1.0
+  return (tf.cast(image, tf.float32) - 127.5) / 127.5
 
 
 def to_uint8(image: tf.Tensor) -> tf.Tensor:

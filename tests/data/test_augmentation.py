@@ -95,28 +95,40 @@ def test_a_scaled_window_is_a_part_of_the_scaled_image(factor):
 
 
 @both_modes
-def test_pad_is_grey_and_void_around_the_whole_image(mode):
+def test_what_is_placed_lies_whole_on_grey_and_void(mode):
   image, panoptic = _example(3, 5)
+  offsets = [(y, x) for y in range(3) for x in range(2)]
+
+  def run(seed):
+    offset = tf.gather(offsets, tf.cast(seed[1], tf.int32) % 6)
+    placed = augmentation.place(
+        tf.cast(image, tf.uint8), panoptic, offset, (5, 6), _VOID)
+    return augmentation.finish(*placed, offset, offset + [3, 5], False)
+
   places = set()
-  for padded, label in _run(
-      lambda seed: augmentation.random_pad(
-          image, panoptic, seed, (5, 6), _VOID), mode):
-    assert padded.shape == (5, 6, 3)
+  for result, label in _run(run, mode):
+    assert result.shape == (5, 6, 3)
     inside = label != _VOID
     np.testing.assert_array_equal(label[inside], panoptic.ravel())
-    np.testing.assert_array_equal(padded[..., 0][inside], panoptic.ravel())
-    assert (padded[~inside] == 127.5).all()
+    np.testing.assert_allclose(
+        (result[..., 0][inside] + 1) * 127.5, panoptic.ravel(), atol=1e-4)
+    assert (result[~inside] == 0).all()
     places.add(tuple(np.argwhere(inside)[0]))
-  assert places == {(y, x) for y in range(3) for x in range(2)}
+  assert places == set(offsets)
 
 
 @both_modes
 def test_flip_mirrors_both_half_of_the_time(mode):
   image, panoptic = _example()
+  settings = augmentation.AugmentationSettings(
+      crop_size=panoptic.shape, scale_range=(1.0, 1.0))
   flipped = 0
   for mirrored, label in _run(
-      lambda seed: augmentation.random_flip(image, panoptic, seed), mode):
-    np.testing.assert_array_equal(mirrored[..., 0], label)
+      lambda seed: augmentation.augment(
+          tf.cast(image, tf.uint8), tf.constant(panoptic), seed, settings,
+          _VOID), mode):
+    np.testing.assert_allclose(
+        (mirrored[..., 0] + 1) * 127.5, label, atol=1e-4)
     is_flipped = label[0, 0] != panoptic[0, 0]
     flipped += is_flipped
     np.testing.assert_array_equal(
