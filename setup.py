@@ -25,8 +25,9 @@ _BEAM = 'apache-beam>=2.60'
 _EXTRAS = {
     'beam': [_BEAM],
     'demo': ['scikit-learn'],
-    'test': [_BEAM, 'cityscapesscripts', 'hotcoco', 'hypothesis', 'pytest',
-             'pytest-xdist', 'scikit-learn', 'wheel'],
+    'test': [_BEAM, 'cityscapesscripts', 'hotcoco', 'hypothesis',
+             'panopticapi-lite', 'pytest', 'pytest-xdist', 'scikit-learn',
+             'wheel'],
     'dev': ['ruff'],
 }
 

@@ -1,6 +1,7 @@
-"""Overlap of two panoptic label maps: what both metrics start from."""
+"""Overlap of two maps of segments: what all metrics start from."""
 
 import dataclasses
+from typing import Tuple
 
 import numpy as np
 
@@ -9,26 +10,89 @@ from axial_tf.data import dataset_spec
 
 
 @dataclasses.dataclass(frozen=True)
-class Overlaps:
-  """The pairs of labels that occur, each array int64 [pairs].
+class Segments:
+  """What the segments of one map are, in the order in which they are listed.
 
   Attributes:
-    truth: panoptic labels of the ground truth.
-    prediction: panoptic labels of the prediction.
-    area: pixels that carry this pair of labels.
+    ids: int64 [segments], values of the map.
+    classes: int64 [segments], train ids.
+    is_crowd: bool [segments]; never true in a prediction.
+  """
+
+  ids: np.ndarray
+  classes: np.ndarray
+  is_crowd: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class Overlaps:
+  """The pairs of segments that share pixels.
+
+  Attributes:
+    truth: int64 [pairs], index into the true segments, -1 for void.
+    prediction: int64 [pairs], index into the predicted segments, or -1.
+    area: int64 [pairs], pixels that the two share.
+    true_segments: of the ground truth.
+    predicted_segments: of the prediction.
   """
 
   truth: np.ndarray
   prediction: np.ndarray
   area: np.ndarray
+  true_segments: Segments
+  predicted_segments: Segments
+
+  def areas(self) -> Tuple[np.ndarray, np.ndarray]:
+    """Returns the pixels of each true and of each predicted segment."""
+    return tuple(
+        # A place before the first one takes the -1 of void.
+        np.bincount(index + 1, self.area, segments.ids.size + 1)[1:]
+        for index, segments in (
+            (self.truth, self.true_segments),
+            (self.prediction, self.predicted_segments)))
+
+  def pair_classes(self, void: int) -> Tuple[np.ndarray, np.ndarray]:
+    """Returns the train ids [pairs] of both sides, `void` for void."""
+    # The index -1 finds the last place.
+    return (np.append(self.true_segments.classes, void)[self.truth],
+            np.append(self.predicted_segments.classes, void)[self.prediction])
+
+  def on_crowd(self) -> np.ndarray:
+    """Returns bool [pairs]: whether the true segment is a crowd."""
+    return np.append(self.true_segments.is_crowd, False)[self.truth]
+
+
+def value_pairs(truth: np.ndarray, prediction: np.ndarray
+                ) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
+  """Counts the pixels of each pair of values that occurs.
+
+  Label maps are piecewise constant, so counting runs of equal pairs instead
+  of pixels is many times faster than sorting the pixels.
+
+  Args:
+    truth: integers of any shape, each in 0..2**31 - 1.
+    prediction: likewise, of the same shape.
+
+  Returns:
+    int64 [pairs] each: value in `truth`, value in `prediction`, pixels.
+  """
+  truth, prediction = truth.reshape(-1), prediction.reshape(-1)
+  changes = truth[1:] != truth[:-1]
+  changes |= prediction[1:] != prediction[:-1]
+  starts = np.concatenate([
+      np.zeros([min(truth.size, 1)], np.int64), np.flatnonzero(changes) + 1])
+  run_lengths = np.diff(starts, append=truth.size)
+  pairs, index = np.unique(
+      (truth[starts].astype(np.int64) << 32)
+      | prediction[starts].astype(np.int64),
+      return_inverse=True)
+  return (pairs >> 32, pairs & 0xffffffff,
+          np.bincount(index, run_lengths, pairs.size).astype(np.int64))
 
 
 def overlaps(ground_truth: np.ndarray, prediction: np.ndarray,
              spec: dataset_spec.DatasetSpec) -> Overlaps:
-  """Counts the pixels of each pair of labels that occurs.
-
-  Label maps are piecewise constant, so counting runs of equal pairs instead
-  of pixels is many times faster than sorting the pixels.
+  """Counts the pixels that each pair of segments shares.
 
   Args:
     ground_truth: integers [height, width], panoptic labels.
@@ -36,45 +100,62 @@ def overlaps(ground_truth: np.ndarray, prediction: np.ndarray,
     spec: tells which labels are legal.
 
   Returns:
-    The pairs; a label of void is always `spec.void_label` there.
+    The pairs; the ids of segments are their panoptic labels.
 
   Raises:
     errors.UserError: the maps are no integer maps of one size, or a label
       belongs to no category or gives stuff an instance number.
   """
-  truth = _flat(ground_truth, 'ground truth')
-  predicted = _flat(prediction, 'prediction')
-  if np.shape(ground_truth) != np.shape(prediction):
+  ground_truth = _checked(ground_truth, 'ground truth')
+  prediction = _checked(prediction, 'prediction')
+  if ground_truth.shape != prediction.shape:
     raise errors.UserError(
         f'expected a prediction of the ground truth\'s size '
-        f'{list(np.shape(ground_truth))}, got {list(np.shape(prediction))}; '
+        f'{list(ground_truth.shape)}, got {list(prediction.shape)}; '
         f'resize it with nearest-neighbor sampling')
-  changes = (truth[1:] != truth[:-1]) | (predicted[1:] != predicted[:-1])
-  starts = np.concatenate([
-      np.zeros([min(truth.size, 1)], np.int64), np.flatnonzero(changes) + 1])
-  run_lengths = np.diff(starts, append=truth.size)
-  truth = _legal(truth[starts], spec, 'ground truth')
-  predicted = _legal(predicted[starts], spec, 'prediction')
-  # Legal labels fit into 24 bits, so a pair fits into an int64.
-  pairs, index = np.unique((truth << 32) | predicted, return_inverse=True)
+  truth, predicted, area = value_pairs(ground_truth, prediction)
+  truth = _legal(truth, spec, 'ground truth')
+  predicted = _legal(predicted, spec, 'prediction')
+  truth_index, true_segments = _segments(truth, spec)
+  predicted_index, predicted_segments = _segments(predicted, spec)
   return Overlaps(
-      pairs >> 32, pairs & 0xffffffff,
-      np.bincount(index, run_lengths, pairs.size).astype(np.int64))
+      truth_index, predicted_index, area, true_segments,
+      # No prediction claims to be a crowd, whatever its number.
+      dataclasses.replace(predicted_segments, is_crowd=np.zeros(
+          predicted_segments.ids.size, bool)))
 
 
-def _flat(label_map, what: str) -> np.ndarray:
+def _segments(labels: np.ndarray, spec: dataset_spec.DatasetSpec
+              ) -> Tuple[np.ndarray, Segments]:
+  """Returns for each label the index of its segment, and the segments."""
+  is_segment = labels != spec.void_label
+  ids, found = np.unique(labels[is_segment], return_inverse=True)
+  index = np.full(labels.shape, -1, np.int64)
+  index[is_segment] = found
+  classes = ids // spec.label_divisor
+  is_crowd = np.isin(classes, spec.thing_ids) & (
+      ids == classes * spec.label_divisor)
+  return index, Segments(ids, classes, is_crowd)
+
+
+def _checked(label_map, what: str) -> np.ndarray:
   label_map = np.asarray(label_map)
   if label_map.ndim != 2 or label_map.dtype.kind not in 'iu':
     raise errors.UserError(
         f'{what}: expected an integer label map [height, width], got '
         f'{label_map.dtype} with shape {list(label_map.shape)}')
-  return label_map.reshape(-1)
+  if label_map.size and not (
+      0 <= label_map.min() and label_map.max() < 2**31):
+    raise errors.UserError(
+        f'{what}: expected labels >= 0, got {label_map.min()} to '
+        f'{label_map.max()}; check the data set\'s spec and its '
+        f'label_divisor')
+  return label_map
 
 
 def _legal(labels: np.ndarray, spec: dataset_spec.DatasetSpec, what: str
            ) -> np.ndarray:
   """Returns int64 labels with one value for void, or raises a UserError."""
-  labels = labels.astype(np.int64)
   classes = labels // spec.label_divisor
   is_void = classes == spec.ignore_label
   known = is_void | np.isin(classes, spec.thing_ids + spec.stuff_ids)

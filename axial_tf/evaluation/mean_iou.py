@@ -11,12 +11,15 @@ from axial_tf.evaluation import label_maps
 class MeanIoU:
   """Streaming mean IoU; memory does not grow with the images.
 
-  Pixels that are void or crowd in the ground truth do not count at all. A
-  pixel predicted as void is a miss of its true class and no class of its own.
+  Pixels that are void in the ground truth do not count at all, nor do crowds,
+  unless asked for: Cityscapes counts its groups of objects. A pixel predicted
+  as void is a miss of its true class and no class of its own.
   """
 
-  def __init__(self, spec: dataset_spec.DatasetSpec):
+  def __init__(self, spec: dataset_spec.DatasetSpec,
+               count_crowds: bool = False):
     self._spec = spec
+    self._count_crowds = count_crowds
     # Row: true class; column: predicted class, the last one for void.
     self._confusion = np.zeros(
         [spec.num_classes, spec.num_classes + 1], np.int64)
@@ -31,15 +34,14 @@ class MeanIoU:
     Raises:
       errors.UserError: sizes differ or a label is not legal in the spec.
     """
-    spec = self._spec
-    pairs = label_maps.overlaps(ground_truth, prediction, spec)
-    truth = pairs.truth // spec.label_divisor
-    predicted = np.where(
-        pairs.prediction == spec.void_label, spec.num_classes,
-        pairs.prediction // spec.label_divisor)
-    is_crowd = np.isin(truth, spec.thing_ids) & (
-        pairs.truth % spec.label_divisor == 0)
-    counted = (pairs.truth != spec.void_label) & ~is_crowd
+    self.add(label_maps.overlaps(ground_truth, prediction, self._spec))
+
+  def add(self, pairs: label_maps.Overlaps) -> None:
+    """Adds one image whose overlaps have been counted."""
+    truth, predicted = pairs.pair_classes(void=self._spec.num_classes)
+    counted = pairs.truth >= 0
+    if not self._count_crowds:
+      counted &= ~pairs.on_crowd()
     np.add.at(self._confusion, (truth[counted], predicted[counted]),
               pairs.area[counted])
 

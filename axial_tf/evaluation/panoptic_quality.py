@@ -8,8 +8,8 @@ Predicted and true segment match (TP) when they have the same category, the
 true one is no crowd and IoU > 0.5, where pixels that are void in the ground
 truth do not count into the union. An unmatched true segment is a FN unless it
 is a crowd; an unmatched predicted one is a FP unless more than half of it
-lies on void or on the crowd of its own category. The mean is over the
-categories with any TP, FP or FN.
+lies on void or on the crowd of its own category (the one listed last, where an
+image has several). The mean is over the categories with any TP, FP or FN.
 """
 
 from typing import Any, Dict
@@ -41,46 +41,41 @@ class PanopticQuality:
     Raises:
       errors.UserError: sizes differ or a label is not legal in the spec.
     """
-    spec = self._spec
-    pairs = label_maps.overlaps(ground_truth, prediction, spec)
-    truth_ids, truth_index = np.unique(pairs.truth, return_inverse=True)
-    predicted_ids, predicted_index = np.unique(
-        pairs.prediction, return_inverse=True)
-    truth_area = np.bincount(truth_index, pairs.area)
-    predicted_area = np.bincount(predicted_index, pairs.area)
-    truth_class = truth_ids // spec.label_divisor
-    predicted_class = predicted_ids // spec.label_divisor
-    is_crowd = np.isin(truth_class, spec.thing_ids) & (
-        truth_ids % spec.label_divisor == 0)
+    self.add(label_maps.overlaps(ground_truth, prediction, self._spec))
 
-    same_class = truth_class[truth_index] == predicted_class[predicted_index]
-    on_void = pairs.truth == spec.void_label
+  def add(self, pairs: label_maps.Overlaps) -> None:
+    """Adds one image whose overlaps have been counted."""
+    truth_area, predicted_area = pairs.areas()
+    on_void = pairs.truth < 0
     void_area = np.bincount(
-        predicted_index, pairs.area * on_void, predicted_ids.size)
-    union = (truth_area[truth_index] + predicted_area[predicted_index]
-             - pairs.area - void_area[predicted_index])
-    candidate = same_class & ~on_void & ~is_crowd[truth_index]
-    iou = np.where(candidate, pairs.area, 0) / np.maximum(union, 1)
-    matched = iou > 0.5
+        pairs.prediction + 1, pairs.area * on_void, predicted_area.size + 1)[1:]
+    # From here on, pairs of two segments of one class.
+    truth_class, predicted_class = pairs.pair_classes(void=-1)
+    same = (truth_class == predicted_class) & ~on_void
+    truth, predicted = pairs.truth[same], pairs.prediction[same]
+    area = pairs.area[same]
+    is_crowd = pairs.true_segments.is_crowd
 
-    unmatched = np.ones(truth_ids.size, bool)
-    unmatched[truth_index[matched]] = False
-    missed = unmatched & ~is_crowd & (truth_ids != spec.void_label)
+    union = (truth_area[truth] + predicted_area[predicted] - area
+             - void_area[predicted])
+    iou = area / union
+    matched = ~is_crowd[truth] & (iou > 0.5)
+    missed = ~is_crowd
+    missed[truth[matched]] = False
+    own_crowd = np.bincount(
+        predicted, area * _forgives(pairs.true_segments)[truth],
+        predicted_area.size)
+    false = (void_area + own_crowd) / predicted_area <= 0.5
+    false[predicted[matched]] = False
 
-    unmatched = np.ones(predicted_ids.size, bool)
-    unmatched[predicted_index[matched]] = False
-    on_own_crowd = np.bincount(
-        predicted_index,
-        pairs.area * (is_crowd[truth_index] & same_class), predicted_ids.size)
-    false = unmatched & (predicted_ids != spec.void_label) & (
-        (void_area + on_own_crowd) / predicted_area <= 0.5)
-
-    matched_class = truth_class[truth_index[matched]]
+    true_classes = pairs.true_segments.classes
     for column, classes, weights in (
-        (0, matched_class, iou[matched]), (1, matched_class, None),
-        (2, predicted_class[false], None), (3, truth_class[missed], None)):
+        (0, true_classes[truth[matched]], iou[matched]),
+        (1, true_classes[truth[matched]], None),
+        (2, pairs.predicted_segments.classes[false], None),
+        (3, true_classes[missed], None)):
       self._sums[:, column] += np.bincount(
-          classes, weights, minlength=spec.num_classes)
+          classes, weights, minlength=self._spec.num_classes)
 
   def state(self) -> np.ndarray:
     """Returns float64 [classes, 4]: sum of IoU, TP, FP, FN per train id."""
@@ -112,6 +107,19 @@ class PanopticQuality:
           for key in ('pq', 'sq', 'rq')}
       result[group]['n'] = len(present)
     return result
+
+
+def _forgives(segments: label_maps.Segments) -> np.ndarray:
+  """Returns bool [segments]: the crowds on which predictions are forgiven.
+
+  Of several crowds of a class, panopticapi looks at the one listed last only.
+  """
+  last = {
+      segments.classes[index]: index
+      for index in np.flatnonzero(segments.is_crowd)}
+  result = np.zeros(segments.ids.size, bool)
+  result[list(last.values())] = True
+  return result
 
 
 def _class_scores(iou: float, tp: float, fp: float, fn: float

@@ -8,11 +8,22 @@ import tensorflow as tf
 
 from axial_tf import settings as settings_lib
 from axial_tf.data import dataset_spec, panoptic_pipeline
-from axial_tf.evaluation import mean_iou, panoptic_quality
+from axial_tf.evaluation import (
+  instance_ap,
+  label_maps,
+  mean_iou,
+  panoptic_quality,
+)
 from axial_tf.models import panoptic_deeplab, panoptic_inference
 from axial_tf.panoptic import losses as losses_lib
 from axial_tf.panoptic import merging as merging_lib
+from axial_tf.panoptic import segments as segments_lib
 from axial_tf.training import optimizers, progress, run_settings
+
+# What a validation step returns of each image, and with `instance_ap`.
+_IMAGE_KEYS = ('panoptic', 'prediction', 'height', 'width', 'raw_height',
+               'raw_width')
+_SCORE_KEYS = ('segment_ids', 'segment_scores', 'num_segments')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,6 +36,8 @@ class PanopticTaskSettings:
     model: the network.
     losses: weights of the three losses.
     merging: how heads become a panoptic map; None takes the spec's settings.
+    instance_ap: whether validation also reports COCO's AP of the things, which
+      takes longer than the other scores.
   """
 
   spec: str
@@ -32,6 +45,7 @@ class PanopticTaskSettings:
   model: panoptic_deeplab.PanopticDeepLabSettings
   losses: losses_lib.LossSettings = losses_lib.LossSettings()
   merging: Optional[merging_lib.MergingSettings] = None
+  instance_ap: bool = False
 
   def __post_init__(self):
     settings_lib.check_types(self)
@@ -134,42 +148,79 @@ class PanopticTask(base_task.Task):
     """Segments a replica's images; scoring happens on the host."""
     del model, metrics  # The inference holds the model.
     outputs = self._inference(inputs['image'])
+    scores = (self._segment_scores(outputs, inputs)
+              if self._settings.instance_ap else {})
     return {
-        'prediction': outputs['panoptic_map'],
+        'prediction': outputs['panoptic_map'], **scores,
         **{key: inputs[key] for key in (
             'panoptic', 'height', 'width', 'raw_height', 'raw_width')}}
+
+  def _segment_scores(self, outputs, inputs):
+    """Lists the segments of each image, without its padding."""
+    _, height, width = outputs['panoptic_map'].shape
+    inside = (tf.sequence_mask(inputs['height'], height)[:, :, tf.newaxis]
+              & tf.sequence_mask(inputs['width'], width)[:, tf.newaxis])
+    maps = tf.where(inside, outputs['panoptic_map'], self.spec.void_label)
+    tables = tf.map_fn(
+        lambda image: segments_lib.segment_table(
+            *image, label_divisor=self.spec.label_divisor,
+            void_label=self.spec.void_label,
+            max_segments=self._inference.max_segments),
+        (maps, outputs['score_map'], outputs['semantic_probabilities']),
+        fn_output_signature=self._inference.table_signature())
+    return {key: tables[key] for key in _SCORE_KEYS}
 
   def aggregate_logs(self, state, step_logs):
     """Adds one step's images, of all replicas, to the metrics."""
     if state is None:
-      state = (panoptic_quality.PanopticQuality(self.spec),
-               mean_iou.MeanIoU(self.spec))
+      state = {
+          'quality': panoptic_quality.PanopticQuality(self.spec),
+          'iou': mean_iou.MeanIoU(self.spec)}
+      if self._settings.instance_ap:
+        state['ap'] = instance_ap.InstanceAP(self.spec)
       self._bar = progress.validation_bar()
-    for replica in zip(*(step_logs[key] for key in (
-        'panoptic', 'prediction', 'height', 'width', 'raw_height',
-        'raw_width'))):
-      for truth, prediction, height, width, raw_height, raw_width in zip(
-          *(tensor.numpy() for tensor in replica)):
-        truth = truth[:raw_height, :raw_width]
-        prediction = panoptic_inference.to_raw_size(
-            prediction[:height, :width], raw_height, raw_width)
-        for metric in state:
-          metric.update(truth, prediction)
+    keys = _IMAGE_KEYS + (_SCORE_KEYS if 'ap' in state else ())
+    for replica in zip(*(step_logs[key] for key in keys)):
+      for image in zip(*(tensor.numpy() for tensor in replica)):
+        self._add_image(state, dict(zip(keys, image)))
         self._bar.update()
     return state
 
+  def _add_image(self, state, image) -> None:
+    """Scores one image at its raw size, without padding."""
+    size = (image['raw_height'], image['raw_width'])
+    truth = image['panoptic'][:size[0], :size[1]]
+    prediction = panoptic_inference.to_raw_size(
+        image['prediction'][:image['height'], :image['width']], *size)
+    pairs = label_maps.overlaps(truth, prediction, self.spec)
+    state['quality'].add(pairs)
+    state['iou'].add(pairs)
+    if 'ap' in state:
+      rows = image['num_segments']
+      scores = dict(zip(image['segment_ids'][:rows].tolist(),
+                        image['segment_scores'][:rows].tolist()))
+      state['ap'].add(
+          pairs, instance_ap.thing_scores(pairs, scores, self.spec))
+
   def reduce_aggregated_logs(self, aggregated_logs, global_step=None):
-    """Returns `{'pq', 'sq', 'rq', 'pq_things', ..., 'miou'}` in 0..1."""
+    """Returns `{'pq', 'sq', 'rq', 'pq_things', ..., 'miou'}` in 0..1.
+
+    With `instance_ap` also 'ap', 'ap50' and so on, as far as the ground truth
+    has such instances.
+    """
     self._bar.close()
-    quality, iou = aggregated_logs
-    result = quality.result()
+    result = aggregated_logs['quality'].result()
     logs = {}
     for group, suffix in (('all', ''), ('things', '_things'),
                           ('stuff', '_stuff')):
       for key in ('pq', 'sq', 'rq'):
         logs[key + suffix] = float(result[group][key])
-    iou_result = iou.result()
+    iou_result = aggregated_logs['iou'].result()
     logs['miou'] = float(iou_result['miou'])
     logs['pixel_accuracy'] = float(iou_result['pixel_accuracy'])
+    if 'ap' in aggregated_logs:
+      ap_result = aggregated_logs['ap'].result()
+      logs.update({key: ap_result[key] for key in instance_ap.KEYS
+                   if ap_result[key] is not None})
     self.validation_table = panoptic_quality.format_table(result, self.spec)
     return logs

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from axial_tf import config
 from axial_tf.evaluation import panoptic_quality
+from axial_tf.panoptic import merging
 from axial_tf.tasks import panoptic
 from axial_tf.training import optimizers
 
@@ -105,3 +106,36 @@ def test_replicas_and_steps_add_up(task):
       direct.update(truth, prediction)
   result = task.reduce_aggregated_logs(state)
   assert result['pq'] == direct.result()['all']['pq']
+
+
+def test_instance_ap_on_request(task):
+  """Scores of padded images through validation step and metric."""
+  settings = dataclasses.replace(
+      task.task_config, instance_ap=True,
+      merging=merging.MergingSettings(center_threshold=0.0, max_centers=4))
+  task = panoptic.PanopticTask(
+      settings, config.parse(['experiments/demo.gin'], _TINY).run,
+      optimizers.OptimizerSettings())
+  model = task.build_model()
+  thing = task.spec.thing_ids[0] * task.spec.label_divisor
+  truth = np.full([2, 33, 33], task.spec.void_label, np.int32)
+  truth[:, 2:20, 3:20] = thing + 1
+  image = np.random.default_rng(0).integers(0, 255, [2, 33, 33, 3])
+  size = tf.constant([33, 20])
+  logs = task.validation_step({
+      'image': tf.constant(image, tf.uint8), 'panoptic': tf.constant(truth),
+      'height': size, 'width': size, 'raw_height': size, 'raw_width': size,
+  }, model)
+  state = task.aggregate_logs(None, {k: (v,) for k, v in logs.items()})
+  assert 0 <= task.reduce_aggregated_logs(state)['ap'] <= 1
+
+  # A prediction that equals the truth, with any scores, is perfect.
+  perfect = {
+      **logs, 'prediction': tf.constant(truth),
+      'segment_ids': tf.constant([[thing + 1, 0]] * 2),
+      'segment_scores': tf.constant([[0.3, 0.0], [0.2, 0.0]]),
+      'num_segments': tf.constant([1, 1])}
+  state = task.aggregate_logs(None, {k: (v,) for k, v in perfect.items()})
+  result = task.reduce_aggregated_logs(state)
+  assert result['ap'] == result['ap_small'] == pytest.approx(1.0)
+  assert 'ap_large' not in result
