@@ -24,7 +24,8 @@ _ALLOWED = {
     'panoptic': _BASICS,
     'data': _BASICS | {'panoptic'},
     'models': _BASICS | {'data', 'layers', 'panoptic'},
-    'evaluation': _BASICS | {'data', 'panoptic'},
+    # The writers of result files.
+    'evaluation': _BASICS | {'data', 'panoptic', 'whole_files'},
     # A task builds its optimizer; the run itself (training.run) builds tasks.
     'tasks': _BASICS | {
         'data', 'evaluation', 'models', 'panoptic', 'training'},

@@ -1,0 +1,74 @@
+"""Scores panoptic results on disk, of any origin, without a model.
+
+Example:
+  python -m axial_tf.evaluate --predictions=results/panoptic_val2017.json \\
+    --ground_truth=annotations/panoptic_val2017.json --json=scores.json
+
+Both sides are a JSON file and a folder of PNGs in COCO's panoptic format, as
+panopticapi takes them; Cityscapes and Mapillary Vistas use it, too. The PNGs of
+X.json are looked for in the folder X. Prints PQ of things and stuff, mean IoU,
+and, where all predicted things have a "score", their AP.
+
+--format says whose rules hold for AP and mean IoU: with cityscapes, groups of
+objects count into the mean IoU, and the AP is that of its evaluator.
+"""
+
+import json
+import sys
+
+from absl import flags
+
+from axial_tf import cli
+
+FLAGS = flags.FLAGS
+
+
+def _define_flags() -> None:
+  flags.DEFINE_string('predictions', None, 'JSON file of the predictions.')
+  flags.DEFINE_string('ground_truth', None, 'JSON file of the ground truth.')
+  flags.DEFINE_enum(
+      'format', 'coco', ['coco', 'cityscapes'], 'whose rules to score by.')
+  flags.DEFINE_string(
+      'predictions_dir', None, 'folder of the predicted PNGs, if it is not '
+      'named after the JSON file.')
+  flags.DEFINE_string(
+      'ground_truth_dir', None, 'likewise of the ground truth.')
+  flags.DEFINE_string(
+      'json', None, 'file for all figures, as fractions in full precision.')
+  flags.DEFINE_bool('per_class', False, 'whether to print each class.')
+
+
+def main() -> None:
+  from axial_tf import errors
+
+  for flag in (FLAGS['predictions'], FLAGS['ground_truth']):
+    if not flag.value:
+      raise errors.UserError(
+          f'--{flag.name} is missing: expected a panoptic JSON file (see '
+          f'--help for an example)')
+
+  from tqdm import tqdm
+
+  from axial_tf import whole_files
+  from axial_tf.evaluation import file_scores, panoptic_files
+
+  truth = panoptic_files.PanopticFiles.load(
+      FLAGS.ground_truth, FLAGS.ground_truth_dir)
+  prediction = panoptic_files.PanopticFiles.load(
+      FLAGS.predictions, FLAGS.predictions_dir)
+  spec = truth.spec()
+  scores = file_scores.FileScores(spec, FLAGS.format)
+  for image in tqdm(panoptic_files.compare(truth, prediction, spec),
+                    total=len(truth.annotations), unit=' images',
+                    leave=False, file=sys.stderr):
+    scores.add(image)
+  result = scores.result()
+  if FLAGS.json:
+    text = json.dumps(result, indent=1, allow_nan=False) + '\n'
+    whole_files.write(FLAGS.json, text.encode())
+  print(scores.format_table(FLAGS.per_class))
+
+
+if __name__ == '__main__':
+  _define_flags()
+  cli.run(main, __doc__)
