@@ -16,10 +16,8 @@ Each term is batch-normalized per head before the sum. That is an affine map
 per (term, head): its scale is applied to the vectors, so that no term is
 stored by itself, and its shift, equal for all keys, drops out of the softmax.
 
-Forward and backward pass are both written out here. The backward pass makes
-the attention weights anew from the logarithm of the softmax's denominator, so
-that no map of queries and keys outlives the chunk of rows in which it is made
-(`attention_rows` cuts the chunks).
+The backward pass is written out, too, in `attention_gradient`; both work on
+chunks of rows, which `attention_rows` cuts.
 
 Letters: r rows (batch, blocks of a local span, the other axis), h heads, l
 query position, m key (memory) position, d depth of queries and keys, e depth
@@ -28,7 +26,7 @@ vectors have the position last, [r, h, d, l], so that vector instructions run
 along it.
 """
 
-from typing import NamedTuple, Optional, Tuple
+from typing import NamedTuple, Optional
 
 import tensorflow as tf
 
@@ -196,134 +194,9 @@ def attend(rows: RowOperands, shared: SharedOperands, form: Form, fused: bool,
       content, position, None if gains is not None else log_normalizer)
 
 
-def attend_gradient(
-    rows: RowOperands, shared: SharedOperands, retrieved: Retrieved,
-    upstream: Retrieved, form: Form, fused: bool
-) -> Tuple[RowOperands, SharedOperands]:
-  """Computes the gradients of attend() for a chunk of rows.
-
-  With the weights w = softmax(logits) and dw their gradient, that of the
-  logits is w (dw - delta), where delta = sum_m w dw is the inner product of
-  what was retrieved and its gradient.
-
-  Args:
-    rows: as given to attend().
-    shared: as given to attend().
-    retrieved: what attend() returned.
-    upstream: gradients of `retrieved.content` and `retrieved.position`.
-    form: as given to attend().
-    fused: as in pair_terms.
-
-  Returns:
-    Gradients with the fields of rows and shared (those of shared summed over
-    the rows; 'outside' and 'band' have none).
-  """
-  weights, of_logits, query, key, value = maps.call(
-      _weights_and_gradient, fused, rows, shared, retrieved, upstream, form)
-
-  of_value = tf.zeros_like(value)
-  of_value_rpe = None
-  if form.value_content:  # rlhe,rhlm->rhem
-    of_value = tf.matmul(tf.transpose(upstream.content, [0, 2, 1, 3]), weights,
-                         transpose_a=True)
-  if shared.value_rpe is not None:  # rlhe,rhlm->lem
-    _, length, heads, depth = maps.sizes(upstream.position)
-    of_position = tf.transpose(tf.reshape(  # One matrix per query position.
-        upstream.position, [-1, length, heads * depth]), [1, 0, 2])
-    of_value_rpe = tf.matmul(tf.reshape(of_position, [length, -1, depth]),
-                             maps.by_query(weights), transpose_a=True)
-  # Each term gives its part of the gradients of queries and keys; the part of
-  # a term's own vector is its gradient before the term's scale.
-  of_query, of_key = [], []
-  of_content_scale = of_query_scale = of_key_scale = None
-  of_query_rpe = of_key_rpe = None
-  if form.content:
-    of_key.append(tf.matmul(  # rhdl,rhlm->rhdm
-        _scaled(query, shared.content_scale), of_logits))
-    part = tf.linalg.matrix_transpose(  # rhdm,rhlm->rhdl
-        tf.matmul(of_logits, key, transpose_b=True))
-    of_query.append(_scaled(part, shared.content_scale))
-    of_content_scale = _of_scale(query, part, shared.content_scale)
-  if shared.query_rpe is not None:
-    by_query = maps.by_query(of_logits)
-    of_query_rpe = tf.matmul(  # rhdl,rhlm->ldm
-        maps.by_position(_scaled(query, shared.query_scale), [2, 1, 0]),
-        by_query)
-    part = maps.rows_first(  # ldm,rhlm->rhdl
-        tf.matmul(by_query, shared.query_rpe, transpose_b=True), query)
-    of_query.append(_scaled(part, shared.query_scale))
-    of_query_scale = _of_scale(query, part, shared.query_scale)
-  if shared.key_rpe is not None:
-    by_key = maps.by_key(of_logits)
-    of_key_rpe = tf.transpose(  # rhdm,rhlm->ldm
-        tf.matmul(
-            maps.by_position(_scaled(key, shared.key_scale), [2, 1, 0]),
-            by_key), [2, 1, 0])
-    key_rpe = tf.transpose(shared.key_rpe, [2, 1, 0])  # [m, d, l]
-    part = maps.rows_first(  # ldm,rhlm->rhdm
-        tf.matmul(by_key, key_rpe, transpose_b=True), key)
-    of_key.append(_scaled(part, shared.key_scale))
-    of_key_scale = _of_scale(key, part, shared.key_scale)
-  of_shift = None
-  if shared.shift is not None:
-    of_shift = tf.reduce_sum(of_logits, [0, 2, 3])
-  return (
-      _join_heads(Heads(_sum(of_query, query), _sum(of_key, key), of_value),
-                  rows),
-      SharedOperands(
-          of_content_scale, of_query_scale, of_key_scale, of_query_rpe,
-          of_key_rpe, of_value_rpe, of_shift, None))
-
-
-def sum_gradient(retrieved: Retrieved, gains: Gains, upstream: tf.Tensor
-                 ) -> Tuple[Retrieved, Gains]:
-  """Computes the gradients of what attend() sums.
-
-  Args:
-    retrieved: what attend() returns without gains.
-    gains: as given to attend().
-    upstream: gradient of the sum, [r, l, h, e].
-
-  Returns:
-    Gradients of `retrieved.content` and `retrieved.position`, and of the gains.
-  """
-
-  def over_rows(x):
-    return tf.reduce_sum(x, [0, 1])
-
-  of_terms = [
-      None if x is None else upstream if gain is None else upstream * gain
-      for x, gain in zip(retrieved[:2], gains[:2])]
-  of_gains = [
-      None if gain is None else over_rows(upstream * x)
-      for x, gain in zip(retrieved[:2], gains[:2])]
-  of_offset = None if gains.offset is None else over_rows(upstream)
-  return Retrieved(*of_terms, None), Gains(*of_gains, of_offset)
-
-
-def _join_heads(heads: Heads, rows: RowOperands) -> RowOperands:
-  """Turns split_heads() back, for gradients."""
-  query, key, value = (
-      tf.reshape(x, [-1, x.shape[1] * x.shape[2], maps.sizes(x)[3]])
-      for x in heads)
-  if rows.windows is None:
-    return RowOperands(tf.concat([query, key, value], 1), None, None)
-  return RowOperands(query, tf.concat([key, value], 1), None)
-
-
-def _scaled(vectors, scale):
-  """Multiplies [r, h, d, x] by a scale [h], if there is one."""
+def scaled(vectors: tf.Tensor, scale: Maybe) -> tf.Tensor:
+  """Returns vectors [r, h, d, x] times their scale [h], if there is one."""
   return vectors if scale is None else vectors * scale[:, None, None]
-
-
-def _of_scale(vectors, part, scale):
-  """Gradient of _scaled(vectors, scale) for the scale."""
-  return None if scale is None else tf.reduce_sum(
-      tf.reduce_sum(vectors * part, [2, 3]), 0)
-
-
-def _sum(parts, like):
-  return tf.add_n(parts) if parts else tf.zeros_like(like)
 
 
 def _weights(fused, rows, shared, form):
@@ -333,7 +206,7 @@ def _weights(fused, rows, shared, form):
   is that of the sum of exp(logits).
   """
   heads = split_heads(rows, form)
-  logits = _logits(fused, heads, rows.outside, shared, form)
+  logits = logits_of(fused, heads, rows.outside, shared, form)
   if form.activation == 'sigmoid':
     return tf.sigmoid(logits), heads.value, None, None
   largest = maps.largest(logits, fused)
@@ -342,32 +215,14 @@ def _weights(fused, rows, shared, form):
   return weights, heads.value, total, largest[..., 0] + tf.math.log(total)
 
 
-def _weights_and_gradient(fused, rows, shared, retrieved, upstream, form):
-  """Returns the weights, the gradient of the logits and the Heads."""
-  heads = split_heads(rows, form)
-  logits = _logits(fused, heads, rows.outside, shared, form)
-  of_content, of_position = (
-      None if x is None else tf.transpose(x, [0, 2, 3, 1])
-      for x in upstream[:2])
-  of_weights = maps.pair_terms(
-      of_content, heads.value, of_position, shared.value_rpe, None, None, fused)
-  if form.activation == 'sigmoid':
-    weights = tf.sigmoid(logits)
-    return weights, weights * (1 - weights) * of_weights, *heads
-  weights = tf.exp(logits - retrieved.log_normalizer[..., None])
-  delta = sum(
-      tf.reduce_sum(a * b, 3)
-      for a, b in zip(retrieved[:2], upstream[:2]) if a is not None)
-  delta = tf.transpose(delta, [0, 2, 1])[..., None]  # [r, h, l, 1]
-  return weights, weights * (of_weights - delta), *heads
-
-
-def _logits(fused, heads, outside, shared, form):
+def logits_of(fused: bool, heads: Heads, outside: Maybe,
+              shared: SharedOperands, form: Form) -> tf.Tensor:
+  """Returns the sum of all terms, [r, h, l, m]."""
   query, key, _ = heads
   logits = maps.pair_terms(
-      _scaled(query, shared.content_scale) if form.content else None, key,
-      _scaled(query, shared.query_scale), shared.query_rpe,
-      _scaled(key, shared.key_scale), shared.key_rpe, fused)
+      scaled(query, shared.content_scale) if form.content else None, key,
+      scaled(query, shared.query_scale), shared.query_rpe,
+      scaled(key, shared.key_scale), shared.key_rpe, fused)
   if shared.shift is not None:
     logits += shared.shift[:, None, None]
   if shared.band is not None:

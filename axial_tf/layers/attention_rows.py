@@ -20,7 +20,7 @@ from typing import (
 
 import tensorflow as tf
 
-from axial_tf.layers import attention_core
+from axial_tf.layers import attention_core, attention_gradient
 from axial_tf.layers import attention_maps as maps
 
 # Of one float32 map. Larger chunks leave a CPU's cache; accelerators rather
@@ -247,7 +247,7 @@ def _backward(call, rows, common):
   of_gains = []
   if call.summed:
     retrieved = attention_core.attend(operands, shared, call.form, call.fused)
-    upstream, of_gains = attention_core.sum_gradient(
+    upstream, of_gains = attention_gradient.sum_gradient(
         retrieved, gains, next(rest))
   else:
     fields = call.retrieved_fields()
@@ -255,7 +255,7 @@ def _backward(call, rows, common):
     upstream = _unpack(
         attention_core.Retrieved,
         [field for field in fields if field != 'log_normalizer'], rest)
-  gradients = (*attention_core.attend_gradient(
+  gradients = (*attention_gradient.attend_gradient(
       operands, shared, retrieved, upstream, call.form, call.fused), of_gains)
   of_rows, of_shared, of_gains = (
       [x for x in gradient if x is not None] for gradient in gradients)

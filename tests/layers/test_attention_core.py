@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from axial_tf.layers import attention_core
+from axial_tf.layers import attention_core, attention_gradient
 
 _DEPTHS = 4, 6  # Of queries and keys, and of values.
 _HEADS = 2
@@ -75,7 +75,7 @@ def test_attend_and_its_gradient_are_those_of_the_formula(
   retrieved = attention_core.attend(rows, shared, form, fused)
   for actual, wanted in zip(retrieved[:2], expected):
     np.testing.assert_allclose(actual, wanted, atol=1e-12)
-  of_rows, of_shared = attention_core.attend_gradient(
+  of_rows, of_shared = attention_gradient.attend_gradient(
       rows, shared, retrieved, attention_core.Retrieved(*upstream, None),
       form, fused)
   gradients = [x for x in (*of_rows, *of_shared) if x is not None]
@@ -100,7 +100,7 @@ def test_gains_sum_what_is_retrieved(fused):
   actual = attention_core.attend(rows, shared, _form(), fused, gains)
   np.testing.assert_allclose(actual.content, expected, atol=1e-12)
   assert actual.position is None and actual.log_normalizer is None
-  of_terms, of_gains = attention_core.sum_gradient(
+  of_terms, of_gains = attention_gradient.sum_gradient(
       attention_core.Retrieved(content, position, None), gains, upstream)
   for gradient, one in zip([*of_terms[:2], *of_gains], wanted):
     np.testing.assert_allclose(gradient, one, atol=1e-12)
