@@ -23,7 +23,7 @@ from axial_tf import cli
 from axial_tf.layers import attention_rows, axial_attention
 from benchmarks import measure, published_attention
 
-_PARTS = ('layers', 'local', 'length', 'precision')
+_PARTS = ('layers', 'ideas', 'local', 'length', 'precision')
 _CHOSEN = flags.DEFINE_list('parts', list(_PARTS), 'What to measure.')
 _RUNS = flags.DEFINE_integer('runs', 5, 'Runs of each, of which the median.')
 
@@ -34,6 +34,14 @@ _LAYERS = {'stage 2': (8 * 56, 56, 64), 'stage 3': (8 * 28, 28, 128),
 _LOCAL = {'stage 2': (257, 257, 64), 'stage 3': (129, 129, 128),
           'stage 4': (65, 65, 256)}
 _KINDS = ('published', 'matmul', 'auto')
+_IDEAS = {
+    'published': 'published formulation',
+    'whole': '+ statistics without logits, maps made again in the backward '
+             'pass',
+    'matmul': '+ chunks of rows that fit the cache',
+    'auto': '+ one compiled loop over the map',
+}
+_ALL_ROWS = 1 << 50
 
 
 def make(kind, rows, length, channels, *, span=None, training=False,
@@ -61,7 +69,8 @@ def make(kind, rows, length, channels, *, span=None, training=False,
           layer(inputs, training=True), tf.float32)))
     return tape.gradient(loss, [inputs, *ours.trainable_variables])
 
-  with attention_rows.backend('auto' if kind == 'published' else kind):
+  backend = 'matmul' if kind in ('matmul', 'whole') else 'auto'
+  with attention_rows.backend(backend, _ALL_ROWS if kind == 'whole' else None):
     step.get_concrete_function()
   return step
 
@@ -87,6 +96,21 @@ def compare(title, cases, **options):
               f'{times[k]:6.1f} ({times["published"] / times[k]:.2f})'
               for k in _KINDS[1:]) + ' | ' + ', '.join(
                   f'{x:.0f}' for x in used), flush=True)
+
+
+def ideas():
+  """Prints what each idea brings, one on top of the other."""
+  case = _LAYERS['stage 2']
+  print('\nEach idea on top of those before: {} rows of {}, {} channels; '
+        'ms, MB'.format(*case))
+  for training in (False, True):
+    options = dict(training=training)
+    times = measure.median_times(
+        {kind: make(kind, *case, **options) for kind in _IDEAS}, _RUNS.value)
+    print('training step' if training else 'inference')
+    for kind, idea in _IDEAS.items():
+      used = measure.in_new_process(memory, kind, case, options)
+      print(f'  {times[kind]:6.1f} {used:5.0f}  {idea}', flush=True)
 
 
 def time_against_length():
@@ -134,6 +158,8 @@ def main():
   if 'layers' in _CHOSEN.value:
     compare('Inference, 224x224, batch 8, global', _LAYERS)
     compare('Training step, 224x224, batch 8, global', _LAYERS, training=True)
+  if 'ideas' in _CHOSEN.value:
+    ideas()
   if 'local' in _CHOSEN.value:
     for training in (False, True):
       compare(

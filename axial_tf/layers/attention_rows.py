@@ -32,12 +32,13 @@ _DEEPEST_FUSED = 16
 
 Backend = Literal['auto', 'matmul', 'fused']
 _backend: Backend = 'auto'
+_chunk_bytes: Optional[int] = None
 
 Tensors = Sequence[tf.Tensor]
 
 
 @contextlib.contextmanager
-def backend(name: Backend):
+def backend(name: Backend, chunk_bytes: Optional[int] = None):
   """Chooses how attention that is traced inside is computed.
 
   Args:
@@ -45,13 +46,15 @@ def backend(name: Backend):
       'matmul' uses ordinary TensorFlow operations only, which any server and
       any accelerator has; 'auto' takes the former for global attention and
       static image sizes in graph functions, on machines without accelerator.
+    chunk_bytes: size of a chunk's map; None for what suits the machine.
   """
-  global _backend
-  before, _backend = _backend, name
+  global _backend, _chunk_bytes
+  before = _backend, _chunk_bytes
+  _backend, _chunk_bytes = name, chunk_bytes
   try:
     yield
   finally:
-    _backend = before
+    _backend, _chunk_bytes = before
 
 
 def attend(rows: attention_core.RowOperands,
@@ -302,7 +305,8 @@ def _unpack(kind, fields, tensors):
 def _chunk_size(query, key):
   """Returns the number of rows in a chunk."""
   _, heads, _, queries = maps.sizes(query)
-  size = _ACCELERATOR_CHUNK_BYTES if _has_accelerator() else _CPU_CHUNK_BYTES
+  size = _chunk_bytes or (
+      _ACCELERATOR_CHUNK_BYTES if _has_accelerator() else _CPU_CHUNK_BYTES)
   chunk = size // (4 * heads * queries * maps.sizes(key)[-1])
   return max(chunk, 1) if isinstance(chunk, int) else tf.maximum(chunk, 1)
 

@@ -39,7 +39,7 @@ def test_no_rows_give_no_rows():
 @pytest.mark.parametrize('training', [True, False])
 @pytest.mark.parametrize('activation', ['softmax', 'sigmoid'])
 def test_backends_and_chunk_sizes_agree(
-    span, activation, training, monkeypatch):
+    span, activation, training):
   """Outputs, all gradients and moving statistics of a step."""
   inputs = tf.random.stateless_normal([3, 40, 2, 6], [1, 2])
   layer = axial_attention.AxialAttention(
@@ -49,7 +49,6 @@ def test_backends_and_chunk_sizes_agree(
   results = []
   for backend, size in (('matmul', 1 << 30), ('matmul', 1 << 14),
                         ('fused', 1 << 30), ('fused', 1 << 14)):
-    monkeypatch.setattr(attention_rows, '_CPU_CHUNK_BYTES', size)
     layer.set_weights(initial)
 
     @tf.function
@@ -60,7 +59,7 @@ def test_backends_and_chunk_sizes_agree(
         loss = tf.reduce_sum(outputs ** 3)
       return outputs, tape.gradient(loss, [x, *layer.trainable_variables])
 
-    with attention_rows.backend(backend):
+    with attention_rows.backend(backend, size):
       outputs, gradients = step(inputs)
     results.append([outputs, *gradients, *layer.get_weights()])
   for other in results[1:]:
@@ -92,9 +91,8 @@ def test_compiles_static_sizes_only_and_never_when_told_not_to():
     assert not compiled(static)
 
 
-def test_no_tensor_of_a_training_step_has_the_size_of_the_maps(monkeypatch):
+def test_no_tensor_of_a_training_step_has_the_size_of_the_maps():
   rows, heads, length = 64, 4, 64
-  monkeypatch.setattr(attention_rows, '_CPU_CHUNK_BYTES', 1 << 19)
   layer = axial_attention.AxialAttention(8, 16, heads=heads)
   layer(tf.zeros([1, length, 6]))
 
@@ -104,7 +102,7 @@ def test_no_tensor_of_a_training_step_has_the_size_of_the_maps(monkeypatch):
       loss = tf.reduce_sum(layer(x, training=True) ** 3)
     return tape.gradient(loss, layer.trainable_variables)
 
-  with attention_rows.backend('matmul'):
+  with attention_rows.backend('matmul', 1 << 19):
     graph = step.get_concrete_function(
         tf.TensorSpec([rows, length, 6])).graph
   graphs = [graph, *(
