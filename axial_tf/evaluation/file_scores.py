@@ -67,19 +67,12 @@ class FileScores:
     lines = [panoptic_quality.format_table(
         self._quality.result(), self._spec, per_class)]
     iou = self._iou.result()
-    lines.append(f'mIoU {_percent(iou["miou"])}  pixel accuracy '
-                 f'{_percent(iou["pixel_accuracy"])}')
+    lines.append(f'mIoU {100 * iou["miou"]:.2f}  pixel accuracy '
+                 f'{100 * iou["pixel_accuracy"]:.2f}')
     if self._image_without_scores is not None:
       lines.append(
           f'AP: none, as there are things without "score" (image '
           f'{self._image_without_scores!r})')
-      return '\n'.join(lines)
-    ap = self._ap.result()
-    lines.append('  '.join(
-        f'{key.replace("ap", "AP", 1).replace("_", " ")} {_percent(value)}'
-        for key, value in ap.items() if key != 'per_class'))
+    else:
+      lines.append(instance_ap.format_line(self._ap.result()))
     return '\n'.join(lines)
-
-
-def _percent(value) -> str:
-  return '-' if value is None else f'{100 * value:.2f}'

@@ -106,6 +106,18 @@ def thing_scores(
   return result
 
 
+def format_line(result: Dict[str, Any]) -> str:
+  """Returns one line of the scores in percent; '-' where nothing counts.
+
+  Args:
+    result: what `result` of this metric or of `CityscapesAP` returned.
+  """
+  return '  '.join(
+      f'{key.replace("ap", "AP", 1).replace("_", " ")} '
+      f'{"-" if value is None else format(100 * value, ".2f")}'
+      for key, value in result.items() if key != 'per_class')
+
+
 def _score(value: float):
   """pycocotools says -1 where there is nothing to find."""
   return None if value < 0 else float(value)

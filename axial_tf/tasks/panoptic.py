@@ -147,7 +147,7 @@ class PanopticTask(base_task.Task):
   def validation_step(self, inputs, model, metrics=None):
     """Segments a replica's images; scoring happens on the host."""
     del model, metrics  # The inference holds the model.
-    outputs = self._inference(inputs['image'])
+    outputs = self._infer(inputs['image'])
     scores = (self._segment_scores(outputs, inputs)
               if self._settings.instance_ap else {})
     return {
@@ -155,9 +155,23 @@ class PanopticTask(base_task.Task):
         **{key: inputs[key] for key in (
             'panoptic', 'height', 'width', 'raw_height', 'raw_width')}}
 
+  def _infer(self, images):
+    """Segments images, of which there may be none.
+
+    The last batch may leave a replica without images: it then gets a tensor of
+    no size at all, on which convolutions fail.
+    """
+    count, height, width = (tf.shape(images)[axis] for axis in range(3))
+    missing = tf.where(tf.equal(count, 0), 1, 0)
+    side = missing * self._settings.model.backbone.output_stride
+    outputs = self._inference(tf.pad(
+        images, [[0, missing], [0, side], [0, side], [0, 0]]))
+    return {key: value[:count, :height, :width]
+            for key, value in outputs.items()}
+
   def _segment_scores(self, outputs, inputs):
     """Lists the segments of each image, without its padding."""
-    _, height, width = outputs['panoptic_map'].shape
+    height, width = (tf.shape(outputs['panoptic_map'])[i] for i in (1, 2))
     inside = (tf.sequence_mask(inputs['height'], height)[:, :, tf.newaxis]
               & tf.sequence_mask(inputs['width'], width)[:, tf.newaxis])
     maps = tf.where(inside, outputs['panoptic_map'], self.spec.void_label)
@@ -218,9 +232,10 @@ class PanopticTask(base_task.Task):
     iou_result = aggregated_logs['iou'].result()
     logs['miou'] = float(iou_result['miou'])
     logs['pixel_accuracy'] = float(iou_result['pixel_accuracy'])
+    self.validation_table = panoptic_quality.format_table(result, self.spec)
     if 'ap' in aggregated_logs:
       ap_result = aggregated_logs['ap'].result()
       logs.update({key: ap_result[key] for key in instance_ap.KEYS
                    if ap_result[key] is not None})
-    self.validation_table = panoptic_quality.format_table(result, self.spec)
+      self.validation_table += '\n' + instance_ap.format_line(ap_result)
     return logs

@@ -139,3 +139,4 @@ def test_instance_ap_on_request(task):
   result = task.reduce_aggregated_logs(state)
   assert result['ap'] == result['ap_small'] == pytest.approx(1.0)
   assert 'ap_large' not in result
+  assert 'AP 100.00' in task.validation_table
