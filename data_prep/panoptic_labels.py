@@ -77,7 +77,8 @@ def panoptic_label(
   starts = np.flatnonzero(np.r_[True, flat[1:] != flat[:-1]])
   lengths = np.diff(np.r_[starts, flat.size])
   ids, inverse = np.unique(flat[starts], return_inverse=True)
-  areas = dict(zip(ids.tolist(), np.bincount(inverse, lengths).astype(int)))
+  areas = dict(zip(  # Plain integers, which compare with anything in a JSON.
+      ids.tolist(), np.bincount(inverse, lengths).astype(int).tolist()))
   labels = _segment_labels(segments, areas, spec, source, crowds)
   unknown = sorted(set(areas) - set(labels) - {0})
   if unknown:

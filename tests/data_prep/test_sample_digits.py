@@ -8,7 +8,12 @@ import pytest
 
 from axial_tf import errors
 from axial_tf.data import dataset_spec
-from data_prep import coco_annotations, coco_panoptic, sample_digits
+from data_prep import (
+  coco_annotations,
+  coco_panoptic,
+  sample_digits,
+  splits,
+)
 
 pytest.importorskip('sklearn')
 
@@ -80,7 +85,7 @@ def test_the_converter_accepts_every_image(sample):
     images = coco_annotations.read_split(str(sample), split, spec)
     assert len(images) == count
     for image in images:
-      coco_panoptic.encode(image, spec)
+      coco_panoptic.encode(image, spec, splits.ReadOptions())
 
 
 def test_spec_is_the_one_in_gin_configs(project_root):
