@@ -38,9 +38,11 @@ class FileScores:
     self._iou.add(image.pairs)
     is_thing = np.isin(
         image.pairs.predicted_segments.classes, self._spec.thing_ids)
+    if self._image_without_scores is not None:
+      return
     if np.isnan(image.scores[is_thing]).any():
       self._image_without_scores = image.image_id
-    if self._image_without_scores is None:
+    else:
       self._ap.add(image.pairs, np.nan_to_num(image.scores))
 
   def result(self) -> Dict[str, Any]:

@@ -149,6 +149,14 @@ def test_without_scores_there_is_no_ap(files):
   assert result['ap'] is None and result['pq']['all']['pq'] == 1.0
 
 
+def test_an_image_without_things_needs_no_scores(files):
+  road = scenes.Side(np.array([[5, 5]]), [{'id': 5, 'category_id': 7}])
+  for name in 'tp':
+    scenes.write([road], files / f'{name}.json')
+  result = _score(files / 't.json', files / 'p.json')
+  assert result['ap'] is not None and result['ap']['ap'] is None
+
+
 def _segments(content):
   return content['annotations'][1]['segments_info']
 
