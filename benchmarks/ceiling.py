@@ -19,6 +19,7 @@ import sys
 import tempfile
 
 from absl import flags
+import numpy as np
 import tensorflow as tf
 
 from axial_tf import cli
@@ -71,22 +72,14 @@ def merge(heads, spec, settings):
 def lost_segments(truth, prediction, spec):
   """Yields (category name, label, area, best IoU) of segments not matched."""
   pairs = label_maps.overlaps(truth, prediction, spec)
-  for label in sorted(set(pairs.truth.tolist()) - {spec.void_label}):
-    train_id, instance = divmod(label, spec.label_divisor)
-    if train_id in spec.thing_ids and instance == 0:
-      continue
-    area = int(pairs.area[pairs.truth == label].sum())
-    best = 0.0
-    for other in pairs.prediction[pairs.truth == label]:
-      if other // spec.label_divisor == train_id:
-        of_other = pairs.prediction == other
-        union = area + int(pairs.area[
-            of_other & (pairs.truth != spec.void_label)
-            & (pairs.truth != label)].sum())
-        both = int(pairs.area[of_other & (pairs.truth == label)].sum())
-        best = max(best, both / union)
-    if best <= 0.5:
-      yield spec.category(train_id).name, label, area, best
+  segments = pairs.true_segments
+  areas, _ = pairs.areas()
+  best = np.zeros(segments.ids.size)
+  index, _, _, iou = pairs.same_class()
+  np.maximum.at(best, index, iou)
+  for index in np.flatnonzero(~segments.is_crowd & (best <= 0.5)):
+    yield (spec.category(segments.classes[index]).name,
+           int(segments.ids[index]), int(areas[index]), best[index])
 
 
 def main() -> None:

@@ -57,6 +57,30 @@ class Overlaps:
     return (np.append(self.true_segments.classes, void)[self.truth],
             np.append(self.predicted_segments.classes, void)[self.prediction])
 
+  def void_areas(self) -> np.ndarray:
+    """Returns the void pixels of the ground truth in each prediction."""
+    return np.bincount(
+        self.prediction + 1, self.area * (self.truth < 0),
+        self.predicted_segments.ids.size + 1)[1:]
+
+  def same_class(self) -> Tuple[np.ndarray, np.ndarray, np.ndarray,
+                                np.ndarray]:
+    """Compares the pairs of a true and a predicted segment of one class.
+
+    Returns:
+      [same pairs] each: index of the true segment, of the predicted one, the
+      pixels they share, and their IoU; void pixels of the ground truth do not
+      count into the union.
+    """
+    truth_area, predicted_area = self.areas()
+    truth_class, predicted_class = self.pair_classes(void=-1)
+    same = (truth_class == predicted_class) & (self.truth >= 0)
+    truth, predicted, area = (
+        values[same] for values in (self.truth, self.prediction, self.area))
+    union = (truth_area[truth] + predicted_area[predicted] - area
+             - self.void_areas()[predicted])
+    return truth, predicted, area, area / union
+
   def on_crowd(self) -> np.ndarray:
     """Returns bool [pairs]: whether the true segment is a crowd."""
     return np.append(self.true_segments.is_crowd, False)[self.truth]

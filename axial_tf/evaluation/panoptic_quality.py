@@ -45,20 +45,10 @@ class PanopticQuality:
 
   def add(self, pairs: label_maps.Overlaps) -> None:
     """Adds one image whose overlaps have been counted."""
-    truth_area, predicted_area = pairs.areas()
-    on_void = pairs.truth < 0
-    void_area = np.bincount(
-        pairs.prediction + 1, pairs.area * on_void, predicted_area.size + 1)[1:]
-    # From here on, pairs of two segments of one class.
-    truth_class, predicted_class = pairs.pair_classes(void=-1)
-    same = (truth_class == predicted_class) & ~on_void
-    truth, predicted = pairs.truth[same], pairs.prediction[same]
-    area = pairs.area[same]
+    _, predicted_area = pairs.areas()
+    void_area = pairs.void_areas()
+    truth, predicted, area, iou = pairs.same_class()
     is_crowd = pairs.true_segments.is_crowd
-
-    union = (truth_area[truth] + predicted_area[predicted] - area
-             - void_area[predicted])
-    iou = area / union
     matched = ~is_crowd[truth] & (iou > 0.5)
     missed = ~is_crowd
     missed[truth[matched]] = False
