@@ -7,10 +7,19 @@ Examples:
   --input is a file, a folder (searched with its subfolders) or a pattern;
   --model an export or the --model_dir of a training run.
 
+  python -m axial_tf.predict --model=runs/demo --input=photo.jpg \\
+    --output_dir=segmented --pictures=overlay,attention --pixel=120,80 \\
+    --layer=stage4_block1 --head=0
+
 Writes for each image, below --output_dir in the same subfolders:
-  <name>_overlay.png    the image under its colored, labeled segments
   <name>_panoptic.png   the segment of each pixel: id = R + 256 G + 65536 B
   <name>.json           the segments: id, category, score, area, box
+and, of these, the --pictures that are asked for:
+  <name>_overlay.png    the image under its colored, labeled segments; legend
+  <name>_heatmap.png    where the model sees centers of things
+  <name>_offsets.png    in which direction each pixel's center lies
+  <name>_attention.png  what --pixel attends to in --layer: its column, its
+                        row, and the two together; --model is a training run
 
 An image that cannot be read is named and left out, the others are done, and
 the exit status is 1.
@@ -21,7 +30,7 @@ import glob
 import json
 import os
 import sys
-from typing import Dict, List
+from typing import Any, Dict, List, Optional, Tuple
 
 from absl import flags
 
@@ -30,6 +39,7 @@ from axial_tf import cli
 FLAGS = flags.FLAGS
 
 
+_PICTURES = ('overlay', 'heatmap', 'offsets', 'attention')
 # What is taken for an image in a folder.
 _EXTENSIONS = frozenset(
     ('.bmp', '.gif', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp'))
@@ -44,6 +54,18 @@ def _define_flags() -> None:
       '(** for any depth); quote patterns.')
   flags.DEFINE_string(
       'output_dir', None, 'folder for the results.')
+
+
+  flags.DEFINE_list(
+      'pictures', ['overlay'], 'which of overlay, heatmap, offsets, attention '
+      'to draw; empty for none.')
+  flags.DEFINE_string(
+      'pixel', None, 'y,x of the pixel whose attention is drawn; the middle of '
+      'each image if not given.')
+  flags.DEFINE_string(
+      'layer', None, 'whose attention is drawn; an unknown name lists them.')
+  flags.DEFINE_integer(
+      'head', None, 'whose attention is drawn, from 0; the mean if not given.')
 
 
 def main() -> None:
@@ -63,26 +85,64 @@ def main() -> None:
     raise errors.UserError(
         f'--output_dir: {FLAGS.output_dir} is a file, expected a folder')
 
+  pictures = _pictures()
+  pixel = _pixel()
+
   from tqdm import tqdm
 
   from axial_tf import predictor as predictor_lib
 
   predictor = predictor_lib.Predictor(FLAGS.model)
+  if 'attention' in pictures:
+    predictor.check_attention(FLAGS.layer, FLAGS.head)
   failed = []
   for file in tqdm(files, unit=' images', file=sys.stderr):
     try:
       result = predictor(file)
+      drawn = draw(predictor, result, pictures, pixel, FLAGS.layer, FLAGS.head)
     except errors.UserError as error:
       failed.append(file)
       tqdm.write(f'error: {" ".join(str(error).split())}', file=sys.stderr)
       continue
-    write_result(result, os.path.join(FLAGS.output_dir, stems[file]))
+    write_result(
+        result, drawn, os.path.join(FLAGS.output_dir, stems[file]))
   done = len(files) - len(failed)
   print(f'{done} images segmented, results in {FLAGS.output_dir}')
   if failed:
     raise errors.UserError(
         f'{len(failed)} of {len(files)} images could not be read (reasons '
         f'above): {", ".join(failed)}')
+
+
+def _pictures() -> List[str]:
+  """Returns what --pictures asks for."""
+  from axial_tf import errors
+
+  unknown = sorted(set(FLAGS.pictures) - set(_PICTURES))
+  if unknown:
+    raise errors.UserError(
+        f'--pictures: expected some of {", ".join(_PICTURES)}, got '
+        f'{", ".join(unknown)}')
+  given = [name for name in ('pixel', 'layer', 'head')
+           if FLAGS[name].value is not None]
+  if given and 'attention' not in FLAGS.pictures:
+    raise errors.UserError(
+        f'--{given[0]} is about attention; add attention to --pictures')
+  return FLAGS.pictures
+
+
+def _pixel() -> Optional[Tuple[int, int]]:
+  """Returns (y, x) of --pixel."""
+  from axial_tf import errors
+
+  if FLAGS.pixel is None:
+    return None
+  try:
+    y, x = map(int, FLAGS.pixel.split(','))
+  except ValueError as error:
+    raise errors.UserError(
+        f'--pixel: expected y,x such as 120,80, got {FLAGS.pixel}') from error
+  return y, x
 
 
 def find_images(pattern: str) -> List[str]:
@@ -132,11 +192,50 @@ def output_stems(files: List[str]) -> Dict[str, str]:
   return stems
 
 
-def write_result(result, stem: str) -> None:
-  """Writes the three files of an image, each as a whole or not at all.
+def draw(predictor, result, pictures: List[str],
+         pixel: Optional[Tuple[int, int]], layer: Optional[str],
+         head: Optional[int]) -> Dict[str, Any]:
+  """Returns the pictures of a result by name.
+
+  Args:
+    predictor: the `axial_tf.Predictor` that made the result.
+    result: an `axial_tf.PanopticResult`.
+    pictures: names out of overlay, heatmap, offsets, attention.
+    pixel: (y, x) whose attention is drawn; None for the middle of the image.
+    layer: of the attention.
+    head: of the attention.
+
+  Raises:
+    errors.UserError: the image has no such pixel.
+  """
+  import numpy as np
+
+  from axial_tf import visualize
+
+  drawn = {}
+  if 'overlay' in pictures:
+    drawn['overlay'] = np.concatenate([
+        result.picture, visualize.legend(
+            result.panoptic_map, result.spec, result.image.shape[1])])
+  if 'heatmap' in pictures or 'offsets' in pictures:
+    heads = predictor.heads(result)
+    if 'heatmap' in pictures:
+      drawn['heatmap'] = heads.heatmap_picture
+    if 'offsets' in pictures:
+      drawn['offsets'] = heads.offset_picture
+  if 'attention' in pictures:
+    height, width = result.panoptic_map.shape
+    drawn['attention'] = predictor.attention(
+        result.image, pixel or (height // 2, width // 2), layer, head)
+  return drawn
+
+
+def write_result(result, pictures: Dict[str, Any], stem: str) -> None:
+  """Writes the files of an image, each as a whole or not at all.
 
   Args:
     result: an `axial_tf.PanopticResult`.
+    pictures: uint8 RGB by the name that their files get.
     stem: path to which the files' endings are added.
 
   Raises:
@@ -147,7 +246,8 @@ def write_result(result, stem: str) -> None:
 
   ids = result.panoptic_map
   whole_files.write(f'{stem}_panoptic.png', records.label_to_png(ids))
-  visualize.save_png(result.picture, f'{stem}_overlay.png')
+  for name, picture in pictures.items():
+    visualize.save_png(picture, f'{stem}_{name}.png')
   content = {
       'height': ids.shape[0], 'width': ids.shape[1],
       'void_id': result.spec.void_label,

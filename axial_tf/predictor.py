@@ -6,16 +6,17 @@
     print(segment.name, segment.score, segment.box)
 """
 
+import contextlib
 import dataclasses
 import os
-from typing import Any, Callable, Dict, Tuple
+from typing import Dict, Optional, Tuple
 
 import numpy as np
 import tensorflow as tf
 
-from axial_tf import errors, images, visualize
-from axial_tf.data import dataset_spec
-from axial_tf.serving import versions
+from axial_tf import errors, images, loaded_model, visualize
+from axial_tf.data import dataset_spec, resizing
+from axial_tf.models import attention_probe, panoptic_inference
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,6 +66,37 @@ class PanopticResult:
         self.image, self.panoptic_map, self.spec, labels=True)
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Heads:
+  """What the instance heads say, at the size at which the network saw it.
+
+  Attributes:
+    image: uint8 RGB [height, width, 3].
+    center_heatmap: float32 [height, width].
+    offset: float32 [height, width, 2], (y, x) in pixels to the center.
+    panoptic_map: int32 [height, width].
+    spec: the categories.
+  """
+
+  image: np.ndarray
+  center_heatmap: np.ndarray
+  offset: np.ndarray
+  panoptic_map: np.ndarray
+  spec: dataset_spec.DatasetSpec
+
+  @property
+  def heatmap_picture(self) -> np.ndarray:
+    """The centers as heat over the image, uint8 RGB."""
+    return visualize.center_heatmap(self.image, self.center_heatmap)
+
+  @property
+  def offset_picture(self) -> np.ndarray:
+    """Directions to the centers, on things, as hues, uint8 RGB."""
+    is_thing = np.isin(
+        self.panoptic_map // self.spec.label_divisor, self.spec.thing_ids)
+    return visualize.offset_wheel(self.image, self.offset, is_thing)
+
+
 class Predictor:
   """Segments images with a trained or exported model."""
 
@@ -78,24 +110,9 @@ class Predictor:
     Raises:
       errors.UserError: none of these is there, or it cannot be read.
     """
-    path = os.fspath(path)
-    if not tf.io.gfile.isdir(path):
-      raise errors.UserError(
-          f'{path}: no such folder; expected an export or a training run\'s '
-          f'model_dir')
-    existing = versions.versions(path)
-    if versions.is_saved_model(path):
-      self.spec, self._run = _load_version(path)
-    elif existing:
-      newest = os.path.join(path, str(existing[-1]))
-      self.spec, self._run = _load_version(newest)
-    elif tf.io.gfile.exists(os.path.join(path, 'config.gin')):
-      self.spec, self._run = _load_run(path)
-    else:
-      raise errors.UserError(
-          f'{path}: holds no model; expected an export (<version>/'
-          f'{versions.SAVED_MODEL}) or a training run\'s model_dir '
-          f'(config.gin and checkpoints)')
+    self._path = os.fspath(path)
+    self._model = loaded_model.load(self._path)
+    self.spec = self._model.spec
 
   def __call__(self, image: images.ImageLike) -> PanopticResult:
     """Segments one image of any size.
@@ -108,17 +125,89 @@ class Predictor:
       errors.UserError: not an image, or too large for the memory.
     """
     pixels = images.as_rgb(image)
-    try:
-      outputs = self._run(tf.constant(pixels[np.newaxis]))
-    except tf.errors.ResourceExhaustedError as error:
-      name = image if isinstance(image, (str, os.PathLike)) else 'the image'
-      raise errors.UserError(
-          f'{name}: {pixels.shape[1]}x{pixels.shape[0]} pixels do not fit into '
-          f'the memory; shrink it') from error
+    name = image if isinstance(image, (str, os.PathLike)) else 'the image'
+    with _memory_error(name, pixels.shape):
+      outputs = self._model.predict(tf.constant(pixels[np.newaxis]))
     outputs = {key: value[0].numpy() for key, value in outputs.items()}
     return PanopticResult(
         outputs['panoptic_map'], _segments(outputs, self.spec), pixels,
         self.spec)
+
+  def heads(self, result: PanopticResult) -> Heads:
+    """Returns what the instance heads say about the image of a result.
+
+    Raises:
+      errors.UserError: it is too large for the memory.
+    """
+    shown = self._model.resized(tf.constant(result.image[np.newaxis]))
+    with _memory_error('the image', result.image.shape):
+      outputs = self._model.heads(shown)
+    return Heads(
+        shown[0].numpy(), outputs['center_heatmap'][0].numpy(),
+        outputs['offset'][0].numpy(), panoptic_inference.to_raw_size(
+            result.panoptic_map, *shown.shape[1:3]), self.spec)
+
+  def attention_layers(self) -> Dict[str, int]:
+    """Returns name -> number of heads of the layers with axial attention.
+
+    Raises:
+      errors.UserError: the model is an export.
+    """
+    return attention_probe.layers(self._network().backbone)
+
+  def check_attention(self, layer: Optional[str], head: Optional[int]) -> None:
+    """Checks what `attention` takes before any image is read.
+
+    Raises:
+      errors.UserError: the model is an export, or has no such layer or head.
+    """
+    attention_probe.check_head(self._network().backbone, layer, head)
+
+  def attention(self, image: images.ImageLike, pixel: Tuple[int, int],
+                layer: str, head: Optional[int] = None) -> np.ndarray:
+    """Draws what a pixel attends to: along its column, its row, and in all.
+
+    Args:
+      image: as in `__call__`.
+      pixel: (y, x) in the image.
+      layer: one of `attention_layers()`.
+      head: its number, from 0; None for the mean over the heads.
+
+    Returns:
+      uint8 RGB, see `visualize.attention_pictures`.
+
+    Raises:
+      errors.UserError: the model is an export, or there is no such pixel,
+        layer or head.
+    """
+    network = self._network()
+    pixels = images.as_rgb(image)
+    attention_probe.check_pixel(pixel, pixels.shape[:2])
+    shown = self._model.resized(tf.constant(pixels[np.newaxis]))
+    pixel = tuple(
+        (2 * p + 1) * new // (2 * old) for p, old, new in zip(
+            pixel, pixels.shape, shown.shape[1:3]))
+    attention = attention_probe.probe(
+        network, resizing.to_model_range(shown), layer=layer, pixel=pixel,
+        head=head)
+    return visualize.attention_pictures(shown[0].numpy(), attention, pixel)
+
+  def _network(self) -> tf.keras.Model:
+    if self._model.inference is None:
+      raise errors.UserError(
+          f'{self._path}: is an export, which has no layers to look into; '
+          f'give the training run\'s model_dir for attention')
+    return self._model.inference.model
+
+
+@contextlib.contextmanager
+def _memory_error(name, shape):
+  try:
+    yield
+  except tf.errors.ResourceExhaustedError as error:
+    raise errors.UserError(
+        f'{name}: {shape[1]}x{shape[0]} pixels do not fit into the memory; '
+        f'shrink it') from error
 
 
 def _segments(outputs: Dict[str, np.ndarray], spec) -> Tuple[Segment, ...]:
@@ -132,38 +221,3 @@ def _segments(outputs: Dict[str, np.ndarray], spec) -> Tuple[Segment, ...]:
         box=tuple(outputs['segment_boxes'][row].tolist()),
         is_thing=category.is_thing))
   return tuple(sorted(found, key=lambda segment: -segment.area))
-
-
-_Run = Callable[[tf.Tensor], Dict[str, Any]]
-
-
-def _load_version(path: str) -> Tuple[dataset_spec.DatasetSpec, _Run]:
-  """Loads one version of an export."""
-  content = versions.read_model_json(path)
-  try:
-    spec = dataset_spec.DatasetSpec.from_json(
-        content['dataset_spec'], source=os.path.join(path, versions.MODEL_JSON))
-    loaded = tf.saved_model.load(path)
-    loaded.signatures['image_tensor'].structured_outputs['num_segments']
-  except (OSError, KeyError, TypeError, tf.errors.OpError) as error:
-    raise errors.UserError(
-        f'{path}: cannot be loaded as a SavedModel of axial_tf.export '
-        f'({type(error).__name__}); it may be damaged: export the model '
-        f'again') from error
-
-  def run(image_tensor):
-    # Going through `loaded` keeps the variables alive with the function.
-    return loaded.signatures['image_tensor'](image_tensor=image_tensor)
-
-  return spec, run
-
-
-def _load_run(path: str) -> Tuple[dataset_spec.DatasetSpec, _Run]:
-  """Builds the model of a training run with its newest checkpoint."""
-  # Training brings gin and the Model Garden, which an export does without.
-  from axial_tf.training import restore
-
-  inference = restore.load_inference(path)
-  return inference.spec, tf.function(
-      inference.predict,
-      input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8)])

@@ -148,6 +148,12 @@ class Bottleneck(configured.ConfiguredLayer):
     branch = self.drop_path(branch(inputs, training), training=training)
     return shortcut + branch
 
+  def attention_inputs(self, inputs: tf.Tensor) -> tf.Tensor:
+    """Returns what the middle sees in inference when the block is called."""
+    if self._activate_input:
+      inputs = tf.nn.relu(inputs)
+    return self.reduce(inputs, training=False)
+
   @property
   def _middle(self):
     return self.conv if self.attention is None else self.attention

@@ -109,7 +109,7 @@ class PanopticDeepLab(tf.keras.Model):
     The heatmap keeps its last axis, of size 1; offsets count pixels of the
     small map.
     """
-    endpoints = self.backbone(self._pad(images), training=training)
+    endpoints = self.backbone(self.pad(images), training=training)
     semantic = self.semantic_decoder(endpoints, training=training)
     instance = self.instance_decoder(endpoints, training=training)
     return {
@@ -119,7 +119,7 @@ class PanopticDeepLab(tf.keras.Model):
             instance, training=training),
     }
 
-  def _pad(self, images):
+  def pad(self, images):
     """Pads (gray, right and bottom) to k * output_stride + 1, k at least 1.
 
     With such sizes the corners of all feature maps lie on each other.

@@ -88,7 +88,7 @@ class PanopticInference(tf.Module):
       `segments.segment_table` returns.
     """
     height, width = tf.shape(images)[1], tf.shape(images)[2]
-    outputs = self(self._resize(images))
+    outputs = self(resized(images, self.max_long_side, self.enlarge))
     tables = tf.map_fn(
         self._segment_table,
         (outputs['panoptic_map'], outputs['score_map'],
@@ -118,16 +118,6 @@ class PanopticInference(tf.Module):
         'segment_boxes': tf.TensorSpec([rows, 4], tf.int32),
         'num_segments': tf.TensorSpec([], tf.int32),
     }
-
-  def _resize(self, images: tf.Tensor) -> tf.Tensor:
-    """Shrinks images exactly as the validation pipeline does."""
-    if self.max_long_side is None:
-      return images
-    size = resizing.long_side_size(
-        tf.shape(images)[1], tf.shape(images)[2], self.max_long_side,
-        self.enlarge)
-    return tf.cast(
-        tf.round(tf.image.resize(images, size, 'bilinear')), tf.uint8)
 
   def _segment_table(self, inputs) -> Dict[str, tf.Tensor]:
     panoptic_map, score_map, probabilities = inputs
@@ -174,6 +164,23 @@ class PanopticInference(tf.Module):
     return {
         key: remaining if key == 'num_segments' else compact(values)
         for key, values in table.items()}
+
+
+def resized(images: tf.Tensor, max_long_side: Optional[int], enlarge: bool
+            ) -> tf.Tensor:
+  """Shrinks uint8 images exactly as the validation pipeline does.
+
+  Args:
+    images: uint8 [batch, height, width, 3].
+    max_long_side: see `PanopticInference`.
+    enlarge: likewise.
+  """
+  if max_long_side is None:
+    return images
+  size = resizing.long_side_size(
+      tf.shape(images)[1], tf.shape(images)[2], max_long_side, enlarge)
+  return tf.cast(
+      tf.round(tf.image.resize(images, size, 'bilinear')), tf.uint8)
 
 
 def to_raw_size(panoptic_map: np.ndarray, height: int, width: int

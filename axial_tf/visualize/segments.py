@@ -1,20 +1,16 @@
-"""Pictures of panoptic maps for people to look at.
-
-Numpy and Pillow only; all pictures are uint8 RGB [height, width, 3].
-"""
+"""Pictures of panoptic maps: colors, overlays, legends."""
 
 import colorsys
-from typing import List, Optional, Sequence, Tuple
+from typing import List, Tuple
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
-from axial_tf import errors, whole_files
-from axial_tf import images as images_lib
+from axial_tf import errors
 from axial_tf.data import dataset_spec
+from axial_tf.visualize import canvas
 
 _VOID_COLOR = (0, 0, 0)
-_PANEL_GAP = 4  # Pixels of white between pictures that stand side by side.
 
 
 def panoptic_colors(
@@ -53,7 +49,7 @@ def panoptic_overlay(
     errors.UserError: image and map differ in size, or a label belongs to no
       category.
   """
-  _check_image(image)
+  canvas.check_image(image)
   if image.shape[:2] != np.shape(panoptic):
     raise errors.UserError(
         f'expected a panoptic map of the image\'s size '
@@ -81,84 +77,8 @@ def legend(panoptic: np.ndarray, spec: dataset_spec.DatasetSpec,
       category = _category(label, spec)
       by_category[category] = by_category.get(category, 0) + pixels
   entries = sorted(by_category, key=by_category.get, reverse=True)
-
-  font = _font(13)
-  swatch, row = 12, 20
-  places, left, top = [], 6, 4
-  for category in entries:
-    extent = swatch + 5 + int(font.getlength(category.name)) + 14
-    if left > 6 and left + extent > width:
-      left, top = 6, top + row
-    places.append((left, top))
-    left += extent
-  strip = Image.new('RGB', (width, top + row), 'white')
-  draw = ImageDraw.Draw(strip)
-  for category, (left, top) in zip(entries, places):
-    draw.rectangle(
-        [left, top + 1, left + swatch, top + 1 + swatch],
-        fill=category.color, outline=(90, 90, 90))
-    draw.text((left + swatch + 5, top), category.name, 'black', font)
-  return np.asarray(strip)
-
-
-def side_by_side(
-    images: Sequence[np.ndarray],
-    titles: Optional[Sequence[str]] = None) -> np.ndarray:
-  """Puts pictures next to each other, each below its title.
-
-  Args:
-    images: uint8 RGB pictures; smaller ones stand at the top of white panels.
-    titles: one for each picture, or None.
-
-  Raises:
-    errors.UserError: no pictures, or not as many titles as pictures.
-  """
-  if not images or (titles is not None and len(titles) != len(images)):
-    raise errors.UserError(
-        f'expected pictures and as many titles, got {len(images)} pictures '
-        f'and {titles!r}')
-  for image in images:
-    _check_image(image)
-  height = max(image.shape[0] for image in images)
-  # Titles shrink to what the narrowest picture holds.
-  size = 0 if titles is None else min(
-      16, *(_fitting_size(title, image.shape[1])
-            for title, image in zip(titles, images)))
-  top = size + 8 if size else 0
-  width = sum(i.shape[1] for i in images) + _PANEL_GAP * (len(images) - 1)
-  panel = Image.new('RGB', (width, top + height), 'white')
-  draw = ImageDraw.Draw(panel)
-  left = 0
-  for number, image in enumerate(images):
-    panel.paste(Image.fromarray(image), (left, top))
-    if size:
-      draw.text((left + image.shape[1] / 2, top / 2), titles[number], 'black',
-                _font(size), anchor='mm')
-    left += image.shape[1] + _PANEL_GAP
-  return np.asarray(panel)
-
-
-def save_png(image: np.ndarray, path: str) -> None:
-  """Writes a PNG as a whole or not at all; makes the folder if needed.
-
-  Args:
-    image: uint8 RGB [height, width, 3].
-    path: of the file; an existing one is replaced.
-
-  Raises:
-    errors.UserError: the file cannot be written.
-  """
-  _check_image(image)
-  whole_files.write(path, images_lib.png_bytes(image))
-
-
-def _check_image(image) -> None:
-  if (not isinstance(image, np.ndarray) or image.dtype != np.uint8
-      or image.ndim != 3 or image.shape[2] != 3):
-    described = (f'{image.dtype} {list(image.shape)}'
-                 if isinstance(image, np.ndarray) else type(image).__name__)
-    raise errors.UserError(
-        f'expected a picture uint8 [height, width, 3], got {described}')
+  return canvas.swatches(
+      [(category.name, category.color) for category in entries], width)
 
 
 def _labels(panoptic) -> Tuple[np.ndarray, np.ndarray]:
@@ -219,9 +139,9 @@ def _write_labels(picture: np.ndarray, panoptic, spec) -> np.ndarray:
   """Writes category names where the segments are wide."""
   height, width = picture.shape[:2]
   size = int(np.clip(min(height, width) / 30, 11, 40))
-  font = _font(size)
-  canvas = Image.fromarray(picture)
-  draw = ImageDraw.Draw(canvas)
+  font = canvas.font(size)
+  lettered = Image.fromarray(picture)
+  draw = ImageDraw.Draw(lettered)
   for label, x, y, room in _wide_places(np.asarray(panoptic), size):
     if label == spec.void_label:
       continue
@@ -229,7 +149,7 @@ def _write_labels(picture: np.ndarray, panoptic, spec) -> np.ndarray:
     if draw.textlength(name, font) + 4 <= room:
       draw.text((x, y), name, 'white', font, anchor='mm',
                 stroke_width=max(1, size // 10), stroke_fill='black')
-  return np.asarray(canvas)
+  return np.asarray(lettered)
 
 
 def _wide_places(panoptic: np.ndarray, band: int
@@ -265,12 +185,3 @@ def _wide_places(panoptic: np.ndarray, band: int
       if fitness > places.get(label, (-np.inf,))[0]:
         places[label] = (fitness, start + length / 2, center, length)
   return [(label, *place[1:]) for label, place in places.items()]
-
-
-def _fitting_size(text: str, width: int) -> int:
-  """Returns the font size in which `text` is at most `width` wide."""
-  return max(6, int(16 * width / max(_font(16).getlength(text) + 4, 1)))
-
-
-def _font(size: int):
-  return ImageFont.load_default(size)

@@ -1,0 +1,108 @@
+"""A model from a folder: an export, or a training run with its checkpoints."""
+
+import os
+from typing import Any, Callable, Dict, NamedTuple, Optional
+
+import tensorflow as tf
+
+from axial_tf import errors
+from axial_tf.data import dataset_spec
+from axial_tf.models import panoptic_inference
+from axial_tf.serving import versions
+
+_Function = Callable[[tf.Tensor], Dict[str, Any]]
+
+
+class LoadedModel(NamedTuple):
+  """What can be done with a model, wherever it came from.
+
+  Attributes:
+    spec: the categories it knows.
+    predict: `panoptic_inference.PanopticInference.predict`.
+    heads: images uint8 [batch, height, width, 3] to 'center_heatmap' [batch,
+      height, width] and 'offset' [..., 2], without resizing them.
+    resized: images to the size at which `predict` shows them to the network.
+    inference: the model itself; None for an export, whose layers are gone.
+  """
+  spec: dataset_spec.DatasetSpec
+  predict: _Function
+  heads: _Function
+  resized: Callable[[tf.Tensor], tf.Tensor]
+  inference: Optional[panoptic_inference.PanopticInference]
+
+
+def load(path: str) -> LoadedModel:
+  """Loads a model.
+
+  Args:
+    path: of an export (the highest version is taken), of one version in it,
+      or of a training run's model_dir (its newest checkpoint is taken).
+
+  Raises:
+    errors.UserError: none of these is there, or it cannot be read.
+  """
+  path = os.fspath(path)
+  if not tf.io.gfile.isdir(path):
+    raise errors.UserError(
+        f'{path}: no such folder; expected an export or a training run\'s '
+        f'model_dir')
+  existing = versions.versions(path)
+  if versions.is_saved_model(path):
+    return _load_version(path)
+  if existing:
+    return _load_version(os.path.join(path, str(existing[-1])))
+  if tf.io.gfile.exists(os.path.join(path, 'config.gin')):
+    return _load_run(path)
+  raise errors.UserError(
+      f'{path}: holds no model; expected an export (<version>/'
+      f'{versions.SAVED_MODEL}) or a training run\'s model_dir (config.gin and '
+      f'checkpoints)')
+
+
+def _load_version(path: str) -> LoadedModel:
+  """Loads one version of an export."""
+  content = versions.read_model_json(path)
+  try:
+    spec = dataset_spec.DatasetSpec.from_json(
+        content['dataset_spec'], source=os.path.join(path, versions.MODEL_JSON))
+    rules = content['input_rules']
+    max_long_side, enlarge = rules['max_long_side'], rules['enlarge']
+    loaded = tf.saved_model.load(path)
+    loaded.signatures['image_tensor'].structured_outputs['num_segments']
+    loaded.signatures['heads'].structured_outputs['offset']
+  except (OSError, KeyError, TypeError, tf.errors.OpError) as error:
+    raise errors.UserError(
+        f'{path}: cannot be loaded as a SavedModel of axial_tf.export '
+        f'({type(error).__name__}); it may be damaged: export the model '
+        f'again') from error
+
+  # Going through `loaded` keeps the variables alive with the functions.
+  def predict(images):
+    return loaded.signatures['image_tensor'](image_tensor=images)
+
+  def heads(images):
+    return loaded.signatures['heads'](image_tensor=images)
+
+  def resized(images):
+    return panoptic_inference.resized(images, max_long_side, enlarge)
+
+  return LoadedModel(spec, predict, heads, resized, None)
+
+
+def _load_run(path: str) -> LoadedModel:
+  """Builds the model of a training run with its newest checkpoint."""
+  # Training brings gin and the Model Garden, which an export does without.
+  from axial_tf.training import restore
+
+  inference = restore.load_inference(path)
+  traced = inference.traced()
+  signature = [tf.TensorSpec([None, None, None, 3], tf.uint8)]
+
+  def resized(images):
+    return panoptic_inference.resized(
+        images, inference.max_long_side, inference.enlarge)
+
+  return LoadedModel(
+      inference.spec, tf.function(traced.predict, input_signature=signature),
+      tf.function(traced.__call__, input_signature=signature), resized,
+      inference)

@@ -1,0 +1,69 @@
+"""Pictures of attention: what one pixel looks at, as in the paper's figures."""
+
+from typing import Any, Tuple
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from axial_tf.visualize import canvas, heat
+
+# Attention is spread over many cells; shares are shown against the largest.
+_TITLES = ('height', 'width', 'product')
+
+
+def attention_pictures(image: np.ndarray, attention: Any,
+                       pixel: Tuple[int, int]) -> np.ndarray:
+  """Shows a pixel's attention along its column, its row, and both together.
+
+  Args:
+    image: uint8 RGB [height, width, 3], as the network has seen it.
+    attention: a `models.attention_probe.PixelAttention` of this image.
+    pixel: (y, x) of the query in the image, marked by a cross.
+
+  Returns:
+    uint8 RGB: the image and three pictures side by side, below their titles.
+
+  Raises:
+    errors.UserError: this is not an image.
+  """
+  canvas.check_image(image)
+  row, column = attention.query
+  column_alone = np.zeros_like(attention.product)
+  column_alone[:, column] = attention.height
+  row_alone = np.zeros_like(attention.product)
+  row_alone[row] = attention.width
+  pictures = [_mark(image, pixel)]
+  for weights in (column_alone, row_alone, attention.product):
+    values = _enlarge(
+        weights / max(float(weights.max()), 1e-12), image.shape[:2],
+        attention.pixels_per_cell)
+    pictures.append(_mark(heat.heat_on_grey(image, values), pixel))
+  return canvas.side_by_side(pictures, ('query', *_TITLES))
+
+
+def _enlarge(weights, size, pixels_per_cell):
+  """Brings weights [h, w] to [height, width], linear between the cells."""
+  along_y, along_x = (
+      _interpolation(pixels, cells, step) for pixels, cells, step in zip(
+          size, weights.shape, pixels_per_cell))
+  return along_y @ weights @ along_x.T
+
+
+def _interpolation(pixels: int, cells: int, step: float) -> np.ndarray:
+  """Returns [pixels, cells]: how much each pixel takes from each cell."""
+  distance = np.abs(
+      np.arange(pixels)[:, np.newaxis] / step - np.arange(cells))
+  return np.maximum(0.0, 1.0 - distance)
+
+
+def _mark(picture: np.ndarray, pixel: Tuple[int, int]) -> np.ndarray:
+  """Draws a cross, visible on any ground, that leaves its middle free."""
+  marked = Image.fromarray(picture)
+  draw = ImageDraw.Draw(marked)
+  y, x = pixel
+  arm = max(4, min(picture.shape[:2]) // 30)
+  for color, width in (('black', 3), ((0, 255, 120), 1)):
+    for dy, dx in ((0, 1), (0, -1), (1, 0), (-1, 0)):
+      draw.line([x + 2 * dx, y + 2 * dy, x + arm * dx, y + arm * dy],
+                fill=color, width=width)
+  return np.asarray(marked)

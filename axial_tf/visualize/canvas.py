@@ -1,0 +1,107 @@
+"""Putting pictures together and into files."""
+
+from typing import Optional, Sequence, Tuple
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from axial_tf import errors, whole_files
+from axial_tf import images as images_lib
+
+_PANEL_GAP = 4  # Pixels of white between pictures that stand side by side.
+
+
+def side_by_side(
+    images: Sequence[np.ndarray],
+    titles: Optional[Sequence[str]] = None) -> np.ndarray:
+  """Puts pictures next to each other, each below its title.
+
+  Args:
+    images: uint8 RGB pictures; smaller ones stand at the top of white panels.
+    titles: one for each picture, or None.
+
+  Raises:
+    errors.UserError: no pictures, or not as many titles as pictures.
+  """
+  if not images or (titles is not None and len(titles) != len(images)):
+    raise errors.UserError(
+        f'expected pictures and as many titles, got {len(images)} pictures '
+        f'and {titles!r}')
+  for image in images:
+    check_image(image)
+  height = max(image.shape[0] for image in images)
+  # Titles shrink to what the narrowest picture holds.
+  size = 0 if titles is None else min(
+      16, *(_fitting_size(title, image.shape[1])
+            for title, image in zip(titles, images)))
+  top = size + 8 if size else 0
+  width = sum(i.shape[1] for i in images) + _PANEL_GAP * (len(images) - 1)
+  panel = Image.new('RGB', (width, top + height), 'white')
+  draw = ImageDraw.Draw(panel)
+  left = 0
+  for number, image in enumerate(images):
+    panel.paste(Image.fromarray(image), (left, top))
+    if size:
+      draw.text((left + image.shape[1] / 2, top / 2), titles[number], 'black',
+                font(size), anchor='mm')
+    left += image.shape[1] + _PANEL_GAP
+  return np.asarray(panel)
+
+
+def save_png(image: np.ndarray, path: str) -> None:
+  """Writes a PNG as a whole or not at all; makes the folder if needed.
+
+  Args:
+    image: uint8 RGB [height, width, 3].
+    path: of the file; an existing one is replaced.
+
+  Raises:
+    errors.UserError: the file cannot be written.
+  """
+  check_image(image)
+  whole_files.write(path, images_lib.png_bytes(image))
+
+
+def check_image(image) -> None:
+  """Raises a UserError unless this is a picture."""
+  if (not isinstance(image, np.ndarray) or image.dtype != np.uint8
+      or image.ndim != 3 or image.shape[2] != 3):
+    described = (f'{image.dtype} {list(image.shape)}'
+                 if isinstance(image, np.ndarray) else type(image).__name__)
+    raise errors.UserError(
+        f'expected a picture uint8 [height, width, 3], got {described}')
+
+
+def swatches(
+    entries: Sequence[Tuple[str, Tuple[int, int, int]]],
+    width: int) -> np.ndarray:
+  """Returns a strip [height, width, 3] of colors, each with its name.
+
+  Entries (name, RGB) flow into as many rows as needed.
+  """
+  letters = font(13)
+  side, row = 12, 20
+  places, left, top = [], 6, 4
+  for name, _ in entries:
+    extent = side + 5 + int(letters.getlength(name)) + 14
+    if left > 6 and left + extent > width:
+      left, top = 6, top + row
+    places.append((left, top))
+    left += extent
+  strip = Image.new('RGB', (width, top + row), 'white')
+  draw = ImageDraw.Draw(strip)
+  for (name, color), (left, top) in zip(entries, places):
+    draw.rectangle([left, top + 1, left + side, top + 1 + side],
+                   fill=color, outline=(90, 90, 90))
+    draw.text((left + side + 5, top), name, 'black', letters)
+  return np.asarray(strip)
+
+
+def _fitting_size(text: str, width: int) -> int:
+  """Returns the font size in which `text` is at most `width` wide."""
+  return max(6, int(16 * width / max(font(16).getlength(text) + 4, 1)))
+
+
+def font(size: int):
+  """Returns the font of all pictures, `size` pixels high."""
+  return ImageFont.load_default(size)

@@ -1,0 +1,115 @@
+"""Pictures of what the instance heads say: centers and offsets."""
+
+import colorsys
+from typing import Optional
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from axial_tf import errors
+from axial_tf.visualize import canvas, heat
+
+_STRIP = 54  # Height of a legend below a picture, in pixels.
+
+
+def center_heatmap(image: np.ndarray, heatmap: np.ndarray) -> np.ndarray:
+  """Returns the heatmap of centers over the image, above its color scale.
+
+  Args:
+    image: uint8 RGB [height, width, 3].
+    heatmap: [height, width]; 0 is no center, 1 a certain one. The head is
+      linear, so values may be a little outside.
+
+  Raises:
+    errors.UserError: the sizes differ.
+  """
+  _check_size(image, heatmap.shape, 'heatmap')
+  strip = Image.new('RGB', (image.shape[1], 26), 'white')
+  draw = ImageDraw.Draw(strip)
+  font = canvas.font(12)
+  left, right = 16, max(17, min(image.shape[1] - 16, 216))
+  bar = heat.heat_colors(np.linspace(0, 1, right - left))
+  bar = np.broadcast_to(np.round(bar).astype(np.uint8), [10, *bar.shape])
+  strip.paste(Image.fromarray(np.ascontiguousarray(bar)), (left, 8))
+  draw.text((left - 4, 13), '0', 'black', font, anchor='rm')
+  draw.text((right + 4, 13), '1', 'black', font, anchor='lm')
+  return np.concatenate(
+      [heat.heat_on_grey(image, heatmap), np.asarray(strip)])
+
+
+def offset_wheel(image: np.ndarray, offset: np.ndarray,
+                 is_thing: Optional[np.ndarray] = None) -> np.ndarray:
+  """Returns directions to the center as hues, above the wheel that tells them.
+
+  A pixel has the color that the wheel shows in the direction in which its
+  center lies; the farther it is, the stronger the color.
+
+  Args:
+    image: uint8 RGB [height, width, 3], shown in grey outside things.
+    offset: [height, width, 2], (y, x) in pixels from pixel to center.
+    is_thing: bool [height, width], where offsets have a meaning; None for
+      everywhere.
+
+  Returns:
+    uint8 RGB, white at the right where the legend is wider than the image.
+
+  Raises:
+    errors.UserError: the sizes differ.
+  """
+  _check_size(image, offset.shape[:2], 'offset')
+  if is_thing is None:
+    is_thing = np.ones(image.shape[:2], bool)
+  _check_size(image, is_thing.shape, 'mask of things')
+  distance = np.hypot(offset[..., 0], offset[..., 1])
+  # A few stray offsets must not make all others pale.
+  reach = float(np.percentile(distance[is_thing], 99)) if is_thing.any() else 1
+  reach = max(reach, 1.0)
+  colors = _direction_colors(offset / reach)
+  grey = 0.55 * image.mean(-1, keepdims=True)
+  picture = np.where(is_thing[..., np.newaxis], colors, grey)
+  strip = _wheel(image.shape[1], reach)
+  missing = strip.shape[1] - image.shape[1]
+  picture = np.pad(np.round(picture).astype(np.uint8),
+                   [(0, 0), (0, missing), (0, 0)], constant_values=255)
+  return np.concatenate([picture, strip])
+
+
+def _wheel(width: int, reach: float) -> np.ndarray:
+  """Returns a strip with the wheel, radius 1, and its scale.
+
+  It is `width` wide, or wider where the words need it.
+  """
+  radius = 22
+  y, x = np.mgrid[-radius:radius + 1, -radius:radius + 1] / radius
+  colors = _direction_colors(np.stack([y, x], -1))
+  colors[np.hypot(y, x) > 1] = 255
+  font = canvas.font(12)
+  lines = 'direction to the center', f'rim: {reach:.0f} pixels away'
+  width = max(width, 68 + int(max(map(font.getlength, lines))))
+  strip = Image.new('RGB', (width, _STRIP), 'white')
+  strip.paste(Image.fromarray(np.round(colors).astype(np.uint8)), (6, 4))
+  draw = ImageDraw.Draw(strip)
+  for line, middle in zip(lines, (18, 35)):
+    draw.text((60, middle), line, 'black', font, anchor='lm')
+  return np.asarray(strip)
+
+
+# Hues of right, down, left and up and the way between them.
+_HUES = np.float32(
+    [colorsys.hsv_to_rgb(i / 360, 1.0, 1.0) for i in range(361)]) * 255
+
+
+def _direction_colors(vectors: np.ndarray) -> np.ndarray:
+  """Colors [..., 3] of (y, x) vectors: white for 0, full hue from length 1."""
+  angle = np.degrees(np.arctan2(vectors[..., 0], vectors[..., 1])) % 360
+  length = np.clip(np.hypot(vectors[..., 0], vectors[..., 1]), 0, 1)
+  length = length[..., np.newaxis]
+  return 255 * (1 - length) + _HUES[np.round(angle).astype(int)] * length
+
+
+def _check_size(image: np.ndarray, shape, name: str) -> None:
+  canvas.check_image(image)
+  if tuple(shape) != image.shape[:2]:
+    raise errors.UserError(
+        f'expected a {name} of the image\'s size {list(image.shape[:2])}, got '
+        f'{list(shape)}')
