@@ -22,7 +22,12 @@ from axial_tf.data import (
     record_files,
 )
 from axial_tf.layers import axial_attention, normalization
-from axial_tf.models import panoptic_decoder, panoptic_deeplab, variants
+from axial_tf.models import (
+    multi_scale,
+    panoptic_decoder,
+    panoptic_deeplab,
+    variants,
+)
 from axial_tf.panoptic import losses, merging, targets
 from axial_tf.tasks import panoptic
 from axial_tf.training import experiment, optimizers, run_settings
@@ -39,6 +44,7 @@ CONFIGURABLES = (
     targets.TargetSettings,
     losses.LossSettings,
     merging.MergingSettings,
+    multi_scale.MultiScaleSettings,
     panoptic_deeplab.PanopticDeepLabSettings,
     panoptic_decoder.BranchSettings,
     panoptic_decoder.DecoderSettings,

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from axial_tf import errors
 from axial_tf.data import dataset_spec
+from axial_tf.models import multi_scale as multi_scale_lib
 from axial_tf.models import panoptic_inference
 from axial_tf.serving import versions
 
@@ -31,15 +32,21 @@ class LoadedModel(NamedTuple):
   inference: Optional[panoptic_inference.PanopticInference]
 
 
-def load(path: str) -> LoadedModel:
+def load(
+    path: str,
+    multi_scale: Optional[multi_scale_lib.MultiScaleSettings] = None
+) -> LoadedModel:
   """Loads a model.
 
   Args:
     path: of an export (the highest version is taken), of one version in it,
       or of a training run's model_dir (its newest checkpoint is taken).
+    multi_scale: in which views a training run's model sees images; None for
+      those of its configuration. An export has its own for good.
 
   Raises:
-    errors.UserError: none of these is there, or it cannot be read.
+    errors.UserError: none of these is there, or it cannot be read, or it is an
+      export and `multi_scale` is given.
   """
   path = os.fspath(path)
   if not tf.io.gfile.isdir(path):
@@ -47,12 +54,17 @@ def load(path: str) -> LoadedModel:
         f'{path}: no such folder; expected an export or a training run\'s '
         f'model_dir')
   existing = versions.versions(path)
+  if existing and not versions.is_saved_model(path):
+    path = os.path.join(path, str(existing[-1]))
   if versions.is_saved_model(path):
+    if multi_scale is not None:
+      raise errors.UserError(
+          f'{path}: is an export, whose scales and flips are fixed; export '
+          f'the training run again with the ones you want, or give its '
+          f'model_dir')
     return _load_version(path)
-  if existing:
-    return _load_version(os.path.join(path, str(existing[-1])))
   if tf.io.gfile.exists(os.path.join(path, 'config.gin')):
-    return _load_run(path)
+    return _load_run(path, multi_scale)
   raise errors.UserError(
       f'{path}: holds no model; expected an export (<version>/'
       f'{versions.SAVED_MODEL}) or a training run\'s model_dir (config.gin and '
@@ -89,12 +101,14 @@ def _load_version(path: str) -> LoadedModel:
   return LoadedModel(spec, predict, heads, resized, None)
 
 
-def _load_run(path: str) -> LoadedModel:
+def _load_run(path: str, multi_scale) -> LoadedModel:
   """Builds the model of a training run with its newest checkpoint."""
   # Training brings gin and the Model Garden, which an export does without.
   from axial_tf.training import restore
 
   inference = restore.load_inference(path)
+  if multi_scale is not None:
+    inference.multi_scale = multi_scale
   traced = inference.traced()
   signature = [tf.TensorSpec([None, None, None, 3], tf.uint8)]
 

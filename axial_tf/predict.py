@@ -11,6 +11,9 @@ Examples:
     --output_dir=segmented --pictures=overlay,attention --pixel=120,80 \\
     --layer=stage4_block1 --head=0
 
+  python -m axial_tf.predict --model=runs/coco --input=/data/coco/val2017 \\
+    --output_dir=results --format=coco --scales=0.5,0.75,1,1.25,1.5 --flip
+
 Writes for each image, below --output_dir in the same subfolders:
   <name>_panoptic.png   the segment of each pixel: id = R + 256 G + 65536 B
   <name>.json           the segments: id, category, score, area, box
@@ -21,28 +24,24 @@ and, of these, the --pictures that are asked for:
   <name>_attention.png  what --pixel attends to in --layer: its column, its
                         row, and the two together; --model is a training run
 
+With --format, what the official evaluators (and axial_tf.evaluate) take:
+  coco        panoptic.json and panoptic/*.png; detections.json
+  cityscapes  panoptic.json and panoptic/*.png; semantic/*_labelIds.png;
+              instances/*.txt and masks
+  mapillary   panoptic.json and panoptic/*.png; with --class_list, instances/
+
 An image that cannot be read is named and left out, the others are done, and
 the exit status is 1.
 """
 
-import dataclasses
-import glob
-import json
 import os
 import sys
-from typing import Any, Dict, List, Optional, Tuple
 
 from absl import flags
 
 from axial_tf import cli
 
 FLAGS = flags.FLAGS
-
-
-_PICTURES = ('overlay', 'heatmap', 'offsets', 'attention')
-# What is taken for an image in a folder.
-_EXTENSIONS = frozenset(
-    ('.bmp', '.gif', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp'))
 
 
 def _define_flags() -> None:
@@ -54,11 +53,25 @@ def _define_flags() -> None:
       '(** for any depth); quote patterns.')
   flags.DEFINE_string(
       'output_dir', None, 'folder for the results.')
-
-
+  flags.DEFINE_enum(
+      'format', 'files', ['files', 'coco', 'cityscapes', 'mapillary'],
+      'what to write: files for each image, or results for an evaluator.')
+  flags.DEFINE_string(
+      'image_list', None, 'JSON whose "images" have "id" and "file_name", with '
+      '--format=coco; without it, the images\' names are their ids.')
+  flags.DEFINE_string(
+      'class_list', None, 'config.json of Mapillary Vistas, with '
+      '--format=mapillary.')
+  flags.DEFINE_integer(
+      'batch_size', 1, 'segment so many images of equal size together.',
+      lower_bound=1)
   flags.DEFINE_list(
-      'pictures', ['overlay'], 'which of overlay, heatmap, offsets, attention '
-      'to draw; empty for none.')
+      'scales', None, 'average over these scales of the image, such as '
+      '0.5,1,1.5; default: those of the model.')
+  flags.DEFINE_bool('flip', False, 'average over the mirrored image, too.')
+  flags.DEFINE_list(
+      'pictures', None, 'which of overlay, heatmap, offsets, attention to '
+      'draw; empty for none. Default: overlay with --format=files.')
   flags.DEFINE_string(
       'pixel', None, 'y,x of the pixel whose attention is drawn; the middle of '
       'each image if not given.')
@@ -69,7 +82,7 @@ def _define_flags() -> None:
 
 
 def main() -> None:
-  from axial_tf import errors
+  from axial_tf import errors, image_files
 
   for flag, meaning in ((FLAGS['model'], 'an export or a training run'),
                         (FLAGS['input'], 'an image, a folder or a pattern'),
@@ -78,183 +91,127 @@ def main() -> None:
       raise errors.UserError(
           f'--{flag.name} is missing: expected {meaning} (see --help for an '
           f'example)')
-  files = find_images(FLAGS.input)
-  stems = output_stems(files)
+  files = image_files.find(FLAGS.input)
   if os.path.exists(FLAGS.output_dir) and not os.path.isdir(
       FLAGS.output_dir):
     raise errors.UserError(
         f'--output_dir: {FLAGS.output_dir} is a file, expected a folder')
-
   pictures = _pictures()
-  pixel = _pixel()
+  scales = _scales()
 
-  from tqdm import tqdm
+  from axial_tf import predictor
 
-  from axial_tf import predictor as predictor_lib
-
-  predictor = predictor_lib.Predictor(FLAGS.model)
-  if 'attention' in pictures:
-    predictor.check_attention(FLAGS.layer, FLAGS.head)
-  failed = []
-  for file in tqdm(files, unit=' images', file=sys.stderr):
-    try:
-      result = predictor(file)
-      drawn = draw(predictor, result, pictures, pixel, FLAGS.layer, FLAGS.head)
-    except errors.UserError as error:
-      failed.append(file)
-      tqdm.write(f'error: {" ".join(str(error).split())}', file=sys.stderr)
-      continue
-    write_result(
-        result, drawn, os.path.join(FLAGS.output_dir, stems[file]))
+  model = predictor.Predictor(FLAGS.model, scales=scales, flip=FLAGS.flip)
+  pictures.check(model)
+  failed = _segment_all(model, files, pictures)
   done = len(files) - len(failed)
   print(f'{done} images segmented, results in {FLAGS.output_dir}')
   if failed:
     raise errors.UserError(
-        f'{len(failed)} of {len(files)} images could not be read (reasons '
+        f'{len(failed)} of {len(files)} images could not be segmented (reasons '
         f'above): {", ".join(failed)}')
 
 
-def _pictures() -> List[str]:
-  """Returns what --pictures asks for."""
-  from axial_tf import errors
+def _segment_all(model, files, pictures):
+  """Writes the results of all files; returns those that failed."""
+  from tqdm import tqdm
 
-  unknown = sorted(set(FLAGS.pictures) - set(_PICTURES))
+  from axial_tf import batching, errors, image_files, images, predicted_files
+  from axial_tf.evaluation import result_folders
+
+  folder = _result_folder(model.spec)
+  if folder is not None:
+    result_folders.require_different_ids(folder, files)
+  stems = image_files.output_stems(files)
+  failed = []
+  with tqdm(total=len(files), unit=' images', file=sys.stderr) as bar:
+
+    def fail(file, error):
+      failed.append(file)
+      bar.update()
+      bar.write(f'error: {" ".join(str(error).split())}', file=sys.stderr)
+
+    def read():
+      for file in files:
+        try:
+          yield file, images.as_rgb(file)
+        except errors.UserError as error:
+          fail(file, error)
+
+    for batch in batching.equal_sizes(read(), FLAGS.batch_size):
+      try:
+        results = model.batch([image for _, image in batch])
+        drawn = [pictures.draw(model, result) for result in results]
+      except errors.UserError as error:
+        for file, _ in batch:
+          fail(file, f'{file}: {error}')
+        continue
+      for (file, _), result, picture in zip(batch, results, drawn):
+        stem = os.path.join(FLAGS.output_dir, stems[file])
+        if folder is None:
+          predicted_files.write_segments(result, stem)
+        else:
+          folder.add(file, result.panoptic_map, {
+              segment.id: segment.score for segment in result.segments})
+        predicted_files.write_pictures(picture, stem)
+        bar.update()
+  if folder is not None:
+    folder.close()
+  return failed
+
+
+def _result_folder(spec):
+  """Returns the writer that --format asks for; None for files."""
+  from axial_tf import errors
+  from axial_tf.evaluation import result_folders
+
+  for name, wanted in (('image_list', 'coco'), ('class_list', 'mapillary')):
+    if FLAGS[name].value is not None and FLAGS.format != wanted:
+      raise errors.UserError(
+          f'--{name} belongs to --format={wanted}, got --format='
+          f'{FLAGS.format}')
+  if FLAGS.format == 'coco':
+    return result_folders.CocoFolder(FLAGS.output_dir, spec, FLAGS.image_list)
+  if FLAGS.format == 'cityscapes':
+    return result_folders.CityscapesFolder(FLAGS.output_dir, spec)
+  if FLAGS.format == 'mapillary':
+    names = None if FLAGS.class_list is None else (
+        result_folders.read_class_names(FLAGS.class_list))
+    return result_folders.MapillaryFolder(FLAGS.output_dir, spec, names)
+  return None
+
+
+def _pictures():
+  """Returns what --pictures asks for."""
+  from axial_tf import errors, predicted_files
+
+  names = FLAGS.pictures
+  if names is None:
+    names = ['overlay'] if FLAGS.format == 'files' else []
+  unknown = sorted(set(names) - set(predicted_files.PICTURES))
   if unknown:
     raise errors.UserError(
-        f'--pictures: expected some of {", ".join(_PICTURES)}, got '
-        f'{", ".join(unknown)}')
+        f'--pictures: expected some of {", ".join(predicted_files.PICTURES)}, '
+        f'got {", ".join(unknown)}')
   given = [name for name in ('pixel', 'layer', 'head')
            if FLAGS[name].value is not None]
-  if given and 'attention' not in FLAGS.pictures:
+  if given and 'attention' not in names:
     raise errors.UserError(
         f'--{given[0]} is about attention; add attention to --pictures')
-  return FLAGS.pictures
+  return predicted_files.Pictures(
+      names, predicted_files.parse_pixel(FLAGS.pixel), FLAGS.layer, FLAGS.head)
 
 
-def _pixel() -> Optional[Tuple[int, int]]:
-  """Returns (y, x) of --pixel."""
+def _scales():
+  """Returns the numbers of --scales, None without."""
   from axial_tf import errors
 
-  if FLAGS.pixel is None:
-    return None
   try:
-    y, x = map(int, FLAGS.pixel.split(','))
+    return FLAGS.scales and [float(scale) for scale in FLAGS.scales]
   except ValueError as error:
     raise errors.UserError(
-        f'--pixel: expected y,x such as 120,80, got {FLAGS.pixel}') from error
-  return y, x
-
-
-def find_images(pattern: str) -> List[str]:
-  """Returns the files that a file name, folder or pattern stands for.
-
-  Raises:
-    errors.UserError: there are none.
-  """
-  from axial_tf import errors
-
-  if os.path.isfile(pattern):
-    return [pattern]
-  if os.path.isdir(pattern):
-    files = sorted(
-        os.path.join(folder, name)
-        for folder, _, names in os.walk(pattern) for name in names
-        if os.path.splitext(name)[1].lower() in _EXTENSIONS)
-    missing = f'expected image files ({" ".join(sorted(_EXTENSIONS))}) in it'
-  else:
-    files = sorted({
-        path for path in glob.glob(pattern, recursive=True)
-        if os.path.isfile(path)})
-    missing = 'expected an image file, a folder or a pattern of files'
-  if not files:
-    raise errors.UserError(
-        f'--input: {pattern}: {missing}, found none; check the path')
-  return files
-
-
-def output_stems(files: List[str]) -> Dict[str, str]:
-  """Returns for each file a different path to which endings are added.
-
-  Paths are relative to the files' common folder. An image keeps its own
-  ending (`x.jpg`) where another one would have the same path without.
-  """
-  if len(files) == 1:
-    root = os.path.dirname(files[0])
-  else:
-    root = os.path.commonpath([os.path.dirname(os.path.abspath(file))
-                               for file in files])
-  full = {file: os.path.relpath(file, root or '.') for file in files}
-  stems = {file: os.path.splitext(name)[0] for file, name in full.items()}
-  while len(set(stems.values())) < len(stems):
-    paths = list(stems.values())
-    stems = {file: full[file] if paths.count(stem) > 1 else stem
-             for file, stem in stems.items()}
-  return stems
-
-
-def draw(predictor, result, pictures: List[str],
-         pixel: Optional[Tuple[int, int]], layer: Optional[str],
-         head: Optional[int]) -> Dict[str, Any]:
-  """Returns the pictures of a result by name.
-
-  Args:
-    predictor: the `axial_tf.Predictor` that made the result.
-    result: an `axial_tf.PanopticResult`.
-    pictures: names out of overlay, heatmap, offsets, attention.
-    pixel: (y, x) whose attention is drawn; None for the middle of the image.
-    layer: of the attention.
-    head: of the attention.
-
-  Raises:
-    errors.UserError: the image has no such pixel.
-  """
-  import numpy as np
-
-  from axial_tf import visualize
-
-  drawn = {}
-  if 'overlay' in pictures:
-    drawn['overlay'] = np.concatenate([
-        result.picture, visualize.legend(
-            result.panoptic_map, result.spec, result.image.shape[1])])
-  if 'heatmap' in pictures or 'offsets' in pictures:
-    heads = predictor.heads(result)
-    if 'heatmap' in pictures:
-      drawn['heatmap'] = heads.heatmap_picture
-    if 'offsets' in pictures:
-      drawn['offsets'] = heads.offset_picture
-  if 'attention' in pictures:
-    height, width = result.panoptic_map.shape
-    drawn['attention'] = predictor.attention(
-        result.image, pixel or (height // 2, width // 2), layer, head)
-  return drawn
-
-
-def write_result(result, pictures: Dict[str, Any], stem: str) -> None:
-  """Writes the files of an image, each as a whole or not at all.
-
-  Args:
-    result: an `axial_tf.PanopticResult`.
-    pictures: uint8 RGB by the name that their files get.
-    stem: path to which the files' endings are added.
-
-  Raises:
-    errors.UserError: a file cannot be written.
-  """
-  from axial_tf import visualize, whole_files
-  from axial_tf.data import records
-
-  ids = result.panoptic_map
-  whole_files.write(f'{stem}_panoptic.png', records.label_to_png(ids))
-  for name, picture in pictures.items():
-    visualize.save_png(picture, f'{stem}_{name}.png')
-  content = {
-      'height': ids.shape[0], 'width': ids.shape[1],
-      'void_id': result.spec.void_label,
-      'segments': [dataclasses.asdict(s) for s in result.segments],
-  }
-  text = json.dumps(content, indent=1) + '\n'
-  whole_files.write(f'{stem}.json', text.encode())
+        f'--scales: expected numbers such as 0.5,1,1.5, got '
+        f'{",".join(FLAGS.scales)}') from error
 
 
 if __name__ == '__main__':

@@ -9,14 +9,14 @@
 import contextlib
 import dataclasses
 import os
-from typing import Dict, Optional, Tuple
+from typing import Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 import tensorflow as tf
 
 from axial_tf import errors, images, loaded_model, visualize
 from axial_tf.data import dataset_spec, resizing
-from axial_tf.models import attention_probe, panoptic_inference
+from axial_tf.models import attention_probe, multi_scale, panoptic_inference
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,18 +100,28 @@ class Heads:
 class Predictor:
   """Segments images with a trained or exported model."""
 
-  def __init__(self, path: str):
+  def __init__(self, path: str, *, scales: Optional[Sequence[float]] = None,
+               flip: bool = False):
     """Loads a model.
 
     Args:
       path: of an export (the highest version is taken), of one version in it,
         or of a training run's model_dir (its newest checkpoint is taken).
+      scales: average what the network finds with the image at these scales,
+        such as (0.5, 1, 1.5), and with `flip` mirrored, too: more exact, and
+        as many times slower. None for what the run was configured with.
+      flip: see `scales`.
 
     Raises:
-      errors.UserError: none of these is there, or it cannot be read.
+      errors.UserError: none of these is there, or it cannot be read; scales or
+        flip are given for an export, which has its own for good.
     """
     self._path = os.fspath(path)
-    self._model = loaded_model.load(self._path)
+    settings = None
+    if scales is not None or flip:
+      settings = multi_scale.MultiScaleSettings(
+          tuple(scales or (1.0,)), flip)
+    self._model = loaded_model.load(self._path, settings)
     self.spec = self._model.spec
 
   def __call__(self, image: images.ImageLike) -> PanopticResult:
@@ -127,11 +137,37 @@ class Predictor:
     pixels = images.as_rgb(image)
     name = image if isinstance(image, (str, os.PathLike)) else 'the image'
     with _memory_error(name, pixels.shape):
-      outputs = self._model.predict(tf.constant(pixels[np.newaxis]))
-    outputs = {key: value[0].numpy() for key, value in outputs.items()}
-    return PanopticResult(
-        outputs['panoptic_map'], _segments(outputs, self.spec), pixels,
-        self.spec)
+      return self._segment(pixels[np.newaxis])[0]
+
+  def batch(self, same_size: Sequence[np.ndarray]) -> List[PanopticResult]:
+    """Segments images of one size together.
+
+    Args:
+      same_size: uint8 RGB [height, width, 3] each.
+
+    Raises:
+      errors.UserError: their sizes differ, or they are too large for the
+        memory.
+    """
+    pixels = [images.as_rgb(image) for image in same_size]
+    sizes = sorted({image.shape[:2] for image in pixels})
+    if len(sizes) != 1:
+      raise errors.UserError(
+          f'expected images of one size, got {len(pixels)} with sizes '
+          f'{sizes}; segment those of each size together')
+    with _memory_error(f'{len(pixels)} images at a time', pixels[0].shape):
+      return self._segment(np.stack(pixels))
+
+  def _segment(self, pixels: np.ndarray) -> List[PanopticResult]:
+    outputs = {key: value.numpy() for key, value in self._model.predict(
+        tf.constant(pixels)).items()}
+    results = []
+    for index, image in enumerate(pixels):
+      of_image = {key: value[index] for key, value in outputs.items()}
+      results.append(PanopticResult(
+          of_image['panoptic_map'], _segments(of_image, self.spec), image,
+          self.spec))
+    return results
 
   def heads(self, result: PanopticResult) -> Heads:
     """Returns what the instance heads say about the image of a result.

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from axial_tf.data import dataset_spec
+from axial_tf.layers import resize
 from axial_tf.models import panoptic_inference
 from axial_tf.panoptic import merging
 
@@ -34,8 +35,10 @@ class ColorModel(tf.keras.Model):
         np.float32([[0, 10, 0, 0], [0, 0, 0, 1], [0, 0, 10, 0]]),
         np.zeros([4], np.float32)])
 
-  def call(self, images, training=False):
+  def call(self, images, training=False, output_size=None):
     outputs = self._layer(images)
+    if output_size is not None:
+      outputs = resize.resize(outputs, output_size)
     return {
         'semantic_logits': outputs[..., :3],
         'center_heatmap': outputs[..., 3],

@@ -11,7 +11,7 @@ from PIL import Image
 import pytest
 
 import axial_tf
-from axial_tf import errors, predict, predictor
+from axial_tf import errors, predictor
 from axial_tf.serving import export
 from axial_tf.training import restore
 from tests import color_model
@@ -44,6 +44,43 @@ def test_a_scene_becomes_segments(loaded):
   assert result.picture.shape == image.shape
   assert result.picture.dtype == np.uint8
   assert loaded.spec == color_model.SPEC
+
+
+def test_a_batch_gives_what_its_images_give_alone(loaded):
+  image, _ = color_model.scene()
+  pictures = [image, image[:, ::-1], np.zeros_like(image)]
+  for result, picture in zip(loaded.batch(pictures), pictures):
+    alone = loaded(picture)
+    assert result.segments == alone.segments
+    np.testing.assert_array_equal(result.image, picture)
+    np.testing.assert_array_equal(result.panoptic_map, alone.panoptic_map)
+  with pytest.raises(errors.UserError, match='of one size, got 2'):
+    loaded.batch([image, image[:9]])
+
+
+def test_scales_and_flips_reach_the_model_of_a_run(
+    export_dir, tmp_path, monkeypatch):
+  (tmp_path / 'config.gin').write_text('')
+  seen = []
+
+  def load_inference(model_dir):
+    del model_dir
+    inference = color_model.inference()
+    seen.append(inference)
+    return inference
+
+  monkeypatch.setattr(restore, 'load_inference', load_inference)
+  image, panoptic = color_model.scene(scale=2)
+  predict_mirrored = predictor.Predictor(tmp_path, scales=[0.5, 1], flip=True)
+  assert (seen[0].multi_scale.scales, seen[0].multi_scale.flip) == (
+      (0.5, 1), True)
+  result = predict_mirrored(image)
+  assert np.mean(result.panoptic_map == panoptic) > 0.9
+  for arguments in ({'scales': [0.5]}, {'flip': True}):
+    with pytest.raises(errors.UserError, match='is an export, whose scales'):
+      predictor.Predictor(export_dir, **arguments)
+  with pytest.raises(errors.UserError, match='scales'):
+    predictor.Predictor(tmp_path, scales=[0])
 
 
 def test_files_arrays_and_pillow_images_give_the_same(loaded, tmp_path):
@@ -91,34 +128,6 @@ def test_what_is_no_model_is_refused(tmp_path, make, word):
     predictor.Predictor(make(tmp_path))
 
 
-def test_images_that_collide_get_names_of_their_own():
-  files = ['in/a/x.jpg', 'in/b/x.jpg', 'in/b/x.png', 'in/b/x.png.jpg', 'in/y.b']
-  stems = predict.output_stems(files)
-  assert stems == {
-      'in/a/x.jpg': 'a/x', 'in/b/x.jpg': 'b/x.jpg', 'in/b/x.png': 'b/x.png',
-      'in/b/x.png.jpg': 'b/x.png.jpg', 'in/y.b': 'y'}
-  assert predict.output_stems(['deep/in/a.jpg']) == {'deep/in/a.jpg': 'a'}
-
-
-def test_folders_and_patterns_find_images(tmp_path):
-  for name in ('a.JPG', 'notes.txt', 'sub/b.png'):
-    (tmp_path / name).parent.mkdir(exist_ok=True)
-    (tmp_path / name).write_text('')
-
-  def found(pattern):
-    return [os.path.relpath(f, tmp_path)
-            for f in predict.find_images(str(tmp_path / pattern))]
-
-  assert found('.') == ['./a.JPG', './sub/b.png'] or found('.') == [
-      'a.JPG', 'sub/b.png']
-  assert found('*') == ['a.JPG', 'notes.txt']
-  assert found('**/*.png') == ['sub/b.png']
-  assert found('notes.txt') == ['notes.txt']
-  for nothing in ('*.gif', 'missing', 'sub/none'):
-    with pytest.raises(errors.UserError, match='found none'):
-      found(nothing)
-
-
 def _run(module, *arguments):
   return subprocess.run(
       [sys.executable, '-m', f'axial_tf.{module}', *arguments],
@@ -150,10 +159,48 @@ def test_predict_does_the_good_images_and_names_the_bad(export_dir, tmp_path):
   assert {s['id']: s['name'] for s in content['segments']}[BALL + 2] == 'ball'
 
 
+def test_results_for_an_evaluator_score_100_against_themselves(
+    export_dir, tmp_path):
+  """Images of two sizes and orders go through batches into one JSON."""
+  source = tmp_path / 'in'
+  source.mkdir()
+  for number, (height, step) in enumerate(
+      [(24, 1), (30, 1), (24, -1), (30, -1), (24, 1)]):
+    image, _ = color_model.scene(height=height)
+    Image.fromarray(image[:, ::step]).save(source / f'{number:012d}.png')
+  done = _run('predict', f'--model={export_dir}', f'--input={source}',
+              f'--output_dir={tmp_path / "out"}', '--format=coco',
+              '--batch_size=2')
+  assert done.returncode == 0, done.stderr
+  assert '5 images segmented' in done.stdout
+  written = sorted(os.path.relpath(f, tmp_path / 'out')
+                   for f in (tmp_path / 'out').glob('**/*.*'))
+  assert written == ['detections.json', 'panoptic.json'] + [
+      f'panoptic/{n:012d}.png' for n in range(5)]
+  truth = json.loads((tmp_path / 'out' / 'panoptic.json').read_text())
+  assert sorted(i['id'] for i in truth['images']) == [0, 1, 2, 3, 4]
+  detections = json.loads((tmp_path / 'out' / 'detections.json').read_text())
+  assert {d['category_id'] for d in detections} == {37}
+  assert len(detections) == 10
+  done = _run('evaluate', f'--predictions={tmp_path}/out/panoptic.json',
+              f'--ground_truth={tmp_path}/out/panoptic.json',
+              f'--json={tmp_path}/scores.json')
+  assert done.returncode == 0, done.stderr
+  scores = json.loads((tmp_path / 'scores.json').read_text())
+  assert scores['pq']['all'] == {'pq': 1, 'sq': 1, 'rq': 1, 'n': 3}
+  assert scores['ap']['ap'] == 1
+
+
 @pytest.mark.parametrize('module, arguments, named', [
     ('predict', [], '--model'),
     ('predict', ['--model=/nowhere', '--input=setup.py', '--output_dir=/tmp'],
      '/nowhere'),
+    ('predict', ['--model=a', '--input=setup.py', '--output_dir=/tmp/out',
+                 '--scales=1,x'], '--scales: expected numbers'),
+    ('predict', ['--model=a', '--input=setup.py', '--output_dir=/tmp/out',
+                 '--pictures=map'], 'offsets, attention, got map'),
+    ('predict', ['--model=a', '--input=setup.py', '--output_dir=/tmp/out',
+                 '--layer=x'], '--layer is about attention'),
     ('export', [], '--model_dir'),
     ('export', ['--model_dir=/nowhere', '--export_dir=/tmp/e'], '/nowhere'),
     ('export', ['--model_dir=/a', '--export_dir=/b', '--version=x'], "'x'")])

@@ -1,7 +1,8 @@
-"""The keys of JSON objects that users write."""
+"""The keys of JSON files that users write or download."""
 
 from collections.abc import Mapping
-from typing import Any, Collection
+import json
+from typing import Any, Collection, Dict, List, Tuple, Type
 
 from axial_tf import errors
 
@@ -25,3 +26,58 @@ def check(content: Any, what: str, *, required: Collection[str] = (),
     raise errors.UserError(
         f'{what}: unknown key {unknown[0]!r}; remove it (known: '
         f'{", ".join(sorted(set(required) | set(optional)))})')
+
+
+def read(path: str) -> Any:
+  """Returns the content of a JSON file.
+
+  Raises:
+    errors.UserError: it cannot be read or is no JSON.
+  """
+  try:
+    with open(path, encoding='utf-8') as file:
+      return json.load(file)
+  except (OSError, ValueError) as error:
+    raise errors.UserError(
+        f'{path}: expected a JSON file, cannot read one '
+        f'({errors.first_line(error)}); check the path') from error
+
+
+def entries(content: Any, key: str, path: str) -> List[Dict[str, Any]]:
+  """Returns the objects listed under a key of a file's content.
+
+  Raises:
+    errors.UserError: there is no such list.
+  """
+  listed = content.get(key) if isinstance(content, Mapping) else None
+  if not isinstance(listed, list) or not all(
+      isinstance(entry, Mapping) for entry in listed):
+    raise errors.UserError(
+        f'{path}: expected a list {key!r} of JSON objects, found none; check '
+        f'that this is the file you mean')
+  return listed
+
+
+def field(entry: Any, key: str, types: Tuple[Type, ...], what: str,
+          where: str) -> Any:
+  """Returns the value of a key, of one of the types int, str, list.
+
+  Args:
+    entry: JSON object.
+    key: of a value in it.
+    types: those that it may have; 'isthing' may be a bool, too.
+    what: the entry's name, for errors.
+    where: what the message begins with.
+
+  Raises:
+    errors.UserError: there is none, or of another type.
+  """
+  value = entry.get(key) if isinstance(entry, Mapping) else None
+  if not isinstance(value, types) or (
+      isinstance(value, bool) and key != 'isthing'):
+    expected = ' or '.join(
+        {int: 'integer', str: 'text', list: 'list'}[t] for t in types)
+    raise errors.UserError(
+        f'{where}: {what}: expected {key!r} with a value of type {expected}, '
+        f'got {value!r:.60}')
+  return value

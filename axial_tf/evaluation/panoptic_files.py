@@ -6,7 +6,6 @@ out.
 """
 
 import dataclasses
-import json
 import os
 from typing import Any, Dict, Iterator, List, Optional, Tuple
 
@@ -14,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from axial_tf import errors
-from axial_tf.data import dataset_spec
+from axial_tf.data import dataset_spec, json_keys
 from axial_tf.evaluation import label_maps
 
 _GREY = (128, 128, 128)
@@ -48,24 +47,19 @@ class PanopticFiles:
       raise errors.UserError(
           f'{path}: expected a file that ends in .json, as its PNGs are looked '
           f'for in the folder of the same name; or name their folder')
-    try:
-      with open(path, encoding='utf-8') as file:
-        content = json.load(file)
-    except (OSError, ValueError) as error:
-      raise errors.UserError(
-          f'{path}: expected a JSON file, cannot read one '
-          f'({errors.first_line(error)}); check the path') from error
+    content = json_keys.read(path)
     folder = folder or path[:-len('.json')]
     if not os.path.isdir(folder):
       raise errors.UserError(
           f'{folder}: expected a folder with the PNGs of {path}, found none; '
           f'name the folder if it is elsewhere')
     annotations = {}
-    for entry in _entries(content, 'annotations', path):
-      image_id = _field(entry, 'image_id', (int, str), 'an annotation', path)
+    for entry in json_keys.entries(content, 'annotations', path):
+      image_id = json_keys.field(
+          entry, 'image_id', (int, str), 'an annotation', path)
       where = f'{path}: image {image_id!r}'
-      _field(entry, 'file_name', (str,), where, path)
-      _field(entry, 'segments_info', (list,), where, path)
+      json_keys.field(entry, 'file_name', (str,), where, path)
+      json_keys.field(entry, 'segments_info', (list,), where, path)
       if image_id in annotations:
         raise errors.UserError(
             f'{where} has two annotations; expected one, remove the other')
@@ -78,10 +72,11 @@ class PanopticFiles:
     Raises:
       errors.UserError: there are none, or their fields contradict one another.
     """
-    entries = _entries(self.content, 'categories', self.path)
+    entries = json_keys.entries(self.content, 'categories', self.path)
     for entry in entries:
-      _field(entry, 'id', (int,), 'a category', self.path)
-      _field(entry, 'isthing', (int,), f'category {entry["id"]}', self.path)
+      json_keys.field(entry, 'id', (int,), 'a category', self.path)
+      json_keys.field(
+          entry, 'isthing', (int,), f'category {entry["id"]}', self.path)
     try:
       return dataset_spec.DatasetSpec(
           name=os.path.basename(self.path), label_divisor=2,
@@ -225,8 +220,8 @@ def _listed(entries: List[Any], spec, where: str, is_truth: bool
   """Returns id, train id, crowd or not, and score of each listed segment."""
   result, ids, stuff = [], set(), set()
   for entry in entries:
-    segment_id = _field(entry, 'id', (int,), where, where)
-    category_id = _field(
+    segment_id = json_keys.field(entry, 'id', (int,), where, where)
+    category_id = json_keys.field(
         entry, 'category_id', (int,), f'segment {segment_id}', where)
     category = spec.by_source_id.get(category_id)
     if category is None:
@@ -255,28 +250,6 @@ def _listed(entries: List[Any], spec, where: str, is_truth: bool
           f'expected a number')
     result.append((segment_id, category.train_id, is_crowd, float(score)))
   return result
-
-
-def _entries(content, key: str, path: str) -> List[Dict[str, Any]]:
-  entries = content.get(key) if isinstance(content, dict) else None
-  if not isinstance(entries, list) or not all(
-      isinstance(entry, dict) for entry in entries):
-    raise errors.UserError(
-        f'{path}: expected a list {key!r} as in COCO\'s panoptic format, found '
-        f'none; check that this is a panoptic JSON')
-  return entries
-
-
-def _field(entry, key: str, types, what: str, where: str):
-  value = entry.get(key) if isinstance(entry, dict) else None
-  if not isinstance(value, types) or (
-      isinstance(value, bool) and key != 'isthing'):
-    expected = ' or '.join(
-        {int: 'integer', str: 'text', list: 'list'}[t] for t in types)
-    raise errors.UserError(
-        f'{where}: {what}: expected {key!r} with a value of type {expected}, '
-        f'got {value!r:.60}')
-  return value
 
 
 def _and_more(items) -> str:

@@ -1,4 +1,4 @@
-"""Bilinear resizing with aligned corners."""
+"""Bilinear resizing with aligned corners, and sampling at any distance."""
 
 from typing import Tuple, Union
 
@@ -22,3 +22,27 @@ def resize(images: tf.Tensor, size: Tuple[Size, Size]) -> tf.Tensor:
   """
   resized = tf.compat.v1.image.resize(images, size, align_corners=True)
   return tf.cast(resized, images.dtype)  # TensorFlow returns float32.
+
+
+def sample(images: tf.Tensor, size: Tuple[Size, Size],
+           steps: Tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+  """Samples [batch, h, w, c] on a grid, linearly between the pixels.
+
+  Args:
+    images: [batch, h, w, c].
+    size: height and width of the result.
+    steps: float32 scalars; output pixel (i, j) lies at (i * steps[0], j *
+      steps[1]) of the images, and past the last pixel it has its value.
+  """
+  for axis, (count, step) in enumerate(zip(size, steps), 1):
+    last = tf.shape(images)[axis] - 1
+    place = tf.minimum(
+        tf.range(count, dtype=tf.float32) * step, tf.cast(last, tf.float32))
+    before = tf.cast(place, tf.int32)
+    share = tf.reshape(
+        tf.cast(place - tf.cast(before, tf.float32), images.dtype),
+        [-1] + [1] * (3 - axis))
+    low = tf.gather(images, before, axis=axis)
+    high = tf.gather(images, tf.minimum(before + 1, last), axis=axis)
+    images = low + share * (high - low)
+  return images

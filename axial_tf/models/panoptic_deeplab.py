@@ -79,28 +79,30 @@ class PanopticDeepLab(tf.keras.Model):
     self.offset_head = panoptic_decoder.Head(
         instance.head_channels, 2, norm, name='offset_head')
 
-  def call(self, images, training=False):
+  def call(self, images, training=False, output_size=None):
     """Segments images of any size.
 
     Args:
       images: float32 [batch, height, width, 3] in -1..1.
       training: whether batch norm uses the statistics of this batch.
+      output_size: (height, width) of the outputs, whose corners are those of
+        the images; None for the size of the images.
 
     Returns:
-      At the size of the images, all float32: 'semantic_logits' [batch, height,
-      width, num_classes], 'center_heatmap' [batch, height, width] (linear) and
-      'offset' [batch, height, width, 2], (y, x) in pixels to the center.
+      At the output size, all float32: 'semantic_logits' [batch, height, width,
+      num_classes], 'center_heatmap' [batch, height, width] (linear) and
+      'offset' [batch, height, width, 2], (y, x) in pixels of the images to the
+      center.
     """
-    height, width = resize.size_of(images)
-    heads = self.heads(images, training=training)
+    size = resize.size_of(images)
+    outputs = {
+        key: self._enlarge(value, size, output_size)
+        for key, value in self.heads(images, training=training).items()}
     return {
-        'semantic_logits': self._enlarge(
-            heads['semantic_logits'], height, width),
-        'center_heatmap': self._enlarge(
-            heads['center_heatmap'], height, width)[..., 0],
+        **outputs,
+        'center_heatmap': outputs['center_heatmap'][..., 0],
         # Offsets count pixels, which a larger map has more of.
-        'offset': _HEADS_STRIDE * self._enlarge(
-            heads['offset'], height, width),
+        'offset': _HEADS_STRIDE * outputs['offset'],
     }
 
   def heads(self, images, training=False) -> Dict[str, tf.Tensor]:
@@ -139,10 +141,19 @@ class PanopticDeepLab(tf.keras.Model):
       count = tf.maximum(count, 1)
     return count * stride + 1
 
-  def _enlarge(self, outputs, height, width):
-    """Resizes from stride 4 to the padded images, and crops the padding."""
-    size = self._legal_size(height), self._legal_size(width)
-    return resize.resize(outputs, size)[:, :height, :width]
+  def _enlarge(self, outputs, size, output_size):
+    """Brings maps of the padded images at stride 4 to those of the images.
+
+    Those of `output_size` are sampled from the small maps at once: a map of
+    all classes at the size of a larger image would take gigabytes.
+    """
+    if output_size is not None:
+      return resize.sample(outputs, output_size, tuple(
+          tf.cast(n - 1, tf.float32)
+          / tf.cast(_HEADS_STRIDE * tf.maximum(m - 1, 1), tf.float32)
+          for n, m in zip(size, output_size)))
+    padded = tuple(self._legal_size(n) for n in size)
+    return resize.resize(outputs, padded)[:, :size[0], :size[1]]
 
   def multiply_adds(
       self, height: int, width: int, *, padded: bool = True) -> int:

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from axial_tf.data import dataset_spec, resizing
+from axial_tf.models import multi_scale as multi_scale_lib
 from axial_tf.panoptic import histogram, merging, segments
 
 
@@ -20,6 +21,7 @@ class PanopticInference(tf.Module):
     model: the network, see `axial_tf.models.panoptic_deeplab`.
     spec: the data set whose categories the model knows.
     merging: how heads become a panoptic map.
+    multi_scale: the views of an image over which the heads are averaged.
     max_long_side: `predict` shrinks images with a longer side to it and brings
       the map back to the image's size; None runs each image at its own size.
     enlarge: also enlarge smaller images to `max_long_side`.
@@ -30,11 +32,13 @@ class PanopticInference(tf.Module):
       self, model: Callable[..., Dict[str, tf.Tensor]],
       spec: dataset_spec.DatasetSpec,
       merging_settings: merging.MergingSettings,
-      max_long_side: Optional[int] = None, enlarge: bool = False):
+      max_long_side: Optional[int] = None, enlarge: bool = False,
+      multi_scale: Optional[multi_scale_lib.MultiScaleSettings] = None):
     super().__init__(name='panoptic_inference')
     self.model = model
     self.spec = spec
     self.merging = merging_settings
+    self.multi_scale = multi_scale or multi_scale_lib.MultiScaleSettings()
     self.max_long_side = max_long_side
     self.enlarge = enlarge
     self.max_segments = merging_settings.max_centers + len(spec.stuff_ids)
@@ -45,12 +49,24 @@ class PanopticInference(tf.Module):
     Several functions that use it then trace and store the network once.
     """
     model = self.model
+    size = tf.TensorSpec([], tf.int32)
     network = tf.function(
+        lambda images, height, width: model(
+            images, training=False, output_size=(height, width)),
+        input_signature=[
+            tf.TensorSpec([None, None, None, 3], tf.float32), size, size])
+    plain = tf.function(
         lambda images: model(images, training=False),
         input_signature=[tf.TensorSpec([None, None, None, 3], tf.float32)])
+
+    def call(images, training, output_size=None):
+      del training
+      return plain(images) if output_size is None else network(
+          images, *output_size)
+
     return PanopticInference(
-        lambda images, training: network(images), self.spec, self.merging,
-        self.max_long_side, self.enlarge)
+        call, self.spec, self.merging, self.max_long_side, self.enlarge,
+        self.multi_scale)
 
   def __call__(self, images: tf.Tensor) -> Dict[str, tf.Tensor]:
     """Segments images as they are, without resizing them.
@@ -63,18 +79,16 @@ class PanopticInference(tf.Module):
       float32 'score_map' (see `merging.merge`), 'semantic_probabilities'
       [..., classes], 'center_heatmap' and 'offset' [..., 2], (y, x) in pixels.
     """
-    outputs = self.model(resizing.to_model_range(images), training=False)
-    probabilities = tf.nn.softmax(outputs['semantic_logits'])
+    heads = multi_scale_lib.heads(
+        lambda images, size: self.model(images, training=False, **(
+            {} if size is None else {'output_size': size})),
+        resizing.to_model_range(images), self.multi_scale)
     merged = merging.merge(
-        probabilities, outputs['center_heatmap'], outputs['offset'],
+        heads['semantic_probabilities'], heads['center_heatmap'],
+        heads['offset'],
         thing_ids=self.spec.thing_ids, label_divisor=self.spec.label_divisor,
         void_label=self.spec.void_label, settings=self.merging)
-    return {
-        **merged,
-        'semantic_probabilities': probabilities,
-        'center_heatmap': outputs['center_heatmap'],
-        'offset': outputs['offset'],
-    }
+    return {**merged, **heads}
 
   def predict(self, images: tf.Tensor) -> Dict[str, tf.Tensor]:
     """Segments images by the rule of `max_long_side`.

@@ -103,6 +103,8 @@ def _write(inference, folder: str, metadata: Mapping[str, Any]) -> None:
           'pixels': 'uint8 RGB, any size; EXIF rotation is not applied',
           'max_long_side': inference.max_long_side,
           'enlarge': inference.enlarge,
+          'scales': inference.multi_scale.scales,
+          'flip': inference.multi_scale.flip,
       },
       'merging': dataclasses.asdict(inference.merging),
   }

@@ -14,6 +14,7 @@ from axial_tf.evaluation import (
   mean_iou,
   panoptic_quality,
 )
+from axial_tf.models import multi_scale as multi_scale_lib
 from axial_tf.models import panoptic_deeplab, panoptic_inference
 from axial_tf.panoptic import losses as losses_lib
 from axial_tf.panoptic import merging as merging_lib
@@ -36,6 +37,7 @@ class PanopticTaskSettings:
     model: the network.
     losses: weights of the three losses.
     merging: how heads become a panoptic map; None takes the spec's settings.
+    multi_scale: the views of an image that validation and exports average.
     instance_ap: whether validation also reports COCO's AP of the things, which
       takes longer than the other scores.
   """
@@ -45,6 +47,8 @@ class PanopticTaskSettings:
   model: panoptic_deeplab.PanopticDeepLabSettings
   losses: losses_lib.LossSettings = losses_lib.LossSettings()
   merging: Optional[merging_lib.MergingSettings] = None
+  multi_scale: multi_scale_lib.MultiScaleSettings = (
+      multi_scale_lib.MultiScaleSettings())
   instance_ap: bool = False
 
   def __post_init__(self):
@@ -58,7 +62,7 @@ def build_inference(
   return panoptic_inference.PanopticInference(
       model, spec, settings.merging or spec.merging_settings(),
       max_long_side=settings.data.max_long_side,
-      enlarge=settings.data.enlarge)
+      enlarge=settings.data.enlarge, multi_scale=settings.multi_scale)
 
 
 def build_model(

@@ -27,3 +27,22 @@ def test_unknown_sizes_equal_known_sizes():
       input_signature=[tf.TensorSpec([None, None, None, 3])])
   np.testing.assert_array_equal(
       dynamic(images), resize.resize(images, (9, 11)))
+
+
+@pytest.mark.parametrize('source, size', [
+    ((5, 9), (17, 33)), ((5, 9), (3, 5)), ((1, 7), (4, 7)), ((4, 4), (1, 1))])
+def test_sampling_the_whole_image_is_resizing(source, size):
+  images = tf.random.stateless_normal([2, *source, 3], [1, 2])
+  steps = tuple(
+      tf.constant((n - 1) / max(m - 1, 1), tf.float32)
+      for n, m in zip(source, size))
+  np.testing.assert_allclose(
+      resize.sample(images, size, steps), resize.resize(images, size),
+      atol=1e-5)
+
+
+def test_sampling_past_the_end_repeats_the_last_pixel():
+  images = tf.constant([0.0, 1.0, 4.0])[tf.newaxis, tf.newaxis, :, tf.newaxis]
+  sampled = resize.sample(images, (1, 5), (tf.constant(1.0), tf.constant(0.75)))
+  np.testing.assert_allclose(
+      sampled[0, 0, :, 0], [0, 0.75, 2.5, 4, 4], atol=1e-6)

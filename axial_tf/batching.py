@@ -1,0 +1,36 @@
+"""Images of equal size into batches, as they come."""
+
+from typing import Any, Dict, Iterable, Iterator, List, Tuple
+
+import numpy as np
+
+# So many batches' worth of images of other sizes may wait for company.
+_WAITING_BATCHES = 4
+
+Item = Tuple[Any, np.ndarray]
+
+
+def equal_sizes(items: Iterable[Item], batch_size: int) -> Iterator[List[Item]]:
+  """Groups images by their size.
+
+  Args:
+    items: (key, image [height, width, channels]); read no further than needed.
+    batch_size: images of a full batch.
+
+  Yields:
+    Items whose images have one size, `batch_size` of them or fewer: an image
+    does not wait for long, so that memory does not grow with their number.
+  """
+  waiting: Dict[Tuple[int, ...], List[Item]] = {}
+  count = 0
+  for key, image in items:
+    group = waiting.setdefault(image.shape, [])
+    group.append((key, image))
+    count += 1
+    if len(group) < batch_size:
+      if count < _WAITING_BATCHES * batch_size:
+        continue
+      group = max(waiting.values(), key=len)
+    count -= len(group)
+    yield waiting.pop(group[0][1].shape)
+  yield from waiting.values()

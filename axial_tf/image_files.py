@@ -1,0 +1,56 @@
+"""Finding a user's image files, and names for what comes of them."""
+
+import glob
+import os
+from typing import Dict, List
+
+from axial_tf import errors
+
+# What is taken for an image in a folder.
+_EXTENSIONS = frozenset(
+    ('.bmp', '.gif', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp'))
+
+
+def find(pattern: str) -> List[str]:
+  """Returns the files that a file name, folder or pattern stands for.
+
+  Raises:
+    errors.UserError: there are none.
+  """
+  if os.path.isfile(pattern):
+    return [pattern]
+  if os.path.isdir(pattern):
+    files = sorted(
+        os.path.join(folder, name)
+        for folder, _, names in os.walk(pattern) for name in names
+        if os.path.splitext(name)[1].lower() in _EXTENSIONS)
+    missing = f'expected image files ({" ".join(sorted(_EXTENSIONS))}) in it'
+  else:
+    files = sorted({
+        path for path in glob.glob(pattern, recursive=True)
+        if os.path.isfile(path)})
+    missing = 'expected an image file, a folder or a pattern of files'
+  if not files:
+    raise errors.UserError(
+        f'--input: {pattern}: {missing}, found none; check the path')
+  return files
+
+
+def output_stems(files: List[str]) -> Dict[str, str]:
+  """Returns for each file a different path to which endings are added.
+
+  Paths are relative to the files' common folder. An image keeps its own
+  ending (`x.jpg`) where another one would have the same path without.
+  """
+  if len(files) == 1:
+    root = os.path.dirname(files[0])
+  else:
+    root = os.path.commonpath([os.path.dirname(os.path.abspath(file))
+                               for file in files])
+  full = {file: os.path.relpath(file, root or '.') for file in files}
+  stems = {file: os.path.splitext(name)[0] for file, name in full.items()}
+  while len(set(stems.values())) < len(stems):
+    paths = list(stems.values())
+    stems = {file: full[file] if paths.count(stem) > 1 else stem
+             for file, stem in stems.items()}
+  return stems
