@@ -1,4 +1,4 @@
-"""Stems: the first layers of a network, up to stride 2 or 4."""
+"""Stems: the first layers of a network, up to stride 1, 2 or 4."""
 
 import tensorflow as tf
 
@@ -11,9 +11,16 @@ from axial_tf.layers import (
   normalization,
 )
 
+KINDS = ('resnet', 'inception', 'axial', 'small')
+
+
+def stride(kind: str, pooling: bool) -> int:
+  """Returns the stride of a stem's output."""
+  return (1 if kind == 'small' else 2) * (2 if pooling else 1)
+
 
 class Stem(configured.ConfiguredLayer):
-  """A stem of stride 2, or 4 with max-pooling.
+  """A stem of stride 2 (of 1 if 'small'), twice that with max-pooling.
 
   The last batch norm is not activated: blocks start with a ReLU.
   """
@@ -34,7 +41,8 @@ class Stem(configured.ConfiguredLayer):
     Args:
       kind: 'resnet' for one 7x7 convolution; 'inception' for three of 3x3, the
         last with twice the filters, as in Panoptic-DeepLab (section 3.2);
-        'axial' for the three bottlenecks of the stand-alone model.
+        'axial' for the three bottlenecks of the stand-alone model; 'small' for
+        one 3x3 convolution of stride 1, for images of a few dozen pixels.
       filters: of the first convolution, or in the middle of each bottleneck.
       pooling: whether a 3x3 max-pool of stride 2 follows, as in ResNet.
       spatial: of the bottlenecks.
@@ -45,14 +53,17 @@ class Stem(configured.ConfiguredLayer):
       errors.UserError: an unknown kind.
     """
     super().__init__(**kwargs)
-    if kind not in ('resnet', 'inception', 'axial'):
+    if kind not in KINDS:
       raise errors.UserError(
-          f"Stem: expected kind 'resnet', 'inception' or 'axial', got {kind!r}")
+          f'Stem: expected kind {", ".join(map(repr, KINDS))}, got {kind!r}')
     self._keep(kind=kind, filters=filters, pooling=pooling, spatial=spatial,
                norm=norm)
     if kind == 'resnet':
       self.convs = [convolution.ConvNorm(
           filters, 7, strides=2, relu=False, norm=norm, name='conv1')]
+    elif kind == 'small':
+      self.convs = [convolution.ConvNorm(
+          filters, 3, relu=False, norm=norm, name='conv1')]
     elif kind == 'inception':
       self.convs = [
           convolution.ConvNorm(filters, 3, strides=2, norm=norm, name='conv1'),
@@ -66,9 +77,10 @@ class Stem(configured.ConfiguredLayer):
               activate_input=i > 0, norm=norm, name=f'block{i + 1}')
           for i in range(3)]
     self._pooling = pooling
+    self._first_stride = stride(kind, pooling=False)
 
   def call(self, inputs, training=False):
-    """[batch, height, width, 3] -> [.., ceil(h/2), ceil(w/2), channels]."""
+    """[batch, height, width, 3] -> [.., ceil(h/s), ceil(w/s), channels]."""
     outputs = inputs
     for conv in self.convs:
       outputs = conv(outputs, training=training)
@@ -88,5 +100,6 @@ class Stem(configured.ConfiguredLayer):
     multiply_adds.require_built(self)
     first, *others = self.convs
     total = first.multiply_adds(height, width)
-    height, width = -(-height // 2), -(-width // 2)
+    height, width = (
+        -(-size // self._first_stride) for size in (height, width))
     return total + sum(conv.multiply_adds(height, width) for conv in others)

@@ -47,11 +47,14 @@ class AxialResNetSettings:
       axes, as in the authors' PyTorch code, rather than skipping them.
     output_stride: of 'res5': 32, or less by dropping strides of last stages;
       3x3 convolutions behind a dropped stride are dilated.
-    stem: 'resnet' (one 7x7 convolution), 'inception' (three of 3x3) or 'axial'
-      (three bottlenecks with axial attention).
+    stem: 'resnet' (one 7x7 convolution), 'inception' (three of 3x3), 'axial'
+      (three bottlenecks with axial attention), or 'small' (one 3x3 convolution
+      of stride 1) for images of a few dozen pixels. With 'small' the first
+      stage keeps the stride of the stem, 1 or with pooling 2, and 'res5' has
+      up to 8 times that.
     stem_span: of the attention of an axial stem.
-    stem_pooling: whether max-pooling brings stride 4 ahead of the first stage;
-      otherwise the first block of that stage has stride 2.
+    stem_pooling: whether max-pooling ends the stem, which brings stride 4
+      ahead of the first stage; otherwise its first block has stride 2.
     drop_path_rate: of the last stage; earlier ones have 3/4, 2/4, 1/4 of it.
     recompute: what the backward pass computes again, to save memory: 'axial'
       for the attention layers, 'all' for the blocks' branches, None.
@@ -68,7 +71,7 @@ class AxialResNetSettings:
   attention_norm: bool = True
   average_pooling: bool = False
   output_stride: int = 16
-  stem: Literal['resnet', 'inception', 'axial'] = 'inception'
+  stem: Literal['resnet', 'inception', 'axial', 'small'] = 'inception'
   stem_span: Optional[int] = 15
   stem_pooling: bool = True
   drop_path_rate: float = 0.0
@@ -78,8 +81,9 @@ class AxialResNetSettings:
   def __post_init__(self):
     settings_lib.check_types(self)
     require = settings_lib.require
-    require(self.output_stride in (8, 16, 32), self, 'output_stride',
-            '8, 16 or 32')
+    strides = [self.first_stage_stride << level for level in (1, 2, 3)]
+    require(self.output_stride in strides, self, 'output_stride',
+            f'{strides[0]}, {strides[1]} or {strides[2]} with this stem')
     require(min(self.blocks) >= 1, self, 'blocks', 'at least one per stage')
     require(0 <= self.drop_path_rate < 1, self, 'drop_path_rate', '0 <= x < 1')
     for field in ('span', 'stem_span'):
@@ -123,6 +127,15 @@ class AxialResNetSettings:
                / self.spatial_settings.expansion)
 
   @property
+  def stem_stride(self) -> int:
+    return stem_lib.stride(self.stem, self.stem_pooling)
+
+  @property
+  def first_stage_stride(self) -> int:
+    """Of 'res2'; each stage behind it doubles it, up to `output_stride`."""
+    return self.stem_stride if self.stem == 'small' else 4
+
+  @property
   def stem_filters(self) -> float:
     multiplier = self.stem_width_multiplier
     if multiplier is None:
@@ -139,11 +152,12 @@ class AxialResNet(backbone.Backbone):
         settings.stem, int(settings.stem_filters),
         pooling=settings.stem_pooling, spatial=settings.stem_settings,
         norm=settings.norm, name='stem')
-    stride = 4 if settings.stem_pooling else 2
+    stride = settings.stem_stride
     dilation = 1
     self.stages = []
     for index, count in enumerate(settings.blocks):
-      target_stride = min(4 << index, settings.output_stride)
+      full_stride = settings.first_stage_stride << index
+      target_stride = min(full_stride, settings.output_stride)
       blocks = []
       for block in range(count):
         blocks.append(bottleneck.Bottleneck(
@@ -154,7 +168,7 @@ class AxialResNet(backbone.Backbone):
             name=f'stage{index + 2}_block{block + 1}'))
         stride = target_stride
         # What follows a dropped stride looks as much further instead.
-        dilation = (4 << index) // target_stride
+        dilation = full_stride // target_stride
       self.stages.append(blocks)
 
   def call(self, images, training=False):
@@ -167,7 +181,8 @@ class AxialResNet(backbone.Backbone):
 
     Returns:
       Activated features: 'stem' (stride 2, or 4 with pooling) and 'res2' to
-      'res5' (strides 4, 8, 16, 32, at most the output stride).
+      'res5' (strides 4, 8, 16, 32, at most the output stride; with the 'small'
+      stem 1, 2, 4, 8, or with pooling twice that).
 
     Raises:
       errors.UserError: images known to be smaller than the output stride.
@@ -198,7 +213,7 @@ class AxialResNet(backbone.Backbone):
     """
     multiply_adds.require_built(self)
     total = self.stem.multiply_adds(height, width)
-    stride = 4 if self._settings.stem_pooling else 2
+    stride = self._settings.stem_stride
     height, width = -(-height // stride), -(-width // stride)
     for blocks in self.stages:
       for block in blocks:

@@ -40,6 +40,9 @@ class PanopticDeepLabSettings:
     settings_lib.check_types(self)
     require = settings_lib.require
     require(self.offset_scale > 0, self, 'offset_scale', 'a number > 0')
+    # The decoders count on strides 4 and 8.
+    require(getattr(self.backbone, 'stem', None) != 'small', self, 'backbone',
+            "a stem other than 'small', which is for classifiers")
     for field in ('semantic', 'instance'):
       branch = getattr(self, field)
       require(

@@ -47,6 +47,7 @@ def test_block_meets_reference(name, strides, oracle):
     lambda: convolution.SeparableConvNorm(4, 3, strides=2, relu_first=True),
     lambda: stem.Stem('resnet', 4, pooling=True),
     lambda: stem.Stem('inception', 4),
+    lambda: stem.Stem('small', 4),
     lambda: stem.Stem('axial', 4, spatial=_spatial('axial', heads=2, span=3)),
     lambda: drop_path.DropPath(0.0),
 ])
@@ -97,7 +98,7 @@ def test_drop_path_keeps_the_mean_and_drops_whole_samples():
 def test_bad_options():
   with pytest.raises(errors.UserError, match='0 <= rate < 1'):
     drop_path.DropPath(1.0)
-  with pytest.raises(errors.UserError, match="'inception' or 'axial'"):
+  with pytest.raises(errors.UserError, match="'inception', 'axial'"):
     stem.Stem('vgg')
   with pytest.raises(errors.UserError, match='multiple of heads'):
     _axial(12, heads=8)
@@ -172,6 +173,7 @@ def test_recomputation_changes_no_result(recompute, kind, in_graph):
     (lambda: _block('convolution', 4), [1, 9, 7, 16]),
     (lambda: stem.Stem('resnet', 4, pooling=True), [1, 9, 7, 3]),
     (lambda: stem.Stem('inception', 4), [1, 9, 7, 3]),
+    (lambda: stem.Stem('small', 4, pooling=True), [1, 9, 7, 3]),
 ])
 def test_multiply_adds_are_those_of_the_profiler(make, shape):
   layer = make()

@@ -121,6 +121,24 @@ def test_sizes_round_up(overrides, stem_stride):
     filters *= 2
 
 
+@pytest.mark.parametrize('spatial', ['axial', 'convolution'])
+@pytest.mark.parametrize('pooling, first', [(False, 1), (True, 2)])
+def test_the_small_stem_keeps_small_images_large(pooling, first, spatial):
+  settings = axial_resnet.AxialResNetSettings(
+      stem='small', stem_pooling=pooling, spatial=spatial, span=None,
+      width_multiplier=0.125, blocks=(1, 1, 1, 2), heads=2,
+      output_stride=4 * first)
+  model = axial_resnet.AxialResNet(settings)
+  endpoints = model(tf.random.stateless_normal([1, 21, 16, 3], [1, 2]))
+  strides = {'stem': 1, 'res2': 1, 'res3': 2, 'res4': 4, 'res5': 4}
+  for name, stride in strides.items():
+    assert endpoints[name].shape[1:3] == (
+        -(-21 // (first * stride)), -(-16 // (first * stride)))
+  if spatial == 'convolution':
+    assert model.multiply_adds(32, 16) == profiler.multiply_adds(
+        model, [1, 32, 16, 3])
+
+
 @pytest.mark.parametrize('output_stride', [8, 16, 32])
 def test_output_stride(output_stride):
   settings = variants.variant_settings(
@@ -168,6 +186,10 @@ def test_config_restores_the_model():
 
 @pytest.mark.parametrize('overrides,message', [
     (dict(output_stride=4), 'output_stride: expected 8, 16 or 32'),
+    (dict(stem='small', stem_pooling=False, output_stride=16),
+     'output_stride: expected 2, 4 or 8'),
+    (dict(stem='small', output_stride=32),
+     'output_stride: expected 4, 8 or 16'),
     (dict(span=6), 'span: expected a positive odd number'),
     (dict(stem_span=6), 'stem_span: expected a positive odd number'),
     (dict(heads=3), 'whole number of channels'),

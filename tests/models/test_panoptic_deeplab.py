@@ -275,6 +275,8 @@ def test_multiply_adds_are_those_of_the_profiler(context, res4_channels):
     (lambda: DecoderSettings(span=4), 'span'),
     (lambda: dataclasses.replace(
         _tiny(), decoder=DecoderSettings(fusion='axial')), 'multiple of 32'),
+    (lambda: panoptic_deeplab.PanopticDeepLabSettings(
+        axial_resnet.AxialResNetSettings(stem='small')), 'is for classifiers'),
 ])
 def test_bad_settings(make, message):
   with pytest.raises(errors.UserError, match=message):
