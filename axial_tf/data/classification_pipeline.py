@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from axial_tf import settings as settings_lib
 from axial_tf.data import (
+  class_counts,
   class_spec,
   classification_records,
   reading,
@@ -110,10 +111,12 @@ def train_dataset(
       target: float32 [batch, classes], smoothed and mixed; sums to 1
 
   Raises:
-    errors.UserError: the records are missing, damaged or of another spec, or
-      the batch cannot be divided among the replicas.
+    errors.UserError: the records are missing, damaged or of another spec, a
+      class has no images, or the batch cannot be divided among the replicas.
   """
   source = _open(settings, 'train_pattern', spec)
+  if isinstance(source, reading.RecordSource):
+    class_counts.check_classes(source.paths, spec, settings.first_label)
   batch_size = reading.replica_batch_size(global_batch_size, input_context)
   augmentation = settings.augmentation
 
