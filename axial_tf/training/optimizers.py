@@ -27,9 +27,10 @@ class OptimizerSettings:
     name: 'radam_lookahead' (the paper), 'adam' (Panoptic-DeepLab) or 'sgd'.
     learning_rate: peak rate, reached at the end of the warm-up.
     warmup_steps: steps of linear growth from 0.
-    decay: 'poly' falls as (1 - step / train_steps) ** decay_power; 'constant'.
+    decay: 'poly' falls as (1 - step / train_steps) ** decay_power, 'cosine' as
+      (1 + cos(pi * step / train_steps)) / 2; 'constant'.
     decay_power: exponent of the poly decay.
-    end_learning_rate: what the poly decay ends at.
+    end_learning_rate: what the poly and the cosine decay end at.
     weight_decay: decoupled decay for 'radam_lookahead' (the paper: none).
     clip_norm: global gradient norm limit; None leaves gradients alone.
     lookahead_period: steps between two synchronizations of the slow weights.
@@ -42,7 +43,7 @@ class OptimizerSettings:
   name: Literal['radam_lookahead', 'adam', 'sgd'] = 'radam_lookahead'
   learning_rate: float = 1e-3
   warmup_steps: int = 0
-  decay: Literal['poly', 'constant'] = 'poly'
+  decay: Literal['poly', 'cosine', 'constant'] = 'poly'
   decay_power: float = 0.9
   end_learning_rate: float = 0.0
   weight_decay: float = 0.0
@@ -82,6 +83,10 @@ def build_schedule(settings: OptimizerSettings, train_steps: int):
         settings.learning_rate, decay_steps=max(1, train_steps),
         end_learning_rate=settings.end_learning_rate,
         power=settings.decay_power)
+  elif settings.decay == 'cosine':
+    rate = tf.keras.optimizers.schedules.CosineDecay(
+        settings.learning_rate, decay_steps=max(1, train_steps),
+        alpha=settings.end_learning_rate / settings.learning_rate)
   else:
     rate = tf.keras.optimizers.schedules.PiecewiseConstantDecay(
         [max(1, train_steps)], [settings.learning_rate] * 2)

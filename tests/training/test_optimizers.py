@@ -19,6 +19,19 @@ def test_warmup_is_linear_and_then_poly_decays_to_zero():
   np.testing.assert_allclose(rates[10:], poly[10:], rtol=1e-5, atol=1e-9)
 
 
+def test_cosine_decay_ends_at_the_end_rate():
+  settings = optimizers.OptimizerSettings(
+      learning_rate=0.4, warmup_steps=10, decay='cosine',
+      end_learning_rate=0.1)
+  schedule = optimizers.build_schedule(settings, train_steps=100)
+  rates = np.array([float(schedule(step)) for step in range(120)])
+  share = (1 + np.cos(np.pi * np.minimum(np.arange(120) / 100, 1))) / 2
+  np.testing.assert_allclose(
+      rates[10:], 0.1 + 0.3 * share[10:], rtol=1e-4)
+  np.testing.assert_allclose(
+      rates[:10], rates[10] * np.arange(10) / 10, rtol=1e-4)
+
+
 def test_constant_rate_stays():
   settings = optimizers.OptimizerSettings(learning_rate=0.1, decay='constant')
   schedule = optimizers.build_schedule(settings, train_steps=5)
