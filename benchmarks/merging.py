@@ -1,11 +1,11 @@
 """Speed and memory of merging against the plain dense distance tensor.
 
 Both get the same heads and differ in one step, the assignment of pixels to
-centers: ours goes through chunks of pixels and one center at a time; the plain
-one holds a tensor [pixels, centers, 2]. Times are medians of alternating runs
-in one process; peak memory is that of a process of its own, less what it held
-before merging, with 4 classes so that making the heads leaves little behind
-(Linux only).
+centers: ours goes through tiles of pixels and, in each, through the few centers
+that come into question; the plain one holds a tensor [pixels, centers, 2].
+Times are medians of alternating runs in one process; peak memory is that of a
+process of its own, less what making the heads had used before, with 4 classes
+so that this is little (Linux only).
 
   python benchmarks/merging.py                  # 641x641, 134 classes, < 1 min
   python benchmarks/merging.py --cityscapes     # 1025x2049, 19 classes, 4 GB
@@ -28,7 +28,7 @@ _CITYSCAPES = flags.DEFINE_bool(
     'cityscapes', False, '1025x2049 with 19 classes instead of 641x641 with '
     '134.')
 _CENTERS = flags.DEFINE_list(
-    'centers', ['20', '100'], 'Numbers of instances to try.')
+    'centers', ['20', '200'], 'Numbers of instances to try.')
 _RUNS = flags.DEFINE_integer('runs', 5, 'Runs of each, of which the median.')
 
 _IDS = {'thing_ids': (1, 2, 3), 'label_divisor': 1000}
@@ -82,7 +82,7 @@ def make_merge(assign):
   return tf.function(merge, autograph=False)
 
 
-_ASSIGNMENTS = {'chunks': merging.assign_pixels, 'dense': assign_densely}
+_ASSIGNMENTS = {'tiles': merging.assign_pixels, 'dense': assign_densely}
 
 
 def memory(kind: str, size) -> float:
@@ -100,23 +100,23 @@ def times(heads, runs: int):
   medians = measure.median_times(
       {k: lambda f=f: f(*heads)['panoptic_map'].numpy()
        for k, f in functions.items()}, runs)
-  return medians, np.mean(maps['chunks'] != maps['dense'])
+  return medians, np.mean(maps['tiles'] != maps['dense'])
 
 
 def main():
   size = (1025, 2049, 19) if _CITYSCAPES.value else (641, 641, 134)
   print(f'heads of {size[0]}x{size[1]}, {size[2]} classes; median of '
         f'{_RUNS.value} alternating runs')
-  print('centers | chunks ms    MB | dense ms     MB | times faster | '
+  print('centers |  tiles ms    MB | dense ms     MB | times faster | '
         'pixels that differ')
   for centers in map(int, _CENTERS.value):
     used = {
         kind: measure.in_new_process(memory, kind, (*size[:2], 4, centers))
         for kind in _ASSIGNMENTS}
     taken, differing = times(make_heads(*size, centers), _RUNS.value)
-    print(f'{centers:7} | {taken["chunks"]:9.0f} {used["chunks"]:5.0f} | '
+    print(f'{centers:7} | {taken["tiles"]:9.0f} {used["tiles"]:5.0f} | '
           f'{taken["dense"]:8.0f} {used["dense"]:6.0f} | '
-          f'{taken["dense"] / taken["chunks"]:12.1f} | {differing:.1e}',
+          f'{taken["dense"] / taken["tiles"]:12.1f} | {differing:.1e}',
           flush=True)
 
 

@@ -17,8 +17,9 @@ from axial_tf import errors
 from axial_tf import settings as settings_lib
 from axial_tf.panoptic import histogram, label_ids
 
-# Pixels whose distances are computed at a time: their maps fit the cache.
-_CHUNK = 65536
+# Side of the tiles in which pixels are assigned: their maps fit the cache, and
+# their pixels point to few centers.
+_TILE = 128
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,10 +149,13 @@ def assign_pixels(
     found: tf.Tensor) -> tf.Tensor:
   """Gives each pixel of a thing to the center its offset points closest to.
 
-  The pixels go through in chunks and the centers one by one, so that memory
-  does not grow with the number of centers; chunks without things and empty
-  center slots cost nothing. Distances are squared differences of coordinates:
-  the expansion |p|^2 - 2 p c + |c|^2 would lose whole pixels in float32.
+  The image goes through in tiles, and in a tile only those centers come into
+  question whose distance from the box of all that its pixels point to is no
+  more than the least by which another center lies within reach of the whole
+  box: a few, however many there are in the image. Memory does not grow with
+  their number, and tiles without things cost nothing. Distances are squared
+  differences of coordinates: the expansion |p|^2 - 2 p c + |c|^2 would lose
+  whole pixels in float32.
 
   Args:
     offset: float32 `[batch, height, width, 2]`.
@@ -163,45 +167,92 @@ def assign_pixels(
     int32 `[batch, height, width]`: slot of the center + 1, and 0 outside
     things. Without any center, things hold 1.
   """
-  batch, height, width = _dimensions(offset)
-  pixels = height * width
-  chunk = tf.minimum(_CHUNK, pixels)
-  chunks = -(-pixels // chunk)
-  padding = chunks * chunk - pixels
-  offset = tf.reshape(
-      tf.pad(tf.reshape(offset, [batch, pixels, 2]),
-             [[0, 0], [0, padding], [0, 0]]), [batch * chunks, chunk, 2])
-  is_thing = tf.reshape(
-      tf.pad(tf.reshape(is_thing, [batch, pixels]), [[0, 0], [0, padding]]),
-      [batch * chunks, chunk])
+  size = _dimensions(offset)[1:]
+  tile = tuple(tf.minimum(_TILE, n) for n in size)
+  counts = tuple(-(-n // t) for n, t in zip(size, tile))
+  offset = _to_tiles(offset, tile, counts)
+  is_thing = _to_tiles(is_thing[..., tf.newaxis], tile, counts)[..., 0]
   centers = tf.cast(centers, tf.float32)
+  rows, columns = (tf.range(n, dtype=tf.float32) for n in tile)
 
-  def nearest_in_chunk(inputs):
+  def nearest_in_tile(inputs):
     index, offset, is_thing = inputs
-    image = index // chunks
-    pixel = (index % chunks) * chunk + tf.range(chunk)
-    y = tf.cast(pixel // width, tf.float32) + offset[:, 0]
-    x = tf.cast(pixel % width, tf.float32) + offset[:, 1]
-    visited = tf.where(tf.reduce_any(is_thing), found[image], 0)
+    image, place = index // (counts[0] * counts[1]), index % (
+        counts[0] * counts[1])
+    top = tf.cast(place // counts[1] * tile[0], tf.float32)
+    left = tf.cast(place % counts[1] * tile[1], tf.float32)
+    y = (top + rows)[:, tf.newaxis] + offset[..., 0]
+    x = left + columns + offset[..., 1]
+    ordered, slots, visited = _candidates(
+        y, x, is_thing, centers[image], found[image])
 
-    def compare(slot, least, nearest):
-      center = centers[image, slot]
-      distance = (tf.math.squared_difference(y, center[0])
-                  + tf.math.squared_difference(x, center[1]))
-      nearest = tf.where(distance < least, slot, nearest)
-      return slot + 1, tf.minimum(distance, least), nearest
+    def compare(number, least, nearest):
+      distance = (
+          tf.math.squared_difference(y, tf.gather(ordered[0], number))
+          + tf.math.squared_difference(x, tf.gather(ordered[1], number)))
+      nearest = tf.where(
+          distance < least, tf.gather(slots, number), nearest)
+      return number + 1, tf.minimum(distance, least), nearest
 
     nearest = tf.while_loop(
-        lambda slot, *_: slot < visited, compare,
-        (0, tf.fill([chunk], np.float32(np.inf)),
-         tf.zeros([chunk], tf.int32)))[2]
+        lambda number, *_: number < visited, compare,
+        (0, tf.fill(tf.shape(y), np.float32(np.inf)),
+         tf.zeros(tf.shape(y), tf.int32)))[2]
     return tf.where(is_thing, nearest + 1, 0)
 
   instance = tf.map_fn(
-      nearest_in_chunk, (tf.range(batch * chunks), offset, is_thing),
+      nearest_in_tile, (tf.range(tf.shape(offset)[0]), offset, is_thing),
       fn_output_signature=tf.int32, parallel_iterations=1)
-  instance = tf.reshape(instance, [batch, chunks * chunk])[:, :pixels]
-  return tf.reshape(instance, [batch, height, width])
+  instance = tf.reshape(instance, [-1, *counts, *tile])
+  instance = tf.transpose(instance, [0, 1, 3, 2, 4])
+  return tf.reshape(
+      instance, [-1, counts[0] * tile[0], counts[1] * tile[1]]
+  )[:, :size[0], :size[1]]
+
+
+def _to_tiles(maps: tf.Tensor, tile, counts) -> tf.Tensor:
+  """Cuts [batch, h, w, c] into [batch * tiles, *tile, c], padded with 0."""
+  height, width = _dimensions(maps)[1:]
+  channels = maps.shape[-1]
+  maps = tf.pad(maps, [
+      [0, 0], [0, counts[0] * tile[0] - height],
+      [0, counts[1] * tile[1] - width], [0, 0]])
+  maps = tf.reshape(
+      maps, [-1, counts[0], tile[0], counts[1], tile[1] * channels])
+  maps = tf.transpose(maps, [0, 1, 3, 2, 4])
+  return tf.reshape(maps, [-1, *tile, channels])
+
+
+def _candidates(y, x, is_thing, centers, found):
+  """Finds the centers that may be the nearest one of a point of a tile.
+
+  Rounding is monotonic, so no point of the box is computed to be nearer to a
+  center than the box itself: what is left out could not have won.
+
+  Returns:
+    float32 coordinates y and x [slots] of the candidates, int32 their slots
+    [slots], ascending, and int32 how many there are.
+  """
+  least, most = [], []
+  for points, center in ((y, centers[:, 0]), (x, centers[:, 1])):
+    low = tf.reduce_min(tf.where(is_thing, points, np.float32(np.inf)))
+    high = tf.reduce_max(tf.where(is_thing, points, np.float32(-np.inf)))
+    least.append(tf.math.squared_difference(
+        tf.maximum(tf.minimum(center, high), low), center))
+    most.append(tf.maximum(
+        tf.math.squared_difference(low, center),
+        tf.math.squared_difference(high, center)))
+  slots = tf.range(tf.shape(centers)[0])
+  is_used = slots < found
+  reach = tf.reduce_min(
+      tf.where(is_used, most[0] + most[1], np.float32(np.inf)))
+  # Not "<=": offsets that are no numbers leave all centers in.
+  is_candidate = is_used & ~(least[0] + least[1] > reach)
+  is_candidate &= tf.reduce_any(is_thing)
+  order = tf.argsort(tf.where(is_candidate, 0, 1), stable=True)
+  ordered = tf.gather(centers, order)
+  return (ordered[:, 0], ordered[:, 1]), order, tf.math.count_nonzero(
+      is_candidate, dtype=tf.int32)
 
 
 def _label_pixels(

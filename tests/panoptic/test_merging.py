@@ -255,17 +255,45 @@ def test_images_of_a_batch_do_not_mix(compiled):
       np.testing.assert_array_equal(together[name][i], value[0])
 
 
-@pytest.mark.parametrize('chunk', [1, 7, 42, 1000])
-def test_size_of_chunks_does_not_matter(monkeypatch, chunk):
+@pytest.mark.parametrize('compiled', [False, True])
+@pytest.mark.parametrize('tile', [1, 3, 5, 128])
+@pytest.mark.parametrize('reach', [0.0, 2.0, 40.0])
+def test_tiles_find_what_the_whole_table_of_distances_says(
+    monkeypatch, tile, reach, compiled):
+  """Whole offsets make many ties, which go to the first center."""
   rng = np.random.default_rng(1)
-  offset = tf.constant(rng.normal(size=[2, 6, 7, 2]), tf.float32)
-  is_thing = tf.constant(rng.uniform(size=[2, 6, 7]) < 0.3)
-  centers = tf.constant([[[1, 2], [4, 5]], [[5, 0], [0, 0]]])
-  found = tf.constant([2, 1])
-  expected = merging.assign_pixels(offset, is_thing, centers, found)
-  monkeypatch.setattr(merging, '_CHUNK', chunk)
-  np.testing.assert_array_equal(
-      merging.assign_pixels(offset, is_thing, centers, found), expected)
+  size, slots = (11, 17), 9
+  offset = np.round(rng.normal(size=[2, *size, 2]) * reach)
+  is_thing = rng.uniform(size=[2, *size]) < 0.6
+  is_thing[:, :3] = False
+  centers = np.stack(
+      [rng.integers(0, n, [2, slots]) for n in size], -1).astype(np.int32)
+  found = np.array([slots, 4])
+  points = offset + np.stack(np.mgrid[:size[0], :size[1]], -1)
+  distance = np.sum(
+      (points[..., np.newaxis, :] - centers[:, np.newaxis, np.newaxis]) ** 2,
+      -1)
+  unused = np.arange(slots) >= found[:, np.newaxis]
+  distance += np.where(unused, np.inf, 0)[:, np.newaxis, np.newaxis]
+  expected = np.where(is_thing, np.argmin(distance, -1) + 1, 0)
+  monkeypatch.setattr(merging, '_TILE', tile)
+  assign = tf.function(merging.assign_pixels, jit_compile=compiled)
+  np.testing.assert_array_equal(assign(
+      tf.constant(offset, tf.float32), tf.constant(is_thing),
+      tf.constant(centers), tf.constant(found, tf.int32)), expected)
+
+
+def test_an_offset_that_is_no_number_spoils_its_pixel_only():
+  offset = np.zeros([1, 4, 6, 2], np.float32)
+  offset[0, 1, 2] = np.nan
+  centers = tf.constant([[[0, 0], [3, 5]]])
+  instance = merging.assign_pixels(
+      tf.constant(offset), tf.ones([1, 4, 6], bool), centers,
+      tf.constant([2]))[0].numpy()
+  y, x = np.mgrid[:4, :6]
+  expected = np.where(y ** 2 + x ** 2 <= (y - 3) ** 2 + (x - 5) ** 2, 1, 2)
+  instance[1, 2] = expected[1, 2]
+  np.testing.assert_array_equal(instance, expected)
 
 
 def test_nan_in_the_heatmap_is_no_center():
