@@ -2,8 +2,7 @@
 
 Every function is a pure function of its arguments: randomness comes from
 `seed`, int32 or int64 [2], as in tf.random.stateless_uniform. Images are
-float32 [height, width, 3] in 0..255 until `augment` scales them for the model;
-labels are int32 [height, width].
+uint8 or float32 [height, width, 3] in 0..255, labels int32 [height, width].
 
 How images and labels are resized, `resizing` tells; sizes are truncated to
 integers.
@@ -78,8 +77,9 @@ def augment(image: tf.Tensor, panoptic: tf.Tensor, seed: tf.Tensor,
     void_label: label of padding.
 
   Returns:
-    image: float32 [crop height, crop width, 3] in [-1, 1].
+    image: uint8 [crop height, crop width, 3]; 0 where it is padded.
     panoptic: int32 [crop height, crop width].
+    inside: int32 [4]: top, left, bottom, right of the part that is not padded.
   """
   seeds = tf.unstack(tf.random.experimental.stateless_split(seed, 6))
   size = random_size(
@@ -96,13 +96,16 @@ def augment(image: tf.Tensor, panoptic: tf.Tensor, seed: tf.Tensor,
     image = resizing.to_uint8(jitter_color(
         tf.cast(image, tf.float32), seeds[2], settings.brightness,
         settings.contrast, settings.saturation))
+  if settings.horizontal_flip:
+    image, panoptic = tf.cond(
+        tf.random.stateless_uniform([], seeds[4]) < 0.5,
+        lambda: (tf.reverse(image, [1]), tf.reverse(panoptic, [1])),
+        lambda: (image, panoptic))
   size = tf.shape(panoptic)
   offset = tf.stack(_random_offset(seeds[3], settings.crop_size - size))
-  flip = tf.constant(False)
-  if settings.horizontal_flip:
-    flip = tf.random.stateless_uniform([], seeds[4]) < 0.5
-  return finish(*place(image, panoptic, offset, settings.crop_size, void_label),
-                offset, offset + size, flip)
+  image, panoptic = place(
+      image, panoptic, offset, settings.crop_size, void_label)
+  return image, panoptic, tf.concat([offset, offset + size], 0)
 
 
 def random_size(size: tf.Tensor, seed: tf.Tensor,
@@ -168,31 +171,6 @@ def place(image: tf.Tensor, panoptic: tf.Tensor, offset: tf.Tensor,
   image = tf.pad(image, tf.concat([padding, [[0, 0]]], axis=0))
   panoptic = tf.pad(panoptic, padding, constant_values=void_label)
   return tf.ensure_shape(image, [*size, 3]), tf.ensure_shape(panoptic, size)
-
-
-# Compiled, all of it is one pass over the image; its shape is known.
-@tf.function(autograph=False, jit_compile=True)
-def finish(image: tf.Tensor, panoptic: tf.Tensor, start: tf.Tensor,
-           end: tf.Tensor, flip: tf.Tensor):
-  """Brings a placed image to the model's range and mirrors it if `flip`.
-
-  Args:
-    image: uint8 [height, width, 3].
-    panoptic: int32 [height, width].
-    start: int32 [2], first row and column of what was placed.
-    end: int32 [2], those after the last. Outside, the image becomes grey, 0.
-    flip: bool [].
-
-  Returns:
-    image: float32 [height, width, 3] in [-1, 1].
-    panoptic: int32 [height, width].
-  """
-  inside_y, inside_x = (
-      (start[axis] <= position) & (position < end[axis])
-      for axis, position in enumerate(map(tf.range, panoptic.shape)))
-  inside = inside_y[:, tf.newaxis, tf.newaxis] & inside_x[:, tf.newaxis]
-  image = tf.where(inside, resizing.to_model_range(image), 0.0)
-  return tuple(tf.where(flip, tf.reverse(x, [1]), x) for x in (image, panoptic))
 
 
 def jitter_color(image: tf.Tensor, seed: tf.Tensor, brightness: float,

@@ -15,6 +15,7 @@ from axial_tf.data import (
     records,
     resizing,
     tfds_source,
+    training_batch,
 )
 from axial_tf.panoptic import targets as targets_lib
 
@@ -87,11 +88,10 @@ def train_dataset(
     seed: makes the whole sequence reproducible; None draws a new one.
 
   Returns:
-    Dicts with the static shapes [batch, height, width, ...] of the crop:
-      image: float32 [..., 3] in [-1, 1]
-      semantic: int32; semantic_weight, center_heatmap, center_weight,
-      offset_weight: float32; offset: float32 [..., 2], (y, x) in pixels.
-      See `axial_tf.panoptic.targets`.
+    Dicts of static shapes, which `training_batch.unpack` makes complete:
+      image: uint8 [batch, crop height, crop width, 3] RGB
+      panoptic: int32 [batch, crop height, crop width]
+    and the other results of `training_batch.pack`.
 
   Raises:
     errors.UserError: the records are missing, damaged or of another spec, or
@@ -107,19 +107,12 @@ def train_dataset(
   if not settings.cache:
     dataset = _decode(dataset, source, settings, spec)
 
-  # Compiled: several times faster than one operation after the other. The
-  # crop's shape is known, so this happens once.
-  @tf.function(autograph=False, jit_compile=True)
-  def make_targets(panoptic):
-    return targets_lib.panoptic_targets(
-        panoptic, thing_ids=spec.thing_ids, label_divisor=spec.label_divisor,
-        ignore_label=spec.ignore_label, settings=settings.targets)
-
   def prepare(draw_seed, example):
-    image, panoptic = augmentation_lib.augment(
+    image, panoptic, inside = augmentation_lib.augment(
         example['image'], example['panoptic'], draw_seed,
         settings.augmentation, spec.void_label)
-    return {'image': image, **make_targets(panoptic)}
+    return training_batch.pack(
+        image, panoptic, inside, spec, settings.targets)
 
   dataset = reading.map_with_seeds(dataset, prepare, seed, input_context)
   dataset = dataset.batch(batch_size, drop_remainder=True)

@@ -7,7 +7,7 @@ from official.core import base_task
 import tensorflow as tf
 
 from axial_tf import settings as settings_lib
-from axial_tf.data import dataset_spec, panoptic_pipeline
+from axial_tf.data import dataset_spec, panoptic_pipeline, training_batch
 from axial_tf.evaluation import (
   instance_ap,
   label_maps,
@@ -126,6 +126,8 @@ class PanopticTask(base_task.Task):
 
   def train_step(self, inputs, model, optimizer, metrics=None):
     """One optimizer step on a replica's share of the batch."""
+    inputs = training_batch.unpack(
+        inputs, self.spec, self._settings.data.targets)
     with tf.GradientTape() as tape:
       outputs = model(inputs['image'], training=True)
       sample_losses = losses_lib.panoptic_losses(

@@ -14,6 +14,7 @@ from axial_tf.data import (
     panoptic_pipeline,
     record_checks,
     records,
+    training_batch,
 )
 from axial_tf.panoptic import targets
 
@@ -43,10 +44,9 @@ def _take(dataset, count):
 def _sizes(batch):
   """Identifies the examples of a training batch by the area of their labels.
 
-  Padding has the value 0 in [-1, 1], which no pixel of a uint8 image has.
   """
-  inside = (batch['image'] != 0).any(-1)
-  return [int(area) for area in inside.sum((1, 2))]
+  top, left, bottom, right = batch['inside'].T
+  return ((bottom - top) * (right - left)).tolist()
 
 
 class TestTraining:
@@ -55,12 +55,11 @@ class TestTraining:
     spec = panoptic_pipeline.train_dataset(data, tiny_spec, 4).element_spec
     found = {key: (value.shape.as_list(), value.dtype)
              for key, value in spec.items()}
-    plain, f32 = [4, 14, 16], tf.float32
+    plain = [4, 14, 16]
     assert found == {
-        'image': ([*plain, 3], f32), 'semantic': (plain, tf.int32),
-        'semantic_weight': (plain, f32), 'center_heatmap': (plain, f32),
-        'center_weight': (plain, f32), 'offset': ([*plain, 2], f32),
-        'offset_weight': (plain, f32)}
+        'image': ([*plain, 3], tf.uint8), 'panoptic': (plain, tf.int32),
+        'inside': ([4, 4], tf.int32), 'kind': (plain, tf.uint8),
+        'center': ([*plain, 2], tf.int16), 'center_r2': (plain, tf.int16)}
 
   def test_every_epoch_has_every_example_once(self, data, tiny_spec, examples):
     areas = sorted(label.size for _, label, _ in examples)
@@ -74,8 +73,9 @@ class TestTraining:
 
   def test_targets_belong_to_their_image(self, data, tiny_spec):
     """The red channel of the examples holds their panoptic label."""
-    for batch in _take(
-        panoptic_pipeline.train_dataset(data, tiny_spec, 3), 3):
+    dataset = panoptic_pipeline.train_dataset(data, tiny_spec, 3).map(
+        lambda batch: training_batch.unpack(batch, tiny_spec, data.targets))
+    for batch in _take(dataset, 3):
       for index in range(3):
         image = batch['image'][index]
         label = np.round((image[..., 0] + 1) * 127.5).astype(np.int32)
@@ -142,10 +142,9 @@ class TestTraining:
     settings = dataclasses.replace(data, max_long_side=8, cache=True)
     for batch in _take(
         panoptic_pipeline.train_dataset(settings, tiny_spec, 9), 1):
-      heights = (batch['image'] != 0).any((2, 3)).sum(1)
-      widths = (batch['image'] != 0).any((1, 3)).sum(1)
-      assert set(widths) == {8}
-      assert set(heights) == {6, 7}
+      top, left, bottom, right = batch['inside'].T
+      assert set(right - left) == {8}
+      assert set(bottom - top) == {6, 7}
 
   def test_runs_under_a_strategy(self, data, tiny_spec):
     strategy = tf.distribute.MirroredStrategy(['/cpu:0'])

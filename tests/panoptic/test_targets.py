@@ -60,6 +60,18 @@ def _plain_targets(panoptic, settings):
   return expected
 
 
+@pytest.fixture
+def make_targets(compiled):
+  """Targets as the pipeline and the training step make them."""
+
+  def make(panoptic, **arguments):
+    maps = targets.compact(panoptic, compiled=True, **arguments)
+    arguments.pop('thing_ids')
+    return compiled(lambda maps: targets.expand(maps, **arguments))(maps)
+
+  return make
+
+
 def _assert_equal(got, expected):
   assert set(got) == set(expected)
   for name in got:
@@ -68,14 +80,13 @@ def _assert_equal(got, expected):
 
 
 @pytest.mark.parametrize('name', ['targets_small_sigma8', 'targets_small_pad'])
-def test_published_targets(compiled, oracle, name):
+def test_published_targets(make_targets, oracle, name):
   published = oracle(f'deeplab2/{name}')
   # The reference was computed from records that keep the crowd.
   settings = targets.TargetSettings(treat_crowd_as_ignore=False)
-  make = compiled(lambda label: targets.panoptic_targets(
-      label, thing_ids=tuple(range(1, 81)), label_divisor=256, ignore_label=0,
-      settings=settings))
-  got = make(tf.constant(published['panoptic_gt']))
+  got = make_targets(
+      tf.constant(published['panoptic_gt']), thing_ids=tuple(range(1, 81)),
+      label_divisor=256, ignore_label=0, settings=settings)
   for ours, theirs in _PUBLISHED_NAMES.items():
     tolerance = 1e-7 if ours == 'center_heatmap' else 0
     assert got[ours].shape == published[theirs].shape
@@ -110,28 +121,26 @@ def test_any_map_matches_the_definitions(panoptic, sigma, area, ignore_crowd):
 
 
 @pytest.mark.parametrize('label', [9 * 16, 3 * 16, 4 * 16])
-def test_void_stuff_or_crowd_alone_give_no_instances(compiled, label):
-  panoptic = tf.fill([3, 5], label)
-  got = compiled(lambda p: targets.panoptic_targets(p, **_IDS))(panoptic)
+def test_void_stuff_or_crowd_alone_give_no_instances(make_targets, label):
+  got = make_targets(tf.fill([3, 5], label), **_IDS)
   for name in ('center_heatmap', 'offset', 'offset_weight'):
     assert not np.any(got[name]), name
   np.testing.assert_array_equal(
       got['center_weight'], np.full([3, 5], label == 3 * 16))
 
 
-def test_one_pixel(compiled):
-  got = compiled(lambda p: targets.panoptic_targets(p, **_IDS))(
-      tf.constant([[16 + 1]]))
+def test_one_pixel(make_targets):
+  got = make_targets(tf.constant([[16 + 1]]), **_IDS)
   _assert_equal(got, {
       'semantic': [[1]], 'semantic_weight': [[3.0]], 'center_heatmap': [[1.0]],
       'center_weight': [[1.0]], 'offset': [[[0.0, 0.0]]],
       'offset_weight': [[1.0]]})
 
 
-def test_data_set_without_things(compiled):
-  got = compiled(lambda p: targets.panoptic_targets(
-      p, thing_ids=(), label_divisor=16, ignore_label=9))(
-          tf.constant([[16 + 1, 9 * 16]]))
+def test_data_set_without_things(make_targets):
+  got = make_targets(
+      tf.constant([[16 + 1, 9 * 16]]), thing_ids=(), label_divisor=16,
+      ignore_label=9)
   np.testing.assert_array_equal(got['semantic'], [[1, 9]])
   assert not np.any(got['center_heatmap'])
 
@@ -184,6 +193,22 @@ def test_numbers_of_instances_do_not_matter(instance, permutation):
   _assert_equal(
       targets.panoptic_targets(2 * 16 + renumbered, settings=settings, **_IDS),
       targets.panoptic_targets(2 * 16 + instance, settings=settings, **_IDS))
+
+
+@hypothesis.settings(deadline=None, max_examples=20)
+@hypothesis.given(st.lists(
+    hnp.arrays(np.int32, (6, 7), elements=_LABELS), min_size=1, max_size=3))
+def test_a_batch_is_expanded_image_by_image(labels):
+  settings = targets.TargetSettings(sigma=1.0, small_instance_area=3)
+  maps = [targets.compact(label, settings=settings, **_IDS)
+          for label in labels]
+  ids = {key: _IDS[key] for key in ('label_divisor', 'ignore_label')}
+  got = targets.expand(
+      {key: tf.stack([m[key] for m in maps]) for key in maps[0]},
+      settings=settings, **ids)
+  for index, label in enumerate(labels):
+    _assert_equal({key: value[index] for key, value in got.items()},
+                  _plain_targets(label, settings))
 
 
 def test_unknown_size_inside_tf_data():

@@ -7,8 +7,9 @@ import pytest
 import tensorflow as tf
 
 from axial_tf import config
+from axial_tf.data import training_batch
 from axial_tf.evaluation import panoptic_quality
-from axial_tf.panoptic import merging
+from axial_tf.panoptic import merging, targets
 from axial_tf.tasks import panoptic
 from axial_tf.training import optimizers
 
@@ -25,19 +26,21 @@ def task():
       optimizers.OptimizerSettings(name='adam', learning_rate=3e-3))
 
 
-def _batch(task):
-  """Two images whose left half is one stuff class and right half another."""
+def _batch(task, right=None):
+  """Two images whose left half is one stuff class and right half another.
+
+  `right` is another label of the right half.
+  """
   side = 33
-  semantic = np.full([2, side, side], task.spec.stuff_ids[0], np.int32)
-  semantic[:, :, side // 2:] = task.spec.stuff_ids[1]
-  image = np.where(semantic[..., None] == task.spec.stuff_ids[0], -0.5, 0.5)
-  flat = np.ones([2, side, side], np.float32)
-  return {
-      'image': tf.constant(np.repeat(image, 3, -1), tf.float32),
-      'semantic': tf.constant(semantic), 'semantic_weight': flat,
-      'center_heatmap': 0 * flat, 'center_weight': flat,
-      'offset': np.zeros([2, side, side, 2], np.float32),
-      'offset_weight': 0 * flat}
+  left, other = (
+      number * task.spec.label_divisor for number in task.spec.stuff_ids[:2])
+  panoptic = np.full([side, side], left, np.int32)
+  panoptic[:, side // 2:] = other if right is None else right
+  image = np.where(panoptic[..., None] == left, 64, 191).astype(np.uint8)
+  example = training_batch.pack(
+      tf.constant(np.repeat(image, 3, -1)), tf.constant(panoptic),
+      tf.constant([0, 0, side, side]), task.spec, targets.TargetSettings())
+  return {key: tf.stack([value] * 2) for key, value in example.items()}
 
 
 def test_a_few_steps_lower_the_loss_and_report_its_parts(task):
@@ -60,9 +63,8 @@ def test_every_weight_of_the_network_gets_a_gradient(task):
   before = [v.numpy() for v in model.trainable_variables]
   # Fresh residual branches end in a gamma of 0: two steps reach behind it.
   optimizer = tf.keras.optimizers.legacy.Adam(1e-2)
-  batch = _batch(task)
-  batch['offset_weight'] = np.ones_like(batch['offset_weight'])
-  batch['offset'] = np.ones_like(batch['offset'])
+  batch = _batch(
+      task, right=task.spec.thing_ids[0] * task.spec.label_divisor + 1)
   for _ in range(3):
     task.train_step(batch, model, optimizer)
   still = [v.name for v, b in zip(model.trainable_variables, before)

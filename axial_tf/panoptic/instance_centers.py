@@ -1,0 +1,88 @@
+"""Areas and centers of the segments of a label map, and a map near centers.
+
+Two of the three passes over pixels gain much from XLA, which needs sizes that
+it knows; the one between does not have them. `compiled` tells whether XLA is
+to compile the former.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+
+def runs_of(slot: tf.Tensor) -> tf.Tensor:
+  """bool [height, width]: where a run of one slot within a row ends."""
+  ends_here = tf.not_equal(slot[:, 1:], slot[:, :-1])
+  return tf.concat([ends_here, tf.ones_like(slot[:, :1], tf.bool)], 1)
+
+
+def areas_and_centers(slot: tf.Tensor, ends_here: tf.Tensor, slots: int):
+  """Counts pixels and averages their coordinates, run by run.
+
+  There are a hundred times fewer runs than pixels, except in noise. Sums are
+  integers, their quotients at least 1 / (2 area) away from a tie unless they
+  are one, so float64 rounds each mean as exact arithmetic would.
+
+  Args:
+    slot: int32 [height, width], 0 ... slots - 1.
+    ends_here: see `runs_of`.
+    slots: number of rows of the results.
+
+  Returns:
+    int32 areas [slots] and int32 mean coordinates [slots, 2], (y, x), rounded
+    half to even; 0 where there are no pixels.
+  """
+  width = tf.shape(slot, tf.int64)[1]
+  last = tf.where(tf.reshape(ends_here, [-1]))[:, 0]  # [runs]
+  first = tf.concat([tf.zeros([1], tf.int64), last[:-1] + 1], 0)
+  slot_of_run = tf.gather(tf.reshape(slot, [-1]), last)
+  length, row = last - first + 1, last // width
+
+  def sum_by_slot(weights):
+    return tf.raw_ops.DenseBincount(
+        input=slot_of_run, size=slots, weights=weights)
+
+  area = sum_by_slot(length)
+  # The x of a run have the mean (first + last) / 2, counted in its row.
+  twice_x = sum_by_slot(length * (first + last - 2 * row * width))
+  total = tf.stack([2 * sum_by_slot(length * row), twice_x], -1)
+  mean = tf.math.divide_no_nan(
+      tf.cast(total, tf.float64),
+      tf.cast(2 * area[:, tf.newaxis], tf.float64))
+  return tf.cast(area, tf.int32), tf.cast(tf.round(mean), tf.int32)
+
+
+def squared_distance(centers: tf.Tensor, count: tf.Tensor, height, width,
+                     reach: int) -> tf.Tensor:
+  """Squared distance to the nearest center whose window holds the pixel.
+
+  Only the windows are drawn, one after the other: their number is small, that
+  of the pixels is not.
+
+  Args:
+    centers: int32 [rows, 2], (y, x) within the map.
+    count: int32 [], how many of the rows are meant, from the first on.
+    height: of the map.
+    width: of the map.
+    reach: a window has the side 2 reach + 1.
+
+  Returns:
+    [height, width] of int16 if the squares fit in, else of int32; the type's
+    largest number outside of all windows.
+  """
+  dtype = tf.int16 if 2 * reach**2 < tf.int16.max else tf.int32
+  dy, dx = (axis.ravel() for axis in np.mgrid[
+      -reach:reach + 1, -reach:reach + 1])
+  window = tf.constant(dy**2 + dx**2, dtype)
+  # Margins hold what of a window lies outside.
+  rows, columns = height + 2 * reach, width + 2 * reach
+  def draw(number, drawn):
+    y, x = tf.unstack(centers[number] + reach, num=2)
+    place = (y + dy) * columns + x + dx
+    return number + 1, tf.tensor_scatter_nd_min(
+        drawn, place[:, tf.newaxis], window)
+
+  _, drawn = tf.while_loop(
+      lambda number, _: number < count, draw,
+      (0, tf.fill([rows * columns], tf.constant(dtype.max, dtype))))
+  drawn = tf.reshape(drawn, [rows, columns])
+  return drawn[reach:reach + height, reach:reach + width]

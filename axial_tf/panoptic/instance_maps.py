@@ -1,0 +1,119 @@
+"""What targets need to know of the instances, in 7 bytes per pixel.
+
+Finding areas and centers takes sums over pixels, lists and loops whose lengths
+depend on the label: work for the CPU of the input pipeline. What is left to
+do, `targets.expand` computes pixel by pixel, on whatever device the model
+runs, from maps that are a fifth as large as the targets.
+"""
+
+from typing import Dict, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from axial_tf.panoptic import instance_centers, label_ids
+
+# Kinds of pixels: from STUFF on with centers, from INSTANCE on with offsets.
+IGNORED, CROWD, STUFF, INSTANCE, SMALL_INSTANCE = range(5)
+
+
+def instance_maps(
+    panoptic: tf.Tensor,
+    *,
+    thing_ids: Sequence[int],
+    label_divisor: int,
+    ignore_label: int,
+    small_area: int,
+    reach: int,
+    compiled: bool = False,
+) -> Dict[str, tf.Tensor]:
+  """Finds the instances of a label map.
+
+  There is no limit on their number other than that of the label itself
+  (label_divisor - 1 per class).
+
+  Args:
+    panoptic: int32 `[height, width]`, train_id * label_divisor + instance.
+    thing_ids: train ids of the countable classes.
+    label_divisor: see `label_ids`.
+    ignore_label: train id of void.
+    small_area: instances with fewer pixels are small.
+    reach: half the side of the window around a center.
+    compiled: whether XLA compiles the passes over all pixels, once for each
+      size: several times as fast where all maps have one size.
+
+  Returns:
+    A dict of maps `[height, width]`:
+      kind: uint8, one of IGNORED (void), CROWD, STUFF, INSTANCE and
+        SMALL_INSTANCE.
+      center: int16 `[height, width, 2]`, the rounded (y, x) of the mean of the
+        segment that the pixel belongs to; of no use outside of instances.
+      center_r2: int16 or int32, see `instance_centers.squared_distance`.
+  """
+  compile_pass = tf.function(autograph=False, jit_compile=True)
+  if not compiled:
+    compile_pass = _as_it_is
+  kinds = _Kinds(thing_ids, label_divisor)
+  slots = len(kinds.of_slot)
+
+  @compile_pass
+  def look_for_runs(panoptic):
+    slot = tf.where(
+        tf.equal(panoptic // label_divisor, ignore_label), kinds.ignored,
+        tf.minimum(panoptic, kinds.others))
+    return slot, instance_centers.runs_of(slot)
+
+  @compile_pass
+  def draw(slot, centers, kind, listed, count):
+    height, width = _size(slot)
+    return {
+        'kind': tf.gather(kind, slot),
+        'center': tf.gather(tf.cast(centers, tf.int16), slot),
+        'center_r2': instance_centers.squared_distance(
+            listed, count, height, width, reach),
+    }
+
+  slot, ends_here = look_for_runs(panoptic)
+  area, centers = instance_centers.areas_and_centers(slot, ends_here, slots)
+  is_instance = kinds.of_slot == INSTANCE
+  kind = tf.where(
+      is_instance & (area < small_area), SMALL_INSTANCE, kinds.of_slot)
+  present = tf.where(is_instance & (area > 0))[:, 0]
+  count = tf.size(present)
+  # As many rows as ever: XLA compiles anew for each other number of them.
+  listed = tf.pad(tf.gather(centers, present), [[0, slots - count], [0, 0]])
+  return draw(slot, centers, tf.cast(kind, tf.uint8),
+              tf.ensure_shape(listed, [slots, 2]), count)
+
+
+class _Kinds:
+  """What the labels of things stand for: one slot of a table for each.
+
+  Attributes:
+    others: slot of all stuff behind the last thing. Stuff before it keeps the
+      slots of its labels.
+    ignored: slot of ignored pixels.
+    of_slot: int32 [slots], the kind of each.
+  """
+
+  def __init__(self, thing_ids: Sequence[int], label_divisor: int):
+    self.others = (max(thing_ids, default=-1) + 1) * label_divisor
+    self.ignored = self.others + 1
+    category, instance = label_ids.decode(
+        np.arange(self.others), label_divisor)
+    is_thing = np.isin(category, thing_ids)
+    self.of_slot = np.full(self.others + 2, STUFF, np.int32)
+    self.of_slot[:self.others][is_thing & (instance > 0)] = INSTANCE
+    self.of_slot[:self.others][is_thing & (instance == 0)] = CROWD
+    self.of_slot[self.ignored] = IGNORED
+
+
+def _as_it_is(function):
+  return function
+
+
+def _size(image: tf.Tensor):
+  """(height, width) as Python ints where known, else as tensors."""
+  dynamic = tf.shape(image)
+  return tuple(
+      dynamic[i] if n is None else n for i, n in enumerate(image.shape[:2]))

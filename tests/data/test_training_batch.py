@@ -1,0 +1,50 @@
+"""What is packed small comes out complete."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from axial_tf.data import training_batch
+from axial_tf.panoptic import targets
+
+
+def _packed(tiny_spec, insides):
+  """One image per entry of `insides`: top, left, bottom, right."""
+  rng = np.random.default_rng(0)
+  rows = []
+  for top, left, bottom, right in insides:
+    image = np.zeros([5, 6, 3], np.uint8)
+    panoptic = np.full([5, 6], tiny_spec.void_label, np.int32)
+    part = slice(top, bottom), slice(left, right)
+    image[part] = rng.integers(0, 256, image[part].shape)
+    panoptic[part] = rng.choice([0, 10, 11, 21], panoptic[part].shape)
+    rows.append(training_batch.pack(
+        tf.constant(image), tf.constant(panoptic),
+        tf.constant([top, left, bottom, right]), tiny_spec,
+        targets.TargetSettings()))
+  return {key: tf.stack([row[key] for row in rows]) for key in rows[0]}
+
+
+@pytest.mark.parametrize('wrap', [lambda f: f, tf.function],
+                         ids=['eager', 'function'])
+def test_padding_is_grey_and_the_rest_in_the_models_range(tiny_spec, wrap):
+  insides = [(0, 0, 5, 6), (1, 2, 4, 3), (0, 5, 5, 6)]
+  batch = _packed(tiny_spec, insides)
+  got = wrap(lambda batch: training_batch.unpack(
+      batch, tiny_spec, targets.TargetSettings()))(batch)
+  for index, (top, left, bottom, right) in enumerate(insides):
+    expected = np.zeros([5, 6, 3])
+    part = slice(top, bottom), slice(left, right)
+    expected[part] = batch['image'][index].numpy()[part] / 127.5 - 1
+    np.testing.assert_allclose(got['image'][index], expected, atol=1e-6)
+    for key, value in targets.panoptic_targets(
+        batch['panoptic'][index], thing_ids=tiny_spec.thing_ids,
+        label_divisor=10, ignore_label=9).items():
+      np.testing.assert_allclose(got[key][index], value, atol=1e-6)
+
+
+def test_a_pixel_takes_14_bytes(tiny_spec):
+  batch = _packed(tiny_spec, [(0, 0, 5, 6)])
+  size = sum(value.numpy().nbytes for key, value in batch.items()
+             if key != 'inside')
+  assert size == 14 * 5 * 6
