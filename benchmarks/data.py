@@ -1,14 +1,15 @@
 r"""Images per second of the input pipeline, and where its time goes.
 
-Three pipelines read the same records on all cores: decoding alone, decoding
-and scaling (the floor: no pipeline can do without), and the whole of it with
-colors, crop, flip and targets. They take turns; CPU time is that of the
-process, which other work on the machine disturbs less than the images/s. The
-pictures are made here, with texture and noise so that their files are as large
-as photographs'; --input takes records of your own.
+Five pipelines read the same records on all cores: decoding alone; decoding and
+scaling (the floor: no pipeline can do without); all of what training reads, by
+the paper's recipe without colors; the same with what the training step does
+afterwards to have floats and targets; and that with colors. They take turns;
+CPU time is that of the process, which other work on the machine disturbs less
+than the images/s. The pictures are made here, with texture and noise so that
+their files are as large as photographs'; --input takes records of your own.
 
-  python benchmarks/data.py                # COCO, 641x641 crops, about 2 min
-  python benchmarks/data.py --cityscapes   # 1025x2049 crops, about 4 min
+  python benchmarks/data.py                # COCO, 641x641 crops, about 1 min
+  python benchmarks/data.py --cityscapes   # 1025x2049 crops, about 2 min
   python benchmarks/data.py --input='datasets/coco/val2017-*' --spec=coco
 """
 
@@ -35,6 +36,7 @@ from axial_tf.data import (
     reading,
     record_files,
     records,
+    training_batch,
 )
 
 _CITYSCAPES = flags.DEFINE_bool(
@@ -44,11 +46,12 @@ _INPUT = flags.DEFINE_string(
     'input', None, 'Pattern of panoptic TFRecords to read instead.')
 _SPEC = flags.DEFINE_string('spec', 'coco', 'Spec of the records in --input.')
 _POLICY = flags.DEFINE_string(
-    'color_policy', 'panoptic_deeplab', 'AutoAugment policy; empty for none.')
+    'color_policy', 'panoptic_deeplab', 'AutoAugment policy of the last row.')
 _IMAGES = flags.DEFINE_integer('images', None, 'Images per run.')
 _RUNS = flags.DEFINE_integer('runs', 5, 'Runs of each, of which the median.')
 
 _PICTURES = 8
+_FLOOR = 'decode, scale'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,9 +124,12 @@ def make_pipelines(pattern: str, scale: Scale, spec):
   """The endless data sets to compare, one image at a time."""
   settings = panoptic_pipeline.PanopticDataSettings(
       train_pattern=pattern, shuffle_buffer=_PICTURES,
-      augmentation=augmentation.AugmentationSettings(
-          crop_size=scale.crop, color_policy=_POLICY.value or None))
-  whole = panoptic_pipeline.train_dataset(settings, spec, 1, seed=0)
+      augmentation=augmentation.AugmentationSettings(crop_size=scale.crop))
+  colorful = dataclasses.replace(settings, augmentation=dataclasses.replace(
+      settings.augmentation, color_policy=_POLICY.value))
+  batches, colorful_batches = (
+      panoptic_pipeline.train_dataset(each, spec, 1, seed=0)
+      for each in (settings, colorful))
   encoded = tf.data.TFRecordDataset(
       record_files.verify_shards(pattern).paths).repeat()
 
@@ -141,11 +147,15 @@ def make_pipelines(pattern: str, scale: Scale, spec):
     return augmentation.random_window(
         image, panoptic, seeds[1], size, scale.crop)
 
+  def unpack(batch):
+    return training_batch.unpack(batch, spec, settings.targets)
+
   return {
       'decode': encoded.map(decode, num_parallel_calls=reading.AUTOTUNE),
-      'decode, scale': reading.map_with_seeds(
-          encoded, decode_and_scale, 0, None),
-      'whole pipeline': whole,
+      _FLOOR: reading.map_with_seeds(encoded, decode_and_scale, 0, None),
+      'pipeline': batches,
+      'pipeline, targets': batches.map(unpack),
+      'colors, pipeline, targets': colorful_batches.map(unpack),
   }
 
 
@@ -175,11 +185,12 @@ def main():
         make_pipelines(pattern, scale, spec), images, _RUNS.value)
   print(f'crops of {scale.crop[0]}x{scale.crop[1]}, {images} images, median of '
         f'{_RUNS.value} runs')
-  print('pipeline       | images/s | CPU ms per image | share of the CPU time')
-  _, whole = medians['whole pipeline']
+  print(f'{"what":25} | images/s | CPU ms per image | of it decoding and '
+        f'scaling')
+  _, floor = medians[_FLOOR]
   for name, (wall, cpu) in medians.items():
-    print(f'{name:14} | {1 / wall:8.1f} | {1e3 * cpu:16.1f} | '
-          f'{100 * cpu / whole:.0f} %')
+    share = f'{100 * floor / cpu:.0f} %' if cpu > floor else ''
+    print(f'{name:25} | {1 / wall:8.1f} | {1e3 * cpu:16.1f} | {share}')
 
 
 if __name__ == '__main__':

@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from axial_tf import settings as settings_lib
 from axial_tf.data import auto_augment, resizing
+from axial_tf.panoptic import instance_maps
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,8 +55,10 @@ class AugmentationSettings:
         0 < low <= high, self, 'scale_range', 'two factors, 0 < min <= max')
     settings_lib.require(self.scale_step >= 0, self, 'scale_step', '>= 0')
     settings_lib.require(
-        min(self.crop_size) >= 1, self, 'crop_size',
-        'height and width of at least 1 pixel')
+        1 <= min(self.crop_size)
+        and max(self.crop_size) <= instance_maps.LARGEST_SIDE, self,
+        'crop_size',
+        f'height and width of 1 to {instance_maps.LARGEST_SIDE} pixels')
     known = (None, *auto_augment.COLOR_POLICIES)
     settings_lib.require(
         self.color_policy in known, self, 'color_policy',
@@ -88,7 +91,8 @@ def augment(image: tf.Tensor, panoptic: tf.Tensor, seed: tf.Tensor,
   # without building the padded image.
   image, panoptic = random_window(
       image, panoptic, seeds[1], size, settings.crop_size)
-  image = resizing.to_uint8(image)
+  # Rounds; what is interpolated between 0..255 needs no cutting off.
+  image = tf.cast(image + 0.5, tf.uint8)
   if settings.color_policy is not None:
     image = auto_augment.auto_augment(
         image, seeds[5], auto_augment.COLOR_POLICIES[settings.color_policy])

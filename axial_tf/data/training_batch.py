@@ -1,7 +1,7 @@
 """Batches of training: small on their way to the device, then complete.
 
 `pack` runs in the input pipeline, `unpack` in the training step. In between,
-a pixel takes 14 bytes instead of 52: less to write, to stack into batches and
+a pixel takes 13 bytes instead of 52: less to write, to stack into batches and
 to copy to accelerators.
 """
 

@@ -1,9 +1,12 @@
-"""What targets need to know of the instances, in 7 bytes per pixel.
+"""What targets need to know of the instances, in 6 bytes per pixel.
 
 Finding areas and centers takes sums over pixels, lists and loops whose lengths
 depend on the label: work for the CPU of the input pipeline. What is left to
 do, `targets.expand` computes pixel by pixel, on whatever device the model
 runs, from maps that are a fifth as large as the targets.
+
+Kind and center share a number, because looking up a table is what costs most
+per pixel: kind * 2^28 + y * 2^14 + x.
 """
 
 from typing import Dict, Sequence
@@ -15,6 +18,7 @@ from axial_tf.panoptic import instance_centers, label_ids
 
 # Kinds of pixels: from STUFF on with centers, from INSTANCE on with offsets.
 IGNORED, CROWD, STUFF, INSTANCE, SMALL_INSTANCE = range(5)
+LARGEST_SIDE = 2**14  # in pixels
 
 
 def instance_maps(
@@ -33,7 +37,8 @@ def instance_maps(
   (label_divisor - 1 per class).
 
   Args:
-    panoptic: int32 `[height, width]`, train_id * label_divisor + instance.
+    panoptic: int32 `[height, width]`, train_id * label_divisor + instance, of
+      at most `LARGEST_SIDE` pixels a side.
     thing_ids: train ids of the countable classes.
     label_divisor: see `label_ids`.
     ignore_label: train id of void.
@@ -44,10 +49,7 @@ def instance_maps(
 
   Returns:
     A dict of maps `[height, width]`:
-      kind: uint8, one of IGNORED (void), CROWD, STUFF, INSTANCE and
-        SMALL_INSTANCE.
-      center: int16 `[height, width, 2]`, the rounded (y, x) of the mean of the
-        segment that the pixel belongs to; of no use outside of instances.
+      instance: int32, see `kind_and_center`.
       center_r2: int16 or int32, see `instance_centers.squared_distance`.
   """
   compile_pass = tf.function(autograph=False, jit_compile=True)
@@ -64,11 +66,10 @@ def instance_maps(
     return slot, instance_centers.runs_of(slot)
 
   @compile_pass
-  def draw(slot, centers, kind, listed, count):
+  def draw(slot, packed, listed, count):
     height, width = _size(slot)
     return {
-        'kind': tf.gather(kind, slot),
-        'center': tf.gather(tf.cast(centers, tf.int16), slot),
+        'instance': tf.gather(packed, slot),
         'center_r2': instance_centers.squared_distance(
             listed, count, height, width, reach),
     }
@@ -82,8 +83,27 @@ def instance_maps(
   count = tf.size(present)
   # As many rows as ever: XLA compiles anew for each other number of them.
   listed = tf.pad(tf.gather(centers, present), [[0, slots - count], [0, 0]])
-  return draw(slot, centers, tf.cast(kind, tf.uint8),
-              tf.ensure_shape(listed, [slots, 2]), count)
+  packed = kind * 2**28 + centers[:, 0] * 2**14 + centers[:, 1]
+  return draw(slot, packed, tf.ensure_shape(listed, [slots, 2]), count)
+
+
+def kind_and_center(instance: tf.Tensor):
+  """Takes apart what `instance_maps` packs.
+
+  Args:
+    instance: int32 [...].
+
+  Returns:
+    kind: uint8 [...], one of IGNORED (void), CROWD, STUFF, INSTANCE and
+      SMALL_INSTANCE.
+    center: float32 [..., 2], the rounded mean (y, x) of the segment that the
+      pixel belongs to; of no use outside of instances.
+  """
+  kind = tf.bitwise.right_shift(instance, 28)
+  y = tf.bitwise.bitwise_and(tf.bitwise.right_shift(instance, 14), 2**14 - 1)
+  x = tf.bitwise.bitwise_and(instance, 2**14 - 1)
+  return (tf.cast(kind, tf.uint8),
+          tf.stack([tf.cast(y, tf.float32), tf.cast(x, tf.float32)], -1))
 
 
 class _Kinds:

@@ -123,7 +123,8 @@ def expand(
         pixel to the rounded center of its instance; 0 outside instances.
       offset_weight: float32, 1 on pixels of instances, else 0.
   """
-  kind, r2 = maps['kind'], maps['center_r2']
+  kind, center = instance_maps.kind_and_center(maps['instance'])
+  r2 = maps['center_r2']
   semantic = maps['panoptic'] // label_divisor
   if settings.treat_crowd_as_ignore:
     semantic = tf.where(kind == instance_maps.CROWD, ignore_label, semantic)
@@ -132,7 +133,6 @@ def expand(
   pixel = tf.stack(tf.meshgrid(*(
       tf.range(tf.cast(tf.shape(kind)[axis], tf.float32)) for axis in (-2, -1)
   ), indexing='ij'), -1)  # [height, width, 2]
-  to_center = tf.cast(maps['center'], tf.float32) - pixel
   return {
       'semantic': semantic,
       'semantic_weight': tf.where(
@@ -140,6 +140,6 @@ def expand(
           settings.small_instance_weight, 1.0),
       'center_heatmap': tf.where(r2 < r2.dtype.max, gaussian, 0.0),
       'center_weight': tf.cast(kind >= instance_maps.STUFF, tf.float32),
-      'offset': to_center * is_instance[..., tf.newaxis],
+      'offset': (center - pixel) * is_instance[..., tf.newaxis],
       'offset_weight': is_instance,
   }

@@ -277,6 +277,7 @@ class TestAugment:
 
 @pytest.mark.parametrize('changes, field', [
     ({'crop_size': (0, 5)}, 'crop_size'),
+    ({'crop_size': (5, 20000)}, 'crop_size'),
     ({'crop_size': (5,)}, 'crop_size'),
     ({'scale_range': (0.0, 1.0)}, 'scale_range'),
     ({'scale_range': (2.0, 1.0)}, 'scale_range'),

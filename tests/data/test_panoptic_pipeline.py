@@ -58,8 +58,8 @@ class TestTraining:
     plain = [4, 14, 16]
     assert found == {
         'image': ([*plain, 3], tf.uint8), 'panoptic': (plain, tf.int32),
-        'inside': ([4, 4], tf.int32), 'kind': (plain, tf.uint8),
-        'center': ([*plain, 2], tf.int16), 'center_r2': (plain, tf.int16)}
+        'inside': ([4, 4], tf.int32), 'instance': (plain, tf.int32),
+        'center_r2': (plain, tf.int16)}
 
   def test_every_epoch_has_every_example_once(self, data, tiny_spec, examples):
     areas = sorted(label.size for _, label, _ in examples)

@@ -43,8 +43,8 @@ def test_padding_is_grey_and_the_rest_in_the_models_range(tiny_spec, wrap):
       np.testing.assert_allclose(got[key][index], value, atol=1e-6)
 
 
-def test_a_pixel_takes_14_bytes(tiny_spec):
+def test_a_pixel_takes_13_bytes(tiny_spec):
   batch = _packed(tiny_spec, [(0, 0, 5, 6)])
   size = sum(value.numpy().nbytes for key, value in batch.items()
              if key != 'inside')
-  assert size == 14 * 5 * 6
+  assert size == 13 * 5 * 6
