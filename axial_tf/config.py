@@ -23,13 +23,14 @@ from axial_tf.data import (
 )
 from axial_tf.layers import axial_attention, normalization
 from axial_tf.models import (
+    classifier,
     multi_scale,
     panoptic_decoder,
     panoptic_deeplab,
     variants,
 )
 from axial_tf.panoptic import losses, merging, targets
-from axial_tf.tasks import panoptic
+from axial_tf.tasks import classification, panoptic
 from axial_tf.training import experiment, optimizers, run_settings
 
 CONFIGURABLES = (
@@ -37,6 +38,7 @@ CONFIGURABLES = (
     run_settings.RunSettings,
     optimizers.OptimizerSettings,
     panoptic.PanopticTaskSettings,
+    classification.ClassificationTaskSettings,
     panoptic_pipeline.PanopticDataSettings,
     augmentation.AugmentationSettings,
     classification_pipeline.ClassificationDataSettings,
@@ -46,6 +48,7 @@ CONFIGURABLES = (
     merging.MergingSettings,
     multi_scale.MultiScaleSettings,
     panoptic_deeplab.PanopticDeepLabSettings,
+    classifier.ClassifierSettings,
     panoptic_decoder.BranchSettings,
     panoptic_decoder.DecoderSettings,
     variants.variant_settings,

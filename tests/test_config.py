@@ -1,6 +1,7 @@
 """Every gin file builds; mistakes in gin give one clear line."""
 
 import pathlib
+import re
 
 import gin
 import pytest
@@ -8,18 +9,24 @@ import tensorflow as tf
 
 from axial_tf import config, errors
 from axial_tf.data import dataset_spec
-from axial_tf.models import panoptic_deeplab
+from axial_tf.models import classifier, panoptic_deeplab, variants
+from axial_tf.tasks import panoptic
 
 _CONFIGS = pathlib.Path(__file__).resolve().parent.parent / 'gin_configs'
 _EXPERIMENTS = sorted(
     str(p.relative_to(_CONFIGS)) for p in _CONFIGS.glob('experiments/*.gin'))
+_CLASSIFIERS = [name for name in _EXPERIMENTS if any(
+    f"'{file}'" in (_CONFIGS / name).read_text() for file in (
+        'models/classifier.gin', 'models/classifier_small_images.gin',
+        'experiments/cifar10_axial_resnet.gin'))]
 # What the user must give.
 _REQUIRED = ["RECORDS = '/nowhere'"]
 
 
-@pytest.mark.parametrize('name', _EXPERIMENTS)
+@pytest.mark.parametrize('name', sorted({*_EXPERIMENTS} - {*_CLASSIFIERS}))
 def test_every_experiment_parses_and_its_model_runs(name):
   experiment = config.parse([name], _REQUIRED)
+  assert isinstance(experiment.task, panoptic.PanopticTaskSettings)
   spec = dataset_spec.DatasetSpec.load(experiment.task.spec)
   model = panoptic_deeplab.PanopticDeepLab(
       experiment.task.model, spec.num_classes)
@@ -33,6 +40,41 @@ def test_every_experiment_opens_with_what_it_is(name):
   head = (_CONFIGS / name).read_text().split('\n\n')[0]
   for word in ('Reproduces:', 'Expected:', 'Meant for:', 'Command:'):
     assert word in head, f'{name}: its first comment lacks "{word}"'
+
+
+def test_cifar10_compares_nets_of_one_recipe_and_size():
+  axial, resnet = (
+      config.parse([f'experiments/cifar10_{name}.gin'], _REQUIRED)
+      for name in ('axial_resnet', 'resnet'))
+  assert axial.run == resnet.run and axial.optimizer == resnet.optimizer
+  assert axial.task.data == resnet.task.data
+  sizes = []
+  for experiment in (axial, resnet):
+    model = classifier.Classifier(experiment.task.model, 10)
+    model(tf.zeros([1, 32, 32, 3]))
+    sizes.append((sum(v.shape.num_elements()
+                      for v in model.trainable_variables),
+                  model.multiply_adds(32, 32)))
+  assert sizes == [(1_312_298, 30_405_632), (1_337_546, 30_924_288)]
+
+
+@pytest.mark.parametrize('name', [
+    name for name in _CLASSIFIERS if 'imagenet' in name])
+def test_every_classifier_is_its_row_and_has_the_recipe(name):
+  """tests/models/test_variants.py builds the rows and counts them."""
+  experiment = config.parse([name], _REQUIRED)
+  variant = re.sub('full_(.)', r'\1_full', name.split('imagenet_')[1][:-4])
+  assert experiment.task.model.backbone == variants.VARIANTS[variant].settings
+  assert experiment.task.data.image_size == (224, 224)
+  assert experiment.task.data.validation_resize == 256
+  run, optimizer = experiment.run, experiment.optimizer
+  images = run.train_steps * run.global_batch_size
+  assert images == pytest.approx(130 * 1_281_167, rel=1e-4)
+  warmup = optimizer.warmup_steps * run.global_batch_size
+  assert warmup == pytest.approx(10 * 1_281_167, rel=1e-4)
+  assert optimizer.learning_rate * 1024 == pytest.approx(
+      0.4 * run.global_batch_size)
+  assert run.global_batch_size == (512 if 'full' in name else 1024)
 
 
 def test_every_gin_file_is_included_somewhere():

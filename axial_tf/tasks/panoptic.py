@@ -3,7 +3,6 @@
 import dataclasses
 from typing import Optional
 
-from official.core import base_task
 import tensorflow as tf
 
 from axial_tf import settings as settings_lib
@@ -19,6 +18,7 @@ from axial_tf.models import panoptic_deeplab, panoptic_inference
 from axial_tf.panoptic import losses as losses_lib
 from axial_tf.panoptic import merging as merging_lib
 from axial_tf.panoptic import segments as segments_lib
+from axial_tf.tasks import trained_task
 from axial_tf.training import optimizers, progress, run_settings
 
 # What a validation step returns of each image, and with `instance_ap`.
@@ -75,18 +75,18 @@ def build_model(
   return model
 
 
-class PanopticTask(base_task.Task):
+class PanopticTask(trained_task.TrainedTask):
   """Training and validation steps of a panoptic network."""
+
+  VALUES = ('semantic_loss', 'center_loss', 'offset_loss')
 
   def __init__(
       self, settings: PanopticTaskSettings, run: run_settings.RunSettings,
       optimizer: optimizers.OptimizerSettings,
       logging_dir: Optional[str] = None):
-    super().__init__(settings, logging_dir=logging_dir)
-    self.spec = dataset_spec.DatasetSpec.load(settings.spec)
-    self._settings = settings
-    self._run = run
-    self._optimizer_settings = optimizer
+    super().__init__(
+        settings, dataset_spec.DatasetSpec.load(settings.spec), run, optimizer,
+        logging_dir)
     self._inference = None
     self._bar = None
 
@@ -94,18 +94,6 @@ class PanopticTask(base_task.Task):
     model = build_model(self._settings, self.spec)
     self._inference = build_inference(self._settings, self.spec, model)
     return model
-
-  def initialize(self, model: tf.keras.Model) -> None:
-    """A run starts from the initializers of the layers."""
-
-  def create_optimizer(self, optimizer_config, runtime_config=None):
-    """Builds the configured optimizer; the Model Garden's is not used."""
-    del optimizer_config, runtime_config
-    optimizer = optimizers.build_optimizer(
-        self._optimizer_settings, self._run.train_steps)
-    if self._run.mixed_precision == 'float16':
-      optimizer = tf.keras.mixed_precision.LossScaleOptimizer(optimizer)
-    return optimizer
 
   def build_inputs(self, params, input_context=None) -> tf.data.Dataset:
     """Returns training or validation batches; `params` is 'train' or not."""
@@ -117,38 +105,13 @@ class PanopticTask(base_task.Task):
         self._settings.data, self.spec, self._run.validation_batch_size,
         input_context=input_context)
 
-  def build_metrics(self, training: bool = True):
-    if not training:
-      return []
-    return [
-        tf.keras.metrics.Mean(name, dtype=tf.float32)
-        for name in ('semantic_loss', 'center_loss', 'offset_loss')]
-
-  def train_step(self, inputs, model, optimizer, metrics=None):
-    """One optimizer step on a replica's share of the batch."""
+  def training_values(self, inputs, model):
     inputs = training_batch.unpack(
         inputs, self.spec, self._settings.data.targets)
-    with tf.GradientTape() as tape:
-      outputs = model(inputs['image'], training=True)
-      sample_losses = losses_lib.panoptic_losses(
-          outputs, inputs, ignore_label=self.spec.ignore_label,
-          settings=self._settings.losses)
-      total = tf.reduce_mean(sample_losses['total_loss'])
-      # The optimizer sums gradients over replicas.
-      scaled = total / tf.distribute.get_strategy().num_replicas_in_sync
-      if isinstance(optimizer, tf.keras.mixed_precision.LossScaleOptimizer):
-        scaled = optimizer.get_scaled_loss(scaled)
-    variables = model.trainable_variables
-    gradients = tape.gradient(scaled, variables)
-    if isinstance(optimizer, tf.keras.mixed_precision.LossScaleOptimizer):
-      gradients = optimizer.get_unscaled_gradients(gradients)
-    if self._optimizer_settings.clip_norm is not None:
-      gradients, _ = tf.clip_by_global_norm(
-          gradients, self._optimizer_settings.clip_norm)
-    optimizer.apply_gradients(zip(gradients, variables))
-    for metric in metrics or ():
-      metric.update_state(tf.reduce_mean(sample_losses[metric.name]))
-    return {self.loss: total}
+    outputs = model(inputs['image'], training=True)
+    return losses_lib.panoptic_losses(
+        outputs, inputs, ignore_label=self.spec.ignore_label,
+        settings=self._settings.losses)
 
   def validation_step(self, inputs, model, metrics=None):
     """Segments a replica's images; scoring happens on the host."""
@@ -238,7 +201,9 @@ class PanopticTask(base_task.Task):
     iou_result = aggregated_logs['iou'].result()
     logs['miou'] = float(iou_result['miou'])
     logs['pixel_accuracy'] = float(iou_result['pixel_accuracy'])
-    self.validation_table = panoptic_quality.format_table(result, self.spec)
+    self.validation_table = (
+        panoptic_quality.format_table(result, self.spec)
+        + f'\nmIoU {100 * logs["miou"]:.2f}')
     if 'ap' in aggregated_logs:
       ap_result = aggregated_logs['ap'].result()
       logs.update({key: ap_result[key] for key in instance_ap.KEYS

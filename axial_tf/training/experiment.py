@@ -3,7 +3,7 @@
 import dataclasses
 
 from axial_tf import settings as settings_lib
-from axial_tf.tasks import panoptic
+from axial_tf.tasks import registry
 from axial_tf.training import optimizers, run_settings
 
 
@@ -17,7 +17,7 @@ class Experiment:
     run: how long, how often, on what devices.
   """
 
-  task: panoptic.PanopticTaskSettings
+  task: registry.TaskSettings
   optimizer: optimizers.OptimizerSettings = optimizers.OptimizerSettings()
   run: run_settings.RunSettings = run_settings.RunSettings()
 

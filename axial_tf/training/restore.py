@@ -1,13 +1,13 @@
-"""From a training run's folder to a model that segments images."""
+"""From a training run's folder to its model."""
 
 import dataclasses
 import os
-from typing import Optional
+from typing import Optional, Tuple
 
 from axial_tf import config, errors
-from axial_tf.data import dataset_spec
-from axial_tf.models import panoptic_inference
-from axial_tf.tasks import panoptic
+from axial_tf.data import class_spec, classification_pipeline, dataset_spec
+from axial_tf.models import classifier, panoptic_inference
+from axial_tf.tasks import classification, panoptic, registry
 from axial_tf.training import checkpoints
 
 
@@ -23,16 +23,53 @@ def load_inference(
   Raises:
     errors.UserError: the folder holds no run or no checkpoint that fits.
   """
+  settings, checkpoint = _task_settings(model_dir, checkpoint)
+  if not isinstance(settings, panoptic.PanopticTaskSettings):
+    raise errors.UserError(
+        f'{model_dir}: expected a run of panoptic segmentation, got one of '
+        f'classification; its model has no segments to show or to export')
+  spec = dataset_spec.DatasetSpec.load(settings.spec)
+  model = panoptic.build_model(settings, spec)
+  checkpoints.restore_model(model, checkpoint)
+  return panoptic.build_inference(settings, spec, model)
+
+
+def load_classifier(
+    model_dir: str, checkpoint: Optional[str] = None
+) -> Tuple[classifier.Classifier, class_spec.ClassSpec,
+           classification_pipeline.ClassificationDataSettings]:
+  """Rebuilds the classifier that `model_dir` was trained with.
+
+  Args:
+    model_dir: folder of a training run.
+    checkpoint: path of one of its checkpoints; None takes the newest.
+
+  Returns:
+    The model, its classes, and how its images are made.
+
+  Raises:
+    errors.UserError: the folder holds no run or no checkpoint that fits.
+  """
+  settings, checkpoint = _task_settings(model_dir, checkpoint)
+  if not isinstance(settings, classification.ClassificationTaskSettings):
+    raise errors.UserError(
+        f'{model_dir}: expected a run of classification, got one of panoptic '
+        f'segmentation; use axial_tf.Predictor for it')
+  spec = class_spec.ClassSpec.load(settings.spec)
+  model = classification.build_model(settings, spec)
+  checkpoints.restore_model(model, checkpoint)
+  return model, spec, settings.data
+
+
+def _task_settings(model_dir: str, checkpoint: Optional[str]
+                   ) -> Tuple[registry.TaskSettings, str]:
+  """Returns the task of a run, with its saved spec, and a checkpoint."""
   config_file = os.path.join(model_dir, 'config.gin')
   checkpoint = checkpoint or checkpoints.latest(model_dir)
   if not os.path.exists(config_file) or not checkpoint:
     raise errors.UserError(
         f'{model_dir}: expected the folder of a training run (config.gin and '
         f'a checkpoint); give the --model_dir that axial_tf.train wrote')
-  spec_file = os.path.join(model_dir, 'dataset_spec.json')
-  settings = dataclasses.replace(
-      config.parse([config_file]).task, spec=spec_file)
-  spec = dataset_spec.DatasetSpec.load(spec_file)
-  model = panoptic.build_model(settings, spec)
-  checkpoints.restore_model(model, checkpoint)
-  return panoptic.build_inference(settings, spec, model)
+  settings = config.parse([config_file]).task
+  spec_file = os.path.join(model_dir, registry.spec_file(settings))
+  return dataclasses.replace(settings, spec=spec_file), checkpoint

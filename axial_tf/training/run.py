@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from axial_tf import config, errors, whole_files
 from axial_tf.data import record_checks
-from axial_tf.tasks import panoptic
+from axial_tf.tasks import registry
 from axial_tf.training import checkpoints, experiment, progress
 
 MODES = ('train', 'eval', 'train_and_eval', 'continuous_eval')
@@ -46,7 +46,7 @@ def _run(settings, model_dir, mode) -> Optional[dict]:
       settings.run.strategy, num_gpus=settings.run.num_gpus,
       tpu_address=settings.run.tpu_address)
   with strategy.scope():
-    task = panoptic.PanopticTask(
+    task = registry.build(
         settings.task, settings.run, settings.optimizer, logging_dir=model_dir)
     checkpoint = checkpoints.latest(model_dir)
     if checkpoint:
@@ -62,15 +62,15 @@ def _run(settings, model_dir, mode) -> Optional[dict]:
   if 'train' in mode:
     controller.train_actions += (line,)
     if is_chief:
-      _save_configuration(model_dir, task)
+      _save_configuration(model_dir, settings.task, task.spec)
       controller.train_actions += (_OperativeConfig(controller, model_dir),)
 
   def validate() -> dict:
     with _quiet_orbit():
       metrics = {k: float(v) for k, v in controller.evaluate().items()}
     step = int(global_step.numpy())
-    print(f'validation at step {step}:\n{task.validation_table}\n'
-          f'mIoU {100 * metrics["miou"]:.2f}', file=sys.stderr, flush=True)
+    print(f'validation at step {step}:\n{task.validation_table}',
+          file=sys.stderr, flush=True)
     if is_chief:
       progress.append_metrics(model_dir, step, metrics)
     line.restart_clock()
@@ -176,11 +176,12 @@ def _set_precision(name: str) -> None:
       name if name == 'float32' else f'mixed_{name}')
 
 
-def _save_configuration(model_dir: str, task: panoptic.PanopticTask) -> None:
-  """Writes what rebuilds the model: the gin text and the dataset spec."""
+def _save_configuration(
+    model_dir: str, task: registry.TaskSettings, spec) -> None:
+  """Writes what rebuilds the model: the gin text and the spec of the data."""
   for name, text in (
       ('config.gin', config.raw_text()),
-      ('dataset_spec.json', json.dumps(task.spec.to_json(), indent=1))):
+      (registry.spec_file(task), json.dumps(spec.to_json(), indent=1))):
     whole_files.write(os.path.join(model_dir, name), text.encode())
 
 

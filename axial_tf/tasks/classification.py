@@ -1,0 +1,153 @@
+"""The image classification task for the Model Garden's trainer."""
+
+import dataclasses
+from typing import Optional
+
+import tensorflow as tf
+
+from axial_tf import errors
+from axial_tf import settings as settings_lib
+from axial_tf.data import class_spec, classification_pipeline
+from axial_tf.evaluation import top_k
+from axial_tf.models import classifier
+from axial_tf.tasks import trained_task
+from axial_tf.training import optimizers, progress, run_settings
+
+
+@dataclasses.dataclass(frozen=True)
+class ClassificationTaskSettings:
+  """What is learned: the data and the network.
+
+  Label smoothing, mixup and the policies of augmentation belong to the data,
+  drop-path and dropout to the model.
+
+  Attributes:
+    data: where the records are and how they are augmented.
+    model: the network.
+    num_classes: of the last layer, which must be those of the data; None takes
+      as many as the data has.
+    spec: path of a JSON file with the classes; None takes those that stand
+      beside the training records, or in tensorflow-datasets.
+  """
+
+  data: classification_pipeline.ClassificationDataSettings
+  model: classifier.ClassifierSettings
+  num_classes: Optional[int] = None
+  spec: Optional[str] = None
+
+  def __post_init__(self):
+    settings_lib.check_types(self)
+    settings_lib.require(
+        self.num_classes is None or self.num_classes >= 2, self, 'num_classes',
+        'None or an int >= 2')
+
+
+def load_spec(settings: ClassificationTaskSettings) -> class_spec.ClassSpec:
+  """Returns the classes of the data.
+
+  Raises:
+    errors.UserError: there is no such data, or its classes are not as many as
+      the last layer has.
+  """
+  if settings.spec is not None:
+    spec = class_spec.ClassSpec.load(settings.spec)
+  else:
+    spec = classification_pipeline.load_spec(settings.data)
+  if settings.num_classes not in (None, spec.num_classes):
+    raise errors.UserError(
+        f'ClassificationTaskSettings.num_classes: expected the '
+        f'{spec.num_classes} classes of the data {spec.name!r} '
+        f'({spec.summary()}), got {settings.num_classes}; set '
+        f'NUM_CLASSES = {spec.num_classes}, or give the data that the model '
+        f'is meant for')
+  return spec
+
+
+def build_model(settings: ClassificationTaskSettings,
+                spec: class_spec.ClassSpec) -> classifier.Classifier:
+  """Returns the network with its variables created."""
+  model = classifier.Classifier(settings.model, spec.num_classes)
+  side = 2 * settings.model.backbone.output_stride + 1
+  model(tf.zeros([1, side, side, 3]), training=False)
+  return model
+
+
+class ClassificationTask(trained_task.TrainedTask):
+  """Training and validation steps of a classifier."""
+
+  VALUES = ('cross_entropy', 'top1')
+
+  def __init__(
+      self, settings: ClassificationTaskSettings,
+      run: run_settings.RunSettings, optimizer: optimizers.OptimizerSettings,
+      logging_dir: Optional[str] = None):
+    super().__init__(
+        settings, load_spec(settings), run, optimizer, logging_dir)
+    self._bar = None
+
+  def build_model(self) -> tf.keras.Model:
+    return build_model(self._settings, self.spec)
+
+  def build_inputs(self, params, input_context=None) -> tf.data.Dataset:
+    """Returns training or validation batches; `params` is 'train' or not."""
+    if params == 'train':
+      return classification_pipeline.train_dataset(
+          self._settings.data, self.spec, self._run.global_batch_size,
+          input_context=input_context, seed=self._run.seed)
+    return classification_pipeline.validation_dataset(
+        self._settings.data, self.spec, self._run.validation_batch_size,
+        input_context=input_context)
+
+  def training_values(self, inputs, model):
+    logits = model(inputs['image'], training=True)
+    cross_entropy = tf.nn.softmax_cross_entropy_with_logits(
+        inputs['target'], logits)
+    right = tf.equal(top_k.ranks(logits, inputs['label']), 0)
+    return {'total_loss': cross_entropy, 'cross_entropy': cross_entropy,
+            'top1': tf.cast(right, tf.float32)}
+
+  def validation_step(self, inputs, model, metrics=None):
+    """Classifies a replica's images; counting happens on the host."""
+    del metrics
+    logits = self._logits(inputs['image'], model)
+    return {
+        'label': inputs['label'],
+        'rank': top_k.ranks(logits, inputs['label']),
+        'cross_entropy': tf.nn.sparse_softmax_cross_entropy_with_logits(
+            inputs['label'], logits)}
+
+  def _logits(self, images, model):
+    """Classifies images, of which there may be none.
+
+    The last batch may leave a replica without images: it then gets a tensor of
+    no size at all, on which convolutions fail.
+    """
+    size = self._settings.data.image_size
+    count = tf.shape(images)[0]
+    blank = tf.zeros([1, *size, images.shape[-1] or 3], images.dtype)
+    images = tf.cond(tf.equal(count, 0), lambda: blank, lambda: images)
+    images = tf.ensure_shape(images, [None, *size, 3])
+    return model(images, training=False)[:count]
+
+  def aggregate_logs(self, state, step_logs):
+    """Adds one step's images, of all replicas, to the counts."""
+    if state is None:
+      state = {'counts': top_k.TopK(self.spec), 'cross_entropy': 0.0}
+      self._bar = progress.validation_bar()
+    for labels, ranks, losses in zip(
+        *(step_logs[key] for key in ('label', 'rank', 'cross_entropy'))):
+      state['counts'].add(labels.numpy(), ranks.numpy())
+      state['cross_entropy'] += float(tf.reduce_sum(losses))
+      self._bar.update(int(tf.size(labels)))
+    return state
+
+  def reduce_aggregated_logs(self, aggregated_logs, global_step=None):
+    """Returns 'top1', 'top5' (in 0..1) and the mean 'cross_entropy'.
+
+    'top5' is left out with 5 classes or fewer.
+    """
+    self._bar.close()
+    counts = aggregated_logs['counts']
+    self.validation_table = counts.format_table()
+    return {**counts.result(), 'cross_entropy':
+            aggregated_logs['cross_entropy'] / max(1, counts.num_images)}
