@@ -1,4 +1,4 @@
-"""Segments image files with a trained or exported model.
+"""Segments or classifies image files with a trained or exported model.
 
 Examples:
   python -m axial_tf.predict --model=exports/demo --input='photos/*.jpg' \\
@@ -30,6 +30,12 @@ With --format, what the official evaluators (and axial_tf.evaluate) take:
               instances/*.txt and masks
   mapillary   panoptic.json and panoptic/*.png; with --class_list, instances/
 
+Where --model is the training run of a classifier, the most probable classes of
+each image are printed; with --json as JSON lines, and with --output_dir these
+are written to classes.jsonl in it:
+
+  python -m axial_tf.predict --model=runs/cifar10 --input=photos --top=3
+
 An image that cannot be read is named and left out, the others are done, and
 the exit status is 1.
 """
@@ -43,6 +49,10 @@ from axial_tf import cli
 
 FLAGS = flags.FLAGS
 
+_CLASSIFIERS_FLAGS = ('top', 'json')
+_SEGMENTERS_FLAGS = ('format', 'image_list', 'class_list', 'scales', 'flip',
+                     'pictures', 'pixel', 'layer', 'head')
+
 
 def _define_flags() -> None:
   flags.DEFINE_string(
@@ -53,6 +63,9 @@ def _define_flags() -> None:
       '(** for any depth); quote patterns.')
   flags.DEFINE_string(
       'output_dir', None, 'folder for the results.')
+  flags.DEFINE_integer(
+      'top', 5, 'how many classes to give, with a classifier.', lower_bound=1)
+  flags.DEFINE_bool('json', False, 'print JSON lines, with a classifier.')
   flags.DEFINE_enum(
       'format', 'files', ['files', 'coco', 'cityscapes', 'mapillary'],
       'what to write: files for each image, or results for an evaluator.')
@@ -63,7 +76,7 @@ def _define_flags() -> None:
       'class_list', None, 'config.json of Mapillary Vistas, with '
       '--format=mapillary.')
   flags.DEFINE_integer(
-      'batch_size', 1, 'segment so many images of equal size together.',
+      'batch_size', 1, 'images at a time (to be segmented, of equal size).',
       lower_bound=1)
   flags.DEFINE_list(
       'scales', None, 'average over these scales of the image, such as '
@@ -82,6 +95,41 @@ def _define_flags() -> None:
 
 
 def main() -> None:
+  from axial_tf import errors, predicted_classes
+
+  if FLAGS.model and predicted_classes.is_classifier(FLAGS.model):
+    _classify()
+    return
+  given = [name for name in _CLASSIFIERS_FLAGS if FLAGS[name].present]
+  if given:
+    raise errors.UserError(
+        f'--{given[0]} belongs to classifiers, but --model is none; leave it '
+        f'out')
+  _segment()
+
+
+def _classify() -> None:
+  """Prints or writes the classes of all images."""
+  from axial_tf import errors, image_classifier, image_files, predicted_classes
+
+  given = [name for name in _SEGMENTERS_FLAGS if FLAGS[name].present]
+  if given:
+    raise errors.UserError(
+        f'--{given[0]} belongs to segmentation, but --model is a classifier; '
+        f'leave it out')
+  if not FLAGS.input:
+    raise errors.UserError(
+        '--input is missing: expected an image, a folder or a pattern (see '
+        '--help for an example)')
+  predicted_classes.classify_all(
+      image_classifier.ImageClassifier(FLAGS.model),
+      image_files.find(FLAGS.input), top=FLAGS.top,
+      batch_size=FLAGS.batch_size, as_json=FLAGS.json,
+      output_dir=FLAGS.output_dir)
+
+
+def _segment() -> None:
+  """Writes the segments and pictures of all images."""
   from axial_tf import errors, image_files
 
   for flag, meaning in ((FLAGS['model'], 'an export or a training run'),

@@ -27,7 +27,7 @@ def load_inference(
   if not isinstance(settings, panoptic.PanopticTaskSettings):
     raise errors.UserError(
         f'{model_dir}: expected a run of panoptic segmentation, got one of '
-        f'classification; its model has no segments to show or to export')
+        f'classification; see axial_tf.ImageClassifier for what it can do')
   spec = dataset_spec.DatasetSpec.load(settings.spec)
   model = panoptic.build_model(settings, spec)
   checkpoints.restore_model(model, checkpoint)

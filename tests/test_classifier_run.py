@@ -1,0 +1,113 @@
+"""A classifier from records to the classes of a user's images."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+from PIL import Image
+import pytest
+
+import axial_tf
+from axial_tf import config, errors, predicted_classes, predictor
+from axial_tf.training import restore, run
+from tests import tiny_classes
+
+_EXPERIMENT = 'experiments/cifar10_axial_resnet.gin'
+
+
+@pytest.fixture(scope='module')
+def run_dir(tmp_path_factory):
+  """A run that was stopped and continued."""
+  folder = tmp_path_factory.mktemp('classifier')
+  records = tiny_classes.write(folder)
+  bindings = [f"RECORDS = '{records}'", *tiny_classes.BINDINGS,
+              "SPATIAL = 'convolution'", 'BatchNormSettings.momentum = 0.5',
+              'LEARNING_RATE = 0.1']
+  model_dir = str(folder / 'run')
+  run.run(config.parse([_EXPERIMENT], [*bindings, 'TRAIN_STEPS = 6']),
+          model_dir, 'train')
+  metrics = run.run(
+      config.parse([_EXPERIMENT], bindings), model_dir, 'train_and_eval')
+  assert metrics['top1'] > 0.5
+  return folder / 'run'
+
+
+@pytest.fixture(scope='module')
+def photos(tmp_path_factory):
+  folder = tmp_path_factory.mktemp('photos')
+  for number, entry in enumerate(tiny_classes.SPEC.classes):
+    (folder / f'{entry.name}.png').write_bytes(
+        tiny_classes.png(number, 100 + number, side=24 + number))
+  return folder
+
+
+def _predict(*arguments):
+  return subprocess.run(
+      [sys.executable, '-m', 'axial_tf.predict', *arguments],
+      capture_output=True, text=True, env={**os.environ, 'PYTHONPATH': '.'})
+
+
+def test_the_run_can_be_read_again(run_dir):
+  records = [json.loads(line)
+             for line in (run_dir / 'metrics.jsonl').open()]
+  assert records[-1]['step'] == 12 and 0 <= records[-1]['top1'] <= 1
+  model, spec, data = restore.load_classifier(str(run_dir))
+  assert spec == tiny_classes.SPEC and data.image_size == (16, 16)
+  assert model.count_params() > 0
+
+
+def test_classes_of_images(run_dir, photos):
+  classify = axial_tf.ImageClassifier(str(run_dir))
+  paths = sorted(photos.iterdir())
+  together = classify.batch(paths, top=9)
+  for path, found in zip(paths, together):
+    alone = classify(str(path), top=9)
+    assert [entry.label for entry in found] == [
+        entry.label for entry in alone]
+    np.testing.assert_allclose(
+        [entry.probability for entry in found],
+        [entry.probability for entry in alone], atol=1e-5)
+    assert sum(entry.probability for entry in found) == pytest.approx(1)
+    assert len(found) == 3
+  right = [found[0].name == path.stem
+           for path, found in zip(paths, together)]
+  assert sum(right) >= 2
+  assert len(classify(Image.open(paths[0]), top=1)) == 1
+
+
+def test_segmentation_of_a_classifier_is_refused(run_dir):
+  with pytest.raises(errors.UserError, match='got one of classification'):
+    predictor.Predictor(str(run_dir))
+
+
+def test_the_command_prints_json_lines_and_goes_on(run_dir, photos):
+  (photos / 'broken.png').write_bytes(b'no picture')
+  done = _predict(f'--model={run_dir}', f'--input={photos}', '--json',
+                  '--top=2', '--batch_size=2')
+  (photos / 'broken.png').unlink()
+  assert done.returncode == 1 and 'broken.png' in done.stderr
+  assert 'Traceback' not in done.stderr
+  lines = [json.loads(line) for line in done.stdout.splitlines()]
+  assert [os.path.basename(line['file']) for line in lines] == [
+      'blue.png', 'green.png', 'red.png']
+  for line in lines:
+    assert len(line['classes']) == 2
+    assert line['classes'][0]['name'] in ('red', 'green', 'blue')
+    assert (line['classes'][0]['probability']
+            >= line['classes'][1]['probability'])
+
+
+def test_results_in_a_file(run_dir, photos, tmp_path):
+  predicted_classes.classify_all(
+      axial_tf.ImageClassifier(str(run_dir)), [str(photos / 'red.png')],
+      top=5, batch_size=4, as_json=False, output_dir=str(tmp_path))
+  line = json.loads((tmp_path / 'classes.jsonl').read_text())
+  assert line['file'].endswith('red.png') and len(line['classes']) == 3
+
+
+def test_options_of_segmentation_are_refused(run_dir, photos):
+  done = _predict(f'--model={run_dir}', f'--input={photos}', '--scales=1')
+  assert done.returncode == 1
+  assert done.stderr.startswith('error: --scales belongs to segmentation')
