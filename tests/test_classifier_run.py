@@ -111,3 +111,29 @@ def test_options_of_segmentation_are_refused(run_dir, photos):
   done = _predict(f'--model={run_dir}', f'--input={photos}', '--scales=1')
   assert done.returncode == 1
   assert done.stderr.startswith('error: --scales belongs to segmentation')
+
+
+def test_a_new_run_starts_from_the_weights_of_another(
+    run_dir, tmp_path, capfd):
+  """And the optimizer's slow weights start there, too."""
+  records = tiny_classes.write(tmp_path)
+  bindings = [f"RECORDS = '{records}'", *tiny_classes.BINDINGS,
+              "SPATIAL = 'convolution'", 'TRAIN_STEPS = 6',
+              "OptimizerSettings.name = 'radam_lookahead'",
+              'LEARNING_RATE = 1e-6',
+              f"RunSettings.init_checkpoint = '{run_dir}'"]
+  run.run(config.parse([_EXPERIMENT], bindings), str(tmp_path / 'a'), 'train')
+  assert 'mismatched (other shape): 0' in capfd.readouterr().err
+  before, _, _ = restore.load_classifier(str(run_dir))
+  after, _, _ = restore.load_classifier(str(tmp_path / 'a'))
+  for a, b in zip(before.trainable_variables, after.trainable_variables):
+    np.testing.assert_allclose(a, b, atol=1e-4)
+  # A run that is continued goes on from its own weights.
+  run.run(config.parse([_EXPERIMENT], [
+      *bindings, 'TRAIN_STEPS = 8', "RunSettings.init_checkpoint = '/gone'"]),
+      str(tmp_path / 'a'), 'train')
+  with pytest.raises(errors.UserError, match='holds no checkpoint to start'):
+    run.run(config.parse([_EXPERIMENT], [
+        *bindings, "RunSettings.init_checkpoint = '/gone'"]),
+        str(tmp_path / 'b'), 'train')
+  assert not (tmp_path / 'b').exists()

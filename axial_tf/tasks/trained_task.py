@@ -1,12 +1,13 @@
 """What all tasks share: the optimizer and its step on a batch."""
 
 import abc
+import sys
 from typing import Any, Dict, Optional, Sequence
 
 from official.core import base_task
 import tensorflow as tf
 
-from axial_tf.training import optimizers, run_settings
+from axial_tf.training import initialization, optimizers, run_settings
 
 
 class TrainedTask(base_task.Task, abc.ABC):
@@ -42,7 +43,14 @@ class TrainedTask(base_task.Task, abc.ABC):
     """
 
   def initialize(self, model: tf.keras.Model) -> None:
-    """A run starts from the initializers of the layers."""
+    """Takes over what fits of `init_checkpoint`, in a run that begins.
+
+    Raises:
+      errors.UserError: there is no such checkpoint, or nothing fits.
+    """
+    if self._run.init_checkpoint is not None:
+      report = initialization.load(model, self._run.init_checkpoint)
+      print(report.format_table(), file=sys.stderr, flush=True)
 
   def create_optimizer(self, optimizer_config, runtime_config=None):
     """Builds the configured optimizer; the Model Garden's is not used."""

@@ -24,6 +24,9 @@ class RunSettings:
     strategy: a `tf.distribute` strategy by its Model Garden name.
     num_gpus: GPUs to use with 'one_device' and 'mirrored'; 0 uses the CPU.
     mixed_precision: compute type; losses and softmax stay in float32.
+    init_checkpoint: a checkpoint, or the folder of a training run, whose
+      weights a new run starts from, as far as they fit. The run of a
+      classifier initializes the backbone of a segmentation model.
     seed: of weights, augmentation and shuffling; None draws a new one.
   """
 
@@ -40,6 +43,7 @@ class RunSettings:
   num_gpus: int = 0
   tpu_address: Optional[str] = None
   mixed_precision: Literal['float32', 'bfloat16', 'float16'] = 'float32'
+  init_checkpoint: Optional[str] = None
   seed: Optional[int] = None
 
   def __post_init__(self):

@@ -1,0 +1,129 @@
+"""Starting a run from the weights of another one, with a report.
+
+Weights are matched by their place in the model, such as
+backbone/stages/0/0/reduce/conv/kernel, and by their shape. So a classifier
+initializes the backbone of a segmentation model of the same widths and blocks,
+whatever its image size, span and output stride; what differs (the stem, the
+heads) keeps its own initial values and is named.
+"""
+
+import collections
+import dataclasses
+import os
+from typing import Dict, List, Tuple
+
+import tensorflow as tf
+
+from axial_tf import errors
+from axial_tf.training import checkpoints
+
+_MODEL = 'model/'
+_VALUE = '/.ATTRIBUTES/VARIABLE_VALUE'
+
+
+@dataclasses.dataclass(frozen=True)
+class LoadReport:
+  """What became of each weight, by its place in the model.
+
+  Attributes:
+    source: the checkpoint.
+    loaded: taken over.
+    mismatched: in both, but of another shape; not taken over.
+    missing: of the model alone.
+    unused: of the checkpoint alone.
+  """
+
+  source: str
+  loaded: Tuple[str, ...]
+  mismatched: Tuple[str, ...]
+  missing: Tuple[str, ...]
+  unused: Tuple[str, ...]
+
+  def format_table(self) -> str:
+    """Returns lines for a terminal: how many weights of each part."""
+    lines = [f'weights from {self.source}:']
+    for what, meaning in (
+        ('loaded', ''), ('mismatched', ' (other shape)'),
+        ('missing', ' in the checkpoint'), ('unused', ' by the model')):
+      names = getattr(self, what)
+      parts = collections.Counter(map(_part, names))
+      line = f'  {what}{meaning}: {len(names)}'
+      if parts:
+        line += ' (' + ', '.join(
+            f'{part} {count}' for part, count in sorted(parts.items())) + ')'
+      lines.append(line)
+    return '\n'.join(lines)
+
+
+def load(model: tf.keras.Model, path: str) -> LoadReport:
+  """Takes over all weights of a checkpoint that fit a built model.
+
+  Args:
+    model: whose variables are set.
+    path: of a checkpoint, without .index, or of a training run's folder, whose
+      newest checkpoint is taken.
+
+  Raises:
+    errors.UserError: there is no checkpoint, or none of its weights fits.
+  """
+  checkpoint = path
+  if tf.io.gfile.isdir(path):
+    checkpoint = checkpoints.latest(path)
+  if not checkpoint or not tf.io.gfile.glob(f'{checkpoint}.index'):
+    raise errors.UserError(
+        f'{path}: holds no checkpoint to start from; give the folder of a '
+        f'training run or a checkpoint in it (without .index)')
+  try:
+    reader = tf.train.load_checkpoint(checkpoint)
+    stored = {
+        key[len(_MODEL):-len(_VALUE)]: tuple(shape)
+        for key, shape in reader.get_variable_to_shape_map().items()
+        if key.startswith(_MODEL) and key.endswith(_VALUE)
+        and '/.OPTIMIZER_SLOT/' not in key}
+    places = _places(model)
+    loaded = [name for name, variable in places.items()
+              if stored.get(name) == tuple(variable.shape)]
+    for name in loaded:
+      places[name].assign(reader.get_tensor(f'{_MODEL}{name}{_VALUE}'))
+  except (tf.errors.OpError, IndexError, ValueError) as error:
+    raise errors.UserError(
+        f'{checkpoint}: cannot be read as a checkpoint '
+        f'({errors.first_line(error)}); it may be damaged: choose '
+        f'another one') from error
+  report = LoadReport(
+      checkpoint, tuple(loaded),
+      tuple(sorted((places.keys() & stored.keys()) - set(loaded))),
+      tuple(sorted(places.keys() - stored.keys())),
+      tuple(sorted(stored.keys() - places.keys())))
+  if not loaded:
+    raise errors.UserError(
+        f'{checkpoint}: none of its {len(stored)} weights fits one of the '
+        f'{len(places)} of the model; give a checkpoint of axial_tf with the '
+        f'same backbone (width, blocks, heads), or none')
+  return report
+
+
+def _places(model: tf.keras.Model) -> Dict[str, tf.Variable]:
+  """Returns the model's variables by their names in a checkpoint.
+
+  These are the shortest paths of attributes that lead to them.
+  """
+  wanted = {id(variable): variable for variable in model.variables}
+  view = tf.train.TrackableView(model)
+  found: Dict[str, tf.Variable] = {}
+  queue: List[Tuple[str, object]] = [('', model)]
+  seen = {id(model)}
+  for place, node in queue:
+    if id(node) in wanted:
+      found[place] = wanted[id(node)]
+    for name, child in view.children(node).items():
+      if id(child) not in seen:
+        seen.add(id(child))
+        queue.append((os.path.join(place, name), child))
+  return found
+
+
+def _part(name: str) -> str:
+  """backbone/stages/0/0/reduce/conv/kernel -> backbone/stages."""
+  first, *others = name.split('/')
+  return '/'.join([first, *others[:1]]) if first == 'backbone' else first
