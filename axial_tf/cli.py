@@ -2,6 +2,7 @@
 
 import os
 import sys
+from typing import List, Optional, Sequence
 import warnings
 
 from absl import app, flags, logging
@@ -57,6 +58,21 @@ def run(main, docstring: str, takes_arguments: bool = False) -> None:
     if not _output_is_unread():
       raise
     sys.exit(1)
+
+
+def numbers(flag: str, texts: Optional[Sequence[str]]
+            ) -> Optional[List[float]]:
+  """Returns the numbers of a list flag, None without.
+
+  Raises:
+    errors.UserError: a text is no number.
+  """
+  try:
+    return None if texts is None else [float(text) for text in texts]
+  except ValueError as error:
+    raise errors.UserError(
+        f'--{flag}: expected numbers such as 0.5,1,1.5, got '
+        f'{",".join(texts)}') from error
 
 
 def _output_is_unread() -> bool:

@@ -31,6 +31,10 @@ def _define_flags() -> None:
   flags.DEFINE_string(
       'version', 'auto', 'number of the version; auto takes the highest in '
       '--export_dir plus 1.')
+  flags.DEFINE_list(
+      'scales', None, 'average over these scales of the image, such as '
+      '0.5,1,1.5; default: those of the run.')
+  flags.DEFINE_bool('flip', False, 'average over the mirrored image, too.')
 
 
 def main() -> None:
@@ -49,11 +53,16 @@ def main() -> None:
           f'--version: expected auto or a positive integer, got '
           f'{FLAGS.version!r}')
     version = int(FLAGS.version)
+  scales = cli.numbers('scales', FLAGS.scales)
 
+  from axial_tf.models import multi_scale
   from axial_tf.serving import export
   from axial_tf.training import checkpoints, restore
 
   inference = restore.load_inference(FLAGS.model_dir, FLAGS.checkpoint)
+  if scales is not None or FLAGS.flip:
+    inference.multi_scale = multi_scale.MultiScaleSettings(
+        tuple(scales or (1.0,)), FLAGS.flip)
   checkpoint = FLAGS.checkpoint or checkpoints.latest(FLAGS.model_dir)
   version_dir = export.export_saved_model(
       inference, FLAGS.export_dir, version=version, metadata={

@@ -117,6 +117,8 @@ def _load_run(path: str, multi_scale) -> LoadedModel:
         images, inference.max_long_side, inference.enlarge)
 
   return LoadedModel(
-      inference.spec, tf.function(traced.predict, input_signature=signature),
-      tf.function(traced.__call__, input_signature=signature), resized,
+      inference.spec, tf.function(
+          traced.predict, input_signature=signature, autograph=False),
+      tf.function(
+          traced.__call__, input_signature=signature, autograph=False), resized,
       inference)

@@ -145,7 +145,7 @@ def _segment() -> None:
     raise errors.UserError(
         f'--output_dir: {FLAGS.output_dir} is a file, expected a folder')
   pictures = _pictures()
-  scales = _scales()
+  scales = cli.numbers('scales', FLAGS.scales)
 
   from axial_tf import predictor
 
@@ -248,18 +248,6 @@ def _pictures():
         f'--{given[0]} is about attention; add attention to --pictures')
   return predicted_files.Pictures(
       names, predicted_files.parse_pixel(FLAGS.pixel), FLAGS.layer, FLAGS.head)
-
-
-def _scales():
-  """Returns the numbers of --scales, None without."""
-  from axial_tf import errors
-
-  try:
-    return FLAGS.scales and [float(scale) for scale in FLAGS.scales]
-  except ValueError as error:
-    raise errors.UserError(
-        f'--scales: expected numbers such as 0.5,1,1.5, got '
-        f'{",".join(FLAGS.scales)}') from error
 
 
 if __name__ == '__main__':

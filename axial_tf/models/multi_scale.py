@@ -70,12 +70,17 @@ def heads(network: Network, images: tf.Tensor, settings: MultiScaleSettings
     float32 'semantic_probabilities' [batch, height, width, classes],
     'center_heatmap' [batch, height, width] and 'offset' [..., 2] in pixels.
   """
+  # Several views have one way to their outputs, so that a graph holds the
+  # network once.
+  output_size = (
+      None if settings.scales == (1.0,) else resize.size_of(images))
   total = None
   for scale, flip in settings.views():
     # A view starts when the last one is done, or all would be in memory.
     with tf.control_dependencies(
         [] if total is None else list(total.values())):
-      view = _view(network, tf.identity(images), scale, flip)
+      view = _view(
+          network, tf.identity(images), scale, flip, output_size)
     total = view if total is None else {
         key: total[key] + value for key, value in view.items()}
   if settings.count == 1:
@@ -83,7 +88,8 @@ def heads(network: Network, images: tf.Tensor, settings: MultiScaleSettings
   return {key: value / settings.count for key, value in total.items()}
 
 
-def _view(network, images, scale: float, flip: bool) -> Dict[str, tf.Tensor]:
+def _view(network, images, scale: float, flip: bool, output_size
+          ) -> Dict[str, tf.Tensor]:
   """Returns the heads of one view, as those of the images themselves."""
   size = resize.size_of(images)
   scaled = tuple(_scaled(n, scale) for n in size)
@@ -91,7 +97,7 @@ def _view(network, images, scale: float, flip: bool) -> Dict[str, tf.Tensor]:
     images = resize.resize(images, scaled)
   if flip:
     images = tf.reverse(images, [2])
-  outputs = network(images, None if scale == 1.0 else size)
+  outputs = network(images, output_size)
   probabilities = tf.nn.softmax(outputs['semantic_logits'])
   heatmap, offset = outputs['center_heatmap'], outputs['offset']
   if scale != 1.0:

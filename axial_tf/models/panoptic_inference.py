@@ -49,19 +49,23 @@ class PanopticInference(tf.Module):
     Several functions that use it then trace and store the network once.
     """
     model = self.model
+    images = tf.TensorSpec([None, None, None, 3], tf.float32)
     size = tf.TensorSpec([], tf.int32)
-    network = tf.function(
-        lambda images, height, width: model(
-            images, training=False, output_size=(height, width)),
-        input_signature=[
-            tf.TensorSpec([None, None, None, 3], tf.float32), size, size])
+    options = {'autograph': False}
+    if self.multi_scale.count > 1:
+      # Not copied to each place where a view calls it.
+      options['experimental_attributes'] = {'_noinline': True}
     plain = tf.function(
         lambda images: model(images, training=False),
-        input_signature=[tf.TensorSpec([None, None, None, 3], tf.float32)])
+        input_signature=[images], **options)
+    sized = tf.function(
+        lambda images, height, width: model(
+            images, training=False, output_size=(height, width)),
+        input_signature=[images, size, size], **options)
 
     def call(images, training, output_size=None):
       del training
-      return plain(images) if output_size is None else network(
+      return plain(images) if output_size is None else sized(
           images, *output_size)
 
     return PanopticInference(

@@ -16,6 +16,7 @@ import axial_tf
 from axial_tf import errors
 from axial_tf.data import dataset_spec
 from axial_tf.models import (
+    multi_scale,
     panoptic_decoder,
     panoptic_deeplab,
     panoptic_inference,
@@ -224,6 +225,23 @@ def test_damaged_model_json_is_named(tmp_path):
   (tmp_path / 'model.json').write_text('{"dataset_spec": ')
   with pytest.raises(errors.UserError, match='model.json'):
     versions.read_model_json(str(tmp_path))
+
+
+def test_scales_and_flips_go_along(tmp_path):
+  inference = color_model.inference()
+  inference.multi_scale = multi_scale.MultiScaleSettings((0.5, 1.0), flip=True)
+  folder = export.export_saved_model(inference, str(tmp_path))
+  rules = versions.read_model_json(folder)['input_rules']
+  assert (rules['scales'], rules['flip']) == ([0.5, 1.0], True)
+  image = color_model.scene()[0][np.newaxis]
+  outputs = tf.saved_model.load(folder).signatures['heads'](
+      image_tensor=tf.constant(image))
+  single = color_model.inference()(tf.constant(image))
+  for key, value in outputs.items():
+    np.testing.assert_allclose(value, inference(tf.constant(image))[key],
+                               atol=1e-5)
+  assert not np.allclose(
+      outputs['center_heatmap'], single['center_heatmap'], atol=1e-2)
 
 
 @pytest.mark.slow
