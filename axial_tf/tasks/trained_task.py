@@ -83,6 +83,8 @@ class TrainedTask(base_task.Task, abc.ABC):
     if self._optimizer_settings.clip_norm is not None:
       gradients, _ = tf.clip_by_global_norm(
           gradients, self._optimizer_settings.clip_norm)
+    gradients = optimizers.add_decay(
+        gradients, variables, self._optimizer_settings)
     optimizer.apply_gradients(zip(gradients, variables))
     for metric in metrics or ():
       metric.update_state(tf.reduce_mean(values[metric.name]))

@@ -5,7 +5,7 @@ optimizers only; moving to a newer TensorFlow changes this file alone.
 """
 
 import dataclasses
-from typing import Literal, Optional
+from typing import List, Literal, Optional, Sequence
 import warnings
 
 from official.modeling.optimization import lr_schedule
@@ -31,7 +31,10 @@ class OptimizerSettings:
       (1 + cos(pi * step / train_steps)) / 2; 'constant'.
     decay_power: exponent of the poly decay.
     end_learning_rate: what the poly and the cosine decay end at.
-    weight_decay: decoupled decay for 'radam_lookahead' (the paper: none).
+    weight_decay: with 'radam_lookahead' decoupled, of all weights (the paper:
+      none); with 'sgd' the factor of half the sum of squares of all kernels,
+      which is added to the loss. Batch norms, biases and position tables do
+      not decay then.
     clip_norm: global gradient norm limit; None leaves gradients alone.
     lookahead_period: steps between two synchronizations of the slow weights.
     lookahead_step_size: how far the slow weights move each time, in (0, 1].
@@ -72,7 +75,7 @@ class OptimizerSettings:
         0 < self.lookahead_step_size <= 1, self, 'lookahead_step_size',
         'a number in (0, 1]')
     settings_lib.require(
-        self.weight_decay == 0 or self.name == 'radam_lookahead', self,
+        self.weight_decay == 0 or self.name != 'adam', self,
         'weight_decay', f'0 with the optimizer {self.name!r}')
 
 
@@ -110,6 +113,30 @@ def build_optimizer(settings: OptimizerSettings, train_steps: int):
           weight_decay=settings.weight_decay),
       sync_period=settings.lookahead_period,
       slow_step_size=settings.lookahead_step_size)
+
+
+def add_decay(
+    gradients: Sequence[tf.Tensor], variables: Sequence[tf.Variable],
+    settings: OptimizerSettings) -> List[tf.Tensor]:
+  """Adds the gradients of the penalty that 'sgd' puts on kernels.
+
+  Args:
+    gradients: of one replica, which the optimizer is going to sum.
+    variables: that they belong to.
+    settings: of the optimizer; others than 'sgd' decay weights by themselves.
+  """
+  if settings.name != 'sgd' or settings.weight_decay == 0:
+    return list(gradients)
+  share = (settings.weight_decay
+           / tf.distribute.get_strategy().num_replicas_in_sync)
+  return [
+      gradient + share * tf.cast(variable, gradient.dtype)
+      if _is_kernel(variable) and gradient is not None else gradient
+      for gradient, variable in zip(gradients, variables)]
+
+
+def _is_kernel(variable: tf.Variable) -> bool:
+  return variable.name.split('/')[-1].split(':')[0].endswith('kernel')
 
 
 class _RectifiedAdam(tfa.optimizers.RectifiedAdam):

@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from axial_tf import errors
+from axial_tf.layers import axial_attention
 from axial_tf.training import optimizers
 
 
@@ -69,7 +70,7 @@ def test_lookahead_steps_back_half_way_at_each_synchronization():
 @pytest.mark.parametrize('wrong', [
     dict(learning_rate=0.0), dict(warmup_steps=-1), dict(clip_norm=0.0),
     dict(lookahead_step_size=1.5), dict(name='lamb'),
-    dict(name='sgd', weight_decay=0.1)])
+    dict(name='adam', weight_decay=0.1)])
 def test_wrong_settings_are_refused(wrong):
   with pytest.raises(errors.UserError):
     optimizers.OptimizerSettings(**wrong)
@@ -108,3 +109,39 @@ def test_the_graph_of_a_step_stays_small():
 
   operations = step.get_concrete_function().graph.get_operations()
   assert len(operations) < 25 * len(variables)
+
+
+def test_sgd_decays_kernels_and_nothing_else():
+  """Two replicas that see no loss: kernels shrink as if there was one."""
+  settings = optimizers.OptimizerSettings(
+      name='sgd', learning_rate=0.5, decay='constant', momentum=0.0,
+      weight_decay=0.1)
+  strategy = tf.distribute.MirroredStrategy(['CPU:0', 'CPU:1'])
+  with strategy.scope():
+    optimizer = optimizers.build_optimizer(settings, train_steps=10)
+    layer = axial_attention.AxialAttention(8, 16, heads=2)
+    layer(tf.ones([1, 5, 16]))
+    conv = tf.keras.layers.DepthwiseConv2D(3)
+    conv(tf.ones([1, 5, 5, 2]))
+    conv.bias.assign([1.0, 2.0])
+  variables = layer.trainable_variables + conv.trainable_variables
+  before = {v.name: v.numpy() for v in variables}
+
+  @tf.function
+  def step():
+    gradients = [tf.zeros(v.shape) for v in variables]
+    optimizer.apply_gradients(zip(
+        optimizers.add_decay(gradients, variables, settings), variables))
+
+  strategy.run(step)
+  changed = {name.split('/')[-1] for name, value in before.items()
+             if not np.array_equal(value, _named(variables, name))}
+  assert changed == {'qkv_kernel:0', 'depthwise_kernel:0'}
+  for name, value in before.items():
+    factor = 0.95 if 'kernel' in name else 1.0
+    np.testing.assert_allclose(
+        _named(variables, name), factor * value, rtol=1e-6)
+
+
+def _named(variables, name):
+  return next(v.numpy() for v in variables if v.name == name)
