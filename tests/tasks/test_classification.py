@@ -7,6 +7,7 @@ import numpy as np
 from official.core import base_trainer, config_definitions
 import pytest
 import tensorflow as tf
+import tensorflow_datasets as tfds
 
 from axial_tf import config, errors
 from axial_tf.data import class_spec
@@ -145,3 +146,22 @@ def test_five_classes_have_no_top_5_and_six_do(records):
     result = task.reduce_aggregated_logs(task.aggregate_logs(None, logs))
     assert set(result) == keys | {'cross_entropy'}
     assert result['cross_entropy'] == 2.0
+
+
+def test_data_of_tensorflow_datasets_trains_and_validates():
+  with tfds.testing.mock_data(num_examples=9):
+    task = _task('tfds:cifar10', "VALIDATION_SPLIT = 'test'",
+                 "SPATIAL = 'convolution'",
+                 'ClassificationTaskSettings.num_classes = 10')
+    model = task.build_model()
+    batch = next(iter(task.build_inputs('train')))
+    logs = task.train_step(batch, model, task.create_optimizer(None))
+    assert np.isfinite(logs['loss'])
+    state = None
+    for batch in task.build_inputs('validation'):
+      outputs = task.validation_step(batch, model)
+      state = task.aggregate_logs(
+          state, {key: (value,) for key, value in outputs.items()})
+    assert set(task.reduce_aggregated_logs(state)) == {
+        'top1', 'top5', 'cross_entropy'}
+    assert task.validation_table.startswith('9 images')
