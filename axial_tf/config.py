@@ -8,6 +8,7 @@ or on gs://, and gin's exceptions become one clear line.
 import contextlib
 import logging
 import os
+import re
 from typing import Sequence
 
 import gin
@@ -102,7 +103,27 @@ def parse(
   with _clear_errors('configuration'):
     gin.finalize()
     _require_task(files)
-    return _REGISTERED['Experiment']()
+    parsed = _REGISTERED['Experiment']()
+    _require_use(bindings)
+    return parsed
+
+
+def _require_use(bindings: Sequence[str]) -> None:
+  """Raises a UserError for a binding that changes nothing.
+
+  Gin accepts parameters of what the experiment never makes.
+  """
+  used = operative_text()
+  for binding in bindings:
+    name = binding.partition('=')[0].strip()
+    if re.search(rf'^{re.escape(name)} =', used, re.MULTILINE):
+      continue
+    made = name.rpartition('.')[0].rpartition('/')[2]
+    reason = (f'nothing in this experiment refers to @{made}()'
+              if made and f'{made}.' not in used else
+              'its gin files, and the operative_config.gin of a run, list the '
+              'names in use')
+    raise errors.UserError(f'{binding}: {name} is used nowhere; {reason}')
 
 
 def raw_text() -> str:

@@ -27,7 +27,8 @@ def _define_flags() -> None:
   flags.DEFINE_string('predictions', None, 'JSON file of the predictions.')
   flags.DEFINE_string('ground_truth', None, 'JSON file of the ground truth.')
   flags.DEFINE_enum(
-      'format', 'coco', ['coco', 'cityscapes'], 'whose rules to score by.')
+      'format', 'coco', ['coco', 'cityscapes', 'mapillary'], 'whose rules to '
+      'score by; those of mapillary are coco\'s.')
   flags.DEFINE_string(
       'predictions_dir', None, 'folder of the predicted PNGs, if it is not '
       'named after the JSON file.')

@@ -131,6 +131,9 @@ def test_the_raw_text_rebuilds_the_same_experiment(tmp_path):
     ('OptimizerSettings.learning_rate = -1.0', ['learning_rate', '> 0']),
     ('RunSettings.train_steps = %NO_SUCH_MACRO', ['NO_SUCH_MACRO']),
     ('RunSettings.train_steps = ', ['RunSettings.train_steps']),
+    ('TRAIN_STEP = 7', ['TRAIN_STEP is used nowhere']),
+    ('MergingSettings.nms_kernel = 3',
+     ['nms_kernel is used nowhere', 'refers to @MergingSettings()']),
 ])
 def test_mistakes_in_bindings_are_named(binding, words):
   with pytest.raises(errors.UserError) as caught:

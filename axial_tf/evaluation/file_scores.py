@@ -22,7 +22,8 @@ class FileScores:
 
     Args:
       spec: the categories.
-      rules: 'coco' or 'cityscapes', for AP and mean IoU; PQ is the same.
+      rules: 'coco', 'cityscapes' or 'mapillary', which has coco's, for AP and
+        mean IoU; PQ is the same.
     """
     is_cityscapes = rules == 'cityscapes'
     self._spec = spec
