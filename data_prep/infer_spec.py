@@ -34,7 +34,7 @@ def write_spec(input_dir: str, split: str, path: str
   listed = sorted(listed, key=lambda entry: str(entry['id']).zfill(20))
   try:
     categories = tuple(
-        _category(entry, number, source) for number, entry in enumerate(listed))
+        _category(entry, number) for number, entry in enumerate(listed))
     spec = dataset_spec.DatasetSpec(
         name=pathlib.Path(os.path.abspath(input_dir)).name,
         categories=categories,
@@ -47,13 +47,12 @@ def write_spec(input_dir: str, split: str, path: str
   return spec
 
 
-def _category(entry: Dict[str, Any], number: int,
-              source: pathlib.Path) -> dataset_spec.Category:
+def _category(entry: Dict[str, Any], number: int) -> dataset_spec.Category:
   """Returns category `number` of the spec from an entry of the JSON."""
   is_thing = entry.get('isthing')
   if is_thing not in (0, 1):
     raise errors.UserError(
-        f'{source}: category {entry["id"]}: expected "isthing" 0 or 1, got '
+        f'category {entry["id"]}: expected "isthing" 0 or 1, got '
         f'{is_thing!r:.40}; add it')
   color = entry.get('color')
   return dataset_spec.Category(

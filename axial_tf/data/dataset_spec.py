@@ -115,11 +115,12 @@ class DatasetSpec:
     seen = {}
     for category in self.categories:
       value = getattr(category, field)
+      name = f'category {category.id} ({category.name})'
       if value in seen:
         raise errors.UserError(
             f'DatasetSpec.categories: expected unique values of {field!r}, '
-            f'got {value!r} for both {seen[value]!r} and {category.name!r}')
-      seen[value] = category.name
+            f'got {value!r} for both {seen[value]} and {name}')
+      seen[value] = name
 
   def _check_contiguous(self):
     train_ids = sorted(c.train_id for c in self.categories)
