@@ -1,12 +1,14 @@
 """Areas and centers of the segments of a label map, and a map near centers.
 
-Two of the three passes over pixels gain much from XLA, which needs sizes that
-it knows; the one between does not have them. `compiled` tells whether XLA is
-to compile the former.
+`runs_of` and `squared_distance` pass over all pixels, which XLA makes several
+times faster; `areas_and_centers` has a list as long as there are runs, for
+which XLA would have to know the length.
 """
 
 import numpy as np
 import tensorflow as tf
+
+from axial_tf.panoptic import histogram
 
 
 def runs_of(slot: tf.Tensor) -> tf.Tensor:
@@ -18,9 +20,9 @@ def runs_of(slot: tf.Tensor) -> tf.Tensor:
 def areas_and_centers(slot: tf.Tensor, ends_here: tf.Tensor, slots: int):
   """Counts pixels and averages their coordinates, run by run.
 
-  There are a hundred times fewer runs than pixels, except in noise. Sums are
-  integers, their quotients at least 1 / (2 area) away from a tie unless they
-  are one, so float64 rounds each mean as exact arithmetic would.
+  There are far fewer runs than pixels, except in noise. Sums are integers,
+  their quotients at least 1 / (2 area) away from a tie unless they are one, so
+  float64 rounds each mean as exact arithmetic would.
 
   Args:
     slot: int32 [height, width], 0 ... slots - 1.
@@ -38,8 +40,7 @@ def areas_and_centers(slot: tf.Tensor, ends_here: tf.Tensor, slots: int):
   length, row = last - first + 1, last // width
 
   def sum_by_slot(weights):
-    return tf.raw_ops.DenseBincount(
-        input=slot_of_run, size=slots, weights=weights)
+    return histogram.histogram(slot_of_run, slots, weights)
 
   area = sum_by_slot(length)
   # The x of a run have the mean (first + last) / 2, counted in its row.
