@@ -97,6 +97,10 @@ def test_export_then_predict_on_photographs(trained, tmp_path):
   model_dir, _ = trained
   _succeeds('axial_tf.export', f'--model_dir={model_dir}',
             f'--export_dir={tmp_path / "export"}')
+  done = _succeeds('axial_tf.export', f'--model_dir={model_dir}',
+                   f'--export_dir={tmp_path / "export"}', '--check')
+  assert 'equals ckpt-' in done.stdout and not list(
+      (tmp_path / 'export').glob('writing-*'))
   photos = tmp_path / 'photos'
   photos.mkdir()
   noise = np.random.default_rng(0).integers(0, 255, [70, 90, 3], np.uint8)

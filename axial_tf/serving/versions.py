@@ -9,6 +9,7 @@ import tensorflow as tf
 from axial_tf import errors
 
 MODEL_JSON = 'model.json'
+MODEL_CARD = 'model_card.md'
 SAVED_MODEL = 'saved_model.pb'
 
 

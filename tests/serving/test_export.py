@@ -22,7 +22,7 @@ from axial_tf.models import (
     panoptic_inference,
     variants,
 )
-from axial_tf.serving import export, versions
+from axial_tf.serving import export, model_card, versions
 from tests import color_model
 
 
@@ -225,6 +225,35 @@ def test_damaged_model_json_is_named(tmp_path):
   (tmp_path / 'model.json').write_text('{"dataset_spec": ')
   with pytest.raises(errors.UserError, match='model.json'):
     versions.read_model_json(str(tmp_path))
+
+
+def test_a_version_is_checked_again_against_its_model(export_dir):
+  version_dir = os.path.join(export_dir, '1')
+  differences = export.check(
+      color_model.inference(max_long_side=40), version_dir)
+  assert differences.heads < 1e-5 and differences.agreement == 1
+  other = color_model.inference(max_long_side=40)
+  other.model.variables[0].assign(0.5 * other.model.variables[0])
+  with pytest.raises(errors.UserError, match='heads differ'):
+    export.check(other, version_dir)
+  with pytest.raises(errors.UserError, match='cannot be loaded'):
+    export.check(other, export_dir)
+
+
+def test_the_model_card_tells_what_the_model_is(export_dir):
+  with open(os.path.join(export_dir, '1', 'model_card.md')) as file:
+    card = file.read()
+  assert '# Panoptic segmentation of colors\n' in card
+  assert '- PQ: 50.00\n' in card
+  assert '| 1 | 37 | ball | thing | #dc3c28 |\n' in card
+  assert 'shrunk, where it is larger, to a longer side of 40 pixels' in card
+  assert 'Void is 900.' in card
+  content = versions.read_model_json(os.path.join(export_dir, '1'))
+  content['input_rules'].update(
+      scales=[0.5, 1.0], flip=True, max_long_side=None)
+  card = model_card.text({**content, 'metrics': {}})
+  assert 'over the scales 0.5, 1, each also mirrored.' in card
+  assert 'not validated' in card and 'at its own size' in card
 
 
 def test_scales_and_flips_go_along(tmp_path):
