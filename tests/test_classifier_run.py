@@ -8,10 +8,12 @@ import sys
 import numpy as np
 from PIL import Image
 import pytest
+import tensorflow as tf
 
 import axial_tf
 from axial_tf import config, errors, predicted_classes, predictor
-from axial_tf.training import restore, run
+from axial_tf.tasks import classification
+from axial_tf.training import initialization, restore, run
 from tests import tiny_classes
 
 _EXPERIMENT = 'experiments/cifar10_axial_resnet.gin'
@@ -128,12 +130,39 @@ def test_a_new_run_starts_from_the_weights_of_another(
   after, _, _ = restore.load_classifier(str(tmp_path / 'a'))
   for a, b in zip(before.trainable_variables, after.trainable_variables):
     np.testing.assert_allclose(a, b, atol=1e-4)
-  # A run that is continued goes on from its own weights.
-  run.run(config.parse([_EXPERIMENT], [
-      *bindings, 'TRAIN_STEPS = 8', "RunSettings.init_checkpoint = '/gone'"]),
-      str(tmp_path / 'a'), 'train')
   with pytest.raises(errors.UserError, match='holds no checkpoint to start'):
     run.run(config.parse([_EXPERIMENT], [
         *bindings, "RunSettings.init_checkpoint = '/gone'"]),
         str(tmp_path / 'b'), 'train')
   assert not (tmp_path / 'b').exists()
+
+
+def test_averaged_weights_are_what_is_validated_and_restored(tmp_path):
+  records = tiny_classes.write(tmp_path)
+  bindings = [f"RECORDS = '{records}'", *tiny_classes.BINDINGS,
+              "SPATIAL = 'convolution'", 'LEARNING_RATE = 0.1',
+              'OptimizerSettings.average_decay = 0.9',
+              'RunSettings.validate_at_start = True']
+  model_dir = str(tmp_path / 'run')
+  metrics = run.run(
+      config.parse([_EXPERIMENT], bindings), model_dir, 'train_and_eval')
+  model, _, _ = restore.load_classifier(model_dir)
+  experiment = config.parse([_EXPERIMENT], bindings)
+  task = classification.ClassificationTask(
+      experiment.task, experiment.run, experiment.optimizer)
+  losses = []
+  for batch in task.build_inputs('validation'):
+    losses += list(task.validation_step(batch, model)['cross_entropy'].numpy())
+  assert metrics['cross_entropy'] == pytest.approx(np.mean(losses), rel=1e-4)
+  # The weights of the last step are others.
+  reader = tf.train.load_checkpoint(tf.train.latest_checkpoint(model_dir))
+  last = reader.get_tensor('model/last/kernel/.ATTRIBUTES/VARIABLE_VALUE')
+  assert np.abs(last - model.last.kernel.numpy()).max() > 1e-4
+  # Averages begin with the weights, not with zeros.
+  start = json.loads((tmp_path / 'run' / 'metrics.jsonl').open().readline())
+  assert start['step'] == 0 and abs(start['cross_entropy'] - np.log(3)) > 1e-3
+  # Another run starts from them, too.
+  other = task.build_model()
+  initialization.load(other, model_dir)
+  for a, b in zip(model.variables, other.variables):
+    np.testing.assert_array_equal(a, b)

@@ -7,6 +7,7 @@ from typing import Any, Dict, Optional, Sequence
 from official.core import base_task
 import tensorflow as tf
 
+from axial_tf import errors
 from axial_tf.training import initialization, optimizers, run_settings
 
 
@@ -31,6 +32,13 @@ class TrainedTask(base_task.Task, abc.ABC):
     self._settings = settings
     self._run = run
     self._optimizer_settings = optimizer
+    self._optimizer = None
+    if (run.mixed_precision == 'float16'
+        and optimizer.average_decay is not None):
+      raise errors.UserError(
+          "OptimizerSettings.average_decay: expected None with "
+          "RunSettings.mixed_precision = 'float16', got "
+          f"{optimizer.average_decay}; use 'bfloat16' with averages")
 
   @abc.abstractmethod
   def training_values(self, inputs: Dict[str, tf.Tensor], model
@@ -51,12 +59,15 @@ class TrainedTask(base_task.Task, abc.ABC):
     if self._run.init_checkpoint is not None:
       report = initialization.load(model, self._run.init_checkpoint)
       print(report.format_table(), file=sys.stderr, flush=True)
+      if isinstance(self._optimizer, optimizers.Averaging):
+        self._optimizer.restart()
 
   def create_optimizer(self, optimizer_config, runtime_config=None):
     """Builds the configured optimizer; the Model Garden's is not used."""
     del optimizer_config, runtime_config
     optimizer = optimizers.build_optimizer(
         self._optimizer_settings, self._run.train_steps)
+    self._optimizer = optimizer
     if self._run.mixed_precision == 'float16':
       optimizer = tf.keras.mixed_precision.LossScaleOptimizer(optimizer)
     return optimizer

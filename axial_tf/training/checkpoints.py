@@ -1,12 +1,16 @@
 """Reading checkpoints, with a clear word when they do not fit the model."""
 
 import os
-from typing import Optional
+from typing import Dict, List, Optional, Tuple
 
 import numpy as np
 import tensorflow as tf
 
 from axial_tf import errors
+
+MODEL = 'model/'
+VALUE = '/.ATTRIBUTES/VARIABLE_VALUE'
+_AVERAGE = '/.OPTIMIZER_SLOT/optimizer/average'
 
 
 def latest(model_dir: str) -> Optional[str]:
@@ -17,6 +21,8 @@ def latest(model_dir: str) -> Optional[str]:
 def restore_model(model: tf.keras.Model, checkpoint: str) -> None:
   """Loads the weights of a built model from a training checkpoint.
 
+  Where the training has averaged weights, these are loaded.
+
   Raises:
     errors.UserError: the checkpoint lacks a variable of the model, holds one
       in another shape or with values that are not finite, or cannot be read.
@@ -25,6 +31,7 @@ def restore_model(model: tf.keras.Model, checkpoint: str) -> None:
   try:
     status = tf.train.Checkpoint(model=model).read(checkpoint)
     status.expect_partial().assert_existing_objects_matched()
+    _restore_averages(model, checkpoint)
   except (tf.errors.OpError, AssertionError, IndexError, ValueError
           ) as error:
     raise errors.UserError(
@@ -37,6 +44,44 @@ def restore_model(model: tf.keras.Model, checkpoint: str) -> None:
           f'{checkpoint}: {variable.name} is not finite (NaN or infinity), the '
           f'training has diverged; choose an earlier checkpoint, or train '
           f'with a lower learning rate')
+
+
+def places(model: tf.keras.Model) -> Dict[str, tf.Variable]:
+  """Returns the model's variables by their names in a checkpoint.
+
+  These are the shortest paths of attributes that lead to them; a training
+  checkpoint has MODEL ahead of them and VALUE behind.
+  """
+  wanted = {id(variable): variable for variable in model.variables}
+  view = tf.train.TrackableView(model)
+  found: Dict[str, tf.Variable] = {}
+  queue: List[Tuple[str, object]] = [('', model)]
+  seen = {id(model)}
+  for place, node in queue:
+    if id(node) in wanted:
+      found[place] = wanted[id(node)]
+    for name, child in view.children(node).items():
+      if id(child) not in seen:
+        seen.add(id(child))
+        queue.append((os.path.join(place, name), child))
+  return found
+
+
+def averages(checkpoint: str) -> Dict[str, str]:
+  """Returns the keys of averaged weights by the weights' places."""
+  ending = _AVERAGE + VALUE
+  return {name[len(MODEL):-len(ending)]: name
+          for name, _ in tf.train.list_variables(checkpoint)
+          if name.startswith(MODEL) and name.endswith(ending)}
+
+
+def _restore_averages(model: tf.keras.Model, checkpoint: str) -> None:
+  keys = averages(checkpoint)
+  if keys:
+    reader = tf.train.load_checkpoint(checkpoint)
+    for place, variable in places(model).items():
+      if place in keys:
+        variable.assign(reader.get_tensor(keys[place]))
 
 
 def require_match(model: tf.keras.Model, checkpoint: str) -> None:

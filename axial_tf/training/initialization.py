@@ -4,21 +4,18 @@ Weights are matched by their place in the model, such as
 backbone/stages/0/0/reduce/conv/kernel, and by their shape. So a classifier
 initializes the backbone of a segmentation model of the same widths and blocks,
 whatever its image size, span and output stride; what differs (the stem, the
-heads) keeps its own initial values and is named.
+heads) keeps its own initial values and is named. Averaged weights are taken
+where the other run has them.
 """
 
 import collections
 import dataclasses
-import os
-from typing import Dict, List, Tuple
+from typing import Tuple
 
 import tensorflow as tf
 
 from axial_tf import errors
 from axial_tf.training import checkpoints
-
-_MODEL = 'model/'
-_VALUE = '/.ATTRIBUTES/VARIABLE_VALUE'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,15 +73,18 @@ def load(model: tf.keras.Model, path: str) -> LoadReport:
   try:
     reader = tf.train.load_checkpoint(checkpoint)
     stored = {
-        key[len(_MODEL):-len(_VALUE)]: tuple(shape)
+        key[len(checkpoints.MODEL):-len(checkpoints.VALUE)]: tuple(shape)
         for key, shape in reader.get_variable_to_shape_map().items()
-        if key.startswith(_MODEL) and key.endswith(_VALUE)
+        if key.startswith(checkpoints.MODEL)
+        and key.endswith(checkpoints.VALUE)
         and '/.OPTIMIZER_SLOT/' not in key}
-    places = _places(model)
+    places = checkpoints.places(model)
+    averages = checkpoints.averages(checkpoint)
     loaded = [name for name, variable in places.items()
               if stored.get(name) == tuple(variable.shape)]
     for name in loaded:
-      places[name].assign(reader.get_tensor(f'{_MODEL}{name}{_VALUE}'))
+      places[name].assign(reader.get_tensor(averages.get(
+          name, f'{checkpoints.MODEL}{name}{checkpoints.VALUE}')))
   except (tf.errors.OpError, IndexError, ValueError) as error:
     raise errors.UserError(
         f'{checkpoint}: cannot be read as a checkpoint '
@@ -101,26 +101,6 @@ def load(model: tf.keras.Model, path: str) -> LoadReport:
         f'{len(places)} of the model; give a checkpoint of axial_tf with the '
         f'same backbone (width, blocks, heads), or none')
   return report
-
-
-def _places(model: tf.keras.Model) -> Dict[str, tf.Variable]:
-  """Returns the model's variables by their names in a checkpoint.
-
-  These are the shortest paths of attributes that lead to them.
-  """
-  wanted = {id(variable): variable for variable in model.variables}
-  view = tf.train.TrackableView(model)
-  found: Dict[str, tf.Variable] = {}
-  queue: List[Tuple[str, object]] = [('', model)]
-  seen = {id(model)}
-  for place, node in queue:
-    if id(node) in wanted:
-      found[place] = wanted[id(node)]
-    for name, child in view.children(node).items():
-      if id(child) not in seen:
-        seen.add(id(child))
-        queue.append((os.path.join(place, name), child))
-  return found
 
 
 def _part(name: str) -> str:

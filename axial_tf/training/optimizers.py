@@ -8,7 +8,7 @@ import dataclasses
 from typing import List, Literal, Optional, Sequence
 import warnings
 
-from official.modeling.optimization import lr_schedule
+from official.modeling.optimization import ema_optimizer, lr_schedule
 import tensorflow as tf
 
 from axial_tf import settings as settings_lib
@@ -41,6 +41,8 @@ class OptimizerSettings:
     beta_2: decay of the second moments. RAdam holds its rate back for about
       1 / (1 - beta_2) steps, so that runs of a few hundred want 0.99.
     momentum: Nesterov momentum of 'sgd'.
+    average_decay: of a moving average of the weights, which validation, export
+      and prediction use in their place; 0.9999 in long trainings. None is off.
   """
 
   name: Literal['radam_lookahead', 'adam', 'sgd'] = 'radam_lookahead'
@@ -55,6 +57,7 @@ class OptimizerSettings:
   lookahead_step_size: float = 0.5
   beta_2: float = 0.999
   momentum: float = 0.9
+  average_decay: Optional[float] = None
 
   def __post_init__(self):
     settings_lib.check_types(self)
@@ -69,6 +72,9 @@ class OptimizerSettings:
         'None or a number > 0')
     settings_lib.require(
         0 < self.beta_2 < 1, self, 'beta_2', 'a number in (0, 1)')
+    settings_lib.require(
+        self.average_decay is None or 0 < self.average_decay < 1, self,
+        'average_decay', 'None or a number in (0, 1)')
     settings_lib.require(
         self.lookahead_period >= 1, self, 'lookahead_period', 'an int >= 1')
     settings_lib.require(
@@ -102,6 +108,13 @@ def build_schedule(settings: OptimizerSettings, train_steps: int):
 def build_optimizer(settings: OptimizerSettings, train_steps: int):
   """Returns a legacy Keras optimizer with its schedule."""
   schedule = build_schedule(settings, train_steps)
+  optimizer = _build(settings, schedule)
+  if settings.average_decay is not None:
+    optimizer = Averaging(optimizer, average_decay=settings.average_decay)
+  return optimizer
+
+
+def _build(settings: OptimizerSettings, schedule):
   if settings.name == 'adam':
     return tf.keras.optimizers.legacy.Adam(schedule, beta_2=settings.beta_2)
   if settings.name == 'sgd':
@@ -137,6 +150,23 @@ def add_decay(
 
 def _is_kernel(variable: tf.Variable) -> bool:
   return variable.name.split('/')[-1].split(':')[0].endswith('kernel')
+
+
+class Averaging(ema_optimizer.ExponentialMovingAverage):
+  """An optimizer with averages of the weights, which start at the weights.
+
+  The original starts them at 0. The Model Garden's trainer swaps them with the
+  weights around each validation.
+  """
+
+  def shadow_copy(self, model: tf.keras.Model):
+    super().shadow_copy(model)
+    self.restart()
+
+  def restart(self) -> None:
+    """Sets the averages to what the weights are now."""
+    for average, weight in zip(self._average_weights, self._model_weights):
+      average.assign(weight)
 
 
 class _RectifiedAdam(tfa.optimizers.RectifiedAdam):

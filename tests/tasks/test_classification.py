@@ -165,3 +165,9 @@ def test_data_of_tensorflow_datasets_trains_and_validates():
     assert set(task.reduce_aggregated_logs(state)) == {
         'top1', 'top5', 'cross_entropy'}
     assert task.validation_table.startswith('9 images')
+
+
+def test_averages_do_not_go_with_scaled_losses(records):
+  with pytest.raises(errors.UserError, match='average_decay.*float16'):
+    _task(records, 'OptimizerSettings.average_decay = 0.9',
+          "RunSettings.mixed_precision = 'float16'")
