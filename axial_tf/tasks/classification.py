@@ -83,7 +83,14 @@ class ClassificationTask(trained_task.TrainedTask):
       logging_dir: Optional[str] = None):
     super().__init__(
         settings, load_spec(settings), run, optimizer, logging_dir)
+    self._counts = None
     self._bar = None
+
+  def build_metrics(self, training: bool = True):
+    if training:
+      return super().build_metrics(training)
+    self._counts = top_k.TopK(self.spec)
+    return [self._counts]
 
   def build_model(self) -> tf.keras.Model:
     return build_model(self._settings, self.spec)
@@ -107,14 +114,14 @@ class ClassificationTask(trained_task.TrainedTask):
             'top1': tf.cast(right, tf.float32)}
 
   def validation_step(self, inputs, model, metrics=None):
-    """Classifies a replica's images; counting happens on the host."""
-    del metrics
+    """Classifies a replica's images and counts the right answers."""
     logits = self._logits(inputs['image'], model)
-    return {
-        'label': inputs['label'],
-        'rank': top_k.ranks(logits, inputs['label']),
-        'cross_entropy': tf.nn.sparse_softmax_cross_entropy_with_logits(
-            inputs['label'], logits)}
+    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
+        inputs['label'], logits)
+    ranks = top_k.ranks(logits, inputs['label'])
+    for counts in metrics or ():
+      counts.update_state(inputs['label'], ranks, losses)
+    return {'images': tf.size(ranks)}
 
   def _logits(self, images, model):
     """Classifies images, of which there may be none.
@@ -130,16 +137,11 @@ class ClassificationTask(trained_task.TrainedTask):
     return model(images, training=False)[:count]
 
   def aggregate_logs(self, state, step_logs):
-    """Adds one step's images, of all replicas, to the counts."""
+    """Shows how many images are done."""
     if state is None:
-      state = {'counts': top_k.TopK(self.spec), 'cross_entropy': 0.0}
       self._bar = progress.validation_bar()
-    for labels, ranks, losses in zip(
-        *(step_logs[key] for key in ('label', 'rank', 'cross_entropy'))):
-      state['counts'].add(labels.numpy(), ranks.numpy())
-      state['cross_entropy'] += float(tf.reduce_sum(losses))
-      self._bar.update(int(tf.size(labels)))
-    return state
+    self._bar.update(sum(map(int, step_logs['images'])))
+    return True
 
   def reduce_aggregated_logs(self, aggregated_logs, global_step=None):
     """Returns 'top1', 'top5' (in 0..1) and the mean 'cross_entropy'.
@@ -147,7 +149,5 @@ class ClassificationTask(trained_task.TrainedTask):
     'top5' is left out with 5 classes or fewer.
     """
     self._bar.close()
-    counts = aggregated_logs['counts']
-    self.validation_table = counts.format_table()
-    return {**counts.result(), 'cross_entropy':
-            aggregated_logs['cross_entropy'] / max(1, counts.num_images)}
+    self.validation_table = self._counts.format_table()
+    return self._counts.scores()

@@ -20,6 +20,16 @@ def _ranks(logits, labels):
       tf.constant(logits, tf.float32), tf.constant(labels)).numpy()
 
 
+def _add(counts, labels, ranks):
+  labels, ranks = (np.asarray(x, np.int32) for x in (labels, ranks))
+  counts.update_state(labels, ranks, 0.5 * labels)
+
+
+def _accuracies(counts):
+  return {key: value for key, value in counts.scores().items()
+          if key.startswith('top')}
+
+
 def test_ranks_are_places_in_the_sorted_logits():
   logits = np.random.default_rng(0).normal(size=[50, 7])
   labels = np.random.default_rng(1).integers(0, 7, 50)
@@ -37,8 +47,8 @@ def test_equal_logits_are_right_for_the_first_class_alone():
 def test_nan_is_never_right(row):
   counts = top_k.TopK(_spec(6))
   for label in range(6):
-    counts.add(np.array([label]), _ranks([row], [label]))
-  assert counts.result() == {'top1': 0.0, 'top5': 0.0}
+    _add(counts, [label], _ranks([row], [label]))
+  assert _accuracies(counts) == {'top1': 0.0, 'top5': 0.0}
 
 
 @hypothesis.given(st.data())
@@ -51,26 +61,31 @@ def test_batches_do_not_matter(data):
   cuts = sorted(data.draw(st.lists(st.integers(0, number), max_size=4)))
   counts = top_k.TopK(_spec(8))
   for batch in np.split(np.stack([labels, ranks]), cuts, axis=1):
-    counts.add(*batch)
+    _add(counts, *batch)
   assert counts.num_images == number
-  assert counts.result() == {
-      'top1': np.mean(ranks < 1), 'top5': np.mean(ranks < 5)}
+  assert counts.scores() == {
+      'top1': np.mean(ranks < 1), 'top5': np.mean(ranks < 5),
+      'cross_entropy': 0.5 * np.mean(labels)}
+  assert float(counts.result()) == pytest.approx(np.mean(ranks < 1))
 
 
 def test_top_5_of_five_classes_is_left_out():
   counts = top_k.TopK(_spec(5))
-  counts.add(np.array([0, 1]), np.array([0, 4]))
-  assert counts.result() == {'top1': 0.5}
+  _add(counts, [0, 1], [0, 4])
+  assert _accuracies(counts) == {'top1': 0.5}
+  counts.reset_state()
+  assert counts.num_images == 0
 
 
 def test_no_images():
-  assert top_k.TopK(_spec(9)).result() == {'top1': 0.0, 'top5': 0.0}
+  assert top_k.TopK(_spec(9)).scores() == {
+      'top1': 0.0, 'top5': 0.0, 'cross_entropy': 0.0}
 
 
 def test_table_names_the_least_right_classes_first():
   counts = top_k.TopK(_spec(30))
   labels = np.arange(30)
-  counts.add(labels, np.where(labels == 17, 3, 0))
+  _add(counts, labels, np.where(labels == 17, 3, 0))
   lines = counts.format_table().splitlines()
   assert lines[0] == '30 images: top-1 96.67 %  top-5 100.00 %'
   assert '20 least right of 30' in lines[1]
