@@ -58,6 +58,9 @@ def test_the_run_can_be_read_again(run_dir):
   model, spec, data = restore.load_classifier(str(run_dir))
   assert spec == tiny_classes.SPEC and data.image_size == (16, 16)
   assert model.count_params() > 0
+  assert run.run(config.parse([str(run_dir / 'config.gin')]), str(run_dir),
+                 'eval') == {key: value for key, value in records[-1].items()
+                             if key != 'step'}
 
 
 def test_classes_of_images(run_dir, photos):
