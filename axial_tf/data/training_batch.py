@@ -34,7 +34,7 @@ def pack(image: tf.Tensor, panoptic: tf.Tensor, inside: tf.Tensor,
       **targets_lib.compact(
           panoptic, thing_ids=spec.thing_ids,
           label_divisor=spec.label_divisor, ignore_label=spec.ignore_label,
-          settings=settings, compiled=True),
+          settings=settings, compiled=tf.inside_function()),
   }
 
 
