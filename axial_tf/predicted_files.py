@@ -41,7 +41,7 @@ class Pictures(NamedTuple):
     """
     drawn = {}
     if 'overlay' in self.names:
-      drawn['overlay'] = np.concatenate([
+      drawn['overlay'] = visualize.stack([
           result.picture, visualize.legend(
               result.panoptic_map, result.spec, result.image.shape[1])])
     if 'heatmap' in self.names or 'offsets' in self.names:

@@ -19,7 +19,12 @@ from axial_tf.panoptic import losses as losses_lib
 from axial_tf.panoptic import merging as merging_lib
 from axial_tf.panoptic import segments as segments_lib
 from axial_tf.tasks import trained_task
-from axial_tf.training import optimizers, progress, run_settings
+from axial_tf.training import (
+  optimizers,
+  progress,
+  run_settings,
+  validation_pictures,
+)
 
 # What a validation step returns of each image, and with `instance_ap`.
 _IMAGE_KEYS = ('panoptic', 'prediction', 'height', 'width', 'raw_height',
@@ -40,6 +45,8 @@ class PanopticTaskSettings:
     multi_scale: the views of an image that validation and exports average.
     instance_ap: whether validation also reports COCO's AP of the things, which
       takes longer than the other scores.
+    tensorboard_images: how many validation images each validation draws for
+      TensorBoard, always the first ones; 0 for none.
   """
 
   spec: str
@@ -50,9 +57,13 @@ class PanopticTaskSettings:
   multi_scale: multi_scale_lib.MultiScaleSettings = (
       multi_scale_lib.MultiScaleSettings())
   instance_ap: bool = False
+  tensorboard_images: int = 4
 
   def __post_init__(self):
     settings_lib.check_types(self)
+    settings_lib.require(
+        self.tensorboard_images >= 0, self, 'tensorboard_images',
+        'an int >= 0')
 
 
 def build_inference(
@@ -119,8 +130,12 @@ class PanopticTask(trained_task.TrainedTask):
     outputs = self._infer(inputs['image'])
     scores = (self._segment_scores(outputs, inputs)
               if self._settings.instance_ap else {})
+    shown = {}
+    if self._settings.tensorboard_images:
+      shown = {key: {**inputs, **outputs}[key]
+               for key in validation_pictures.HEAD_KEYS}
     return {
-        'prediction': outputs['panoptic_map'], **scores,
+        'prediction': outputs['panoptic_map'], **scores, **shown,
         **{key: inputs[key] for key in (
             'panoptic', 'height', 'width', 'raw_height', 'raw_width')}}
 
@@ -161,7 +176,10 @@ class PanopticTask(trained_task.TrainedTask):
           'iou': mean_iou.MeanIoU(self.spec)}
       if self._settings.instance_ap:
         state['ap'] = instance_ap.InstanceAP(self.spec)
+      state['pictures'] = validation_pictures.ValidationPictures(
+          self.spec, self._settings.tensorboard_images)
       self._bar = progress.validation_bar()
+    state['pictures'].add(step_logs)
     keys = _IMAGE_KEYS + (_SCORE_KEYS if 'ap' in state else ())
     for replica in zip(*(step_logs[key] for key in keys)):
       for image in zip(*(tensor.numpy() for tensor in replica)):
@@ -192,6 +210,7 @@ class PanopticTask(trained_task.TrainedTask):
     has such instances.
     """
     self._bar.close()
+    aggregated_logs['pictures'].write(global_step)
     result = aggregated_logs['quality'].result()
     logs = {}
     for group, suffix in (('all', ''), ('things', '_things'),

@@ -30,9 +30,10 @@ def side_by_side(
   for image in images:
     check_image(image)
   height = max(image.shape[0] for image in images)
-  # Titles shrink to what the narrowest picture holds.
+  # Titles grow with the pictures, up to what the narrowest one holds.
   size = 0 if titles is None else min(
-      16, *(_fitting_size(title, image.shape[1])
+      int(np.clip(height / 25, 16, 40)),
+      *(_fitting_size(title, image.shape[1])
             for title, image in zip(titles, images)))
   top = size + 8 if size else 0
   width = sum(i.shape[1] for i in images) + _PANEL_GAP * (len(images) - 1)
@@ -46,6 +47,25 @@ def side_by_side(
                 font(size), anchor='mm')
     left += image.shape[1] + _PANEL_GAP
   return np.asarray(panel)
+
+
+def stack(images: Sequence[np.ndarray]) -> np.ndarray:
+  """Puts pictures above each other, white where one is narrower.
+
+  Args:
+    images: uint8 RGB pictures, the uppermost first.
+
+  Raises:
+    errors.UserError: no pictures.
+  """
+  if not images:
+    raise errors.UserError('expected pictures to stack, got none')
+  for image in images:
+    check_image(image)
+  width = max(image.shape[1] for image in images)
+  return np.concatenate([
+      np.pad(image, [(0, 0), (0, width - image.shape[1]), (0, 0)],
+             constant_values=255) for image in images])
 
 
 def save_png(image: np.ndarray, path: str) -> None:
@@ -77,14 +97,18 @@ def swatches(
     width: int) -> np.ndarray:
   """Returns a strip [height, width, 3] of colors, each with its name.
 
-  Entries (name, RGB) flow into as many rows as needed.
+  Entries (name, RGB) flow into as many rows as needed. The letters grow with
+  the width; the strip is wider where a name needs it.
   """
-  letters = font(13)
-  side, row = 12, 20
+  size = int(np.clip(width / 70, 13, 28))
+  letters = font(size)
+  side, row = size - 1, size + 7
+  extents = [side + 5 + int(np.ceil(letters.getlength(name))) + size
+             for name, _ in entries]
+  width = max([width, *(10 + extent - size for extent in extents)])
   places, left, top = [], 6, 4
-  for name, _ in entries:
-    extent = side + 5 + int(letters.getlength(name)) + 14
-    if left > 6 and left + extent > width:
+  for extent in extents:
+    if left > 6 and left + extent - size + 4 > width:
       left, top = 6, top + row
     places.append((left, top))
     left += extent
@@ -98,7 +122,7 @@ def swatches(
 
 
 def _fitting_size(text: str, width: int) -> int:
-  """Returns the font size in which `text` is at most `width` wide."""
+  """Returns the size, at least 6, in which `text` is at most `width` wide."""
   return max(6, int(16 * width / max(font(16).getlength(text) + 4, 1)))
 
 

@@ -9,7 +9,8 @@ from PIL import Image, ImageDraw
 from axial_tf import errors
 from axial_tf.visualize import canvas, heat
 
-_STRIP = 54  # Height of a legend below a picture, in pixels.
+_STRIP = 54  # Height of the wheel's legend below a picture, in pixels.
+_NARROWEST = 64  # Width of a scale that can still be read.
 
 
 def center_heatmap(image: np.ndarray, heatmap: np.ndarray) -> np.ndarray:
@@ -24,17 +25,17 @@ def center_heatmap(image: np.ndarray, heatmap: np.ndarray) -> np.ndarray:
     errors.UserError: the sizes differ.
   """
   _check_size(image, heatmap.shape, 'heatmap')
-  strip = Image.new('RGB', (image.shape[1], 26), 'white')
+  width = max(image.shape[1], _NARROWEST)
+  strip = Image.new('RGB', (width, 26), 'white')
   draw = ImageDraw.Draw(strip)
   font = canvas.font(12)
-  left, right = 16, max(17, min(image.shape[1] - 16, 216))
+  left, right = 16, min(width - 16, 216)
   bar = heat.heat_colors(np.linspace(0, 1, right - left))
   bar = np.broadcast_to(np.round(bar).astype(np.uint8), [10, *bar.shape])
   strip.paste(Image.fromarray(np.ascontiguousarray(bar)), (left, 8))
   draw.text((left - 4, 13), '0', 'black', font, anchor='rm')
   draw.text((right + 4, 13), '1', 'black', font, anchor='lm')
-  return np.concatenate(
-      [heat.heat_on_grey(image, heatmap), np.asarray(strip)])
+  return canvas.stack([heat.heat_on_grey(image, heatmap), np.asarray(strip)])
 
 
 def offset_wheel(image: np.ndarray, offset: np.ndarray,
@@ -52,6 +53,7 @@ def offset_wheel(image: np.ndarray, offset: np.ndarray,
 
   Returns:
     uint8 RGB, white at the right where the legend is wider than the image.
+    Pixels without a finite offset are grey.
 
   Raises:
     errors.UserError: the sizes differ.
@@ -60,6 +62,8 @@ def offset_wheel(image: np.ndarray, offset: np.ndarray,
   if is_thing is None:
     is_thing = np.ones(image.shape[:2], bool)
   _check_size(image, is_thing.shape, 'mask of things')
+  is_thing = is_thing & np.isfinite(offset).all(-1)
+  offset = np.where(is_thing[..., np.newaxis], offset, 0)
   distance = np.hypot(offset[..., 0], offset[..., 1])
   # A few stray offsets must not make all others pale.
   reach = float(np.percentile(distance[is_thing], 99)) if is_thing.any() else 1
@@ -67,11 +71,8 @@ def offset_wheel(image: np.ndarray, offset: np.ndarray,
   colors = _direction_colors(offset / reach)
   grey = 0.55 * image.mean(-1, keepdims=True)
   picture = np.where(is_thing[..., np.newaxis], colors, grey)
-  strip = _wheel(image.shape[1], reach)
-  missing = strip.shape[1] - image.shape[1]
-  picture = np.pad(np.round(picture).astype(np.uint8),
-                   [(0, 0), (0, missing), (0, 0)], constant_values=255)
-  return np.concatenate([picture, strip])
+  return canvas.stack([
+      np.round(picture).astype(np.uint8), _wheel(image.shape[1], reach)])
 
 
 def _wheel(width: int, reach: float) -> np.ndarray:
@@ -84,7 +85,8 @@ def _wheel(width: int, reach: float) -> np.ndarray:
   colors = _direction_colors(np.stack([y, x], -1))
   colors[np.hypot(y, x) > 1] = 255
   font = canvas.font(12)
-  lines = 'direction to the center', f'rim: {reach:.0f} pixels away'
+  unit = 'pixel' if round(reach) == 1 else 'pixels'
+  lines = 'direction to the center', f'rim: {reach:.0f} {unit} away'
   width = max(width, 68 + int(max(map(font.getlength, lines))))
   strip = Image.new('RGB', (width, _STRIP), 'white')
   strip.paste(Image.fromarray(np.round(colors).astype(np.uint8)), (6, 4))

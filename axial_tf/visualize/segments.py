@@ -58,7 +58,8 @@ def panoptic_overlay(
       np.asarray(panoptic) == spec.void_label, 0.0, opacity)[..., np.newaxis]
   colors = panoptic_colors(panoptic, spec)
   picture = image * (1.0 - weight) + colors * weight
-  picture[_borders(panoptic)] *= 0.35
+  # Lines of one pixel vanish where large pictures are shown shrunk.
+  picture[_borders(panoptic, 1 + min(image.shape[:2]) // 700)] *= 0.35
   picture = np.round(picture).astype(np.uint8)
   return _write_labels(picture, panoptic, spec) if labels else picture
 
@@ -68,6 +69,7 @@ def legend(panoptic: np.ndarray, spec: dataset_spec.DatasetSpec,
   """Returns a strip [height, width, 3] naming the categories of a map.
 
   The largest category comes first; entries flow into as many rows as needed.
+  The strip is wider where a name needs it.
   """
   labels, index = _labels(panoptic)
   area = np.bincount(index.reshape(-1), minlength=labels.size)
@@ -126,12 +128,13 @@ def _vary(color: Tuple[int, int, int], instance: int) -> Tuple[int, int, int]:
   return tuple(round(255 * (c + (target - c) * amount)) for c in turned)
 
 
-def _borders(panoptic) -> np.ndarray:
-  """True on the pixels above or left of another segment's pixel."""
+def _borders(panoptic, thickness: int) -> np.ndarray:
+  """True on `thickness` pixels above and left of another segment's."""
   panoptic = np.asarray(panoptic)
   is_border = np.zeros(panoptic.shape, bool)
-  is_border[:-1] |= panoptic[:-1] != panoptic[1:]
-  is_border[:, :-1] |= panoptic[:, :-1] != panoptic[:, 1:]
+  for step in range(1, thickness + 1):
+    is_border[:-step] |= panoptic[:-step] != panoptic[step:]
+    is_border[:, :-step] |= panoptic[:, :-step] != panoptic[:, step:]
   return is_border
 
 
@@ -142,7 +145,9 @@ def _write_labels(picture: np.ndarray, panoptic, spec) -> np.ndarray:
   font = canvas.font(size)
   lettered = Image.fromarray(picture)
   draw = ImageDraw.Draw(lettered)
-  for label, x, y, room in _wide_places(np.asarray(panoptic), size):
+  # A line's height with what hangs below it and its dark rim.
+  band = int(1.3 * size) + 3
+  for label, x, y, room in _wide_places(np.asarray(panoptic), band):
     if label == spec.void_label:
       continue
     name = _category(label, spec).name
@@ -157,10 +162,12 @@ def _wide_places(panoptic: np.ndarray, band: int
   """Finds for each label a wide bar of `band` rows, near its middle.
 
   Returns:
-    label, x and y of the bar's center, width of the bar.
+    label, x and y of the bar's center, width of the bar; nothing for maps
+    with fewer rows.
   """
   height, width = panoptic.shape
-  band = min(band, height)
+  if height < band:
+    return []
   labels, index = _labels(panoptic)
   rows = np.broadcast_to(np.arange(height)[:, np.newaxis], panoptic.shape)
   middle = np.bincount(index.reshape(-1), rows.reshape(-1)) / np.bincount(

@@ -49,7 +49,7 @@ def error_map(image: np.ndarray, truth: np.ndarray, prediction: np.ndarray,
       at = kinds == kind
       picture[at] = 0.3 * picture[at] + 0.7 * np.float32(color)
   picture = np.round(picture).astype(np.uint8)
-  return np.concatenate([picture, _legend(kinds, image.shape[1])])
+  return canvas.stack([picture, _legend(kinds, image.shape[1])])
 
 
 def error_kinds(truth: np.ndarray, prediction: np.ndarray,

@@ -1,12 +1,7 @@
 """Pictures show the segments where and as they are."""
 
-import io
-import os
-
 import numpy as np
-from PIL import Image
 import pytest
-import tensorflow as tf
 
 from axial_tf import errors, visualize
 from axial_tf.data import dataset_spec
@@ -82,45 +77,43 @@ def test_the_legend_names_categories_by_area_in_the_width_given():
   assert row.index((128, 64, 128)) < row.index((0, 0, 142))
 
 
-def test_pictures_stand_side_by_side_below_their_titles():
-  pictures = [np.full([20, 40, 3], 10, np.uint8),
-              np.full([30, 50, 3], 60, np.uint8)]
-  panel = visualize.side_by_side(pictures, ['image', 'prediction'])
-  bare = visualize.side_by_side(pictures)
-  assert bare.shape == (30, 94, 3)
-  top = panel.shape[0] - 30
-  assert top > 0 and (panel[:top] < 100).any(), 'titles'
-  np.testing.assert_array_equal(panel[top:], bare)
-  assert np.all(bare[:20, :40] == 10) and np.all(bare[:, 44:] == 60)
-  assert np.all(bare[20:, :44] == 255)
-  assert visualize.side_by_side(pictures[:1], ['one']).shape[1] == 40
+def _many_classes(count):
+  return dataset_spec.DatasetSpec(
+      name='many', label_divisor=100, ignore_label=255, categories=tuple(
+          dataset_spec.Category(
+              i + 1, i, f'some kind of thing {i}', False, (i, 255 - i, 10))
+          for i in range(count)))
 
 
-def test_png_files_are_exact(tmp_path):
-  image = np.random.default_rng(0).integers(0, 256, [5, 7, 3], np.uint8)
-  path = tmp_path / 'new' / 'a.png'
-  visualize.save_png(image, str(path))
-  visualize.save_png(image[::-1], path)
-  np.testing.assert_array_equal(Image.open(path), image[::-1])
-  assert os.listdir(tmp_path / 'new') == ['a.png']
+@pytest.mark.parametrize('width', [10, 200, 3000])
+def test_a_legend_of_many_classes_shows_all_of_them_unclipped(width):
+  spec = _many_classes(150)
+  strip = visualize.legend(np.arange(150)[np.newaxis] * 100, spec, width)
+  colors = {tuple(c) for c in strip.reshape(-1, 3).tolist()}
+  assert {c.color for c in spec.categories} <= colors
+  assert (strip[:, -1] == 255).all(), 'nothing runs out at the right'
+  assert (strip[-1] == 255).all(), 'nor at the bottom'
 
 
-def test_a_failing_write_leaves_the_old_file_and_nothing_else(
-    tmp_path, monkeypatch):
-  image = np.zeros([5, 7, 3], np.uint8)
-  path = tmp_path / 'a.png'
-  visualize.save_png(image, path)
-  before = path.read_bytes()
+def test_labels_end_inside_the_picture():
+  """Segments at the edges are named whole, or not at all."""
+  for height in range(3, 60):
+    picture = visualize.panoptic_overlay(
+        np.zeros([height, 200, 3], np.uint8),
+        np.full([height, 200], 101, np.int32), _SPEC, opacity=0, labels=True)
+    assert not picture[[0, -1]].any() and not picture[:, [0, -1]].any()
+  assert picture.any()
 
-  def full(*arguments, **options):
-    raise tf.errors.ResourceExhaustedError(
-        None, None, 'No space left on device')
 
-  monkeypatch.setattr(tf.io.gfile, 'rename', full)
-  with pytest.raises(errors.UserError, match='No space left'):
-    visualize.save_png(image + 1, path)
-  assert path.read_bytes() == before
-  assert os.listdir(tmp_path) == ['a.png']
+@pytest.mark.parametrize('side, thickness', [(20, 1), (699, 1), (1500, 3)])
+def test_borders_grow_with_the_picture(side, thickness):
+  panoptic = np.zeros([side, side], np.int32)
+  panoptic[:, side // 2:] = 101
+  picture = visualize.panoptic_overlay(
+      np.full([side, side, 3], 200, np.uint8), panoptic, _SPEC)
+  dark = (picture[0].astype(int) < picture[0, 0] * 0.5).all(-1)
+  assert np.flatnonzero(dark).tolist() == list(
+      range(side // 2 - thickness, side // 2))
 
 
 @pytest.mark.parametrize('call', [
@@ -128,10 +121,7 @@ def test_a_failing_write_leaves_the_old_file_and_nothing_else(
         np.zeros([2, 2, 3], np.uint8), np.zeros([2, 3], np.int32), _SPEC),
     lambda: visualize.panoptic_overlay(
         np.zeros([2, 2, 3]), np.zeros([2, 2], np.int32), _SPEC),
-    lambda: visualize.panoptic_colors(np.array([[700]]), _SPEC),
-    lambda: visualize.side_by_side([]),
-    lambda: visualize.side_by_side([np.zeros([2, 2, 3], np.uint8)], ['a', 'b']),
-    lambda: visualize.save_png(np.zeros([2, 2]), io.BytesIO())])
+    lambda: visualize.panoptic_colors(np.array([[700]]), _SPEC)])
 def test_mistakes_are_refused(call):
   with pytest.raises(errors.UserError, match='expected'):
     call()
