@@ -12,6 +12,9 @@ Examples:
   The validation score of a finished run:
   python -m axial_tf.train --model_dir=runs/demo --mode=eval
 
+  What a run would cost, from two steps; nothing is written:
+  python -m axial_tf.train --gin_file=gin_configs/experiments/demo.gin --dry_run
+
 A run that was stopped is continued by the same command.
 """
 
@@ -38,18 +41,21 @@ def _define_flags() -> None:
       ['train', 'eval', 'train_and_eval', 'continuous_eval'],
       'what to do: continuous_eval scores each new checkpoint of a run that '
       'another process trains.')
+  flags.DEFINE_bool(
+      'dry_run', False, 'build everything, train two steps and print what a '
+      'run costs; nothing is written.')
 
 
 def main() -> None:
   from axial_tf import config, errors
   from axial_tf.training import run
 
-  if not FLAGS.model_dir:
+  if not (FLAGS.model_dir or FLAGS.dry_run and FLAGS.gin_file):
     raise errors.UserError(
         '--model_dir is missing: expected a folder for this run '
         '(see --help for an example)')
   files = FLAGS.gin_file or []
-  saved = os.path.join(FLAGS.model_dir, 'config.gin')
+  saved = os.path.join(FLAGS.model_dir or '', 'config.gin')
   if not files:
     if not os.path.exists(saved):
       raise errors.UserError(
@@ -57,6 +63,9 @@ def main() -> None:
           f'file of an experiment (see --help for an example)')
     files = [saved]
   experiment = config.parse(files, FLAGS.gin_params or [])
+  if FLAGS.dry_run:
+    print(run.dry_run(experiment))
+    return
   run.run(experiment, FLAGS.model_dir, FLAGS.mode)
 
 

@@ -12,6 +12,7 @@ from axial_tf.data import (
   class_counts,
   class_spec,
   classification_records,
+  epochs,
   reading,
   record_checks,
   record_files,
@@ -93,7 +94,7 @@ def train_dataset(
     settings: ClassificationDataSettings, spec: class_spec.ClassSpec,
     global_batch_size: int,
     input_context: Optional[tf.distribute.InputContext] = None,
-    seed: Optional[int] = None) -> tf.data.Dataset:
+    seed: Optional[int] = None, first_step: int = 0) -> tf.data.Dataset:
   """Endless, shuffled, augmented batches.
 
   Args:
@@ -103,6 +104,7 @@ def train_dataset(
     input_context: tells workers apart: each reads its own shards (its own
       records if there are fewer shards than workers).
     seed: makes the whole sequence reproducible; None draws a new one.
+    first_step: where in the sequence of a seed to begin.
 
   Returns:
     Dicts with:
@@ -120,10 +122,16 @@ def train_dataset(
   batch_size = reading.replica_batch_size(global_batch_size, input_context)
   augmentation = settings.augmentation
 
-  dataset = source.read(input_context, shuffle_files=True, seed=seed)
+  def read(epoch_seed):
+    return source.read(input_context, shuffle_files=True, seed=epoch_seed)
+
   if settings.cache:
-    dataset = dataset.cache()
-  dataset = dataset.shuffle(settings.shuffle_buffer, seed=seed).repeat()
+    cached = read(seed).cache()
+  first = reading.first_batch(first_step, input_context)
+  dataset = epochs.endless(
+      (lambda epoch_seed: cached) if settings.cache else read,
+      settings.shuffle_buffer, seed, first * batch_size,
+      source.num_records(input_context))
 
   def prepare(draw_seed, element):
     example = source.decode(element)
@@ -145,9 +153,11 @@ def train_dataset(
         'target': target,
     }
 
-  dataset = reading.map_with_seeds(dataset, prepare, seed, input_context)
+  dataset = reading.map_with_seeds(
+      dataset, prepare, seed, input_context, first * batch_size)
   dataset = dataset.batch(batch_size, drop_remainder=True)
-  dataset = reading.map_with_seeds(dataset, finish_batch, seed, input_context)
+  dataset = reading.map_with_seeds(
+      dataset, finish_batch, seed, input_context, first)
   return reading.finish(
       dataset, deterministic=seed is not None,
       data_service=settings.data_service)

@@ -9,6 +9,7 @@ from axial_tf import settings as settings_lib
 from axial_tf.data import augmentation as augmentation_lib
 from axial_tf.data import (
     dataset_spec,
+    epochs,
     reading,
     record_checks,
     record_files,
@@ -76,7 +77,7 @@ def train_dataset(
     settings: PanopticDataSettings, spec: dataset_spec.DatasetSpec,
     global_batch_size: int,
     input_context: Optional[tf.distribute.InputContext] = None,
-    seed: Optional[int] = None) -> tf.data.Dataset:
+    seed: Optional[int] = None, first_step: int = 0) -> tf.data.Dataset:
   """Endless, shuffled, augmented batches.
 
   Args:
@@ -86,6 +87,7 @@ def train_dataset(
     input_context: tells workers apart: each reads its own shards (its own
       records if there are fewer shards than workers).
     seed: makes the whole sequence reproducible; None draws a new one.
+    first_step: where in the sequence of a seed to begin.
 
   Returns:
     Dicts of static shapes, which `training_batch.unpack` makes complete:
@@ -100,10 +102,15 @@ def train_dataset(
   source = _open(settings, 'train_pattern', spec)
   batch_size = reading.replica_batch_size(global_batch_size, input_context)
 
-  dataset = source.read(input_context, shuffle_files=True, seed=seed)
+  def read(epoch_seed):
+    return source.read(input_context, shuffle_files=True, seed=epoch_seed)
+
   if settings.cache:
-    dataset = _decode(dataset, source, settings, spec).cache()
-  dataset = dataset.shuffle(settings.shuffle_buffer, seed=seed).repeat()
+    cached = _decode(read(seed), source, settings, spec).cache()
+  first = reading.first_batch(first_step, input_context) * batch_size
+  dataset = epochs.endless(
+      (lambda epoch_seed: cached) if settings.cache else read,
+      settings.shuffle_buffer, seed, first, source.num_records(input_context))
   if not settings.cache:
     dataset = _decode(dataset, source, settings, spec)
 
@@ -114,7 +121,8 @@ def train_dataset(
     return training_batch.pack(
         image, panoptic, inside, spec, settings.targets)
 
-  dataset = reading.map_with_seeds(dataset, prepare, seed, input_context)
+  dataset = reading.map_with_seeds(
+      dataset, prepare, seed, input_context, first)
   dataset = dataset.batch(batch_size, drop_remainder=True)
   return reading.finish(
       dataset, deterministic=seed is not None,

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from axial_tf import errors
 from axial_tf import settings as settings_lib
-from axial_tf.data import record_checks, record_files
+from axial_tf.data import epochs, record_checks, record_files
 
 AUTOTUNE = tf.data.AUTOTUNE
 _OPEN_SHARDS = 16
@@ -26,9 +26,20 @@ class RecordSource:
 
   paths: Tuple[str, ...]
   decode: Callable[[tf.Tensor], Dict[str, tf.Tensor]]
+  counts: Tuple[Optional[int], ...] = ()
+
+  def num_records(self, input_context: Optional[tf.distribute.InputContext]
+                  ) -> Optional[int]:
+    """Returns how many records `read` yields, None if that is not known."""
+    if not self.counts or None in self.counts:
+      return None
+    workers, worker = place_among_workers(input_context)
+    if len(self.paths) >= workers:
+      return sum(self.counts[worker::workers])
+    return len(range(worker, sum(self.counts), workers))
 
   def read(self, input_context: Optional[tf.distribute.InputContext],
-           shuffle_files: bool, seed: Optional[int]) -> tf.data.Dataset:
+           shuffle_files: bool, seed: epochs.Seed) -> tf.data.Dataset:
     """Serialized records of this worker's shards.
 
     With fewer shards than workers, each worker gets records of all shards.
@@ -62,7 +73,7 @@ def open_records(pattern: str, spec: record_checks.Spec,
   """
   files = record_files.verify_shards(pattern)
   record_checks.check_spec(files, spec, schema)
-  return RecordSource(files.paths, schema.decode)
+  return RecordSource(files.paths, schema.decode, files.counts)
 
 
 def require_pattern(settings: Any, field: str) -> str:
@@ -115,21 +126,33 @@ def replica_batch_size(
   return global_batch_size // replicas
 
 
+def first_batch(
+    first_step: int,
+    input_context: Optional[tf.distribute.InputContext]) -> int:
+  """Returns how many batches of a replica this worker made before a step."""
+  if input_context is None:
+    return first_step
+  return (first_step * input_context.num_replicas_in_sync
+          // input_context.num_input_pipelines)
+
+
 def map_with_seeds(
     dataset: tf.data.Dataset, function: Callable, seed: Optional[int],
-    input_context: Optional[tf.distribute.InputContext]) -> tf.data.Dataset:
+    input_context: Optional[tf.distribute.InputContext], first: int = 0
+) -> tf.data.Dataset:
   """Maps `function(seed, element)` over an endless dataset, in parallel.
 
   The seeds, int64 [2], are pure functions of `seed`, the worker and the
-  position: what is drawn from them statelessly does not depend on which thread
-  runs first. Without `seed`, they differ from run to run.
+  position, counted from `first`: what is drawn from them statelessly does not
+  depend on which thread runs first. Without `seed`, they differ from run to
+  run.
   """
   _, worker = place_among_workers(input_context)
-  first = (int.from_bytes(os.urandom(4), 'little') if seed is None
-           else seed * 1009 + worker)
-  return dataset.enumerate().map(
+  stream = (int.from_bytes(os.urandom(4), 'little') if seed is None
+            else seed * 1009 + worker)
+  return dataset.enumerate(start=first).map(
       lambda position, element: function(
-          tf.stack([tf.constant(first, tf.int64), position]), element),
+          tf.stack([tf.constant(stream, tf.int64), position]), element),
       num_parallel_calls=AUTOTUNE)
 
 

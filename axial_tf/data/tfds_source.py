@@ -38,6 +38,9 @@ class TfdsSource:
   encoded: Tuple[str, ...]  # the features that stay encoded
   decode: Callable[[Dict[str, Any]], Dict[str, tf.Tensor]]
 
+  def num_records(self, input_context) -> None:
+    """Not known: how a split is divided is not ours to decide."""
+
   def read(self, input_context: Optional[tf.distribute.InputContext],
            shuffle_files: bool, seed: Optional[int]) -> tf.data.Dataset:
     """Examples of this worker's share, images still encoded.

@@ -15,16 +15,23 @@ class BatchNormSettings:
   Attributes:
     momentum: share of the old moving statistics kept at each training step.
     epsilon: added to the variance.
-    synchronized: whether replicas share the statistics of the global batch.
+    synchronized: whether replicas share the statistics of the global batch;
+      None: wherever there is more than one.
   """
   momentum: float = 0.99
   epsilon: float = 1e-3
-  synchronized: bool = False
+  synchronized: Optional[bool] = None
 
   def __post_init__(self):
     settings.check_types(self)
     settings.require(0 <= self.momentum < 1, self, 'momentum', '0 <= x < 1')
     settings.require(self.epsilon > 0, self, 'epsilon', 'a positive number')
+
+  def synchronizes(self) -> bool:
+    """Whether layers that are made in the current strategy do so."""
+    if self.synchronized is not None:
+      return self.synchronized
+    return tf.distribute.get_strategy().num_replicas_in_sync > 1
 
 
 def batch_norm(norm: BatchNormSettings, *, name: str,
@@ -32,7 +39,7 @@ def batch_norm(norm: BatchNormSettings, *, name: str,
   """Returns the ordinary Keras layer, over the last axis."""
   return tf.keras.layers.BatchNormalization(
       momentum=norm.momentum, epsilon=norm.epsilon,
-      synchronized=norm.synchronized, gamma_initializer=gamma_initializer,
+      synchronized=norm.synchronizes(), gamma_initializer=gamma_initializer,
       name=name)
 
 
@@ -55,6 +62,7 @@ class MomentNormalization(tf.keras.layers.Layer):
                **kwargs):
     super().__init__(name=name, **kwargs)
     self._norm = norm
+    self._synchronized = norm.synchronizes()
 
   def build(self, input_shape):
     shape = (int(input_shape[-1]),)
@@ -77,7 +85,7 @@ class MomentNormalization(tf.keras.layers.Layer):
       scale, shift = self.affine(None, False)
       return inputs * tf.cast(scale, inputs.dtype) + tf.cast(
           shift, inputs.dtype)
-    if self._norm.synchronized or inputs.dtype == tf.float64:
+    if self._synchronized or inputs.dtype == tf.float64:
       axes = list(range(inputs.ndim - 1))
       wide = tf.cast(inputs, tf.float64 if inputs.dtype == tf.float64
                      else tf.float32)
@@ -120,7 +128,7 @@ class MomentNormalization(tf.keras.layers.Layer):
     """
     if self.uses_batch(training):
       mean, mean_square = moments()
-      if self._norm.synchronized:
+      if self._synchronized:
         mean, mean_square = _mean_over_replicas((mean, mean_square))
       variance = tf.maximum(mean_square - tf.square(mean), 0)
       self._average(mean, variance)

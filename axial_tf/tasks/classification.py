@@ -75,6 +75,7 @@ def build_model(settings: ClassificationTaskSettings,
 class ClassificationTask(trained_task.TrainedTask):
   """Training and validation steps of a classifier."""
 
+  BEST_METRIC = 'top1'
   VALUES = ('cross_entropy', 'top1')
 
   def __init__(
@@ -100,7 +101,8 @@ class ClassificationTask(trained_task.TrainedTask):
     if params == 'train':
       return classification_pipeline.train_dataset(
           self._settings.data, self.spec, self._run.global_batch_size,
-          input_context=input_context, seed=self._run.seed)
+          input_context=input_context, seed=self._run.seed,
+          first_step=self.first_step)
     return classification_pipeline.validation_dataset(
         self._settings.data, self.spec, self._run.validation_batch_size,
         input_context=input_context)

@@ -89,6 +89,7 @@ def build_model(
 class PanopticTask(trained_task.TrainedTask):
   """Training and validation steps of a panoptic network."""
 
+  BEST_METRIC = 'pq'
   VALUES = ('semantic_loss', 'center_loss', 'offset_loss')
 
   def __init__(
@@ -111,7 +112,8 @@ class PanopticTask(trained_task.TrainedTask):
     if params == 'train':
       return panoptic_pipeline.train_dataset(
           self._settings.data, self.spec, self._run.global_batch_size,
-          input_context=input_context, seed=self._run.seed)
+          input_context=input_context, seed=self._run.seed,
+          first_step=self.first_step)
     return panoptic_pipeline.validation_dataset(
         self._settings.data, self.spec, self._run.validation_batch_size,
         input_context=input_context)

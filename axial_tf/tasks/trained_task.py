@@ -10,6 +10,9 @@ import tensorflow as tf
 from axial_tf import errors
 from axial_tf.training import initialization, optimizers, run_settings
 
+# A metric beside VALUES: the norm of the whole gradient, before clipping.
+GRADIENT_NORM = 'gradient_norm'
+
 
 class TrainedTask(base_task.Task, abc.ABC):
   """A task of the Model Garden's trainer; subclasses say what is learned.
@@ -17,8 +20,13 @@ class TrainedTask(base_task.Task, abc.ABC):
   Attributes:
     spec: what the labels of the data mean.
     validation_table: the last validation's figures, for a terminal.
+    first_step: of the training data that `build_inputs` returns; a run that
+      continues sets it.
+    rate_scale: factor of the learning rate, below 1 after a recovery.
   """
 
+  # What the best checkpoint is the best in; more is better.
+  BEST_METRIC: str = ''
   # Names of what `training_values` returns besides the loss.
   VALUES: Sequence[str] = ()
 
@@ -29,6 +37,8 @@ class TrainedTask(base_task.Task, abc.ABC):
     super().__init__(settings, logging_dir=logging_dir)
     self.spec = spec
     self.validation_table = ''
+    self.first_step = 0
+    self.rate_scale = tf.Variable(1.0, trainable=False, name='rate_scale')
     self._settings = settings
     self._run = run
     self._optimizer_settings = optimizer
@@ -39,6 +49,13 @@ class TrainedTask(base_task.Task, abc.ABC):
           "OptimizerSettings.average_decay: expected None with "
           "RunSettings.mixed_precision = 'float16', got "
           f"{optimizer.average_decay}; use 'bfloat16' with averages")
+
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    if run.global_batch_size % (replicas * run.accumulate_steps):
+      raise errors.UserError(
+          f'RunSettings.global_batch_size: expected a multiple of {replicas} '
+          f'replicas times {run.accumulate_steps} accumulate_steps, got '
+          f'{run.global_batch_size}')
 
   @abc.abstractmethod
   def training_values(self, inputs: Dict[str, tf.Tensor], model
@@ -66,7 +83,7 @@ class TrainedTask(base_task.Task, abc.ABC):
     """Builds the configured optimizer; the Model Garden's is not used."""
     del optimizer_config, runtime_config
     optimizer = optimizers.build_optimizer(
-        self._optimizer_settings, self._run.train_steps)
+        self._optimizer_settings, self._run.train_steps, self.rate_scale)
     self._optimizer = optimizer
     if self._run.mixed_precision == 'float16':
       optimizer = tf.keras.mixed_precision.LossScaleOptimizer(optimizer)
@@ -76,27 +93,72 @@ class TrainedTask(base_task.Task, abc.ABC):
     if not training:
       return []
     return [tf.keras.metrics.Mean(name, dtype=tf.float32)
-            for name in self.VALUES]
+            for name in (*self.VALUES, GRADIENT_NORM)]
 
   def train_step(self, inputs, model, optimizer, metrics=None):
     """One optimizer step on a replica's share of the batch."""
-    with tf.GradientTape() as tape:
-      values = self.training_values(inputs, model)
-      total = tf.reduce_mean(values['total_loss'])
-      # The optimizer sums gradients over replicas.
-      scaled = total / tf.distribute.get_strategy().num_replicas_in_sync
-      if isinstance(optimizer, tf.keras.mixed_precision.LossScaleOptimizer):
-        scaled = optimizer.get_scaled_loss(scaled)
     variables = model.trainable_variables
-    gradients = tape.gradient(scaled, variables)
-    if isinstance(optimizer, tf.keras.mixed_precision.LossScaleOptimizer):
-      gradients = optimizer.get_unscaled_gradients(gradients)
+    gradients, values = self._mean_gradients(inputs, model, optimizer)
+    # Summed here, not by the optimizer: what is clipped and reported is the
+    # gradient of the global batch, whatever the number of replicas.
+    gradients = tf.distribute.get_replica_context().all_reduce(
+        tf.distribute.ReduceOp.SUM, gradients)
+    values[GRADIENT_NORM] = tf.linalg.global_norm(gradients)
     if self._optimizer_settings.clip_norm is not None:
       gradients, _ = tf.clip_by_global_norm(
-          gradients, self._optimizer_settings.clip_norm)
+          gradients, self._optimizer_settings.clip_norm,
+          values[GRADIENT_NORM])
     gradients = optimizers.add_decay(
         gradients, variables, self._optimizer_settings)
-    optimizer.apply_gradients(zip(gradients, variables))
+    optimizer.apply_gradients(
+        zip(gradients, variables), experimental_aggregate_gradients=False)
     for metric in metrics or ():
-      metric.update_state(tf.reduce_mean(values[metric.name]))
-    return {self.loss: total}
+      metric.update_state(values[metric.name])
+    return {self.loss: values['total_loss']}
+
+  def _mean_gradients(self, inputs, model, optimizer):
+    """Returns gradients and values of a replica's share, part by part.
+
+    The gradients of all replicas add up to those of the mean loss.
+    """
+    parts = self._run.accumulate_steps
+    gradients, values = self._gradients(
+        _part(inputs, 0, parts), model, optimizer)
+    for number in range(1, parts):
+      # Without this dependency, all parts would be in memory at once.
+      with tf.control_dependencies(gradients):
+        part = tf.nest.map_structure(
+            tf.identity, _part(inputs, number, parts))
+      more, more_values = self._gradients(part, model, optimizer)
+      gradients = [old + new for old, new in zip(gradients, more)]
+      values = {name: values[name] + more_values[name] for name in values}
+    if parts == 1:
+      return gradients, values
+    return ([gradient / parts for gradient in gradients],
+            {name: value / parts for name, value in values.items()})
+
+  def _gradients(self, inputs, model, optimizer):
+    """Returns gradients and mean values of one part of the batch."""
+    is_scaled = isinstance(
+        optimizer, tf.keras.mixed_precision.LossScaleOptimizer)
+    with tf.GradientTape() as tape:
+      values = {name: tf.reduce_mean(value) for name, value in
+                self.training_values(inputs, model).items()}
+      loss = values['total_loss'] / (
+          tf.distribute.get_strategy().num_replicas_in_sync)
+      if is_scaled:
+        loss = optimizer.get_scaled_loss(loss)
+    gradients = tape.gradient(loss, model.trainable_variables)
+    if is_scaled:
+      gradients = optimizer.get_unscaled_gradients(gradients)
+    return gradients, values
+
+
+def _part(inputs: Dict[str, tf.Tensor], number: int, parts: int
+          ) -> Dict[str, tf.Tensor]:
+  """Returns one of `parts` equal parts of a replica's batch."""
+  if parts == 1:
+    return inputs
+  step = next(iter(inputs.values())).shape[0] // parts
+  return {name: value[number * step:(number + 1) * step]
+          for name, value in inputs.items()}

@@ -10,12 +10,21 @@ from axial_tf import errors
 
 MODEL = 'model/'
 VALUE = '/.ATTRIBUTES/VARIABLE_VALUE'
+# The folder of the best checkpoint, and the one that the Model Garden makes.
+BEST = 'best'
+_OF_VALIDATION = (BEST, 'ema_checkpoints')
 _AVERAGE = '/.OPTIMIZER_SLOT/optimizer/average'
 
 
 def latest(model_dir: str) -> Optional[str]:
   """Returns the newest checkpoint of a run, or None."""
   return tf.train.latest_checkpoint(model_dir)
+
+
+def step_of(checkpoint: str) -> int:
+  """Returns the step at which a training checkpoint was written."""
+  return int(tf.train.load_variable(
+      checkpoint, 'global_step/.ATTRIBUTES/VARIABLE_VALUE'))
 
 
 def restore_model(model: tf.keras.Model, checkpoint: str) -> None:
@@ -68,7 +77,12 @@ def places(model: tf.keras.Model) -> Dict[str, tf.Variable]:
 
 
 def averages(checkpoint: str) -> Dict[str, str]:
-  """Returns the keys of averaged weights by the weights' places."""
+  """Returns the keys of averaged weights by the weights' places.
+
+  Checkpoints that a validation wrote have them in the model's place already.
+  """
+  if os.path.basename(os.path.dirname(checkpoint)) in _OF_VALIDATION:
+    return {}
   ending = _AVERAGE + VALUE
   return {name[len(MODEL):-len(ending)]: name
           for name, _ in tf.train.list_variables(checkpoint)

@@ -105,9 +105,33 @@ def build_schedule(settings: OptimizerSettings, train_steps: int):
   return rate
 
 
-def build_optimizer(settings: OptimizerSettings, train_steps: int):
-  """Returns a legacy Keras optimizer with its schedule."""
+class ScaledRate(tf.keras.optimizers.schedules.LearningRateSchedule):
+  """A schedule times a variable, which lowers all that is to come."""
+
+  def __init__(self, schedule, scale: tf.Variable):
+    super().__init__()
+    self._schedule = schedule
+    self._scale = scale
+
+  def __call__(self, step):
+    return self._schedule(step) * self._scale
+
+  def get_config(self):
+    return {'schedule': self._schedule, 'scale': float(self._scale)}
+
+
+def build_optimizer(settings: OptimizerSettings, train_steps: int,
+                    rate_scale: Optional[tf.Variable] = None):
+  """Returns a legacy Keras optimizer with its schedule.
+
+  Args:
+    settings: of the optimizer.
+    train_steps: at whose end the rate has fallen.
+    rate_scale: a factor of the rate that may change while training.
+  """
   schedule = build_schedule(settings, train_steps)
+  if rate_scale is not None:
+    schedule = ScaledRate(schedule, rate_scale)
   optimizer = _build(settings, schedule)
   if settings.average_decay is not None:
     optimizer = Averaging(optimizer, average_decay=settings.average_decay)
@@ -134,17 +158,15 @@ def add_decay(
   """Adds the gradients of the penalty that 'sgd' puts on kernels.
 
   Args:
-    gradients: of one replica, which the optimizer is going to sum.
+    gradients: of the global batch.
     variables: that they belong to.
     settings: of the optimizer; others than 'sgd' decay weights by themselves.
   """
   if settings.name != 'sgd' or settings.weight_decay == 0:
     return list(gradients)
-  share = (settings.weight_decay
-           / tf.distribute.get_strategy().num_replicas_in_sync)
   return [
-      gradient + share * tf.cast(variable, gradient.dtype)
-      if _is_kernel(variable) and gradient is not None else gradient
+      gradient + settings.weight_decay * tf.cast(variable, gradient.dtype)
+      if _is_kernel(variable) else gradient
       for gradient, variable in zip(gradients, variables)]
 
 
@@ -158,6 +180,13 @@ class Averaging(ema_optimizer.ExponentialMovingAverage):
   The original starts them at 0. The Model Garden's trainer swaps them with the
   weights around each validation.
   """
+
+  def apply_gradients(self, grads_and_vars, name=None, **options):
+    # The original takes no options, such as not to sum over replicas again.
+    result = self._optimizer.apply_gradients(grads_and_vars, name, **options)
+    ema_optimizer.maybe_merge_call(
+        self.update_average, tf.distribute.get_strategy())
+    return result
 
   def shadow_copy(self, model: tf.keras.Model):
     super().shadow_copy(model)

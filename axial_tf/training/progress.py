@@ -3,14 +3,16 @@
 import datetime
 import json
 import os
+import resource
 import sys
 import time
 
+import tensorflow as tf
 from tqdm import tqdm
 
 
 class ProgressLine:
-  """An Orbit train action: step, losses, images per second, time left."""
+  """An Orbit train action: step, losses, rate, time left, memory."""
 
   def __init__(self, global_step, train_steps: int, batch_size: int):
     self._global_step = global_step
@@ -38,8 +40,22 @@ class ProgressLine:
     rate = self._batch_size / seconds_per_step
     print(
         f'step {step}/{self._train_steps}  {losses}  {rate:.1f} images/s  '
-        f'{left} left' + (' (first loop includes start-up)' if first else ''),
+        f'{left} left  {peak_memory()}'
+        + (' (first loop includes start-up)' if first else ''),
         file=sys.stderr, flush=True)
+
+
+def peak_memory() -> str:
+  """Says how much memory was in use at most: of the GPUs, or else of the host.
+  """
+  gpus = tf.config.list_logical_devices('GPU')
+  if gpus:
+    used = max(tf.config.experimental.get_memory_info(gpu.name)['peak']
+               for gpu in gpus)
+    return f'{used / 1e9:.2f} GB of GPU'
+  # Linux counts in kilobytes.
+  used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+  return f'{used / 1e9:.2f} GB'
 
 
 def append_metrics(model_dir: str, step: int, metrics: dict) -> None:

@@ -1,19 +1,30 @@
 """The run itself: trains, validates and saves through the Model Garden."""
 
 import contextlib
+import functools
 import json
 import os
 import sys
 from typing import Optional
 
 from official.common import distribute_utils
-from official.core import config_definitions, train_lib
+from official.core import config_definitions, train_lib, train_utils
 import tensorflow as tf
 
-from axial_tf import config, errors, whole_files
+from axial_tf import config, whole_files
 from axial_tf.data import record_checks
 from axial_tf.tasks import registry
-from axial_tf.training import checkpoints, experiment, progress
+from axial_tf.training import (
+  checkpoints,
+  experiment,
+  loss_guard,
+  progress,
+  run_folder,
+  run_settings,
+  stop_signal,
+  trainer,
+)
+from axial_tf.training import dry_run as dry_run_lib
 
 MODES = ('train', 'eval', 'train_and_eval', 'continuous_eval')
 
@@ -31,43 +42,78 @@ def run(
   Returns:
     The last validation's metrics, or None when nothing was validated.
 
+  SIGTERM ends a training with a checkpoint and status 143.
+
   Raises:
-    errors.UserError: `model_dir` cannot be used or belongs to another model.
+    errors.UserError: `model_dir` cannot be used or belongs to another model,
+      or the loss exploded.
   """
-  with _usable(model_dir, mode):
-    return _run(settings, model_dir, mode)
+  with run_folder.usable(model_dir, mode), contextlib.ExitStack() as stack:
+    stop = stop_signal.StopSignal()
+    if 'train' in mode:
+      # Workers would have to save together, but SIGTERM finds them at
+      # different steps.
+      if settings.run.strategy != 'multi_worker_mirrored':
+        stack.enter_context(stop)
+      stack.enter_context(run_folder.writing_errors(model_dir))
+    return _run(settings, model_dir, mode, stop)
 
 
-def _run(settings, model_dir, mode) -> Optional[dict]:
-  if settings.run.seed is not None:
-    tf.keras.utils.set_random_seed(settings.run.seed)
-  _set_precision(settings.run.mixed_precision)
-  strategy = distribute_utils.get_distribution_strategy(
-      settings.run.strategy, num_gpus=settings.run.num_gpus,
-      tpu_address=settings.run.tpu_address)
+def dry_run(settings: experiment.Experiment) -> str:
+  """Trains two steps without a folder; returns what they cost, as text.
+
+  Raises:
+    errors.UserError: the data or the settings do not work.
+  """
+  strategy = _prepare(settings.run)
+  with config.plain_user_errors():
+    return dry_run_lib.describe(settings, strategy)
+
+
+def _prepare(settings: run_settings.RunSettings) -> tf.distribute.Strategy:
+  """Sets what holds for the whole program; returns where to compute."""
+  if settings.seed is not None:
+    tf.keras.utils.set_random_seed(settings.seed)
+  if settings.deterministic:
+    tf.config.experimental.enable_op_determinism()
+  _set_precision(settings.mixed_precision)
+  return distribute_utils.get_distribution_strategy(
+      settings.strategy, num_gpus=settings.num_gpus,
+      tpu_address=settings.tpu_address)
+
+
+def _run(settings, model_dir, mode, stop) -> Optional[dict]:
+  strategy = _prepare(settings.run)
   with strategy.scope():
     task = registry.build(
         settings.task, settings.run, settings.optimizer, logging_dir=model_dir)
     checkpoint = checkpoints.latest(model_dir)
     if checkpoint:
       checkpoints.require_match(task.build_model(), checkpoint)
+      task.first_step = checkpoints.step_of(checkpoint)
 
+  is_chief = strategy.extended.should_checkpoint
   with _quiet_orbit(), config.plain_user_errors():
-    runner = train_lib.OrbitExperimentRunner(
-        strategy, task, mode, _trainer_config(settings), model_dir)
+    runner = _build_runner(settings, strategy, task, model_dir, mode, stop)
   controller, global_step = runner.controller, runner.trainer.global_step
   line = progress.ProgressLine(
       global_step, settings.run.train_steps, settings.run.global_batch_size)
-  is_chief = strategy.extended.should_checkpoint
   if 'train' in mode:
-    controller.train_actions += (line,)
+    controller.train_actions += (
+        loss_guard.LossGuard(
+            runner.trainer, runner.checkpoint_manager, settings.run),
+        line, _StopAction(controller, stop))
     if is_chief:
+      run_folder.require_space(
+          model_dir, runner.trainer.model,
+          settings.run.checkpoints_to_keep + 1 + settings.run.keep_best)
       _save_configuration(model_dir, settings.task, task.spec)
       controller.train_actions += (_OperativeConfig(controller, model_dir),)
 
   def validate() -> dict:
     with _quiet_orbit():
-      metrics = {k: float(v) for k, v in controller.evaluate().items()}
+      metrics = {k: float(v) for k, v in controller.evaluate().items()
+                 if k != f'best_{task.BEST_METRIC}'}  # It is in best/.
     step = int(global_step.numpy())
     print(f'validation at step {step}:\n{task.validation_table}',
           file=sys.stderr, flush=True)
@@ -88,22 +134,21 @@ def _run(settings, model_dir, mode) -> Optional[dict]:
                   if mode == 'train_and_eval' else None)
 
 
-def _train(controller, run_settings, validate) -> Optional[dict]:
+def _train(controller, settings, validate) -> Optional[dict]:
   """Trains to the last step, validating in between when asked."""
   metrics = None
   step = int(controller.global_step.numpy())
-  if step >= run_settings.train_steps:
+  if step >= settings.train_steps:
     print(f'already trained to step {step}', file=sys.stderr)
     return validate() if validate else None
-  if validate and run_settings.validate_at_start and step == 0:
+  if validate and settings.validate_at_start and step == 0:
     validate()
-  while step < run_settings.train_steps:
-    interval = run_settings.validation_interval
-    stop = min(run_settings.train_steps, (step // interval + 1) * interval)
+  while step < settings.train_steps:
+    interval = settings.validation_interval
+    stop = min(settings.train_steps, (step // interval + 1) * interval)
     with _quiet_orbit():
-      controller.train(
-          stop if validate else run_settings.train_steps,
-          checkpoint_at_completion=stop == run_settings.train_steps)
+      # A validation may be long: what was learned before it is saved first.
+      controller.train(stop if validate else settings.train_steps)
     step = int(controller.global_step.numpy())
     metrics = validate() if validate else None
   return metrics
@@ -122,53 +167,69 @@ def _evaluate_continuously(controller, train_steps, validate):
   return metrics
 
 
+def _build_runner(settings, strategy, task, model_dir, mode, stop):
+  """Joins the task with the Model Garden's loop."""
+  parameters = _trainer_config(settings, task)
+  with strategy.scope():
+    loop = train_utils.create_trainer(
+        parameters, task, train='train' in mode, evaluate='eval' in mode,
+        checkpoint_exporter=_best_exporter(
+            settings, task, model_dir, mode),
+        trainer_cls=functools.partial(
+            trainer.Trainer, max_loss=settings.run.max_loss, stop=stop))
+  return train_lib.OrbitExperimentRunner(
+      strategy, task, mode, parameters, model_dir, trainer=loop)
+
+
+def _best_exporter(settings, task, model_dir, mode):
+  """Keeps the checkpoint of the best validation, while training.
+
+  Several workers would have to write it together, of which it knows nothing.
+  """
+  if (not settings.run.keep_best or mode != 'train_and_eval'
+      or settings.run.strategy == 'multi_worker_mirrored'):
+    return None
+  return train_utils.BestCheckpointExporter(
+      os.path.join(model_dir, checkpoints.BEST), task.BEST_METRIC, 'higher')
+
+
 def _trainer_config(
-    settings: experiment.Experiment) -> config_definitions.ExperimentConfig:
+    settings: experiment.Experiment, task_object
+) -> config_definitions.ExperimentConfig:
   """Says the run in the Model Garden's words."""
-  run_settings = settings.run
+  run_of = settings.run
   task = config_definitions.TaskConfig()
   # Task.build_inputs gets these back and knows which data set is meant.
   task.train_data, task.validation_data = 'train', 'validation'
   return config_definitions.ExperimentConfig(
       task=task,
       runtime=config_definitions.RuntimeConfig(
-          distribution_strategy=run_settings.strategy,
-          num_gpus=run_settings.num_gpus),
+          distribution_strategy=run_of.strategy,
+          num_gpus=run_of.num_gpus),
       trainer=config_definitions.TrainerConfig(
-          train_steps=run_settings.train_steps,
-          validation_interval=run_settings.validation_interval,
-          steps_per_loop=run_settings.steps_per_loop,
-          summary_interval=run_settings.steps_per_loop,
-          checkpoint_interval=run_settings.checkpoint_interval,
-          max_to_keep=run_settings.checkpoints_to_keep,
+          train_steps=run_of.train_steps,
+          validation_interval=run_of.validation_interval,
+          steps_per_loop=run_of.steps_per_loop,
+          summary_interval=run_of.steps_per_loop,
+          checkpoint_interval=run_of.checkpoint_interval,
+          max_to_keep=run_of.checkpoints_to_keep,
+          best_checkpoint_eval_metric=task_object.BEST_METRIC,
+          recovery_max_trials=-1,  # LossGuard takes care of that.
           # A while loop in the graph saves host traffic on TPUs only.
-          train_tf_while_loop=run_settings.strategy == 'tpu'))
+          train_tf_while_loop=run_of.strategy == 'tpu'))
 
 
-@contextlib.contextmanager
-def _usable(model_dir: str, mode: str):
-  """Makes the folder of a run, and removes it if nothing came of the run."""
-  if mode == 'eval' and not checkpoints.latest(model_dir):
-    raise errors.UserError(
-        f'{model_dir}: no checkpoint to evaluate; train first with '
-        f'--mode=train or give the --model_dir of a trained run')
-  if os.path.exists(model_dir) and not os.path.isdir(model_dir):
-    raise errors.UserError(
-        f'{model_dir}: is a file, expected a folder; give another --model_dir')
-  is_new = not tf.io.gfile.exists(model_dir)
-  if 'train' in mode:
-    try:
-      tf.io.gfile.makedirs(model_dir)
-    except tf.errors.OpError as error:
-      raise errors.UserError(
-          f'{model_dir}: cannot be made ({error.message}); give a writable '
-          f'--model_dir') from error
-  try:
-    yield
-  finally:
-    if is_new and tf.io.gfile.isdir(model_dir) and not tf.io.gfile.listdir(
-        model_dir):
-      tf.io.gfile.rmtree(model_dir)
+class _StopAction:
+  """A train action: saves and ends the run when SIGTERM has come."""
+
+  def __init__(self, controller, stop: stop_signal.StopSignal):
+    self._controller = controller
+    self._stop = stop
+
+  def __call__(self, output) -> None:
+    if self._stop.requested:
+      self._controller.save_checkpoint()
+      self._stop.check(int(self._controller.global_step.numpy()))
 
 
 def _set_precision(name: str) -> None:

@@ -51,6 +51,26 @@ def _sizes(batch):
 
 class TestTraining:
 
+  @pytest.mark.parametrize('cache', [False, True])
+  @pytest.mark.parametrize('context', [None, _context(2, 1, replicas=4)])
+  def test_a_run_goes_on_with_the_batches_it_has_not_seen(
+      self, data, tiny_spec, cache, context):
+    data = dataclasses.replace(
+        data, cache=cache, shuffle_buffer=4,
+        augmentation=dataclasses.replace(
+            _NO_CHANGE, horizontal_flip=True, brightness=0.3))
+
+    def batches(first_step, count):
+      return _take(panoptic_pipeline.train_dataset(
+          data, tiny_spec, 4, context, seed=3, first_step=first_step), count)
+
+    # Batches of a replica: with two replicas a worker, two of them a step.
+    per_step = 2 if context else 1
+    whole = batches(0, 7 * per_step)
+    for old, new in zip(whole[5 * per_step:], batches(5, 2 * per_step)):
+      for key in old:
+        np.testing.assert_array_equal(old[key], new[key])
+
   def test_static_shapes_and_types(self, data, tiny_spec):
     spec = panoptic_pipeline.train_dataset(data, tiny_spec, 4).element_spec
     found = {key: (value.shape.as_list(), value.dtype)

@@ -131,7 +131,8 @@ def test_sgd_decays_kernels_and_nothing_else():
   def step():
     gradients = [tf.zeros(v.shape) for v in variables]
     optimizer.apply_gradients(zip(
-        optimizers.add_decay(gradients, variables, settings), variables))
+        optimizers.add_decay(gradients, variables, settings), variables),
+        experimental_aggregate_gradients=False)
 
   strategy.run(step)
   changed = {name.split('/')[-1] for name, value in before.items()

@@ -1,0 +1,85 @@
+"""The Model Garden's trainer, which can be stopped and watches its loss."""
+
+from typing import Optional
+
+from official.core import base_trainer
+import tensorflow as tf
+
+from axial_tf.training import stop_signal
+
+
+class WatchedLoss(tf.keras.metrics.Mean):
+  """A mean that remembers the first value that is not to be trusted.
+
+  Looking at the loss of each step from outside would make the device wait.
+  """
+
+  def __init__(self, name: str, limit: float):
+    super().__init__(name, dtype=tf.float32)
+    self._limit = limit
+    # Replicas see different losses, hence no sum or mean of them here.
+    self._good = self.add_weight('good', initializer='ones')
+    self._good_steps = self.add_weight('good_steps', initializer='zeros')
+
+  def update_state(self, values, sample_weight=None):
+    loss = tf.reduce_mean(tf.cast(values, tf.float32))
+    good = tf.cast(
+        tf.math.is_finite(loss) & (loss <= self._limit), tf.float32)
+    self._good.assign(self._good * good)
+    self._good_steps.assign_add(self._good)
+    return super().update_state(values, sample_weight)
+
+  def reset_state(self):
+    super().reset_state()
+    self._good.assign(1.0)
+
+  def first_bad(self) -> Optional[int]:
+    """Returns how many good steps came before the first bad one, or None."""
+    strategy = tf.distribute.get_strategy()
+    good, steps = (
+        [float(value) for value in strategy.experimental_local_results(weight)]
+        for weight in (self._good, self._good_steps))
+    return None if min(good) == 1 else int(min(steps))
+
+
+class Trainer(base_trainer.Trainer):
+  """Stops between two steps, and tells which step spoilt the loss.
+
+  Attributes:
+    bad_step: the first step of the last loop whose loss was too large or not
+      finite; None if there was none.
+  """
+
+  def __init__(self, *args, max_loss: float, stop: stop_signal.StopSignal,
+               **kwargs):
+    super().__init__(*args, **kwargs)
+    self._train_loss = WatchedLoss('training_loss', max_loss)
+    self._stop = stop
+    self._first_step = 0
+    self.bad_step: Optional[int] = None
+
+  def create_train_loop_fn(self):
+    loop = super().create_train_loop_fn()
+    if self.config.trainer.train_tf_while_loop:
+      return loop  # The device runs it as a whole.
+
+    def stoppable(iterator, num_steps):
+      for _ in range(int(num_steps)):
+        loop(iterator, 1)
+        if self._stop.requested:
+          break
+
+    return stoppable
+
+  def train_loop_begin(self):
+    self._first_step = int(self.global_step.numpy())
+
+  def train_loop_end(self):
+    good = self._train_loss.first_bad()
+    self.bad_step = None if good is None else self._first_step + good + 1
+    return super().train_loop_end()
+
+  def eval_reduce(self, state=None, step_outputs=None):
+    # The weights were saved before the validation.
+    self._stop.check(int(self.global_step.numpy()))
+    return super().eval_reduce(state, step_outputs)
