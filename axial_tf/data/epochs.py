@@ -31,6 +31,9 @@ def endless(read: Callable[[Seed], tf.data.Dataset], shuffle_buffer: int,
         shuffle_buffer, seed=seed).repeat().skip(first)
 
   def epoch(number):
+    # Of this function's graph alone: the global seed has no part in the order,
+    # and beside one of 0, TensorFlow takes no seeds that are tensors.
+    tf.random.set_seed(1)
     epoch_seed = seed * _EPOCH_STRIDE + number
     return read(epoch_seed).shuffle(shuffle_buffer, seed=epoch_seed)
 

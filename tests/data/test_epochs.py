@@ -24,6 +24,13 @@ def test_the_tail_of_a_sequence_is_that_of_the_whole(length):
         whole[first:])
 
 
+@pytest.mark.parametrize('global_seed', [0, 3])
+def test_the_global_seed_does_not_matter(global_seed):
+  expected = _take(20, seed=4, length=7)
+  tf.random.set_seed(global_seed)
+  assert _take(20, seed=4, length=7) == expected
+
+
 def test_an_epoch_has_each_record_once_and_an_order_of_its_own():
   whole = np.reshape(_take(28, seed=4, length=7), [4, 7])
   assert (np.sort(whole) == np.arange(7)).all()
