@@ -95,6 +95,9 @@ def _run(settings, model_dir, mode, stop) -> Optional[dict]:
   is_chief = strategy.extended.should_checkpoint
   with _quiet_orbit(), config.plain_user_errors():
     runner = _build_runner(settings, strategy, task, model_dir, mode, stop)
+    if checkpoint and not is_chief:
+      # The Model Garden looks into a folder of this worker's own.
+      runner.controller.restore_checkpoint(checkpoint)
   controller, global_step = runner.controller, runner.trainer.global_step
   line = progress.ProgressLine(
       global_step, settings.run.train_steps, settings.run.global_batch_size)
@@ -178,7 +181,8 @@ def _build_runner(settings, strategy, task, model_dir, mode, stop):
         trainer_cls=functools.partial(
             trainer.Trainer, max_loss=settings.run.max_loss, stop=stop))
   return train_lib.OrbitExperimentRunner(
-      strategy, task, mode, parameters, model_dir, trainer=loop)
+      strategy, task, mode, parameters, model_dir, trainer=loop,
+      save_summary=strategy.extended.should_checkpoint)
 
 
 def _best_exporter(settings, task, model_dir, mode):

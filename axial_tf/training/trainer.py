@@ -17,9 +17,11 @@ class WatchedLoss(tf.keras.metrics.Mean):
   def __init__(self, name: str, limit: float):
     super().__init__(name, dtype=tf.float32)
     self._limit = limit
-    # Replicas see different losses, hence no sum or mean of them here.
-    self._good = self.add_weight('good', initializer='ones')
-    self._good_steps = self.add_weight('good_steps', initializer='zeros')
+    # With the sum of replicas, an assigned value would be divided among them.
+    mean = tf.VariableAggregation.MEAN
+    self._good = self.add_weight('good', initializer='ones', aggregation=mean)
+    self._good_steps = self.add_weight(
+        'good_steps', initializer='zeros', aggregation=mean)
 
   def update_state(self, values, sample_weight=None):
     loss = tf.reduce_mean(tf.cast(values, tf.float32))
@@ -34,12 +36,16 @@ class WatchedLoss(tf.keras.metrics.Mean):
     self._good.assign(1.0)
 
   def first_bad(self) -> Optional[int]:
-    """Returns how many good steps came before the first bad one, or None."""
+    """Returns how many good steps came before the first bad one, or None.
+
+    Where another worker had the bad one, these are all steps of this worker.
+    """
+    if float(self._good.read_value()) == 1:
+      return None
     strategy = tf.distribute.get_strategy()
-    good, steps = (
-        [float(value) for value in strategy.experimental_local_results(weight)]
-        for weight in (self._good, self._good_steps))
-    return None if min(good) == 1 else int(min(steps))
+    return int(min(
+        float(steps) for steps in strategy.experimental_local_results(
+            self._good_steps)))
 
 
 class Trainer(base_trainer.Trainer):
