@@ -89,7 +89,8 @@ def _define_flags() -> None:
       'pixel', None, 'y,x of the pixel whose attention is drawn; the middle of '
       'each image if not given.')
   flags.DEFINE_string(
-      'layer', None, 'whose attention is drawn; an unknown name lists them.')
+      'layer', None, 'whose attention is drawn, the last one if not given; an '
+      'unknown name lists them.')
   flags.DEFINE_integer(
       'head', None, 'whose attention is drawn, from 0; the mean if not given.')
 

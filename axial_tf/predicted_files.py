@@ -18,7 +18,7 @@ class Pictures(NamedTuple):
   Attributes:
     names: of the pictures.
     pixel: (y, x) whose attention is drawn; None for the middle of the image.
-    layer: of the attention.
+    layer: of the attention; None for the last one.
     head: of the attention; None for the mean.
   """
 
@@ -68,9 +68,12 @@ def parse_pixel(text: Optional[str]) -> Optional[Tuple[int, int]]:
     return None
   try:
     y, x = map(int, text.split(','))
+    if min(y, x) < 0:
+      raise ValueError('negative')
   except ValueError as error:
     raise errors.UserError(
-        f'--pixel: expected y,x such as 120,80, got {text}') from error
+        f'--pixel: expected y,x such as 120,80, counted from the upper left '
+        f'corner, got {text}') from error
   return y, x
 
 

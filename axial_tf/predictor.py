@@ -197,16 +197,17 @@ class Predictor:
     Raises:
       errors.UserError: the model is an export, or has no such layer or head.
     """
-    attention_probe.check_head(self._network().backbone, layer, head)
+    attention_probe.find_layer(self._network().backbone, layer, head)
 
   def attention(self, image: images.ImageLike, pixel: Tuple[int, int],
-                layer: str, head: Optional[int] = None) -> np.ndarray:
+                layer: Optional[str] = None, head: Optional[int] = None
+                ) -> np.ndarray:
     """Draws what a pixel attends to: along its column, its row, and in all.
 
     Args:
       image: as in `__call__`.
       pixel: (y, x) in the image.
-      layer: one of `attention_layers()`.
+      layer: one of `attention_layers()`; None for the last one.
       head: its number, from 0; None for the mean over the heads.
 
     Returns:

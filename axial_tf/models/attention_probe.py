@@ -47,23 +47,23 @@ def layers(backbone: tf.keras.Model) -> Dict[str, int]:
       if _is_axial(block)}
 
 
-def probe(model: tf.keras.Model, images: tf.Tensor, *, layer: str,
-          pixel: Tuple[int, int], head: Optional[int] = None
-          ) -> PixelAttention:
+def probe(model: tf.keras.Model, images: tf.Tensor, *,
+          pixel: Tuple[int, int], layer: Optional[str] = None,
+          head: Optional[int] = None) -> PixelAttention:
   """Runs a model up to a layer and returns what a pixel attends to there.
 
   Args:
     model: a built `panoptic_deeplab.PanopticDeepLab`.
     images: float32 [1, height, width, 3] in -1..1.
-    layer: one of `layers(model.backbone)`.
     pixel: (y, x) in the image.
+    layer: one of `layers(model.backbone)`; None for the last one.
     head: number of the head, from 0, in both the height and the width layer;
       None for the mean over the heads.
 
   Raises:
     errors.UserError: there is no such layer, pixel or head.
   """
-  check_head(model.backbone, layer, head)
+  layer = find_layer(model.backbone, layer, head)
   check_pixel(pixel, images.shape[1:3])
   images = model.pad(images)
   block, inputs = _run_to(model.backbone, images, layer)
@@ -73,20 +73,29 @@ def probe(model: tf.keras.Model, images: tf.Tensor, *, layer: str,
   return _attend(block.attention, inputs, pixel, cell, head)
 
 
-def check_head(
+def find_layer(
     backbone: tf.keras.Model, layer: Optional[str], head: Optional[int]
-) -> None:
-  """Raises a UserError unless a backbone has the layer, and it the head."""
+) -> str:
+  """Returns the name of a layer with a head, of the last one for None.
+
+  Raises:
+    errors.UserError: the backbone has no such layer, or it no such head.
+  """
   known = layers(backbone)
+  if not known:
+    raise errors.UserError(
+        'attention: expected a network with axial attention, got one that has '
+        'no axial attention in any layer; leave its picture out')
+  if layer is None:
+    layer = list(known)[-1]
   if layer not in known:
-    choice = ', '.join(known) if known else (
-        'none, as this network has no axial attention')
     raise errors.UserError(
         f'layer: expected one of this network\'s layers, got {layer}; known: '
-        f'{choice}')
+        f'{", ".join(known)}')
   if head is not None and not 0 <= head < known[layer]:
     raise errors.UserError(
         f'head: expected 0 to {known[layer] - 1} in layer {layer}, got {head}')
+  return layer
 
 
 def check_pixel(pixel: Tuple[int, int], size: Tuple[int, int]) -> None:

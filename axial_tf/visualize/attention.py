@@ -9,6 +9,7 @@ from axial_tf.visualize import canvas, heat
 
 # Attention is spread over many cells; shares are shown against the largest.
 _TITLES = ('height', 'width', 'product')
+_WIDE = 480  # From this width in pixels on, four in a row are too many.
 
 
 def attention_pictures(image: np.ndarray, attention: Any,
@@ -21,7 +22,8 @@ def attention_pictures(image: np.ndarray, attention: Any,
     pixel: (y, x) of the query in the image, marked by a cross.
 
   Returns:
-    uint8 RGB: the image and three pictures side by side, below their titles.
+    uint8 RGB: the image and three pictures below their titles, side by side,
+    or in two rows if the image is wide.
 
   Raises:
     errors.UserError: this is not an image.
@@ -38,7 +40,11 @@ def attention_pictures(image: np.ndarray, attention: Any,
         weights / max(float(weights.max()), 1e-12), image.shape[:2],
         attention.pixels_per_cell)
     pictures.append(_mark(heat.heat_on_grey(image, values), pixel))
-  return canvas.side_by_side(pictures, ('query', *_TITLES))
+  titles = ('query', *_TITLES)
+  if image.shape[1] < _WIDE:
+    return canvas.side_by_side(pictures, titles)
+  return canvas.stack([
+      canvas.side_by_side(pictures[i:i + 2], titles[i:i + 2]) for i in (0, 2)])
 
 
 def _enlarge(weights, size, pixels_per_cell):
@@ -62,7 +68,8 @@ def _mark(picture: np.ndarray, pixel: Tuple[int, int]) -> np.ndarray:
   draw = ImageDraw.Draw(marked)
   y, x = pixel
   arm = max(4, min(picture.shape[:2]) // 30)
-  for color, width in (('black', 3), ((0, 255, 120), 1)):
+  thin = 1 + min(picture.shape[:2]) // 400
+  for color, width in (('black', thin + 2), ((0, 255, 120), thin)):
     for dy, dx in ((0, 1), (0, -1), (1, 0), (-1, 0)):
       draw.line([x + 2 * dx, y + 2 * dy, x + arm * dx, y + arm * dy],
                 fill=color, width=width)

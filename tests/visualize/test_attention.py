@@ -39,6 +39,13 @@ def test_each_panel_is_bright_where_its_attention_is():
   assert np.all(panels[0][unmarked] == 100), 'the image, as it is'
 
 
+def test_wide_images_stand_in_two_rows():
+  image = np.full([60, 480, 3], 100, np.uint8)
+  picture = visualize.attention_pictures(
+      image, _attention((4, 31), (0, 0), 0, 0, 16), (0, 0))
+  assert picture.shape[1] == 2 * 480 + 4 and picture.shape[0] > 2 * 60
+
+
 def test_even_attention_is_evenly_bright():
   image = np.full([49, 65, 3], 100, np.uint8)
   product = np.full([4, 5], 0.05)

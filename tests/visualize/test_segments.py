@@ -89,7 +89,8 @@ def _many_classes(count):
 def test_a_legend_of_many_classes_shows_all_of_them_unclipped(width):
   spec = _many_classes(150)
   strip = visualize.legend(np.arange(150)[np.newaxis] * 100, spec, width)
-  colors = {tuple(c) for c in strip.reshape(-1, 3).tolist()}
+  colors = {tuple(c) for c in np.unique(
+      strip[::2, ::2].reshape(-1, 3), axis=0).tolist()}
   assert {c.color for c in spec.categories} <= colors
   assert (strip[:, -1] == 255).all(), 'nothing runs out at the right'
   assert (strip[-1] == 255).all(), 'nor at the bottom'
