@@ -41,6 +41,9 @@ def _define_flags() -> None:
       ['train', 'eval', 'train_and_eval', 'continuous_eval'],
       'what to do: continuous_eval scores each new checkpoint of a run that '
       'another process trains.')
+  flags.DEFINE_list(
+      'profile_steps', None, 'first and last step of a profile for '
+      'TensorBoard, such as 10,20.')
   flags.DEFINE_bool(
       'dry_run', False, 'build everything, train two steps and print what a '
       'run costs; nothing is written.')
@@ -62,7 +65,11 @@ def main() -> None:
           f'--gin_file is missing and {saved} does not exist: give the gin '
           f'file of an experiment (see --help for an example)')
     files = [saved]
-  experiment = config.parse(files, FLAGS.gin_params or [])
+  bindings = list(FLAGS.gin_params or [])
+  if FLAGS.profile_steps:
+    steps = ', '.join(FLAGS.profile_steps)
+    bindings.append(f'RunSettings.profile_steps = ({steps},)')
+  experiment = config.parse(files, bindings)
   if FLAGS.dry_run:
     print(run.dry_run(experiment))
     return

@@ -26,7 +26,7 @@ def run_dir(tmp_path_factory):
   records = tiny_classes.write(folder)
   bindings = [f"RECORDS = '{records}'", *tiny_classes.BINDINGS,
               "SPATIAL = 'convolution'", 'BatchNormSettings.momentum = 0.5',
-              'LEARNING_RATE = 0.1']
+              'LEARNING_RATE = 0.1', 'RunSettings.profile_steps = (8, 9)']
   model_dir = str(folder / 'run')
   run.run(config.parse([_EXPERIMENT], [*bindings, 'TRAIN_STEPS = 6']),
           model_dir, 'train')
@@ -61,6 +61,10 @@ def test_the_run_can_be_read_again(run_dir):
   assert run.run(config.parse([str(run_dir / 'config.gin')]), str(run_dir),
                  'eval') == {key: value for key, value in records[-1].items()
                              if key != 'step'}
+
+
+def test_the_profile_that_was_asked_for(run_dir):
+  assert list((run_dir / 'train' / 'plugins' / 'profile').glob('*/*.pb'))
 
 
 def test_classes_of_images(run_dir, photos):

@@ -18,6 +18,7 @@ from axial_tf.training import (
   checkpoints,
   experiment,
   loss_guard,
+  profiling,
   progress,
   run_folder,
   run_settings,
@@ -179,10 +180,20 @@ def _build_runner(settings, strategy, task, model_dir, mode, stop):
         checkpoint_exporter=_best_exporter(
             settings, task, model_dir, mode),
         trainer_cls=functools.partial(
-            trainer.Trainer, max_loss=settings.run.max_loss, stop=stop))
+            trainer.Trainer, max_loss=settings.run.max_loss, stop=stop,
+            profiler=_profiler(settings, strategy, model_dir)))
   return train_lib.OrbitExperimentRunner(
       strategy, task, mode, parameters, model_dir, trainer=loop,
       save_summary=strategy.extended.should_checkpoint)
+
+
+def _profiler(settings, strategy, model_dir):
+  """Profiles the steps that the user asked for, on the chief."""
+  if (settings.run.profile_steps is None
+      or not strategy.extended.should_checkpoint):
+    return None
+  return profiling.StepProfiler(
+      os.path.join(model_dir, 'train'), *settings.run.profile_steps)
 
 
 def _best_exporter(settings, task, model_dir, mode):

@@ -1,7 +1,7 @@
 """How long to train, how often to save and validate, and on what devices."""
 
 import dataclasses
-from typing import Literal, Optional
+from typing import Literal, Optional, Tuple
 
 from axial_tf import settings as settings_lib
 
@@ -39,6 +39,7 @@ class RunSettings:
     recoveries: how often such a run returns to its last checkpoint and goes on
       with other data at `recovery_rate` times its learning rate.
     recovery_rate: see there.
+    profile_steps: first and last step of a profile, for TensorBoard.
     keep_best: whether the checkpoint with the best validation (PQ, top-1) is
       kept in the folder `best`; not with several workers.
   """
@@ -63,6 +64,7 @@ class RunSettings:
   max_loss: float = 1e6
   recoveries: int = 0
   recovery_rate: float = 0.5
+  profile_steps: Optional[Tuple[int, int]] = None
   keep_best: bool = True
 
   def __post_init__(self):
@@ -75,6 +77,14 @@ class RunSettings:
           getattr(self, field) >= 1, self, field, 'an int >= 1')
     settings_lib.require(
         self.num_gpus >= 0, self, 'num_gpus', 'an int >= 0')
+    settings_lib.require(
+        self.profile_steps is None
+        or 1 <= self.profile_steps[0] <= self.profile_steps[1], self,
+        'profile_steps', 'two numbers of steps, 1 <= first <= last')
+    settings_lib.require(
+        self.profile_steps is None or self.strategy != 'tpu', self,
+        'profile_steps', "None with the strategy 'tpu', whose loops run as a "
+        "whole (use its own capture_tpu_profile)")
     settings_lib.require(
         not self.deterministic or self.seed is not None, self, 'deterministic',
         'False without a seed')

@@ -5,7 +5,7 @@ from typing import Optional
 from official.core import base_trainer
 import tensorflow as tf
 
-from axial_tf.training import stop_signal
+from axial_tf.training import profiling, stop_signal
 
 
 class WatchedLoss(tf.keras.metrics.Mean):
@@ -57,10 +57,11 @@ class Trainer(base_trainer.Trainer):
   """
 
   def __init__(self, *args, max_loss: float, stop: stop_signal.StopSignal,
-               **kwargs):
+               profiler: Optional[profiling.StepProfiler] = None, **kwargs):
     super().__init__(*args, **kwargs)
     self._train_loss = WatchedLoss('training_loss', max_loss)
     self._stop = stop
+    self._profiler = profiler
     self._first_step = 0
     self.bad_step: Optional[int] = None
 
@@ -70,8 +71,13 @@ class Trainer(base_trainer.Trainer):
       return loop  # The device runs it as a whole.
 
     def stoppable(iterator, num_steps):
-      for _ in range(int(num_steps)):
+      for step in range(self._first_step + 1,
+                        self._first_step + 1 + int(num_steps)):
+        if self._profiler:
+          self._profiler.before(step)
         loop(iterator, 1)
+        if self._profiler:
+          self._profiler.after(step, self.global_step)
         if self._stop.requested:
           break
 
