@@ -36,8 +36,9 @@ def usable(model_dir: str, mode: str):
   try:
     yield
   finally:
-    if is_new and tf.io.gfile.isdir(model_dir) and not tf.io.gfile.listdir(
-        model_dir):
+    # Folders for what would have come may be there already, empty.
+    if is_new and tf.io.gfile.isdir(model_dir) and not any(
+        files for _, _, files in tf.io.gfile.walk(model_dir)):
       tf.io.gfile.rmtree(model_dir)
 
 
