@@ -96,9 +96,6 @@ def _run(settings, model_dir, mode, stop) -> Optional[dict]:
   is_chief = strategy.extended.should_checkpoint
   with _quiet_orbit(), config.plain_user_errors():
     runner = _build_runner(settings, strategy, task, model_dir, mode, stop)
-    if checkpoint and not is_chief:
-      # The Model Garden looks into a folder of this worker's own.
-      runner.controller.restore_checkpoint(checkpoint)
   controller, global_step = runner.controller, runner.trainer.global_step
   line = progress.ProgressLine(
       global_step, settings.run.train_steps, settings.run.global_batch_size)
@@ -181,6 +178,7 @@ def _build_runner(settings, strategy, task, model_dir, mode, stop):
             settings, task, model_dir, mode),
         trainer_cls=functools.partial(
             trainer.Trainer, max_loss=settings.run.max_loss, stop=stop,
+            checkpoint_dir=model_dir,
             profiler=_profiler(settings, strategy, model_dir)))
   return train_lib.OrbitExperimentRunner(
       strategy, task, mode, parameters, model_dir, trainer=loop,

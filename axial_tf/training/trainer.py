@@ -5,7 +5,7 @@ from typing import Optional
 from official.core import base_trainer
 import tensorflow as tf
 
-from axial_tf.training import profiling, stop_signal
+from axial_tf.training import checkpoints, profiling, stop_signal
 
 
 class WatchedLoss(tf.keras.metrics.Mean):
@@ -57,13 +57,24 @@ class Trainer(base_trainer.Trainer):
   """
 
   def __init__(self, *args, max_loss: float, stop: stop_signal.StopSignal,
+               checkpoint_dir: str,
                profiler: Optional[profiling.StepProfiler] = None, **kwargs):
     super().__init__(*args, **kwargs)
     self._train_loss = WatchedLoss('training_loss', max_loss)
     self._stop = stop
+    self._checkpoint_dir = checkpoint_dir
     self._profiler = profiler
     self._first_step = 0
     self.bad_step: Optional[int] = None
+
+  def initialize(self):
+    # Workers other than the chief keep checkpoints in folders of their own,
+    # but what they continue is the run.
+    path = checkpoints.latest(self._checkpoint_dir)
+    if path:
+      self.checkpoint.restore(path)
+    else:
+      super().initialize()
 
   def create_train_loop_fn(self):
     loop = super().create_train_loop_fn()
