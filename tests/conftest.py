@@ -24,6 +24,15 @@ _ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture(scope='session')
+def two_replicas() -> tf.distribute.Strategy:
+  """Two CPU devices; once, as strategies of one process share their keys.
+
+  Reductions of two strategies with the same devices get in each other's way.
+  """
+  return tf.distribute.MirroredStrategy(['CPU:0', 'CPU:1'])
+
+
+@pytest.fixture(scope='session')
 def project_root() -> pathlib.Path:
   return _ROOT
 

@@ -230,12 +230,10 @@ def test_frozen_layer_uses_and_keeps_moving_statistics():
     np.testing.assert_array_equal(old, new)
 
 
-def test_synchronized_replicas_act_like_one_with_the_whole_batch():
-  devices = tf.config.list_logical_devices('CPU')
-  if len(devices) < 2:
-    pytest.skip('needs two logical CPU devices')
+def test_synchronized_replicas_act_like_one_with_the_whole_batch(
+    two_replicas):
   norm = normalization.BatchNormSettings(synchronized=True)
-  strategy = tf.distribute.MirroredStrategy([d.name for d in devices[:2]])
+  strategy = two_replicas
   inputs = np.random.default_rng(0).normal(size=(4, 9, 4)).astype(np.float32)
   single = axial_attention.AxialAttention(4, 8, heads=2)
   single(inputs)

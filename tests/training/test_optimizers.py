@@ -111,13 +111,12 @@ def test_the_graph_of_a_step_stays_small():
   assert len(operations) < 25 * len(variables)
 
 
-def test_sgd_decays_kernels_and_nothing_else():
+def test_sgd_decays_kernels_and_nothing_else(two_replicas):
   """Two replicas that see no loss: kernels shrink as if there was one."""
   settings = optimizers.OptimizerSettings(
       name='sgd', learning_rate=0.5, decay='constant', momentum=0.0,
       weight_decay=0.1)
-  strategy = tf.distribute.MirroredStrategy(['CPU:0', 'CPU:1'])
-  with strategy.scope():
+  with two_replicas.scope():
     optimizer = optimizers.build_optimizer(settings, train_steps=10)
     layer = axial_attention.AxialAttention(8, 16, heads=2)
     layer(tf.ones([1, 5, 16]))
@@ -134,7 +133,7 @@ def test_sgd_decays_kernels_and_nothing_else():
         optimizers.add_decay(gradients, variables, settings), variables),
         experimental_aggregate_gradients=False)
 
-  strategy.run(step)
+  two_replicas.run(step)
   changed = {name.split('/')[-1] for name, value in before.items()
              if not np.array_equal(value, _named(variables, name))}
   assert changed == {'qkv_kernel:0', 'depthwise_kernel:0'}

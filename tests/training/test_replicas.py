@@ -1,0 +1,138 @@
+"""However a batch is divided, the same is learned from it."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from axial_tf import config, errors
+from axial_tf.layers import normalization
+from axial_tf.tasks import registry
+from tests import tiny_classes
+
+_BINDINGS = (
+    "OptimizerSettings.decay = 'constant'", 'OptimizerSettings.momentum = 0.5',
+    'OptimizerSettings.clip_norm = 0.3', 'LEARNING_RATE = 0.05',
+    'WARMUP_STEPS = 0')
+# Without attention, whose graph takes long to make.
+_SIMPLE = ("SPATIAL = 'convolution'",)
+
+
+@pytest.fixture(scope='module')
+def records(tmp_path_factory):
+  return tiny_classes.write(tmp_path_factory.mktemp('colors'))
+
+
+@pytest.fixture(scope='module')
+def train(records):
+  """train(*bindings): losses and network after a few steps.
+
+  All networks of a kind start with the weights of the first one.
+  """
+  weights = {}
+
+  def learn(*bindings, strategy=None, frozen=False):
+    strategy = strategy or tf.distribute.OneDeviceStrategy('CPU:0')
+    experiment = config.parse(['experiments/cifar10_axial_resnet.gin'], [
+        f"RECORDS = '{records}'", *tiny_classes.BINDINGS, *_BINDINGS,
+        *bindings])
+    policy = experiment.run.mixed_precision
+    tf.keras.mixed_precision.set_global_policy(
+        policy if policy == 'float32' else f'mixed_{policy}')
+    try:
+      with strategy.scope():
+        task = registry.build(
+            experiment.task, experiment.run, experiment.optimizer)
+        model = task.build_model()
+        optimizer = task.create_optimizer(None)
+    finally:
+      tf.keras.mixed_precision.set_global_policy('float32')
+    kind = model.count_params()
+    if kind not in weights:
+      rng = np.random.default_rng(1)
+      # Fresh residual branches end in a gamma of 0 and would not be seen.
+      weights[kind] = [w + 0.1 * rng.uniform(0, 1, w.shape).astype(w.dtype)
+                       for w in model.get_weights()]
+    model.set_weights(weights[kind])
+    if frozen:
+      for layer in model._flatten_layers():
+        if isinstance(layer, (normalization.MomentNormalization,
+                              tf.keras.layers.BatchNormalization)):
+          layer.trainable = False
+
+    @tf.function
+    def step(batch):
+      return strategy.run(
+          lambda inputs: task.train_step(inputs, model, optimizer)['loss'],
+          [batch])
+
+    losses = []
+    rng = np.random.default_rng(0)
+    for _ in range(3):
+      labels = rng.integers(0, 3, 8)
+      batch = {
+          'image': rng.normal(size=[8, 16, 16, 3]).astype(np.float32),
+          'label': labels.astype(np.int32),
+          'target': np.eye(3, dtype=np.float32)[labels]}
+      size = 8 // strategy.num_replicas_in_sync
+      replicas = strategy.experimental_distribute_values_from_function(
+          lambda context, batch=batch, size=size: {
+              key: tf.constant(
+                  value[context.replica_id_in_sync_group * size:][:size])
+              for key, value in batch.items()})
+      losses.append(float(strategy.reduce('MEAN', step(replicas), axis=None)))
+    return losses, model
+
+  return learn
+
+
+def _require_same(expected, actual):
+  (losses, one), (other_losses, other) = expected, actual
+  # Rounding grows from step to step; other statistics show in the first one.
+  assert other_losses[0] == pytest.approx(losses[0], rel=1e-5)
+  np.testing.assert_allclose(other_losses, losses, rtol=1e-3)
+  assert abs(losses[0] - losses[-1]) > 1e-3
+  for left, right in zip(one.trainable_variables, other.trainable_variables):
+    np.testing.assert_allclose(
+        right.numpy(), left.numpy(), rtol=1e-3, atol=2e-4, err_msg=left.name)
+
+
+@pytest.mark.parametrize('bindings', [
+    _SIMPLE, pytest.param((), marks=pytest.mark.slow)])
+def test_two_replicas_learn_like_one(train, two_replicas, bindings):
+  """With batch norms of all replicas, clipping and weight decay."""
+  _require_same(train(*bindings), train(*bindings, strategy=two_replicas))
+
+
+def test_accumulated_gradients_are_those_of_the_whole_batch(train):
+  """Up to the batch norms, which would see other batches."""
+  _require_same(train(*_SIMPLE, frozen=True), train(
+      *_SIMPLE, 'RunSettings.accumulate_steps = 4', frozen=True))
+
+
+@pytest.mark.parametrize('precision', ['bfloat16', 'float16'])
+def test_shorter_numbers_learn_nearly_the_same(train, precision):
+  expected, _ = train(*_SIMPLE)
+  losses, model = train(
+      *_SIMPLE, f"RunSettings.mixed_precision = '{precision}'")
+  np.testing.assert_allclose(losses, expected, rtol=0.05)
+  assert {v.dtype for v in model.trainable_variables} == {tf.float32}
+
+
+def test_a_batch_that_cannot_be_divided_is_refused(records):
+  with pytest.raises(errors.UserError, match='multiple of 1 replicas times 3'):
+    experiment = config.parse(['experiments/cifar10_axial_resnet.gin'], [
+        f"RECORDS = '{records}'", *tiny_classes.BINDINGS,
+        'RunSettings.accumulate_steps = 3'])
+    registry.build(experiment.task, experiment.run, experiment.optimizer)
+
+
+def test_statistics_are_those_of_all_replicas_unless_told_otherwise(
+    two_replicas):
+  settings = normalization.BatchNormSettings()
+  assert not settings.synchronizes()
+  assert not normalization.batch_norm(settings, name='one').synchronized
+  with two_replicas.scope():
+    assert settings.synchronizes()
+    assert normalization.batch_norm(settings, name='two').synchronized
+    assert not normalization.BatchNormSettings(
+        synchronized=False).synchronizes()
