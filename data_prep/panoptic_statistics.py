@@ -108,7 +108,7 @@ class PanopticStatistics:
     pair = visualize.side_by_side([image, visualize.panoptic_overlay(
         image, panoptic, self._spec, labels=True)])
     legend = visualize.legend(panoptic, self._spec, pair.shape[1])
-    return np.concatenate([pair, legend])
+    return visualize.stack([pair, legend])
 
   def to_json(self) -> Dict[str, Any]:
     """Returns all figures, made of plain JSON types."""
