@@ -215,7 +215,10 @@ def test_pictures_show_records_from_the_whole_range(folder, tmp_path):
       'train-00001-of-00002_record00000.png']
   for name in os.listdir(pictures):
     picture = np.asarray(Image.open(pictures / name))
-    assert picture.shape[1] == 2 * 6 + 4 and picture.shape[0] > 4
+    # The legend below is as wide as its words.
+    assert picture.shape[1] > 2 * 6 + 4 and picture.shape[0] > 4
+    assert np.all(picture[:4, 2 * 6 + 4:] == 255)
+    assert np.any(picture[:4, :6] != 255)
 
 
 def test_classification_records(folder):
