@@ -10,6 +10,9 @@ from axial_tf.visualize import canvas, heat
 # Attention is spread over many cells; shares are shown against the largest.
 _TITLES = ('height', 'width', 'product')
 _WIDE = 480  # From this width in pixels on, four in a row are too many.
+# A single cell, of a few pixels in a fine layer, must be seen on a large image:
+# it fades out no sooner than at this share of the longer side.
+_LEAST_REACH = 0.01
 
 
 def attention_pictures(image: np.ndarray, attention: Any,
@@ -36,9 +39,8 @@ def attention_pictures(image: np.ndarray, attention: Any,
   row_alone[row] = attention.width
   pictures = [_mark(image, pixel)]
   for weights in (column_alone, row_alone, attention.product):
-    values = _enlarge(
-        weights / max(float(weights.max()), 1e-12), image.shape[:2],
-        attention.pixels_per_cell)
+    values = _enlarge(weights, image.shape[:2], attention.pixels_per_cell)
+    values = values / max(float(values.max()), 1e-12)
     pictures.append(_mark(heat.heat_on_grey(image, values), pixel))
   titles = ('query', *_TITLES)
   if image.shape[1] < _WIDE:
@@ -48,18 +50,27 @@ def attention_pictures(image: np.ndarray, attention: Any,
 
 
 def _enlarge(weights, size, pixels_per_cell):
-  """Brings weights [h, w] to [height, width], linear between the cells."""
+  """Brings weights [h, w] to [height, width].
+
+  Linear between the cells, or an average over several where they are small.
+  """
+  least = _LEAST_REACH * max(size)
   along_y, along_x = (
-      _interpolation(pixels, cells, step) for pixels, cells, step in zip(
-          size, weights.shape, pixels_per_cell))
+      _interpolation(pixels, cells, step, max(step, least))
+      for pixels, cells, step in zip(size, weights.shape, pixels_per_cell))
   return along_y @ weights @ along_x.T
 
 
-def _interpolation(pixels: int, cells: int, step: float) -> np.ndarray:
-  """Returns [pixels, cells]: how much each pixel takes from each cell."""
+def _interpolation(
+    pixels: int, cells: int, step: float, reach: float) -> np.ndarray:
+  """Returns [pixels, cells]: how much each pixel takes from each cell.
+
+  Cells are `step` pixels apart and reach as far as `reach` pixels.
+  """
   distance = np.abs(
-      np.arange(pixels)[:, np.newaxis] / step - np.arange(cells))
-  return np.maximum(0.0, 1.0 - distance)
+      np.arange(pixels)[:, np.newaxis] - step * np.arange(cells))
+  taken = np.maximum(0.0, 1.0 - distance / reach)
+  return taken / np.maximum(taken.sum(1, keepdims=True), 1.0)
 
 
 def _mark(picture: np.ndarray, pixel: Tuple[int, int]) -> np.ndarray:

@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 from axial_tf import errors
 from axial_tf.visualize import canvas, heat
 
-_STRIP = 54  # Height of the wheel's legend below a picture, in pixels.
+_STRIP = 54  # Height of the wheel's legend below a small picture, in pixels.
 _NARROWEST = 64  # Width of a scale that can still be read.
 
 
@@ -26,15 +26,17 @@ def center_heatmap(image: np.ndarray, heatmap: np.ndarray) -> np.ndarray:
   """
   _check_size(image, heatmap.shape, 'heatmap')
   width = max(image.shape[1], _NARROWEST)
-  strip = Image.new('RGB', (width, 26), 'white')
+  unit = _unit(width)
+  strip = Image.new('RGB', (width, 26 * unit), 'white')
   draw = ImageDraw.Draw(strip)
-  font = canvas.font(12)
-  left, right = 16, min(width - 16, 216)
+  font = canvas.font(12 * unit)
+  left, right = 16 * unit, min(width - 16 * unit, 216 * unit)
   bar = heat.heat_colors(np.linspace(0, 1, right - left))
-  bar = np.broadcast_to(np.round(bar).astype(np.uint8), [10, *bar.shape])
-  strip.paste(Image.fromarray(np.ascontiguousarray(bar)), (left, 8))
-  draw.text((left - 4, 13), '0', 'black', font, anchor='rm')
-  draw.text((right + 4, 13), '1', 'black', font, anchor='lm')
+  bar = np.broadcast_to(
+      np.round(bar).astype(np.uint8), [10 * unit, *bar.shape])
+  strip.paste(Image.fromarray(np.ascontiguousarray(bar)), (left, 8 * unit))
+  draw.text((left - 4 * unit, 13 * unit), '0', 'black', font, anchor='rm')
+  draw.text((right + 4 * unit, 13 * unit), '1', 'black', font, anchor='lm')
   return canvas.stack([heat.heat_on_grey(image, heatmap), np.asarray(strip)])
 
 
@@ -80,20 +82,27 @@ def _wheel(width: int, reach: float) -> np.ndarray:
 
   It is `width` wide, or wider where the words need it.
   """
-  radius = 22
+  unit = _unit(width)
+  radius = 22 * unit
   y, x = np.mgrid[-radius:radius + 1, -radius:radius + 1] / radius
   colors = _direction_colors(np.stack([y, x], -1))
   colors[np.hypot(y, x) > 1] = 255
-  font = canvas.font(12)
-  unit = 'pixel' if round(reach) == 1 else 'pixels'
-  lines = 'direction to the center', f'rim: {reach:.0f} {unit} away'
-  width = max(width, 68 + int(max(map(font.getlength, lines))))
-  strip = Image.new('RGB', (width, _STRIP), 'white')
-  strip.paste(Image.fromarray(np.round(colors).astype(np.uint8)), (6, 4))
+  font = canvas.font(12 * unit)
+  pixels = 'pixel' if round(reach) == 1 else 'pixels'
+  lines = 'direction to the center', f'rim: {reach:.0f} {pixels} away'
+  width = max(width, 68 * unit + int(max(map(font.getlength, lines))))
+  strip = Image.new('RGB', (width, _STRIP * unit), 'white')
+  strip.paste(
+      Image.fromarray(np.round(colors).astype(np.uint8)), (6 * unit, 4 * unit))
   draw = ImageDraw.Draw(strip)
   for line, middle in zip(lines, (18, 35)):
-    draw.text((60, middle), line, 'black', font, anchor='lm')
+    draw.text((60 * unit, middle * unit), line, 'black', font, anchor='lm')
   return np.asarray(strip)
+
+
+def _unit(width: int) -> int:
+  """Returns how many times a legend is enlarged for a picture so wide."""
+  return max(1, width // 640)
 
 
 # Hues of right, down, left and up and the way between them.

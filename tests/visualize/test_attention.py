@@ -46,7 +46,26 @@ def test_wide_images_stand_in_two_rows():
   assert picture.shape[1] == 2 * 480 + 4 and picture.shape[0] > 2 * 60
 
 
-def test_even_attention_is_evenly_bright():
+def test_a_single_small_cell_is_seen_on_a_large_image():
+  image = np.full([97, 1281, 3], 100, np.uint8)
+  attention = _attention((49, 641), (20, 300), 40, 100, 2)
+  picture = visualize.attention_pictures(image, attention, (40, 600))
+  product = picture[-97:, -1281:, 0].astype(int)
+  peak = np.unravel_index(product.argmax(), product.shape)
+  assert peak == (80, 200) and product.max() > 200
+  assert np.sum(product > 150) > 50, 'as large as an eye needs'
+
+
+@pytest.mark.parametrize('wide', [False, True])
+def test_even_attention_is_evenly_bright(wide):
+  if wide:  # Cells smaller than what an eye sees, also at the borders.
+    attention = attention_probe.PixelAttention(
+        np.full(25, 0.04), np.full(201, 1 / 201),
+        np.full([25, 201], 0.04 / 201), (0, 0), (2, 2))
+    panel = visualize.attention_pictures(
+        np.full([49, 401, 3], 100, np.uint8), attention, (0, 0))[-49:, -401:]
+    assert len(np.unique(panel[20:, 20:].reshape(-1, 3), axis=0)) == 1
+    return
   image = np.full([49, 65, 3], 100, np.uint8)
   product = np.full([4, 5], 0.05)
   attention = attention_probe.PixelAttention(
