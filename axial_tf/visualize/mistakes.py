@@ -4,6 +4,7 @@ import numpy as np
 
 from axial_tf import errors
 from axial_tf.data import dataset_spec
+from axial_tf.evaluation import label_maps
 from axial_tf.visualize import canvas
 
 # What may be wrong with a pixel; colors that color-blind people tell apart.
@@ -64,7 +65,7 @@ def error_kinds(truth: np.ndarray, prediction: np.ndarray,
   is_thing = np.isin(category, spec.thing_ids)
   is_crowd = is_thing & (truth % spec.label_divisor == 0)
   same = category == prediction // spec.label_divisor
-  matched = _matched(truth, prediction, is_void)
+  matched = _matched(truth, prediction, spec)
   wrong_instance = same & is_thing & ~is_crowd & ~matched
   kinds = np.where(same, _RIGHT, _CATEGORY)
   kinds[wrong_instance] = _INSTANCE
@@ -73,20 +74,19 @@ def error_kinds(truth: np.ndarray, prediction: np.ndarray,
   return kinds
 
 
-def _matched(truth, prediction, is_void):
-  """True where the segments that meet here overlap by more than a half.
+def _matched(truth, prediction, spec):
+  """True where two segments of one class meet and overlap by more than half.
 
   Void pixels count for neither segment.
   """
-  true_ids, true_at = np.unique(truth, return_inverse=True)
-  found_ids, found_at = np.unique(prediction, return_inverse=True)
-  pair = (true_at.reshape(-1) * len(found_ids) + found_at.reshape(-1))
-  counted = np.where(is_void.reshape(-1), 0, 1)
-  overlap = np.bincount(
-      pair, counted, len(true_ids) * len(found_ids)).reshape(
-          len(true_ids), len(found_ids))
-  union = overlap.sum(1, keepdims=True) + overlap.sum(0) - overlap
-  return (2 * overlap > union).reshape(-1)[pair].reshape(truth.shape)
+  overlaps = label_maps.overlaps(truth, prediction, spec)
+  true, predicted, _, iou = overlaps.same_class()
+  ids = overlaps.true_segments.ids
+  # Where the ground truth is void, what is looked up means nothing.
+  partner = np.full(ids.size + 1, -1)
+  partner[true[iou > 0.5]] = overlaps.predicted_segments.ids[
+      predicted[iou > 0.5]]
+  return partner[np.searchsorted(ids, truth)] == prediction
 
 
 def _legend(kinds: np.ndarray, width: int) -> np.ndarray:
