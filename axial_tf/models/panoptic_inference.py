@@ -84,8 +84,8 @@ class PanopticInference(tf.Module):
       [..., classes], 'center_heatmap' and 'offset' [..., 2], (y, x) in pixels.
     """
     heads = multi_scale_lib.heads(
-        lambda images, size: self.model(images, training=False, **(
-            {} if size is None else {'output_size': size})),
+        lambda images, size: self.model(
+            images, training=False, output_size=size),
         resizing.to_model_range(images), self.multi_scale)
     merged = merging.merge(
         heads['semantic_probabilities'], heads['center_heatmap'],

@@ -69,7 +69,7 @@ def test_the_network_sees_what_the_validation_pipeline_would_show_it():
   image = np.random.default_rng(0).integers(0, 256, [50, 37, 3], np.uint8)
   seen = []
 
-  def model(images, training):
+  def model(images, training, output_size):
     seen.append(images.numpy())
     return color_model.ColorModel()(images)
 
@@ -87,7 +87,7 @@ def test_smaller_images_are_enlarged_only_on_request():
   for enlarge, size in ((False, (24, 40)), (True, (48, 80))):
     seen = []
 
-    def model(images, training, seen=seen):
+    def model(images, training, output_size, seen=seen):
       seen.append(images.shape[1:3])
       return color_model.ColorModel()(images)
 
@@ -100,7 +100,7 @@ def test_smaller_images_are_enlarged_only_on_request():
 
 def test_segments_that_shrinking_the_map_loses_leave_the_table():
   """On an enlarged image the network may find what no raw pixel samples."""
-  def model(images, training):
+  def model(images, training, output_size):
     outputs = color_model.ColorModel()(images)
     row = tf.range(tf.shape(images)[1])[:, tf.newaxis]
     # Raw pixel i samples row 2 i + 1 of the doubled image, never row 6.

@@ -183,7 +183,7 @@ def test_versions_are_positive(tmp_path, version):
 
 def test_a_model_that_disagrees_with_itself_is_not_exported(tmp_path):
   class Moody(color_model.ColorModel):
-    def call(self, images, training=False):
+    def call(self, images, training=False, output_size=None):
       outputs = super().call(images)
       noise = tf.random.normal(tf.shape(outputs['semantic_logits']))
       return {**outputs,
