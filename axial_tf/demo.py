@@ -17,7 +17,7 @@ import time
 
 from absl import flags
 
-from axial_tf import cli
+from axial_tf import cli, run_files
 
 FLAGS = flags.FLAGS
 
@@ -117,7 +117,7 @@ def _predict(export: str, records: str, output_dir: str):
 
 def _first_validation(run_dir: str) -> dict:
   """Metrics of the model before its first training step."""
-  with open(os.path.join(run_dir, 'metrics.jsonl')) as file:
+  with open(os.path.join(run_dir, run_files.METRICS)) as file:
     first = json.loads(file.readline())
   if first['step'] != 0:
     raise RuntimeError('demo.gin must validate at the start')

@@ -21,7 +21,7 @@ from typing import Any, Dict
 
 from absl import flags
 
-from axial_tf import cli
+from axial_tf import cli, run_files
 
 FLAGS = flags.FLAGS
 
@@ -132,7 +132,7 @@ def _metrics(model_dir: str, checkpoint: str) -> Dict[str, Any]:
   """
   import tensorflow as tf
 
-  path = os.path.join(model_dir, 'metrics.jsonl')
+  path = os.path.join(model_dir, run_files.METRICS)
   step = checkpoint.rpartition('-')[2]
   metrics = {}
   if tf.io.gfile.exists(path):

@@ -5,7 +5,7 @@ from typing import Any, Callable, Dict, NamedTuple, Optional
 
 import tensorflow as tf
 
-from axial_tf import errors
+from axial_tf import errors, run_files
 from axial_tf.data import dataset_spec
 from axial_tf.models import multi_scale as multi_scale_lib
 from axial_tf.models import panoptic_inference
@@ -63,7 +63,7 @@ def load(
           f'the training run again with the ones you want, or give its '
           f'model_dir')
     return _load_version(path)
-  if tf.io.gfile.exists(os.path.join(path, 'config.gin')):
+  if tf.io.gfile.exists(os.path.join(path, run_files.CONFIG)):
     return _load_run(path, multi_scale)
   raise errors.UserError(
       f'{path}: holds no model; expected an export (<version>/'

@@ -41,7 +41,6 @@ the exit status is 1.
 """
 
 import os
-import sys
 
 from absl import flags
 
@@ -96,9 +95,9 @@ def _define_flags() -> None:
 
 
 def main() -> None:
-  from axial_tf import errors, predicted_classes
+  from axial_tf import errors, run_files
 
-  if FLAGS.model and predicted_classes.is_classifier(FLAGS.model):
+  if FLAGS.model and run_files.is_classifier(FLAGS.model):
     _classify()
     return
   given = [name for name in _CLASSIFIERS_FLAGS if FLAGS[name].present]
@@ -111,7 +110,7 @@ def main() -> None:
 
 def _classify() -> None:
   """Prints or writes the classes of all images."""
-  from axial_tf import errors, image_classifier, image_files, predicted_classes
+  from axial_tf import errors, image_files
 
   given = [name for name in _SEGMENTERS_FLAGS if FLAGS[name].present]
   if given:
@@ -122,9 +121,12 @@ def _classify() -> None:
     raise errors.UserError(
         '--input is missing: expected an image, a folder or a pattern (see '
         '--help for an example)')
+  files = image_files.find(FLAGS.input)
+
+  from axial_tf import image_classifier, predicted_classes
+
   predicted_classes.classify_all(
-      image_classifier.ImageClassifier(FLAGS.model),
-      image_files.find(FLAGS.input), top=FLAGS.top,
+      image_classifier.ImageClassifier(FLAGS.model), files, top=FLAGS.top,
       batch_size=FLAGS.batch_size, as_json=FLAGS.json,
       output_dir=FLAGS.output_dir)
 
@@ -152,48 +154,35 @@ def _segment() -> None:
 
   model = predictor.Predictor(FLAGS.model, scales=scales, flip=FLAGS.flip)
   pictures.check(model)
-  failed = _segment_all(model, files, pictures)
-  done = len(files) - len(failed)
+  reader = _segment_all(model, files, pictures)
+  done = len(files) - len(reader.failed)
   print(f'{done} images segmented, results in {FLAGS.output_dir}')
-  if failed:
-    raise errors.UserError(
-        f'{len(failed)} of {len(files)} images could not be segmented (reasons '
-        f'above): {", ".join(failed)}')
+  reader.require_all('segmented')
 
 
 def _segment_all(model, files, pictures):
-  """Writes the results of all files; returns those that failed."""
-  from tqdm import tqdm
-
-  from axial_tf import batching, errors, image_files, images, predicted_files
+  """Writes the results of all files; returns their reader."""
+  from axial_tf import (
+    batching,
+    errors,
+    image_files,
+    image_reader,
+    predicted_files,
+  )
   from axial_tf.evaluation import result_folders
 
   folder = _result_folder(model.spec)
   if folder is not None:
     result_folders.require_different_ids(folder, files)
   stems = image_files.output_stems(files)
-  failed = []
-  with tqdm(total=len(files), unit=' images', file=sys.stderr) as bar:
-
-    def fail(file, error):
-      failed.append(file)
-      bar.update()
-      bar.write(f'error: {" ".join(str(error).split())}', file=sys.stderr)
-
-    def read():
-      for file in files:
-        try:
-          yield file, images.as_rgb(file)
-        except errors.UserError as error:
-          fail(file, error)
-
-    for batch in batching.equal_sizes(read(), FLAGS.batch_size):
+  with image_reader.ImageReader(files) as reader:
+    for batch in batching.equal_sizes(reader, FLAGS.batch_size):
       try:
         results = model.batch([image for _, image in batch])
         drawn = [pictures.draw(model, result) for result in results]
       except errors.UserError as error:
         for file, _ in batch:
-          fail(file, f'{file}: {error}')
+          reader.fail(file, errors.UserError(f'{file}: {error}'))
         continue
       for (file, _), result, picture in zip(batch, results, drawn):
         stem = os.path.join(FLAGS.output_dir, stems[file])
@@ -203,10 +192,10 @@ def _segment_all(model, files, pictures):
           folder.add(file, result.panoptic_map, {
               segment.id: segment.score for segment in result.segments})
         predicted_files.write_pictures(picture, stem)
-        bar.update()
+        reader.finish()
   if folder is not None:
     folder.close()
-  return failed
+  return reader
 
 
 def _result_folder(spec):

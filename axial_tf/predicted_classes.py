@@ -1,24 +1,15 @@
 """The classes of image files, as lines for a person or as JSON lines."""
 
 import dataclasses
+import itertools
 import json
 import os
-import sys
-from typing import Iterator, List, Optional, Sequence, Tuple
+from typing import Optional, Sequence
 
-from tqdm import tqdm
+from axial_tf import image_classifier, image_reader, whole_files
 
-from axial_tf import errors, image_classifier, images, whole_files
-
-# In a training run's folder: the classes of its model.
-CLASS_SPEC = 'class_spec.json'
 # Of --output_dir.
 _RESULTS = 'classes.jsonl'
-
-
-def is_classifier(path: str) -> bool:
-  """Whether a folder is a training run of a classifier."""
-  return os.path.exists(os.path.join(path, CLASS_SPEC))
 
 
 def classify_all(
@@ -42,48 +33,34 @@ def classify_all(
     errors.UserError: some files could not be read (the others are done), or
       the results cannot be written.
   """
-  failed = []
   lines = []
-  with tqdm(total=len(files), unit=' images', file=sys.stderr) as bar:
-    for batch in _batches(files, batch_size, failed, bar):
+  with image_reader.ImageReader(files) as reader:
+    pairs = iter(reader)
+    while batch := list(itertools.islice(pairs, batch_size)):
       found = classifier.batch([image for _, image in batch], top)
       for (file, _), classes in zip(batch, found):
-        if as_json or output_dir is not None:
-          line = json.dumps({
-              'file': file,
-              'classes': [dataclasses.asdict(entry) for entry in classes]})
-        else:
-          line = file + ''.join(
-              f'\n  {100 * entry.probability:6.2f} %  {entry.name}'
-              for entry in classes)
         if output_dir is None:
-          bar.write(line, file=sys.stdout)
+          reader.finish(
+              _json(file, classes) if as_json else _text(file, classes))
         else:
-          lines.append(line)
-        bar.update()
+          lines.append(_json(file, classes))
+          reader.finish()
   if output_dir is not None:
     path = os.path.join(output_dir, _RESULTS)
     whole_files.write(path, ''.join(f'{line}\n' for line in lines).encode())
     print(f'{len(lines)} images classified, results in {path}')
-  if failed:
-    raise errors.UserError(
-        f'{len(failed)} of {len(files)} images could not be classified '
-        f'(reasons above): {", ".join(failed)}')
+  reader.require_all('classified')
 
 
-def _batches(files: Sequence[str], batch_size: int, failed: List[str], bar
-             ) -> Iterator[List[Tuple[str, object]]]:
-  """Reads images; those that cannot be read are named and left out."""
-  batch = []
-  for file in files:
-    try:
-      batch.append((file, images.as_rgb(file)))
-    except errors.UserError as error:
-      failed.append(file)
-      bar.update()
-      bar.write(f'error: {" ".join(str(error).split())}', file=sys.stderr)
-    if len(batch) == batch_size:
-      yield batch
-      batch = []
-  if batch:
-    yield batch
+def _json(file: str, classes: Sequence[image_classifier.ClassProbability]
+          ) -> str:
+  return json.dumps({
+      'file': file,
+      'classes': [dataclasses.asdict(entry) for entry in classes]})
+
+
+def _text(file: str, classes: Sequence[image_classifier.ClassProbability]
+          ) -> str:
+  return file + ''.join(
+      f'\n  {100 * entry.probability:6.2f} %  {entry.name}'
+      for entry in classes)

@@ -50,7 +50,7 @@ def _define_flags() -> None:
 
 
 def main() -> None:
-  from axial_tf import config, errors
+  from axial_tf import config, errors, run_files
   from axial_tf.training import run
 
   if not (FLAGS.model_dir or FLAGS.dry_run and FLAGS.gin_file):
@@ -58,7 +58,7 @@ def main() -> None:
         '--model_dir is missing: expected a folder for this run '
         '(see --help for an example)')
   files = FLAGS.gin_file or []
-  saved = os.path.join(FLAGS.model_dir or '', 'config.gin')
+  saved = os.path.join(FLAGS.model_dir or '', run_files.CONFIG)
   if not files:
     if not os.path.exists(saved):
       raise errors.UserError(

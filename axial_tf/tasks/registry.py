@@ -2,6 +2,7 @@
 
 from typing import Optional, Union
 
+from axial_tf import run_files
 from axial_tf.tasks import classification, panoptic
 from axial_tf.training import optimizers, run_settings
 
@@ -16,8 +17,8 @@ _TASKS = {
 }
 # The file in a run's folder that keeps the meaning of its labels.
 _SPEC_FILES = {
-    panoptic.PanopticTaskSettings: 'dataset_spec.json',
-    classification.ClassificationTaskSettings: 'class_spec.json',
+    panoptic.PanopticTaskSettings: run_files.DATASET_SPEC,
+    classification.ClassificationTaskSettings: run_files.CLASS_SPEC,
 }
 
 

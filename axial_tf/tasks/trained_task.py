@@ -35,6 +35,7 @@ class TrainedTask(base_task.Task, abc.ABC):
       optimizer: optimizers.OptimizerSettings,
       logging_dir: Optional[str] = None):
     super().__init__(settings, logging_dir=logging_dir)
+    _require_sound(run, optimizer)
     self.spec = spec
     self.validation_table = ''
     self.first_step = 0
@@ -43,19 +44,6 @@ class TrainedTask(base_task.Task, abc.ABC):
     self._run = run
     self._optimizer_settings = optimizer
     self._optimizer = None
-    if (run.mixed_precision == 'float16'
-        and optimizer.average_decay is not None):
-      raise errors.UserError(
-          "OptimizerSettings.average_decay: expected None with "
-          "RunSettings.mixed_precision = 'float16', got "
-          f"{optimizer.average_decay}; use 'bfloat16' with averages")
-
-    replicas = tf.distribute.get_strategy().num_replicas_in_sync
-    if run.global_batch_size % (replicas * run.accumulate_steps):
-      raise errors.UserError(
-          f'RunSettings.global_batch_size: expected a multiple of {replicas} '
-          f'replicas times {run.accumulate_steps} accumulate_steps, got '
-          f'{run.global_batch_size}')
 
   @abc.abstractmethod
   def training_values(self, inputs: Dict[str, tf.Tensor], model
@@ -152,6 +140,22 @@ class TrainedTask(base_task.Task, abc.ABC):
     if is_scaled:
       gradients = optimizer.get_unscaled_gradients(gradients)
     return gradients, values
+
+
+def _require_sound(run: run_settings.RunSettings,
+                   optimizer: optimizers.OptimizerSettings) -> None:
+  """Checks what no settings can see on their own."""
+  if run.mixed_precision == 'float16' and optimizer.average_decay is not None:
+    raise errors.UserError(
+        "OptimizerSettings.average_decay: expected None with "
+        "RunSettings.mixed_precision = 'float16', got "
+        f"{optimizer.average_decay}; use 'bfloat16' with averages")
+  replicas = tf.distribute.get_strategy().num_replicas_in_sync
+  if run.global_batch_size % (replicas * run.accumulate_steps):
+    raise errors.UserError(
+        f'RunSettings.global_batch_size: expected a multiple of {replicas} '
+        f'replicas times {run.accumulate_steps} accumulate_steps, got '
+        f'{run.global_batch_size}')
 
 
 def _part(inputs: Dict[str, tf.Tensor], number: int, parts: int

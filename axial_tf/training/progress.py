@@ -10,6 +10,8 @@ import time
 import tensorflow as tf
 from tqdm import tqdm
 
+from axial_tf import run_files
+
 
 class ProgressLine:
   """An Orbit train action: step, losses, rate, time left, memory."""
@@ -61,7 +63,7 @@ def peak_memory() -> str:
 def append_metrics(model_dir: str, step: int, metrics: dict) -> None:
   """Adds one JSON line to `model_dir/metrics.jsonl`."""
   record = {'step': step, **metrics}
-  with open(os.path.join(model_dir, 'metrics.jsonl'), 'a') as file:
+  with open(os.path.join(model_dir, run_files.METRICS), 'a') as file:
     file.write(json.dumps(record) + '\n')
 
 

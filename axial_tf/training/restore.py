@@ -4,7 +4,7 @@ import dataclasses
 import os
 from typing import Optional, Tuple
 
-from axial_tf import config, errors
+from axial_tf import config, errors, run_files
 from axial_tf.data import class_spec, classification_pipeline, dataset_spec
 from axial_tf.models import classifier, panoptic_inference
 from axial_tf.tasks import classification, panoptic, registry
@@ -64,7 +64,7 @@ def load_classifier(
 def _task_settings(model_dir: str, checkpoint: Optional[str]
                    ) -> Tuple[registry.TaskSettings, str]:
   """Returns the task of a run, with its saved spec, and a checkpoint."""
-  config_file = os.path.join(model_dir, 'config.gin')
+  config_file = os.path.join(model_dir, run_files.CONFIG)
   checkpoint = checkpoint or checkpoints.latest(model_dir)
   if not os.path.exists(config_file) or not checkpoint:
     raise errors.UserError(

@@ -11,7 +11,7 @@ from official.common import distribute_utils
 from official.core import config_definitions, train_lib, train_utils
 import tensorflow as tf
 
-from axial_tf import config, whole_files
+from axial_tf import config, run_files, whole_files
 from axial_tf.data import record_checks
 from axial_tf.tasks import registry
 from axial_tf.training import (
@@ -35,6 +35,8 @@ def run(
 ) -> Optional[dict]:
   """Trains and validates; a run in `model_dir` is continued.
 
+  SIGTERM ends a training with a checkpoint and status 143.
+
   Args:
     settings: what to run; `axial_tf.config` holds its gin text.
     model_dir: folder of checkpoints, summaries and the configuration.
@@ -42,8 +44,6 @@ def run(
 
   Returns:
     The last validation's metrics, or None when nothing was validated.
-
-  SIGTERM ends a training with a checkpoint and status 143.
 
   Raises:
     errors.UserError: `model_dir` cannot be used or belongs to another model,
@@ -170,7 +170,7 @@ def _evaluate_continuously(controller, train_steps, validate):
 
 def _build_runner(settings, strategy, task, model_dir, mode, stop):
   """Joins the task with the Model Garden's loop."""
-  parameters = _trainer_config(settings, task)
+  parameters = _trainer_config(settings.run, task.BEST_METRIC)
   with strategy.scope():
     loop = train_utils.create_trainer(
         parameters, task, train='train' in mode, evaluate='eval' in mode,
@@ -207,29 +207,28 @@ def _best_exporter(settings, task, model_dir, mode):
 
 
 def _trainer_config(
-    settings: experiment.Experiment, task_object
+    settings: run_settings.RunSettings, best_metric: str
 ) -> config_definitions.ExperimentConfig:
   """Says the run in the Model Garden's words."""
-  run_of = settings.run
   task = config_definitions.TaskConfig()
   # Task.build_inputs gets these back and knows which data set is meant.
   task.train_data, task.validation_data = 'train', 'validation'
   return config_definitions.ExperimentConfig(
       task=task,
       runtime=config_definitions.RuntimeConfig(
-          distribution_strategy=run_of.strategy,
-          num_gpus=run_of.num_gpus),
+          distribution_strategy=settings.strategy,
+          num_gpus=settings.num_gpus),
       trainer=config_definitions.TrainerConfig(
-          train_steps=run_of.train_steps,
-          validation_interval=run_of.validation_interval,
-          steps_per_loop=run_of.steps_per_loop,
-          summary_interval=run_of.steps_per_loop,
-          checkpoint_interval=run_of.checkpoint_interval,
-          max_to_keep=run_of.checkpoints_to_keep,
-          best_checkpoint_eval_metric=task_object.BEST_METRIC,
+          train_steps=settings.train_steps,
+          validation_interval=settings.validation_interval,
+          steps_per_loop=settings.steps_per_loop,
+          summary_interval=settings.steps_per_loop,
+          checkpoint_interval=settings.checkpoint_interval,
+          max_to_keep=settings.checkpoints_to_keep,
+          best_checkpoint_eval_metric=best_metric,
           recovery_max_trials=-1,  # LossGuard takes care of that.
           # A while loop in the graph saves host traffic on TPUs only.
-          train_tf_while_loop=run_of.strategy == 'tpu'))
+          train_tf_while_loop=settings.strategy == 'tpu'))
 
 
 class _StopAction:
@@ -254,7 +253,7 @@ def _save_configuration(
     model_dir: str, task: registry.TaskSettings, spec) -> None:
   """Writes what rebuilds the model: the gin text and the spec of the data."""
   for name, text in (
-      ('config.gin', config.raw_text()),
+      (run_files.CONFIG, config.raw_text()),
       (registry.spec_file(task), json.dumps(spec.to_json(), indent=1))):
     whole_files.write(os.path.join(model_dir, name), text.encode())
 
@@ -272,7 +271,7 @@ class _OperativeConfig:
       return
     self._done = True
     whole_files.write(
-        os.path.join(self._model_dir, 'operative_config.gin'),
+        os.path.join(self._model_dir, run_files.OPERATIVE_CONFIG),
         config.operative_text().encode())
     with self._controller.summary_manager.summary_writer().as_default():
       tf.summary.text('gin/operative_config', config.operative_markdown(),

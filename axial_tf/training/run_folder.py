@@ -7,11 +7,8 @@ import uuid
 
 import tensorflow as tf
 
-from axial_tf import errors
+from axial_tf import errors, run_files
 from axial_tf.training import checkpoints
-
-# Names that training leaves behind; a folder of other files is another's.
-_CONFIG = 'config.gin'
 
 
 @contextlib.contextmanager
@@ -92,7 +89,8 @@ def _require_own(model_dir: str) -> None:
   if not tf.io.gfile.isdir(model_dir):
     return
   names = tf.io.gfile.listdir(model_dir)
-  if names and _CONFIG not in names and not checkpoints.latest(model_dir):
+  if (names and run_files.CONFIG not in names
+      and not checkpoints.latest(model_dir)):
     raise errors.UserError(
         f'{model_dir}: holds other files ({sorted(names)[0]} and so on) but no '
         f'training run; give a new or empty --model_dir')
