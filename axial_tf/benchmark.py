@@ -55,16 +55,11 @@ def main() -> None:
 
 def print_counts(names, with_ablations: bool, as_json: bool) -> None:
   """Prints a table, or JSON, of all models or of those that are named."""
-  from axial_tf import errors
   from axial_tf.models import ablations, counts, variants
 
   rows = {**variants.VARIANTS, **ablations.ABLATIONS}
   if names:
-    unknown = [name for name in names if name not in rows]
-    if unknown:
-      raise errors.UserError(
-          f'--variant: expected some of {", ".join(rows)}; got '
-          f'{", ".join(unknown)}')
+    cli.require_known('variant', names, rows)
     rows = {name: rows[name] for name in names}
   elif not with_ablations:
     rows = variants.VARIANTS

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from typing import List, Optional, Sequence
+from typing import Iterable, List, Optional, Sequence
 import warnings
 
 from absl import app, flags, logging
@@ -73,6 +73,20 @@ def numbers(flag: str, texts: Optional[Sequence[str]]
     raise errors.UserError(
         f'--{flag}: expected numbers such as 0.5,1,1.5, got '
         f'{",".join(texts)}') from error
+
+
+def require_known(flag: str, given: Iterable[str], known: Iterable[str]
+                  ) -> None:
+  """Checks that the entries of a list flag are some of those that exist.
+
+  Raises:
+    errors.UserError: there are others.
+  """
+  unknown = sorted(set(given) - set(known))
+  if unknown:
+    raise errors.UserError(
+        f'--{flag}: expected some of {", ".join(known)}, got '
+        f'{", ".join(unknown)}')
 
 
 def _output_is_unread() -> bool:

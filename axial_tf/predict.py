@@ -226,11 +226,7 @@ def _pictures():
   names = FLAGS.pictures
   if names is None:
     names = ['overlay'] if FLAGS.format == 'files' else []
-  unknown = sorted(set(names) - set(predicted_files.PICTURES))
-  if unknown:
-    raise errors.UserError(
-        f'--pictures: expected some of {", ".join(predicted_files.PICTURES)}, '
-        f'got {", ".join(unknown)}')
+  cli.require_known('pictures', names, predicted_files.PICTURES)
   given = [name for name in ('pixel', 'layer', 'head')
            if FLAGS[name].value is not None]
   if given and 'attention' not in names:

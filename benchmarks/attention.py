@@ -155,6 +155,7 @@ def matmul_peak() -> float:
 
 def main():
   print(f'matrix products reach {matmul_peak():.0f} GFLOP/s')
+  cli.require_known('parts', _CHOSEN.value, _PARTS)
   if 'layers' in _CHOSEN.value:
     compare('Inference, 224x224, batch 8, global', _LAYERS)
     compare('Training step, 224x224, batch 8, global', _LAYERS, training=True)

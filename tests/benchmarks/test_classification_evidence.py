@@ -1,7 +1,6 @@
 """The comparisons differ in what they compare, and in nothing else."""
 
 import dataclasses
-import json
 
 import pytest
 
@@ -21,7 +20,7 @@ def _parse(run):
 
 
 def test_each_term_is_added_to_those_before(runs):
-  experiments = [_parse(run) for run in runs['terms']]
+  experiments = [_parse(run) for run in runs['terms'].runs]
   terms = [e.task.model.backbone.terms for e in experiments]
   assert [(t.query_position, t.key_position, t.value_position)
           for t in terms] == [(False, False, False), (True, False, False),
@@ -34,36 +33,20 @@ def test_each_term_is_added_to_those_before(runs):
         experiment.task, model=dataclasses.replace(
             experiment.task.model, backbone=backbone))
     assert dataclasses.replace(experiment, task=task) == full
-  assert runs['terms'][-1].folder == runs['classifiers'][0].folder
+  assert runs['terms'].runs[-1].folder == runs['classifiers'].runs[0].folder
 
 
 def test_transfer_has_the_backbone_of_the_classifier(runs):
-  scratch, pretrained = (_parse(run) for run in runs['transfer'])
-  assert pretrained.run.init_checkpoint == str(runs['classifiers'][0].folder)
+  scratch, pretrained = (_parse(run) for run in runs['transfer'].runs)
+  axial = runs['classifiers'].runs[0]
+  assert pretrained.run.init_checkpoint == str(axial.folder)
+  assert runs['transfer'].first == (axial,)
   assert dataclasses.replace(pretrained, run=scratch.run) == scratch
   assert dataclasses.replace(
       pretrained.run, init_checkpoint=None) == scratch.run
   panoptic = scratch.task.model.backbone
-  classifier = _parse(runs['classifiers'][0]).task.model.backbone
+  classifier = _parse(runs['classifiers'].runs[0]).task.model.backbone
   for field in ('width_multiplier', 'blocks', 'heads', 'span', 'terms'):
     assert getattr(panoptic, field) == getattr(classifier, field), field
   # The inception stem doubles its filters.
   assert classifier.stem_filters == 2 * panoptic.stem_filters
-
-
-def test_curves_and_what_is_left_to_train(runs, tmp_path, capsys):
-  axial, resnet = runs['classifiers']
-  steps = _parse(axial).run.train_steps
-  assert not classification_evidence.is_complete(axial)
-  axial.folder.mkdir()
-  lines = [{'step': 0, 'top1': 0.1}, {'step': steps, 'top1': 0.5},
-           {'step': steps, 'top1': 0.6}]
-  (axial.folder / 'metrics.jsonl').write_text(
-      '\n'.join(map(json.dumps, lines)) + '\n')
-  assert classification_evidence.curve(axial) == {0: 0.1, steps: 0.6}
-  assert classification_evidence.is_complete(axial)
-  assert not classification_evidence.is_complete(resnet)
-  classification_evidence.draw(
-      'classifiers', [axial, resnet], tmp_path / 'curves.png')
-  assert (tmp_path / 'curves.png').stat().st_size > 0
-  assert 'curves.png' in capsys.readouterr().out

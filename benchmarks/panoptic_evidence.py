@@ -1,0 +1,97 @@
+"""Does axial attention segment real scenes? The paper's questions on CamVid.
+
+  backbones  a small Axial-DeepLab against the same model with a ResNet of no
+             fewer parameters and multiply-adds
+  terms      attention by content alone, and with positions (the paper's)
+  spans      how many pixels of its axis each pixel attends to
+
+Within a part, all runs have the same recipe, images, steps and decoder; the
+parts terms and spans train shorter. It trains what has not been trained yet,
+then prints the tables and draws the curves; a run that was stopped goes on by
+the same command.
+
+  for split in train val; do python -m data_prep.convert --dataset=custom \\
+    --spec=gin_configs/datasets/camvid.json --split=$split \\
+    --input_dir=../shared/data/camvid_panoptic --output_dir=datasets/camvid
+  done
+  python benchmarks/panoptic_evidence.py --camvid=datasets/camvid \\
+    --output_dir=runs/panoptic_evidence --seeds=1
+
+  The tables of what is trained so far: add --train=false.
+"""
+
+import dataclasses
+import pathlib
+import sys
+from typing import Dict
+
+from absl import flags
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+
+from axial_tf import cli
+from benchmarks import evidence
+
+FLAGS = flags.FLAGS
+
+_LONG = (
+    'TRAIN_STEPS = 500', 'WARMUP_STEPS = 50',
+    'RunSettings.validation_interval = 125')
+_SHORT = (
+    'TRAIN_STEPS = 250', 'WARMUP_STEPS = 30',
+    'RunSettings.validation_interval = 125')
+_BOTH = (
+    'RunSettings.checkpoint_interval = 25', 'RunSettings.steps_per_loop = 25')
+# The least width, in 32nds, with as many parameters and multiply-adds.
+_RESNET = ("variant_settings.spatial = 'convolution'", 'WIDTH = 0.40625')
+_CONTENT = (
+    'variant_settings.terms = @AttentionTerms()',
+    'AttentionTerms.query_position = False',
+    'AttentionTerms.key_position = False',
+    'AttentionTerms.value_position = False')
+
+
+def comparisons(output_dir: str, camvid: str, seeds: int
+                ) -> Dict[str, evidence.Comparison]:
+  """Returns the comparison of each part.
+
+  Args:
+    output_dir: of all runs.
+    camvid: folder of its records.
+    seeds: runs of each backbone.
+  """
+  root = pathlib.Path(output_dir).absolute()
+
+  def run(name, title, *bindings):
+    return evidence.Run(
+        root / name, title, 'experiments/camvid.gin',
+        (f'RECORDS = {camvid!r}', *_BOTH, *bindings))
+
+  backbones = tuple(
+      run(f'{name}_seed{seed}', title, *_LONG,
+          f'RunSettings.seed = {seed}', *bindings)
+      for seed in range(1, seeds + 1)
+      for name, title, bindings in (
+          ('axial', 'Axial-ResNet', ()), ('resnet', 'ResNet', _RESNET)))
+  paper = run('global', 'content and positions', *_SHORT)
+  terms = (run('content', 'content alone', *_SHORT, *_CONTENT), paper)
+  spans = (
+      *(run(f'span{span}', f'span {span}', *_SHORT, f'SPAN = {span}')
+        for span in (5, 9, 17)),
+      dataclasses.replace(paper, title='whole axis'))
+  return {
+      name: evidence.Comparison(name, runs, ('pq', 'miou'))
+      for name, runs in (
+          ('backbones', backbones), ('terms', terms), ('spans', spans))}
+
+
+def main() -> None:
+  evidence.require_folders('output_dir', 'camvid')
+  evidence.run_all(list(comparisons(
+      FLAGS.output_dir, FLAGS.camvid, FLAGS.seeds).values()))
+
+
+if __name__ == '__main__':
+  evidence.define_flags(('backbones', 'terms', 'spans'), {'camvid': 'CamVid'})
+  flags.DEFINE_integer('seeds', 1, 'runs of each backbone.', lower_bound=1)
+  cli.run(main, __doc__)
