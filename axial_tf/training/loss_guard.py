@@ -37,10 +37,11 @@ class LossGuard:
           f'LEARNING_RATE, set OptimizerSettings.clip_norm, or let '
           f'RunSettings.recoveries be 1 or more')
     self._left -= 1
-    self._recover(output)
     scale = self._trainer.task.rate_scale
-    scale.assign(scale * self._settings.recovery_rate)
-    print(f'{trouble}; going on from {kept} at {float(scale):g} times the '
+    lowered = float(scale) * self._settings.recovery_rate
+    self._recover(output)  # The rate of the checkpoint, too.
+    scale.assign(lowered)
+    print(f'{trouble}; going on from {kept} at {lowered:g} times the '
           f'learning rate', file=sys.stderr, flush=True)
 
   def _batch(self, step: int) -> str:

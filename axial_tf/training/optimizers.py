@@ -31,10 +31,10 @@ class OptimizerSettings:
       (1 + cos(pi * step / train_steps)) / 2; 'constant'.
     decay_power: exponent of the poly decay.
     end_learning_rate: what the poly and the cosine decay end at.
-    weight_decay: with 'radam_lookahead' decoupled, of all weights (the paper:
-      none); with 'sgd' the factor of half the sum of squares of all kernels,
-      which is added to the loss. Batch norms, biases and position tables do
-      not decay then.
+    weight_decay: of kernels; batch norms, biases and position tables do not
+      decay. With 'radam_lookahead' decoupled from the gradient (the paper:
+      none); with 'sgd' the factor of half the sum of squares, which is added
+      to the loss.
     clip_norm: global gradient norm limit; None leaves gradients alone.
     lookahead_period: steps between two synchronizations of the slow weights.
     lookahead_step_size: how far the slow weights move each time, in (0, 1].
@@ -171,7 +171,9 @@ def add_decay(
 
 
 def _is_kernel(variable: tf.Variable) -> bool:
-  return variable.name.split('/')[-1].split(':')[0].endswith('kernel')
+  # The copy of another replica is called .../kernel/replica_1:0.
+  name = variable.name.split(':')[0].split('/replica_')[0]
+  return name.endswith('kernel')
 
 
 class Averaging(ema_optimizer.ExponentialMovingAverage):
@@ -201,6 +203,8 @@ class Averaging(ema_optimizer.ExponentialMovingAverage):
 class _RectifiedAdam(tfa.optimizers.RectifiedAdam):
   """RectifiedAdam whose step is one operation a variable, not 25.
 
+  Weights other than kernels do not decay.
+
   With m and v the moments and p = 1 - beta ** step, a rectified step is
 
     rate * r * (m / p1) / (sqrt(v / p2) + epsilon)
@@ -222,9 +226,14 @@ class _RectifiedAdam(tfa.optimizers.RectifiedAdam):
         rectified, state['epsilon_t'] * root, _HUGE)
 
   def _resource_apply_dense(self, grad, var, apply_state=None):
-    if self._has_weight_decay:
-      return super()._resource_apply_dense(grad, var, apply_state)
     state = apply_state[var.device, var.dtype.base_dtype]
+    decays = self._has_weight_decay and _is_kernel(var)
+    with tf.control_dependencies([var.assign_sub(
+        state['lr_t'] * state['wd_t'] * var, self._use_locking)]
+        if decays else []):
+      return self._adam_step(grad, var, state)
+
+  def _adam_step(self, grad, var, state):
     return tf.raw_ops.ResourceApplyAdam(
         var=var.handle, m=self.get_slot(var, 'm').handle,
         v=self.get_slot(var, 'v').handle, beta1_power=state['beta_1_power'],

@@ -61,6 +61,8 @@ class Trainer(base_trainer.Trainer):
                profiler: Optional[profiling.StepProfiler] = None, **kwargs):
     super().__init__(*args, **kwargs)
     self._train_loss = WatchedLoss('training_loss', max_loss)
+    # A run that was slowed down after an explosion goes on slowly.
+    self.checkpoint.rate_scale = self.task.rate_scale
     self._stop = stop
     self._checkpoint_dir = checkpoint_dir
     self._profiler = profiler

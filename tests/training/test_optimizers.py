@@ -88,7 +88,8 @@ def test_the_lean_optimizers_take_the_steps_of_tensorflow_addons(weight_decay):
           weight_decay=weight_decay),
       sync_period=4)
   start = np.random.default_rng(0).normal(size=[2, 5]).astype(np.float32)
-  first, second = [[tf.Variable(row) for row in start] for _ in range(2)]
+  first, second = [[tf.Variable(row, name='layer/kernel') for row in start]
+                   for _ in range(2)]
   for step in range(20):
     for optimizer, variables in ((ours, first), (theirs, second)):
       gradients = [tf.sin(3 * v + step) for v in variables]
@@ -141,6 +142,26 @@ def test_sgd_decays_kernels_and_nothing_else(two_replicas):
     factor = 0.95 if 'kernel' in name else 1.0
     np.testing.assert_allclose(
         _named(variables, name), factor * value, rtol=1e-6)
+
+
+def test_only_kernels_decay_with_the_rectified_adam(two_replicas):
+  settings = optimizers.OptimizerSettings(
+      learning_rate=0.5, decay='constant', weight_decay=0.1)
+  with two_replicas.scope():
+    optimizer = optimizers.build_optimizer(settings, train_steps=10)
+    variables = [tf.Variable([1.0, 2.0], name=f'layer/{name}')
+                 for name in ('kernel', 'bias', 'gamma', 'qkv_table')]
+
+  @tf.function
+  def step():
+    optimizer.apply_gradients(
+        [(tf.zeros([2]), variable) for variable in variables],
+        experimental_aggregate_gradients=False)
+
+  two_replicas.run(step)
+  for variable, factor in zip(variables, (0.95, 1, 1, 1)):
+    for copy in two_replicas.experimental_local_results(variable):
+      np.testing.assert_allclose(copy, [factor, 2 * factor], rtol=1e-6)
 
 
 def _named(variables, name):

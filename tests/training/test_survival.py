@@ -135,6 +135,11 @@ def test_a_loss_that_is_no_number_rolls_back_at_a_lower_rate(
   for key, value in _weights(tmp_path / 'run').items():
     if value.dtype.kind == 'f':
       assert np.isfinite(value).all(), key
+  # The next start of the program keeps the lower rate.
+  _run(records, tmp_path / 'run', 'TRAIN_STEPS = 14')
+  kept = _weights(tmp_path / 'run')
+  assert kept['rate_scale/.ATTRIBUTES/VARIABLE_VALUE'] == 0.5
+  assert kept['global_step/.ATTRIBUTES/VARIABLE_VALUE'] == 14
 
 
 def test_a_folder_of_other_files_is_refused(records, tmp_path):
