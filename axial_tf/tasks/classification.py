@@ -11,7 +11,7 @@ from axial_tf.data import class_spec, classification_pipeline
 from axial_tf.evaluation import top_k
 from axial_tf.models import classifier
 from axial_tf.tasks import trained_task
-from axial_tf.training import optimizers, progress, run_settings
+from axial_tf.training import freezing, optimizers, progress, run_settings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,7 +94,9 @@ class ClassificationTask(trained_task.TrainedTask):
     return [self._counts]
 
   def build_model(self) -> tf.keras.Model:
-    return build_model(self._settings, self.spec)
+    model = build_model(self._settings, self.spec)
+    freezing.freeze_batch_norms(model, self._run.frozen_batch_norms)
+    return model
 
   def build_inputs(self, params, input_context=None) -> tf.data.Dataset:
     """Returns training or validation batches; `params` is 'train' or not."""

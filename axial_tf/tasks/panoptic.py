@@ -20,6 +20,7 @@ from axial_tf.panoptic import merging as merging_lib
 from axial_tf.panoptic import segments as segments_lib
 from axial_tf.tasks import trained_task
 from axial_tf.training import (
+  freezing,
   optimizers,
   progress,
   run_settings,
@@ -104,6 +105,7 @@ class PanopticTask(trained_task.TrainedTask):
 
   def build_model(self) -> tf.keras.Model:
     model = build_model(self._settings, self.spec)
+    freezing.freeze_batch_norms(model, self._run.frozen_batch_norms)
     self._inference = build_inference(self._settings, self.spec, model)
     return model
 
