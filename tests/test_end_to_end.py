@@ -79,6 +79,10 @@ def test_training_leaves_checkpoints_metrics_and_configuration(trained):
   for m in metrics:
     assert 0 <= m['pq'] <= 1 and 0 <= m['miou'] <= 1
   assert 'step 2/2' in done.stderr and 'images/s' in done.stderr
+  summaries = b''.join(
+      path.read_bytes() for path in (model_dir / 'train').iterdir())
+  for tag in (b'training/1', b'training_loss', b'gin/operative_config'):
+    assert tag in summaries
   assert not any(name.endswith('.tmp') for name in names)
 
 

@@ -24,6 +24,7 @@ from axial_tf.training import (
   optimizers,
   progress,
   run_settings,
+  training_pictures,
   validation_pictures,
 )
 
@@ -46,8 +47,9 @@ class PanopticTaskSettings:
     multi_scale: the views of an image that validation and exports average.
     instance_ap: whether validation also reports COCO's AP of the things, which
       takes longer than the other scores.
-    tensorboard_images: how many validation images each validation draws for
-      TensorBoard, always the first ones; 0 for none.
+    tensorboard_images: how many training images are drawn for TensorBoard when
+      a run starts, and how many validation images, always the first ones, at
+      each validation; 0 for none.
   """
 
   spec: str
@@ -119,6 +121,11 @@ class PanopticTask(trained_task.TrainedTask):
     return panoptic_pipeline.validation_dataset(
         self._settings.data, self.spec, self._run.validation_batch_size,
         input_context=input_context)
+
+  def training_pictures(self):
+    return training_pictures.draw(
+        self._settings.data, self.spec, self._settings.tensorboard_images,
+        self._run.seed)
 
   def training_values(self, inputs, model):
     inputs = training_batch.unpack(

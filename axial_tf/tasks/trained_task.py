@@ -4,6 +4,7 @@ import abc
 import sys
 from typing import Any, Dict, Optional, Sequence
 
+import numpy as np
 from official.core import base_task
 import tensorflow as tf
 
@@ -54,6 +55,10 @@ class TrainedTask(base_task.Task, abc.ABC):
       float32 [batch] each: 'total_loss', whose mean is to be lowered, and the
       VALUES that are reported.
     """
+
+  def training_pictures(self) -> Dict[str, np.ndarray]:
+    """Draws what is learned from, for TensorBoard; by default nothing."""
+    return {}
 
   def initialize(self, model: tf.keras.Model) -> None:
     """Takes over what fits of `init_checkpoint`, in a run that begins.

@@ -7,6 +7,7 @@ import os
 import sys
 from typing import Optional
 
+import numpy as np
 from official.common import distribute_utils
 from official.core import config_definitions, train_lib, train_utils
 import tensorflow as tf
@@ -109,7 +110,8 @@ def _run(settings, model_dir, mode, stop) -> Optional[dict]:
           model_dir, runner.trainer.model,
           settings.run.checkpoints_to_keep + 1 + settings.run.keep_best)
       _save_configuration(model_dir, settings.task, task.spec)
-      controller.train_actions += (_OperativeConfig(controller, model_dir),)
+      controller.train_actions += (
+          _Introduction(controller, task, model_dir),)
 
   def validate() -> dict:
     with _quiet_orbit():
@@ -258,11 +260,15 @@ def _save_configuration(
     whole_files.write(os.path.join(model_dir, name), text.encode())
 
 
-class _OperativeConfig:
-  """A train action: after the first loop, writes the values in use."""
+class _Introduction:
+  """A train action: after the first loop, shows what the run works with.
 
-  def __init__(self, controller, model_dir):
+  These are the values in use and a few training images.
+  """
+
+  def __init__(self, controller, task, model_dir):
     self._controller = controller
+    self._task = task
     self._model_dir = model_dir
     self._done = False
 
@@ -274,8 +280,11 @@ class _OperativeConfig:
         os.path.join(self._model_dir, run_files.OPERATIVE_CONFIG),
         config.operative_text().encode())
     with self._controller.summary_manager.summary_writer().as_default():
-      tf.summary.text('gin/operative_config', config.operative_markdown(),
-                      step=self._controller.global_step)
+      step = self._controller.global_step
+      tf.summary.text(
+          'gin/operative_config', config.operative_markdown(), step=step)
+      for name, picture in self._task.training_pictures().items():
+        tf.summary.image(name, picture[np.newaxis], step=step)
 
 
 @contextlib.contextmanager

@@ -4,22 +4,20 @@ They are the first ones of the validation records, whose order never changes,
 so that a slider goes through the same image at all validations.
 """
 
-from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, Mapping, Optional, Sequence
 
 import numpy as np
-from PIL import Image
 import tensorflow as tf
 
 from axial_tf import visualize
 from axial_tf.data import dataset_spec
 from axial_tf.models import panoptic_inference
+from axial_tf.training import picture_sizes
 
 # What a validation step must return, besides sizes and maps, for pictures.
 HEAD_KEYS = ('image', 'center_heatmap', 'offset')
 _KEYS = HEAD_KEYS + (
     'panoptic', 'prediction', 'height', 'width', 'raw_height', 'raw_width')
-# Longest side, in pixels, of a panel. Event files keep every picture.
-_LARGEST = 640
 
 
 class ValidationPictures:
@@ -73,19 +71,17 @@ class ValidationPictures:
     """Returns the two pictures of an image by name, uint8 RGB."""
     seen = tuple(int(image[key]) for key in ('height', 'width'))
     raw = tuple(int(image[key]) for key in ('raw_height', 'raw_width'))
-    shown = _shown_size(*raw)
+    shown = picture_sizes.shown_size(*raw)
 
     def resized(key, size=seen):
       return panoptic_inference.to_raw_size(
           image[key][:size[0], :size[1]], *shown)
 
-    pixels = np.asarray(Image.fromarray(
-        image['image'][:seen[0], :seen[1]]).resize(
-            shown[::-1], Image.Resampling.BILINEAR))
+    pixels = picture_sizes.resize_image(
+        image['image'][:seen[0], :seen[1]], *shown)
     truth, prediction = resized('panoptic', raw), resized('prediction')
-    # Offsets are told in the pixels of the picture.
-    offset = resized('offset') * np.float32(
-        [new / old for new, old in zip(shown, seen)])
+    offset = picture_sizes.resize_offset(
+        image['offset'][:seen[0], :seen[1]], *shown)
     is_thing = np.isin(
         prediction // self._spec.label_divisor, self._spec.thing_ids)
     return {
@@ -101,9 +97,3 @@ class ValidationPictures:
              visualize.offset_wheel(pixels, offset, is_thing)],
             ['centers', 'offsets']),
     }
-
-
-def _shown_size(height: int, width: int) -> Tuple[int, int]:
-  """Returns (height, width), shrunk if a side is too long."""
-  scale = min(1.0, _LARGEST / max(height, width))
-  return max(1, round(height * scale)), max(1, round(width * scale))
