@@ -49,7 +49,7 @@ def _batch(task, size, count):
 
 def megabytes(bindings, variant, size, count) -> float:
   """Returns what a step adds to the peak of this process or of its GPU."""
-  experiment = config.parse(['experiments/mapillary.gin'], [
+  experiment = config.parse(['experiments/mapillary_axial_deeplab_s.gin'], [
       "RECORDS = '/none'", f"VARIANT = '{variant}'", f'BATCH_SIZE = {count}',
       *bindings])
   task = registry.build(experiment.task, experiment.run, experiment.optimizer)

@@ -19,11 +19,15 @@ _CLASSIFIERS = [name for name in _EXPERIMENTS if any(
     f"'{file}'" in (_CONFIGS / name).read_text() for file in (
         'models/classifier.gin', 'models/classifier_small_images.gin',
         'experiments/cifar10_axial_resnet.gin'))]
+# Panoptic models of the paper, by its recipes.
+_PUBLISHED = [name for name in _EXPERIMENTS if re.search(
+    '/(coco|cityscapes|mapillary)_(axial|panoptic)_deeplab_', name)]
 # What the user must give.
 _REQUIRED = ["RECORDS = '/nowhere'"]
 
 
-@pytest.mark.parametrize('name', sorted({*_EXPERIMENTS} - {*_CLASSIFIERS}))
+@pytest.mark.parametrize('name', sorted(
+    {*_EXPERIMENTS} - {*_CLASSIFIERS} - {*_PUBLISHED}))
 def test_every_experiment_parses_and_its_model_runs(name):
   experiment = config.parse([name], _REQUIRED)
   assert isinstance(experiment.task, panoptic.PanopticTaskSettings)
@@ -33,6 +37,36 @@ def test_every_experiment_parses_and_its_model_runs(name):
   outputs = model(tf.zeros([1, 33, 49, 3]), training=False)
   assert outputs['semantic_logits'].shape == [1, 33, 49, spec.num_classes]
   assert outputs['offset'].shape == [1, 33, 49, 2]
+
+
+@pytest.mark.parametrize('name', _PUBLISHED)
+def test_every_panoptic_experiment_is_its_row_and_has_the_recipe(name):
+  """tests/models/test_variants.py builds the rows and counts them."""
+  experiment = config.parse([name], _REQUIRED)
+  data, variant = re.fullmatch(
+      r'experiments/([a-z]+)_(.*?)(?:_adam)?\.gin', name).groups()
+  assert experiment.task.model == variants.VARIANTS[variant].settings
+  spec = dataset_spec.DatasetSpec.load(experiment.task.spec)
+  assert spec.name.startswith(data)
+  run, crop = experiment.run, experiment.task.data.augmentation.crop_size
+  assert (run.train_steps, run.global_batch_size, crop) == {
+      'coco': (200_000, 64, (1025, 1025)),
+      'cityscapes': (60_000, 32, (1025, 2049)),
+      'mapillary': (150_000, 64, (1025, 1025))}[data]
+  optimizer = experiment.optimizer
+  assert optimizer.decay == 'poly' and optimizer.weight_decay == 0
+  if name.endswith('_adam.gin'):
+    assert (optimizer.name, optimizer.learning_rate) == ('adam', 1e-4)
+  else:
+    assert (optimizer.name, optimizer.learning_rate) == (
+        'radam_lookahead', 1e-3)
+    assert optimizer.warmup_steps > 0
+
+
+@pytest.mark.parametrize('data', ['coco', 'cityscapes', 'mapillary'])
+def test_there_is_an_experiment_for_each_size_of_axial_deeplab(data):
+  for size in ('s', 'm', 'l', 'xl'):
+    assert f'experiments/{data}_axial_deeplab_{size}.gin' in _PUBLISHED
 
 
 @pytest.mark.parametrize('name', _EXPERIMENTS)

@@ -18,6 +18,7 @@ _BASICS = {'errors', 'settings'}
 # Package of axial_tf -> the other packages and modules it may import from.
 _ALLOWED = {
     'errors': set(),
+    'run_files': set(),
     'settings': _BASICS,
     'cli': _BASICS,
     'layers': _BASICS,
@@ -28,11 +29,12 @@ _ALLOWED = {
     'evaluation': _BASICS | {'data', 'panoptic', 'whole_files'},
     # A task builds its optimizer; the run itself (training.run) builds tasks.
     'tasks': _BASICS | {
-        'data', 'evaluation', 'models', 'panoptic', 'training'},
+        'data', 'evaluation', 'models', 'panoptic', 'run_files', 'training'},
     'version': set(),
     'whole_files': _BASICS,
     'images': _BASICS,
-    'visualize': _BASICS | {'data', 'images', 'whole_files'},
+    # The picture of errors counts overlaps as the metrics do.
+    'visualize': _BASICS | {'data', 'evaluation', 'images', 'whole_files'},
     # The inspection of records draws them.
     'data_prep': _BASICS | {
         'cli', 'data', 'panoptic', 'version', 'visualize', 'whole_files'},
