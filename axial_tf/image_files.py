@@ -14,9 +14,15 @@ _EXTENSIONS = frozenset(
 def find(pattern: str) -> List[str]:
   """Returns the files that a file name, folder or pattern stands for.
 
+  Args:
+    pattern: of local files, where ** stands for any depth, or of remote ones
+      that tf.io.gfile knows (gs://...).
+
   Raises:
     errors.UserError: there are none.
   """
+  if '://' in pattern:
+    return _find_remote(pattern)
   if os.path.isfile(pattern):
     return [pattern]
   if os.path.isdir(pattern):
@@ -36,6 +42,27 @@ def find(pattern: str) -> List[str]:
   return files
 
 
+def _find_remote(pattern: str) -> List[str]:
+  import tensorflow as tf  # Local files do without.
+
+  try:
+    if tf.io.gfile.isdir(pattern):
+      files = [
+          f'{folder.rstrip("/")}/{name}'
+          for folder, _, names in tf.io.gfile.walk(pattern) for name in names
+          if os.path.splitext(name)[1].lower() in _EXTENSIONS]
+    else:
+      files = tf.io.gfile.glob(pattern)
+  except tf.errors.OpError as error:
+    raise errors.UserError(
+        f'--input: {pattern}: cannot be listed ({errors.first_line(error)}); '
+        f'check the path and your access to it') from error
+  if not files:
+    raise errors.UserError(
+        f'--input: {pattern}: expected image files, found none; check the path')
+  return sorted(files)
+
+
 def output_stems(files: List[str]) -> Dict[str, str]:
   """Returns for each file a different path to which endings are added.
 
@@ -45,8 +72,8 @@ def output_stems(files: List[str]) -> Dict[str, str]:
   if len(files) == 1:
     root = os.path.dirname(files[0])
   else:
-    root = os.path.commonpath([os.path.dirname(os.path.abspath(file))
-                               for file in files])
+    root = os.path.commonpath([os.path.dirname(
+        file if '://' in file else os.path.abspath(file)) for file in files])
   full = {file: os.path.relpath(file, root or '.') for file in files}
   stems = {file: os.path.splitext(name)[0] for file, name in full.items()}
   while len(set(stems.values())) < len(stems):

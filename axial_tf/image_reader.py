@@ -16,7 +16,7 @@ class ImageReader:
     for file, image in reader:
       ...
       reader.finish()
-  reader.require_all('classified')
+  require_all(files, reader.failed, 'classified')
 
   Attributes:
     failed: the files that could not be read or worked on so far.
@@ -57,16 +57,19 @@ class ImageReader:
     self._bar.update()
     self._bar.write(f'error: {" ".join(str(error).split())}', file=sys.stderr)
 
-  def require_all(self, done: str) -> None:
-    """Checks that no file has failed.
 
-    Args:
-      done: what became of the others, such as 'classified'.
+def require_all(files: Sequence[str], failed: Sequence[str], done: str) -> None:
+  """Checks that no file has failed.
 
-    Raises:
-      errors.UserError: some have.
-    """
-    if self.failed:
-      raise errors.UserError(
-          f'{len(self.failed)} of {len(self._files)} images could not be '
-          f'{done} (reasons above): {", ".join(self.failed)}')
+  Args:
+    files: all of them.
+    failed: those that have, whose reasons were told.
+    done: what became of the others, such as 'classified'.
+
+  Raises:
+    errors.UserError: some have.
+  """
+  if failed:
+    raise errors.UserError(
+        f'{len(failed)} of {len(files)} images could not be {done} (reasons '
+        f'above): {", ".join(failed)}')

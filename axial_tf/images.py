@@ -6,7 +6,7 @@ Photographs are turned the way their EXIF data says; grey, palette, CMYK and
 
 import io
 import os
-from typing import Union
+from typing import BinaryIO, Union
 import warnings
 
 import numpy as np
@@ -45,23 +45,40 @@ def _from_file(path: str) -> np.ndarray:
     raise errors.UserError(f'{path}: no such file; check the path')
   if os.path.isdir(path):
     raise errors.UserError(f'{path}: is a folder, expected an image file')
+  return _decode(path, path)
+
+
+def from_bytes(content: bytes, name: str) -> np.ndarray:
+  """Returns an image file's content as uint8 RGB [height, width, 3].
+
+  Args:
+    content: of the file.
+    name: in errors.
+
+  Raises:
+    errors.UserError: damaged or no image.
+  """
+  return _decode(io.BytesIO(content), name)
+
+
+def _decode(file: Union[str, BinaryIO], name: str) -> np.ndarray:
   try:
     with warnings.catch_warnings():
       # Pillow warns of sizes that it goes on to read; its error stops others.
       warnings.simplefilter('ignore', Image.DecompressionBombWarning)
-      with Image.open(path) as image:
-        return _from_pillow(image, path)
+      with Image.open(file) as image:
+        return _from_pillow(image, name)
   except errors.UserError:
     raise
   except Image.UnidentifiedImageError as error:
     raise errors.UserError(
-        f'{path}: not an image that Pillow can read; expected JPEG, PNG, TIFF '
+        f'{name}: not an image that Pillow can read; expected JPEG, PNG, TIFF '
         f'or the like') from error
   except (OSError, SyntaxError, ValueError, Image.DecompressionBombError
           ) as error:
     # Pillow raises all of these for damaged files, depending on the format.
     raise errors.UserError(
-        f'{path}: cannot be read as an image ({error}); it may be damaged or '
+        f'{name}: cannot be read as an image ({error}); it may be damaged or '
         f'incomplete') from error
 
 

@@ -30,6 +30,14 @@ With --format, what the official evaluators (and axial_tf.evaluate) take:
               instances/*.txt and masks
   mapillary   panoptic.json and panoptic/*.png; with --class_list, instances/
 
+With --beam, images are segmented by Apache Beam, on a cluster with --runner
+and --pipeline_options; --model, --input and --output_dir may then be remote:
+
+  python -m axial_tf.predict --beam --runner=DataflowRunner \\
+    --pipeline_options='--project=mine --region=here' --batch_size=8 \\
+    --model=gs://mine/exports/coco --input='gs://mine/photos/*.jpg' \\
+    --output_dir=gs://mine/segmented
+
 Where --model is the training run of a classifier, the most probable classes of
 each image are printed; with --json as JSON lines, and with --output_dir these
 are written to classes.jsonl in it:
@@ -41,16 +49,18 @@ the exit status is 1.
 """
 
 import os
+import sys
 
 from absl import flags
 
-from axial_tf import cli
+from axial_tf import beam_runner, cli
 
 FLAGS = flags.FLAGS
 
 _CLASSIFIERS_FLAGS = ('top', 'json')
 _SEGMENTERS_FLAGS = ('format', 'image_list', 'class_list', 'scales', 'flip',
-                     'pictures', 'pixel', 'layer', 'head')
+                     'pictures', 'pixel', 'layer', 'head', 'beam', 'runner',
+                     'pipeline_options')
 
 
 def _define_flags() -> None:
@@ -92,6 +102,9 @@ def _define_flags() -> None:
       'unknown name lists them.')
   flags.DEFINE_integer(
       'head', None, 'whose attention is drawn, from 0; the mean if not given.')
+  flags.DEFINE_bool(
+      'beam', False, 'segment with Apache Beam; without --runner, here.')
+  beam_runner.define_flags('segment')
 
 
 def main() -> None:
@@ -148,29 +161,64 @@ def _segment() -> None:
     raise errors.UserError(
         f'--output_dir: {FLAGS.output_dir} is a file, expected a folder')
   pictures = _pictures()
-  scales = cli.numbers('scales', FLAGS.scales)
+  beam_arguments = beam_runner.arguments()
+  if FLAGS.beam or beam_arguments:
+    failed = _segment_with_beam(files, pictures, beam_arguments)
+  else:
+    failed = _segment_here(
+        files, pictures, cli.numbers('scales', FLAGS.scales))
+  print(f'{len(files) - len(failed)} images segmented, results in '
+        f'{FLAGS.output_dir}')
 
-  from axial_tf import predictor
+  from axial_tf import image_reader
 
-  model = predictor.Predictor(FLAGS.model, scales=scales, flip=FLAGS.flip)
-  pictures.check(model)
-  reader = _segment_all(model, files, pictures)
-  done = len(files) - len(reader.failed)
-  print(f'{done} images segmented, results in {FLAGS.output_dir}')
-  reader.require_all('segmented')
+  image_reader.require_all(files, failed, 'segmented')
 
 
-def _segment_all(model, files, pictures):
-  """Writes the results of all files; returns their reader."""
+def _segment_with_beam(files, pictures, arguments):
+  """Writes the results of all files; returns those that failed."""
+  from axial_tf import errors, image_files
+
+  given = [name for name in ('image_list', 'class_list', 'scales', 'flip')
+           if FLAGS[name].present]
+  if FLAGS.format != 'files':
+    given.append('format')
+  if set(pictures.names) - {'overlay'}:
+    given.append('pictures')
+  if given:
+    raise errors.UserError(
+        f'--{given[0]}: with Beam, expected files of each image and at most '
+        f'--pictures=overlay; leave it out or run without Beam')
+  beam_runner.require_beam()
+
+  from axial_tf import beam_prediction
+
+  stems = image_files.output_stems(files)
+  reasons = beam_prediction.segment_all(
+      FLAGS.model,
+      [beam_prediction.Job(file, os.path.join(FLAGS.output_dir, stems[file]))
+       for file in files],
+      FLAGS.output_dir, batch_size=FLAGS.batch_size, pictures=pictures,
+      arguments=arguments or ['--runner=DirectRunner'])
+  for reason in reasons.values():
+    print(f'error: {" ".join(reason.split())}', file=sys.stderr)
+  return list(reasons)
+
+
+def _segment_here(files, pictures, scales):
+  """Writes the results of all files; returns those that failed."""
   from axial_tf import (
     batching,
     errors,
     image_files,
     image_reader,
     predicted_files,
+    predictor,
   )
   from axial_tf.evaluation import result_folders
 
+  model = predictor.Predictor(FLAGS.model, scales=scales, flip=FLAGS.flip)
+  pictures.check(model)
   folder = _result_folder(model.spec)
   if folder is not None:
     result_folders.require_different_ids(folder, files)
@@ -195,7 +243,7 @@ def _segment_all(model, files, pictures):
         reader.finish()
   if folder is not None:
     folder.close()
-  return reader
+  return reader.failed
 
 
 def _result_folder(spec):

@@ -49,7 +49,7 @@ def classify_all(
     path = os.path.join(output_dir, _RESULTS)
     whole_files.write(path, ''.join(f'{line}\n' for line in lines).encode())
     print(f'{len(lines)} images classified, results in {path}')
-  reader.require_all('classified')
+  image_reader.require_all(files, reader.failed, 'classified')
 
 
 def _json(file: str, classes: Sequence[image_classifier.ClassProbability]

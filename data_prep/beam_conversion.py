@@ -9,10 +9,9 @@ import pickle
 from typing import Sequence
 
 import apache_beam as beam
-from apache_beam.options import pipeline_options
 import tensorflow as tf
 
-from axial_tf import errors, whole_files
+from axial_tf import beam_runner, errors, whole_files
 from data_prep import faults, jobs, outcomes, shards
 
 
@@ -38,7 +37,7 @@ def make_shards(job: jobs.Job, folder: str, indices: Sequence[int],
     for index, path in zip(indices, plans):
       whole_files.write(path, pickle.dumps(
           (job.shard_names[index], job.shard_images(index))))
-    with _pipeline(arguments) as pipeline:
+    with beam_runner.pipeline(arguments) as pipeline:
       _ = (pipeline
            | 'List shards' >> beam.Create(plans)
            | 'Spread over workers' >> beam.Reshuffle()
@@ -58,16 +57,6 @@ def make_shards(job: jobs.Job, folder: str, indices: Sequence[int],
   for report in reports:
     if report is not None:
       collected.extend(report.skipped)
-
-
-def _pipeline(arguments: Sequence[str]) -> beam.Pipeline:
-  try:
-    return beam.Pipeline(
-        options=pipeline_options.PipelineOptions(list(arguments)))
-  except (ValueError, SystemExit) as error:  # Beam's argparse exits.
-    raise errors.UserError(
-        f'Apache Beam does not accept {" ".join(arguments)!r} ({error}); see '
-        f'its documentation for the options of each runner') from error
 
 
 def _make_shard(plan: str, folder: str, job: str, encode, limit: int) -> None:

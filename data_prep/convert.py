@@ -16,12 +16,11 @@ dataset_info.json, written last, says what the folder holds.
 
 import functools
 import os
-import shlex
 from typing import Callable, Dict, Optional, Sequence
 
 from absl import flags
 
-from axial_tf import cli, errors
+from axial_tf import beam_runner, cli, errors
 from data_prep import (
     cityscapes,
     coco,
@@ -111,12 +110,9 @@ def _require(values: Dict[str, Optional[str]]) -> None:
 
 
 def _beam(arguments: Sequence[str]):
-  try:
-    from data_prep import beam_conversion
-  except ImportError as error:
-    raise errors.UserError(
-        f'--runner needs Apache Beam ({error}); install it with: pip install '
-        f"'axial_tf[beam]'") from error
+  beam_runner.require_beam()
+  from data_prep import beam_conversion
+
   return functools.partial(beam_conversion.make_shards, arguments=arguments)
 
 
@@ -161,12 +157,7 @@ def _define_flags() -> None:
   flags.DEFINE_integer(
       'max_errors', 10, 'How many faulty images --on_error=skip leaves out.',
       lower_bound=1)
-  flags.DEFINE_string(
-      'runner', None,
-      'Convert with Apache Beam: DirectRunner, DataflowRunner, ...')
-  flags.DEFINE_string(
-      'pipeline_options', '',
-      "Further options of Apache Beam: '--project=mine --region=here'.")
+  beam_runner.define_flags('Convert')
 
 
 def main() -> None:
@@ -174,18 +165,13 @@ def main() -> None:
   if given.infer_spec:
     write_spec(given.input_dir, given.split, given.infer_spec)
     return
-  beam_arguments = shlex.split(given.pipeline_options)
-  if given.runner:
-    beam_arguments.append(f'--runner={given.runner}')
-  elif beam_arguments:
-    raise errors.UserError(
-        '--pipeline_options belongs to Apache Beam; add --runner=...')
   run(given.dataset, given.input_dir, given.split, given.output_dir,
       splits_lib.ReadOptions(
           spec=given.spec, crowds=given.crowds,
           max_long_side=given.max_long_side, max_pixels=given.max_pixels),
       given.num_shards, given.processes,
-      given.max_errors if given.on_error == 'skip' else 0, beam_arguments)
+      given.max_errors if given.on_error == 'skip' else 0,
+      beam_runner.arguments())
 
 
 if __name__ == '__main__':

@@ -37,7 +37,8 @@ _ALLOWED = {
     'visualize': _BASICS | {'data', 'evaluation', 'images', 'whole_files'},
     # The inspection of records draws them.
     'data_prep': _BASICS | {
-        'cli', 'data', 'panoptic', 'version', 'visualize', 'whole_files'},
+        'beam_runner', 'cli', 'data', 'panoptic', 'version', 'visualize',
+        'whole_files'},
 }
 
 
