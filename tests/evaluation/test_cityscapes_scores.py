@@ -74,7 +74,7 @@ def _write_truth(folder, name, truth):
       folder / f'{name}_gtFine_labelIds.png')
   is_instance = (instance > 0) & (truth != _SPEC.void_label)
   Image.fromarray(np.where(
-      is_instance, ids * 1000 + instance - 1, ids).astype(np.int32)).save(
+      is_instance, ids * 1000 + instance - 1, ids).astype(np.uint16)).save(
           folder / f'{name}_gtFine_instanceIds.png')
 
 
