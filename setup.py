@@ -22,10 +22,13 @@ _REQUIRED = [
     'tensorflow-metadata<1.16',
 ]
 _BEAM = 'apache-beam>=2.60'
+# The newest that live with TensorFlow 2.15: numpy 1 and protobuf 4.
+_ONNX = ['tf2onnx', 'onnx<1.17', 'onnxruntime<1.20']
 _EXTRAS = {
     'beam': [_BEAM],
     'demo': ['scikit-learn'],
-    'test': [_BEAM, 'cityscapesscripts', 'hotcoco', 'hypothesis',
+    'onnx': _ONNX,
+    'test': [_BEAM, *_ONNX, 'cityscapesscripts', 'hotcoco', 'hypothesis',
              'panopticapi-lite', 'pytest', 'pytest-xdist', 'scikit-learn',
              'wheel'],
     'dev': ['ruff'],

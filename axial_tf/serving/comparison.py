@@ -66,7 +66,7 @@ def compare(inference: panoptic_inference.PanopticInference, folder: str,
     heads = inference(images)
     for key, value in loaded['heads'](image_tensor=images).items():
       head_difference = max(
-          head_difference, _relative_difference(value, heads[key]))
+          head_difference, relative_difference(value, heads[key]))
     expected = inference.predict(images)['panoptic_map'][0].numpy()
     from_tensor = loaded['image_tensor'](image_tensor=images)
     for outputs, row in ((batch, index), (from_tensor, 0)):
@@ -80,19 +80,20 @@ def compare(inference: panoptic_inference.PanopticInference, folder: str,
 
 
 def generated_samples() -> Sequence[np.ndarray]:
-  """Two images of different sizes: soft colored waves with noise."""
-  random = np.random.default_rng(0)
-  samples = []
-  for height, width in ((65, 97), (112, 80)):
-    y, x = np.mgrid[:height, :width] / 16
-    waves = np.stack([np.sin(x + y), np.sin(2 * x - y), np.cos(x * y / 8)], -1)
-    noise = random.normal(scale=0.2, size=waves.shape)
-    samples.append(np.uint8(np.clip(127.5 * (1 + waves + noise), 0, 255)))
-  return samples
+  """Two images of different sizes."""
+  return [generated_image(65, 97), generated_image(112, 80)]
 
 
-def _relative_difference(value, expected) -> float:
-  """Largest difference, relative to the largest expected value above 1."""
+def generated_image(height: int, width: int) -> np.ndarray:
+  """Returns soft colored waves with noise, uint8 RGB [height, width, 3]."""
+  y, x = np.mgrid[:height, :width] / 16
+  waves = np.stack([np.sin(x + y), np.sin(2 * x - y), np.cos(x * y / 8)], -1)
+  noise = np.random.default_rng(0).normal(scale=0.2, size=waves.shape)
+  return np.uint8(np.clip(127.5 * (1 + waves + noise), 0, 255))
+
+
+def relative_difference(value, expected) -> float:
+  """Returns the largest difference, relative to the largest value above 1."""
   expected = np.asarray(expected)
   scale = max(1.0, float(np.abs(expected).max(initial=0)))
   return float(np.abs(np.asarray(value) - expected).max(initial=0)) / scale

@@ -1,0 +1,74 @@
+"""Exports the heads of a trained model for devices: TFLite or ONNX.
+
+Examples:
+  python -m axial_tf.export_heads --model_dir=runs/demo --size=180,240 \\
+    --output=heads.tflite
+  python -m axial_tf.export_heads --model_dir=runs/demo --size=180,240 \\
+    --format=tflite_dynamic --output=heads.tflite
+
+The file takes `image_tensor`, uint8 RGB [1, height, width, 3], and gives
+semantic_probabilities, center_heatmap and offset of that size. It is run once
+and written only if it gives what the trained model gives. For TF Serving and
+for images of any size, see axial_tf.export.
+"""
+
+import os
+
+from absl import flags
+
+from axial_tf import cli, run_files
+
+FLAGS = flags.FLAGS
+
+
+def _define_flags() -> None:
+  flags.DEFINE_string('model_dir', None, 'folder of the training run.')
+  flags.DEFINE_string(
+      'checkpoint', None, 'path of one of the run\'s checkpoints, without '
+      '.index. Default: the newest.')
+  flags.DEFINE_list(
+      'size', None, 'height and width of the images, in pixels.')
+  flags.DEFINE_enum(
+      'format', 'tflite', ['tflite', 'tflite_dynamic', 'onnx'],
+      'tflite_dynamic has weights of 8 bits: smaller, and less exact.')
+  flags.DEFINE_string('output', None, 'the file; an existing one is replaced.')
+
+
+def main() -> None:
+  from axial_tf import errors
+
+  for flag, meaning in ((FLAGS['model_dir'], 'the folder of a training run'),
+                        (FLAGS['size'], 'height and width such as 180,240'),
+                        (FLAGS['output'], 'the name of a file')):
+    if not flag.value:
+      raise errors.UserError(
+          f'--{flag.name} is missing: expected {meaning} (see --help for an '
+          f'example)')
+  if len(FLAGS.size) != 2 or not all(
+      side.isdecimal() and int(side) > 0 for side in FLAGS.size):
+    raise errors.UserError(
+        f'--size: expected height and width such as 180,240, got '
+        f'{",".join(FLAGS.size)}')
+  height, width = map(int, FLAGS.size)
+  if os.path.isdir(FLAGS.output):
+    raise errors.UserError(
+        f'--output: {FLAGS.output} is a folder, expected the name of a file')
+  if run_files.is_classifier(FLAGS.model_dir):
+    raise errors.UserError(
+        f'{FLAGS.model_dir}: is the run of a classifier, expected one of '
+        f'panoptic segmentation')
+
+  from axial_tf import whole_files
+  from axial_tf.serving import fixed_size
+  from axial_tf.training import restore
+
+  inference = restore.load_inference(FLAGS.model_dir, FLAGS.checkpoint)
+  content = fixed_size.convert(inference, height, width, FLAGS.format)
+  report = fixed_size.check(inference, content, height, width, FLAGS.format)
+  whole_files.write(FLAGS.output, content)
+  print(f'{FLAGS.output}: {len(content) / 1e6:.2f} MB, {report}')
+
+
+if __name__ == '__main__':
+  _define_flags()
+  cli.run(main, __doc__)

@@ -1,0 +1,90 @@
+"""TFLite and ONNX files give the heads of the model, or are refused."""
+
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from axial_tf import errors
+from axial_tf.models import (
+  panoptic_decoder,
+  panoptic_deeplab,
+  panoptic_inference,
+  variants,
+)
+from axial_tf.serving import comparison, fixed_size
+from tests import color_model
+
+_BRANCH = panoptic_decoder.BranchSettings(8, 4, 4, 8, 8)
+_SIZE = 33, 49
+
+
+@pytest.fixture(scope='module')
+def inference():
+  """A small network with all kinds of layers: attention local and global."""
+  model = panoptic_deeplab.PanopticDeepLab(
+      panoptic_deeplab.PanopticDeepLabSettings(
+          variants.variant_settings(
+              'axial_deeplab_s', width_multiplier=0.0625, heads=2, span=5,
+              stem_width_multiplier=0.125, blocks=(1, 1, 1, 1)),
+          semantic=_BRANCH, instance=_BRANCH), 3)
+  model(tf.zeros([1, 33, 33, 3]))
+  for index, variable in enumerate(model.trainable_variables):
+    if 'gamma' in variable.name:  # Some begin at 0 and would hide layers.
+      variable.assign(tf.random.stateless_uniform(
+          variable.shape, [1, index], 0.5, 1.5))
+  return panoptic_inference.PanopticInference(
+      model, color_model.SPEC, color_model.MERGING)
+
+
+@pytest.fixture(scope='module')
+def files(inference):
+  return {file_format: fixed_size.convert(inference, *_SIZE, file_format)
+          for file_format in fixed_size.FORMATS}
+
+
+@pytest.mark.parametrize('file_format', ['tflite', 'onnx'])
+def test_files_of_full_precision_equal_the_model(
+    inference, files, file_format):
+  content = files[file_format]
+  report = fixed_size.check(inference, content, *_SIZE, file_format)
+  assert report.heads < 1e-5
+  assert report.agreement == 1
+  # Of another model, and by the same token of a wrong conversion:
+  other = panoptic_inference.PanopticInference(
+      color_model.ColorModel(), color_model.SPEC, color_model.MERGING)
+  with pytest.raises(errors.UserError, match='disagrees'):
+    fixed_size.check(other, content, *_SIZE, file_format)
+
+
+def test_tflite_takes_the_name_and_type_of_the_savedmodel(files):
+  interpreter = tf.lite.Interpreter(model_content=files['tflite'])
+  signature = interpreter.get_signature_list()['serving_default']
+  assert signature['inputs'] == ['image_tensor']
+  assert set(signature['outputs']) == {
+      'semantic_probabilities', 'center_heatmap', 'offset'}
+  details, = interpreter.get_input_details()
+  assert details['dtype'] == np.uint8
+  assert details['shape'].tolist() == [1, *_SIZE, 3]
+
+
+def test_eight_bits_are_smaller_and_their_differences_told(
+    inference, files):
+  small = files['tflite_dynamic']
+  assert len(small) < 0.8 * len(files['tflite'])
+  report = fixed_size.check(inference, small, *_SIZE, 'tflite_dynamic')
+  assert 1e-5 < report.heads < 0.2
+  assert 0.9 <= report.agreement <= 1
+
+
+def test_without_the_extra(inference, monkeypatch):
+  monkeypatch.setitem(sys.modules, 'tf2onnx', None)
+  with pytest.raises(errors.UserError, match=r"'axial_tf\[onnx\]'"):
+    fixed_size.convert(inference, *_SIZE, 'onnx')
+
+
+def test_generated_images_have_all_colors():
+  image = comparison.generated_image(50, 70)
+  assert image.shape == (50, 70, 3)
+  assert image.min() < 20 and image.max() > 235
