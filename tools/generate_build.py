@@ -30,6 +30,7 @@ _DISTRIBUTIONS = {
     'hypothesis': 'hypothesis',
     'matplotlib': 'matplotlib',
     'numpy': 'numpy',
+    'onnxruntime': 'onnxruntime',
     'official': 'tf_models_official',
     'orbit': 'tf_models_official',
     'panopticapi': 'panopticapi_lite',
@@ -42,6 +43,7 @@ _DISTRIBUTIONS = {
     'tensorflow': 'tensorflow',
     'tensorflow_addons': 'tensorflow_addons',
     'tensorflow_datasets': 'tensorflow_datasets',
+    'tf2onnx': 'tf2onnx',
     'tqdm': 'tqdm',
 }
 

@@ -106,14 +106,27 @@ def _new_version_dir(export_dir: str, version: Optional[int]) -> str:
   return version_dir
 
 
-def _write(inference, folder: str, metadata: Mapping[str, Any]) -> None:
+def save(model: tf.keras.Model, folder: str, signatures: Mapping[str, Any]
+         ) -> None:
+  """Writes a SavedModel of functions that run a model, for inference alone.
+
+  Args:
+    model: whose weights the functions use.
+    folder: of the SavedModel.
+    signatures: tf.functions by name.
+  """
   # Only the weights are tracked: saving the Keras layers themselves would
   # trace each of them again, also in training mode.
   root = tf.Module(name='axial_tf')
-  root.weights = inference.model.variables
+  root.weights = model.variables
   with attention_rows.backend('matmul'):  # Stock servers do not compile.
     tf.saved_model.save(
-        root, folder, signatures=signatures_lib.build(inference))
+        root, folder, signatures=signatures,
+        options=tf.saved_model.SaveOptions(experimental_custom_gradients=False))
+
+
+def _write(inference, folder: str, metadata: Mapping[str, Any]) -> None:
+  save(inference.model, folder, signatures_lib.build(inference))
   content = {
       **metadata,
       'axial_tf_version': version_lib.__version__,

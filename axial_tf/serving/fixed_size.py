@@ -7,6 +7,7 @@ center_heatmap and offset. Merging them into segments is left to the device.
 
 import contextlib
 import os
+import tempfile
 import time
 from typing import Callable, Dict, NamedTuple
 
@@ -17,7 +18,7 @@ from axial_tf import errors
 from axial_tf.data import resizing
 from axial_tf.layers import attention_rows
 from axial_tf.models import multi_scale, panoptic_inference
-from axial_tf.serving import comparison
+from axial_tf.serving import comparison, export
 
 FORMATS = ('tflite', 'tflite_dynamic', 'onnx')
 _INPUT = 'image_tensor'
@@ -74,14 +75,13 @@ def convert(inference: panoptic_inference.PanopticInference, height: int,
       model, _ = tf2onnx.convert.from_function(
           function, function.input_signature, opset=_OPSET)
       return model.SerializeToString()
-    root = tf.Module()
-    root.weights = inference.model.variables
-    converter = tf.lite.TFLiteConverter.from_concrete_functions(
-        [function.get_concrete_function()], root)
-  if file_format == 'tflite_dynamic':
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
-  with _quiet():
-    return converter.convert()
+    with tempfile.TemporaryDirectory() as folder:
+      export.save(inference.model, folder, {'serving_default': function})
+      converter = tf.lite.TFLiteConverter.from_saved_model(folder)
+      if file_format == 'tflite_dynamic':
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+      with _quiet():
+        return converter.convert()
 
 
 def check(inference: panoptic_inference.PanopticInference, content: bytes,

@@ -201,11 +201,11 @@ def test_weights_that_were_not_saved_are_noticed(tmp_path, monkeypatch):
   inference = color_model.inference()
   real_save = tf.saved_model.save
 
-  def save_other_weights(root, folder, signatures):
+  def save_other_weights(root, folder, signatures, options):
     kernel = inference.model.variables[0]
     trained = kernel.numpy()
     kernel.assign(trained * 0.5)
-    real_save(root, folder, signatures=signatures)
+    real_save(root, folder, signatures=signatures, options=options)
     kernel.assign(trained)
 
   monkeypatch.setattr(tf.saved_model, 'save', save_other_weights)
