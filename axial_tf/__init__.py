@@ -29,8 +29,8 @@ _EXPORTS = {
     'UserError': 'axial_tf.errors',
     'export_saved_model': 'axial_tf.serving.export',
     'panoptic_overlay': 'axial_tf.visualize',
-    'panoptic_settings': 'axial_tf.models.variants',
-    'variant_settings': 'axial_tf.models.variants',
+    'panoptic_settings': 'axial_tf.models.settings_by_name',
+    'variant_settings': 'axial_tf.models.settings_by_name',
 }
 
 __all__ = ['__version__', *sorted(_EXPORTS)]

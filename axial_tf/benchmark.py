@@ -55,9 +55,9 @@ def main() -> None:
 
 def print_counts(names, with_ablations: bool, as_json: bool) -> None:
   """Prints a table, or JSON, of all models or of those that are named."""
-  from axial_tf.models import ablations, counts, variants
+  from axial_tf.models import counts, settings_by_name, variants
 
-  rows = {**variants.VARIANTS, **ablations.ABLATIONS}
+  rows = settings_by_name.ROWS
   if names:
     cli.require_known('variant', names, rows)
     rows = {name: rows[name] for name in names}

@@ -28,7 +28,7 @@ from axial_tf.models import (
     multi_scale,
     panoptic_decoder,
     panoptic_deeplab,
-    variants,
+    settings_by_name,
 )
 from axial_tf.panoptic import losses, merging, targets
 from axial_tf.tasks import classification, panoptic
@@ -52,8 +52,8 @@ CONFIGURABLES = (
     classifier.ClassifierSettings,
     panoptic_decoder.BranchSettings,
     panoptic_decoder.DecoderSettings,
-    variants.variant_settings,
-    variants.panoptic_settings,
+    settings_by_name.variant_settings,
+    settings_by_name.panoptic_settings,
     axial_attention.AttentionTerms,
     normalization.BatchNormSettings,
     record_files.shard_pattern,

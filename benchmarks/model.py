@@ -22,7 +22,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from axial_tf import cli, errors
 from axial_tf.layers import attention_rows, axial_attention_2d
-from axial_tf.models import axial_resnet, variants
+from axial_tf.models import axial_resnet, settings_by_name
 from benchmarks import measure, published_attention
 
 _CHOSEN = flags.DEFINE_list(
@@ -54,7 +54,7 @@ def make(kind, variant, overrides, size, batch, training):
   if kind == 'recompute':
     overrides = dict(overrides, recompute='axial')
   model = axial_resnet.AxialResNet(
-      variants.variant_settings(variant, **overrides))
+      settings_by_name.variant_settings(variant, **overrides))
   model(tf.zeros([1, 65, 65, 3]))
   random = np.random.default_rng(0)
   for variable in model.trainable_variables:

@@ -9,7 +9,12 @@ import tensorflow as tf
 
 from axial_tf import config, errors
 from axial_tf.data import dataset_spec
-from axial_tf.models import classifier, panoptic_deeplab, variants
+from axial_tf.models import (
+  ablations,
+  classifier,
+  panoptic_deeplab,
+  variants,
+)
 from axial_tf.tasks import panoptic
 
 _CONFIGS = pathlib.Path(__file__).resolve().parent.parent / 'gin_configs'
@@ -61,6 +66,13 @@ def test_every_panoptic_experiment_is_its_row_and_has_the_recipe(name):
     assert (optimizer.name, optimizer.learning_rate) == (
         'radam_lookahead', 1e-3)
     assert optimizer.warmup_steps > 0
+
+
+def test_any_row_can_be_trained():
+  name = 'axial_deeplab_l_os32_axial_decoder'
+  experiment = config.parse(
+      ['runs/cityscapes.gin'], _REQUIRED + [f"VARIANT = '{name}'"])
+  assert experiment.task.model == ablations.ABLATIONS[name].settings
 
 
 @pytest.mark.parametrize('data', ['coco', 'cityscapes', 'mapillary'])

@@ -10,7 +10,6 @@ from typing import Dict, Optional, Tuple, Union
 
 import tensorflow as tf
 
-from axial_tf import errors
 from axial_tf.layers import axial_attention
 from axial_tf.models import (
   axial_resnet,
@@ -188,53 +187,3 @@ VARIANTS: Dict[str, Variant] = {
     'panoptic_deeplab_ps_attention': Variant(
         panoptic(local()), cityscapes(17.3, 326.7)),
 }
-
-
-def variant_settings(variant: str, **overrides) -> backbones.BackboneSettings:
-  """Returns the backbone of a row of VARIANTS, with other values where given.
-
-  Args:
-    variant: key of VARIANTS.
-    **overrides: fields of the backbone's settings; None keeps the variant's
-      value (for a global span, which is None itself, give span=0).
-
-  Raises:
-    errors.UserError: an unknown variant or field, or a value out of range.
-  """
-  return _replace(
-      'variant_settings', _find(variant, VARIANTS).backbone, overrides)
-
-
-def panoptic_settings(
-    variant: str, **overrides) -> panoptic_deeplab.PanopticDeepLabSettings:
-  """Returns a panoptic row of VARIANTS, with other values where given.
-
-  Args:
-    variant: key of VARIANTS.
-    **overrides: fields of PanopticDeepLabSettings; None keeps the variant's.
-
-  Raises:
-    errors.UserError: an unknown variant or field, or a value out of range.
-  """
-  rows = {name: row for name, row in VARIANTS.items() if row.is_panoptic}
-  return _replace('panoptic_settings', _find(variant, rows).settings, overrides)
-
-
-def _find(variant: Optional[str], rows: Dict[str, Variant]) -> Variant:
-  if variant not in rows:
-    raise errors.UserError(
-        f'variant: expected one of {", ".join(rows)}; got {variant!r}')
-  return rows[variant]
-
-
-def _replace(function, settings, overrides):
-  known = [f.name for f in dataclasses.fields(settings)]
-  unknown = sorted(set(overrides) - set(known))
-  if unknown:
-    raise errors.UserError(
-        f'{function}: expected only {", ".join(known)}; got '
-        f'{", ".join(unknown)}')
-  overrides = {k: v for k, v in overrides.items() if v is not None}
-  if overrides.get('span') == 0:
-    overrides['span'] = None
-  return dataclasses.replace(settings, **overrides)

@@ -4,13 +4,13 @@ import tensorflow as tf
 
 from axial_tf import errors
 from axial_tf.layers import axial_attention
-from axial_tf.models import axial_resnet, variants
+from axial_tf.models import axial_resnet, settings_by_name
 from tests.layers import harness, profiler
 from tests.models import deeplab2_weights
 
 
 def _reference_model(dtype='float32'):
-  settings = variants.variant_settings(
+  settings = settings_by_name.variant_settings(
       'axial_deeplab_s', width_multiplier=0.25, stem_width_multiplier=0.25,
       blocks=(1, 2, 2, 1), span=0, stem_pooling=False)
   return axial_resnet.AxialResNet(settings, name='backbone', dtype=dtype)
@@ -96,7 +96,7 @@ def _cotangent(model, images, gradients):
     ('axial_resnet_s', 11_466_912), ('axial_resnet_l', 43_714_048),
     ('axial_deeplab_s', 11_565_856), ('axial_deeplab_l', 43_841_920)])
 def test_published_counts(variant, count):
-  model = axial_resnet.AxialResNet(variants.variant_settings(
+  model = axial_resnet.AxialResNet(settings_by_name.variant_settings(
       variant, stem_width_multiplier=1.0))
   model(tf.zeros([1, 33, 33, 3]))
   assert sum(np.prod(v.shape) for v in model.trainable_variables) == count
@@ -106,7 +106,7 @@ def test_published_counts(variant, count):
     (dict(variant='axial_resnet_s'), 4),
     (dict(variant='axial_deeplab_s', stem_pooling=False), 2)])
 def test_sizes_round_up(overrides, stem_stride):
-  settings = variants.variant_settings(
+  settings = settings_by_name.variant_settings(
       width_multiplier=0.125, blocks=(1, 1, 1, 1), heads=4, **overrides)
   model = axial_resnet.AxialResNet(settings)
   endpoints = model(tf.random.stateless_normal([1, 40, 33, 3], [1, 2]))
@@ -141,7 +141,7 @@ def test_the_small_stem_keeps_small_images_large(pooling, first, spatial):
 
 @pytest.mark.parametrize('output_stride', [8, 16, 32])
 def test_output_stride(output_stride):
-  settings = variants.variant_settings(
+  settings = settings_by_name.variant_settings(
       'axial_deeplab_s', width_multiplier=0.125, blocks=(1, 1, 1, 1),
       output_stride=output_stride)
   endpoints = axial_resnet.AxialResNet(settings)(tf.zeros([1, 65, 33, 3]))
@@ -150,7 +150,7 @@ def test_output_stride(output_stride):
 
 
 def test_span_and_drop_path_reach_the_blocks():
-  settings = variants.variant_settings(
+  settings = settings_by_name.variant_settings(
       'axial_deeplab_s', width_multiplier=0.125, blocks=(1, 1, 1, 1), span=5,
       drop_path_rate=0.4)
   model = axial_resnet.AxialResNet(settings)
@@ -161,7 +161,7 @@ def test_span_and_drop_path_reach_the_blocks():
 
 
 def test_weights_do_not_depend_on_the_image_size():
-  settings = variants.variant_settings(
+  settings = settings_by_name.variant_settings(
       'axial_resnet_s', width_multiplier=0.125, blocks=(1, 1, 1, 1))
   shapes = []
   for size in (32, 70):
@@ -172,7 +172,7 @@ def test_weights_do_not_depend_on_the_image_size():
 
 
 def test_config_restores_the_model():
-  settings = variants.variant_settings(
+  settings = settings_by_name.variant_settings(
       'axial_deeplab_s', width_multiplier=0.125, blocks=(1, 1, 2, 1), span=9)
   model = axial_resnet.AxialResNet(settings, name='features')
   clone = axial_resnet.AxialResNet.from_config(model.get_config())
@@ -204,12 +204,12 @@ def test_config_restores_the_model():
 ])
 def test_bad_settings(overrides, message):
   with pytest.raises(errors.UserError, match=message):
-    variants.variant_settings('axial_deeplab_s', **overrides)
+    settings_by_name.variant_settings('axial_deeplab_s', **overrides)
 
 
 @pytest.mark.parametrize('shape', [(1, 15, 40, 3), (1, 40, 15, 3), (40, 40, 3)])
 def test_images_below_the_stride_are_refused(shape):
-  model = axial_resnet.AxialResNet(variants.variant_settings(
+  model = axial_resnet.AxialResNet(settings_by_name.variant_settings(
       'axial_deeplab_s', width_multiplier=0.125))
   with pytest.raises(errors.UserError, match='the output stride, 16; got'):
     model(tf.zeros(shape))
@@ -217,7 +217,7 @@ def test_images_below_the_stride_are_refused(shape):
 
 def test_attention_options_reach_the_layers():
   terms = axial_attention.AttentionTerms(content=False)
-  model = axial_resnet.AxialResNet(variants.variant_settings(
+  model = axial_resnet.AxialResNet(settings_by_name.variant_settings(
       'axial_resnet_s_full', terms=terms, activation='sigmoid',
       average_pooling=True, attention_norm=False, recompute='axial'))
   blocks = [*model.stem.convs, *(b for stage in model.stages for b in stage)]
@@ -235,7 +235,7 @@ def test_attention_options_reach_the_layers():
     (32, [1, 1, 1, 1]), (16, [1, 1, 1, 2]), (8, [1, 1, 2, 4])])
 def test_convolutions_behind_a_dropped_stride_are_dilated(
     output_stride, dilations):
-  model = axial_resnet.AxialResNet(variants.variant_settings(
+  model = axial_resnet.AxialResNet(settings_by_name.variant_settings(
       'resnet50', output_stride=output_stride, blocks=(2, 2, 2, 2)))
   assert [stage[-1].get_config()['dilation'] for stage in model.stages] == (
       dilations)
@@ -246,7 +246,7 @@ def test_convolutions_behind_a_dropped_stride_are_dilated(
 
 def test_resnet_sees_the_same_at_any_output_stride():
   """Dilation makes up for dropped strides: every second pixel is the same."""
-  models = [axial_resnet.AxialResNet(variants.variant_settings(
+  models = [axial_resnet.AxialResNet(settings_by_name.variant_settings(
       'resnet50', width_multiplier=0.125, blocks=(1, 1, 1, 2),
       output_stride=stride)) for stride in (16, 32)]
   images = tf.random.stateless_normal([1, 129, 129, 3], [1, 2])
@@ -260,7 +260,7 @@ def test_resnet_sees_the_same_at_any_output_stride():
 
 
 def test_multiply_adds_of_a_resnet_are_those_of_the_profiler():
-  model = axial_resnet.AxialResNet(variants.variant_settings(
+  model = axial_resnet.AxialResNet(settings_by_name.variant_settings(
       'resnet50', width_multiplier=0.25, blocks=(2, 1, 1, 1)))
   with pytest.raises(errors.UserError, match='built'):
     model.multiply_adds(64, 48)
@@ -275,7 +275,7 @@ def test_multiply_adds_around_the_attention_are_those_of_the_profiler():
   The profiler would count products of the implementation there, such as those
   for statistics of the logits, rather than those of the formula.
   """
-  model = axial_resnet.AxialResNet(variants.variant_settings(
+  model = axial_resnet.AxialResNet(settings_by_name.variant_settings(
       'axial_deeplab_s', width_multiplier=0.125, heads=2, span=5,
       blocks=(2, 1, 1, 1)))
   model(tf.zeros([1, 33, 48, 3]))

@@ -9,7 +9,7 @@ from axial_tf.models import (
   axial_resnet,
   panoptic_decoder,
   panoptic_deeplab,
-  variants,
+  settings_by_name,
   xception,
 )
 from tests.layers import harness, profiler
@@ -24,7 +24,7 @@ def _tiny(**backbone):
   backbone = {'width_multiplier': 0.125, 'blocks': (1, 1, 1, 1), 'heads': 4,
               **backbone}
   return panoptic_deeplab.PanopticDeepLabSettings(
-      backbone=variants.variant_settings('axial_deeplab_s', **backbone),
+      backbone=settings_by_name.variant_settings('axial_deeplab_s', **backbone),
       semantic=BranchSettings(8, 4, 4, 8, 8),
       instance=BranchSettings(8, 4, 4, 8, 8))
 
@@ -34,7 +34,7 @@ def reference(oracle):
   """The reference arrays, its model with its weights, and its image."""
   arrays = oracle('deeplab2/panoptic_small_noaspp')
   settings = panoptic_deeplab.PanopticDeepLabSettings(
-      backbone=variants.variant_settings(
+      backbone=settings_by_name.variant_settings(
           'axial_deeplab_s', width_multiplier=0.125,
           stem_width_multiplier=0.25, span=0, stem_pooling=False),
       semantic=BranchSettings(32, 16, 8, 32, 32),
@@ -206,7 +206,7 @@ def test_checkpoint_restores_by_attribute_names(tmp_path):
     ('axial_deeplab_s', 12.28), ('axial_deeplab_l', 45.11)])
 def test_parameter_counts(variant, millions):
   settings = panoptic_deeplab.PanopticDeepLabSettings(
-      backbone=variants.variant_settings(variant))
+      backbone=settings_by_name.variant_settings(variant))
   model = panoptic_deeplab.PanopticDeepLab(settings, 19)
   model(tf.zeros([1, 17, 17, 3]))
   count = sum(np.prod(v.shape) for v in model.trainable_variables
@@ -251,7 +251,7 @@ def test_options_run_train_and_restore(option):
 @pytest.mark.parametrize('res4_channels', [None, 4])
 def test_multiply_adds_are_those_of_the_profiler(context, res4_channels):
   settings = panoptic_deeplab.PanopticDeepLabSettings(
-      backbone=variants.variant_settings(
+      backbone=settings_by_name.variant_settings(
           'panoptic_deeplab_resnet50', width_multiplier=0.125,
           blocks=(1, 1, 1, 1)),
       semantic=BranchSettings(8, 4, 4, 8, 8, res4_channels),

@@ -15,11 +15,12 @@ from axial_tf.models import (
   counts,
   panoptic_decoder,
   panoptic_deeplab,
+  settings_by_name,
   variants,
   xception,
 )
 
-_ROWS = {**variants.VARIANTS, **ablations.ABLATIONS}
+_ROWS = settings_by_name.ROWS
 _BRANCH = panoptic_decoder.BranchSettings(8, 4, 4, 8, 8)
 
 
@@ -139,34 +140,43 @@ def test_all_published_counts(name):
 
 def test_an_unknown_variant_is_answered_with_the_known_ones():
   with pytest.raises(errors.UserError, match='one of axial_resnet_s, .*_xl, '):
-    variants.variant_settings('axial_resnet_xs')
+    settings_by_name.variant_settings('axial_resnet_xs')
   with pytest.raises(errors.UserError) as error:
-    variants.panoptic_settings('resnet50')
+    settings_by_name.panoptic_settings('resnet50')
   assert 'axial_deeplab_s, ' in str(error.value)
   assert ', resnet50' not in str(error.value)
 
 
 def test_overrides_of_none_keep_the_variant():
   row = variants.VARIANTS['axial_deeplab_m'].backbone
-  assert variants.variant_settings(
+  assert settings_by_name.variant_settings(
       'axial_deeplab_m', span=None, heads=None) == row
-  changed = variants.variant_settings('axial_deeplab_m', span=0)
+  changed = settings_by_name.variant_settings('axial_deeplab_m', span=0)
   assert changed.span is None
   assert dataclasses.replace(changed, span=65) == row
 
 
+def test_ablations_are_found_by_name():
+  row = ablations.ABLATIONS['axial_deeplab_l_os32_axial_decoder'].settings
+  assert settings_by_name.panoptic_settings(
+      'axial_deeplab_l_os32_axial_decoder') == row
+  backbone = settings_by_name.variant_settings('axial_deeplab_l_span17')
+  assert backbone.span == 17
+
+
 def test_overrides_of_a_panoptic_row():
   row = variants.VARIANTS['axial_deeplab_l'].settings
-  assert variants.panoptic_settings('axial_deeplab_l', backbone=None) == row
+  assert settings_by_name.panoptic_settings(
+      'axial_deeplab_l', backbone=None) == row
   decoder = panoptic_decoder.DecoderSettings(context='aspp')
-  assert variants.panoptic_settings(
+  assert settings_by_name.panoptic_settings(
       'axial_deeplab_l', decoder=decoder) == dataclasses.replace(
           row, decoder=decoder)
 
 
 @pytest.mark.parametrize('function, field, known', [
-    (variants.variant_settings, 'depth', 'width_multiplier'),
-    (variants.panoptic_settings, 'heads', 'backbone')])
+    (settings_by_name.variant_settings, 'depth', 'width_multiplier'),
+    (settings_by_name.panoptic_settings, 'heads', 'backbone')])
 def test_an_unknown_field_is_answered_with_the_known_ones(
     function, field, known):
   with pytest.raises(errors.UserError, match=f'expected only {known}.*{field}'):
@@ -174,11 +184,11 @@ def test_an_unknown_field_is_answered_with_the_known_ones(
 
 
 def test_other_backbones_take_overrides_of_their_own():
-  settings = variants.variant_settings(
+  settings = settings_by_name.variant_settings(
       'panoptic_deeplab_xception71', middle_modules=8)
   assert settings == xception.XceptionSettings(middle_modules=8)
   with pytest.raises(errors.UserError, match='expected only width_multiplier'):
-    variants.variant_settings('panoptic_deeplab_xception71', span=5)
+    settings_by_name.variant_settings('panoptic_deeplab_xception71', span=5)
 
 
 def test_defaults_are_axial_deeplab_l():

@@ -20,7 +20,7 @@ from axial_tf.models import (
     panoptic_decoder,
     panoptic_deeplab,
     panoptic_inference,
-    variants,
+    settings_by_name,
 )
 from axial_tf.serving import export, model_card, versions
 from tests import color_model
@@ -279,7 +279,7 @@ def test_an_axial_deeplab_is_exported(tmp_path):
   branch = panoptic_decoder.BranchSettings(8, 4, 4, 8, 8)
   model = panoptic_deeplab.PanopticDeepLab(
       panoptic_deeplab.PanopticDeepLabSettings(
-          variants.variant_settings(
+          settings_by_name.variant_settings(
               'axial_deeplab_s', width_multiplier=0.125, heads=2,
               blocks=(1, 1, 1, 1), span=9), branch, branch),
       color_model.SPEC.num_classes)

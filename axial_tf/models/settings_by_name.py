@@ -1,0 +1,61 @@
+"""Settings of the paper's models by their names, with changes: for gin."""
+
+import dataclasses
+from typing import Dict, Optional
+
+from axial_tf import errors
+from axial_tf.models import ablations, backbones, panoptic_deeplab, variants
+
+ROWS: Dict[str, variants.Variant] = {
+    **variants.VARIANTS, **ablations.ABLATIONS}
+
+
+def variant_settings(variant: str, **overrides) -> backbones.BackboneSettings:
+  """Returns the backbone of a row of ROWS, with other values where given.
+
+  Args:
+    variant: key of ROWS.
+    **overrides: fields of the backbone's settings; None keeps the variant's
+      value (for a global span, which is None itself, give span=0).
+
+  Raises:
+    errors.UserError: an unknown variant or field, or a value out of range.
+  """
+  return _replace(
+      'variant_settings', _find(variant, ROWS).backbone, overrides)
+
+
+def panoptic_settings(
+    variant: str, **overrides) -> panoptic_deeplab.PanopticDeepLabSettings:
+  """Returns a panoptic row of ROWS, with other values where given.
+
+  Args:
+    variant: key of ROWS.
+    **overrides: fields of PanopticDeepLabSettings; None keeps the variant's.
+
+  Raises:
+    errors.UserError: an unknown variant or field, or a value out of range.
+  """
+  rows = {name: row for name, row in ROWS.items() if row.is_panoptic}
+  return _replace('panoptic_settings', _find(variant, rows).settings, overrides)
+
+
+def _find(variant: Optional[str], rows: Dict[str, variants.Variant]
+          ) -> variants.Variant:
+  if variant not in rows:
+    raise errors.UserError(
+        f'variant: expected one of {", ".join(rows)}; got {variant!r}')
+  return rows[variant]
+
+
+def _replace(function, settings, overrides):
+  known = [f.name for f in dataclasses.fields(settings)]
+  unknown = sorted(set(overrides) - set(known))
+  if unknown:
+    raise errors.UserError(
+        f'{function}: expected only {", ".join(known)}; got '
+        f'{", ".join(unknown)}')
+  overrides = {k: v for k, v in overrides.items() if v is not None}
+  if overrides.get('span') == 0:
+    overrides['span'] = None
+  return dataclasses.replace(settings, **overrides)
