@@ -42,7 +42,7 @@ _NO_VALUE = 'AttentionTerms.value_position = False'
 
 # As long as the budget of the whole comparison allows.
 _FINE_TUNING = (
-    'TRAIN_STEPS = 300', 'WARMUP_STEPS = 30',
+    *evidence.SHORT_TRAINING_NORMS, 'TRAIN_STEPS = 300', 'WARMUP_STEPS = 30',
     'RunSettings.validation_interval = 100',
     'RunSettings.checkpoint_interval = 50',
     'RunSettings.steps_per_loop = 25')

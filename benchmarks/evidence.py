@@ -21,6 +21,12 @@ from axial_tf.data import classification_pipeline
 from axial_tf.tasks import registry
 from benchmarks import measure
 
+# For trainings of a few hundred steps: averages over 100 steps would lag so far
+# behind the weights that validation sees another model.
+SHORT_TRAINING_NORMS = (
+    'variant_settings.norm = @BatchNormSettings()',
+    'BatchNormSettings.momentum = 0.9')
+
 
 @dataclasses.dataclass(frozen=True)
 class Run:

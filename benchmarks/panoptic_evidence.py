@@ -41,6 +41,7 @@ _SHORT = (
     'TRAIN_STEPS = 250', 'WARMUP_STEPS = 30',
     'RunSettings.validation_interval = 125')
 _BOTH = (
+    *evidence.SHORT_TRAINING_NORMS,
     'RunSettings.checkpoint_interval = 25', 'RunSettings.steps_per_loop = 25')
 # The least width, in 32nds, with as many parameters and multiply-adds.
 _RESNET = ("variant_settings.spatial = 'convolution'", 'WIDTH = 0.40625')
