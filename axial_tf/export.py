@@ -4,7 +4,7 @@ Example:
   python -m axial_tf.export --model_dir=runs/demo --export_dir=exports/demo
 
 Writes exports/demo/<version>/ with a SavedModel that takes images of any size,
-as uint8 tensors or as JPEG or PNG files, model.json with the categories, and
+as uint8 tensors or as image files, model.json with the categories, and
 model_card.md. The version appears only after the SavedModel was loaded again
 and has given the same results as the trained model.
 
@@ -25,6 +25,10 @@ from axial_tf import cli, run_files
 
 FLAGS = flags.FLAGS
 
+# What --check cannot take.
+_OF_AN_EXPORT = ('checkpoint', 'scales', 'flip', 'top', 'max_pixels',
+                 'on_error')
+
 
 def _define_flags() -> None:
   flags.DEFINE_string(
@@ -41,6 +45,16 @@ def _define_flags() -> None:
       'scales', None, 'average over these scales of the image, such as '
       '0.5,1,1.5; default: those of the run.')
   flags.DEFINE_bool('flip', False, 'average over the mirrored image, too.')
+  flags.DEFINE_integer(
+      'top', 5, 'how many classes of an image a classifier returns.',
+      lower_bound=1)
+  flags.DEFINE_integer(
+      'max_pixels', 50_000_000, 'height times width of the largest image file '
+      'that is decoded; larger ones are errors.', lower_bound=1)
+  flags.DEFINE_enum(
+      'on_error', 'fail', ['fail', 'mark'], 'what a bad file does: fail its '
+      'whole request, or be marked with num_segments (of a classifier: '
+      'classes) -1 while the others are done.')
   flags.DEFINE_bool(
       'check', False, 'compare the version (auto: the highest) with the model '
       'instead of writing one.')
@@ -63,38 +77,48 @@ def main() -> None:
           f'{FLAGS.version!r}')
     version = int(FLAGS.version)
   scales = cli.numbers('scales', FLAGS.scales)
-
-  from axial_tf.models import multi_scale
-
-  views = None
-  if scales is not None or FLAGS.flip:
-    views = multi_scale.MultiScaleSettings(tuple(scales or (1.0,)), FLAGS.flip)
+  is_classifier = run_files.is_classifier(FLAGS.model_dir)
+  refused, why = (), ''
   if FLAGS.check:
-    if views is not None or FLAGS.checkpoint is not None:
-      raise errors.UserError(
-          '--check takes checkpoint, scales and flip from the export; leave '
-          'them out')
-    _check(version)
+    refused, why = _OF_AN_EXPORT, '--check takes it from the export'
+  elif is_classifier:
+    refused, why = ('scales', 'flip'), 'the model is a classifier'
   else:
-    _export(version, views)
+    refused, why = ('top',), 'the model is no classifier'
+  given = [name for name in refused if FLAGS[name].present]
+  if given:
+    raise errors.UserError(f'--{given[0]}: {why}; leave it out')
+  if FLAGS.check:
+    _check(version, is_classifier)
+  else:
+    _export(version, scales, is_classifier)
 
 
-def _export(version, views) -> None:
+def _export(version, scales, is_classifier: bool) -> None:
   """Writes a version."""
-  from axial_tf.serving import export
+  from axial_tf.models import multi_scale
+  from axial_tf.serving import export, serving_settings
   from axial_tf.training import checkpoints, restore
 
-  inference = restore.load_inference(FLAGS.model_dir, FLAGS.checkpoint)
-  inference.multi_scale = views or inference.multi_scale
+  if is_classifier:
+    inference = restore.load_classifier(FLAGS.model_dir, FLAGS.checkpoint)
+  else:
+    inference = restore.load_inference(FLAGS.model_dir, FLAGS.checkpoint)
+    if scales is not None or FLAGS.flip:
+      inference.multi_scale = multi_scale.MultiScaleSettings(
+          tuple(scales or (1.0,)), FLAGS.flip)
   checkpoint = FLAGS.checkpoint or checkpoints.latest(FLAGS.model_dir)
   version_dir = export.export_saved_model(
       inference, FLAGS.export_dir, version=version, metadata={
           'checkpoint': os.path.basename(checkpoint),
-          'metrics': _metrics(FLAGS.model_dir, checkpoint)})
+          'metrics': _metrics(FLAGS.model_dir, checkpoint),
+          'config': _read(os.path.join(FLAGS.model_dir, run_files.CONFIG)),
+      }, settings=serving_settings.ServingSettings(
+          FLAGS.max_pixels, FLAGS.on_error, FLAGS.top))
   print(f'exported {checkpoint} to {version_dir}')
 
 
-def _check(version) -> None:
+def _check(version, is_classifier: bool) -> None:
   """Compares a version with its checkpoint."""
   from axial_tf import errors
   from axial_tf.models import multi_scale
@@ -110,16 +134,21 @@ def _check(version) -> None:
   version_dir = os.path.join(FLAGS.export_dir, str(version or existing[-1]))
   content = versions.read_model_json(version_dir)
   try:
+    content['class_spec' if is_classifier else 'dataset_spec']
     rules, checkpoint = content['input_rules'], content['checkpoint']
-    views = multi_scale.MultiScaleSettings(
+    views = None if is_classifier else multi_scale.MultiScaleSettings(
         tuple(rules['scales']), rules['flip'])
   except (KeyError, TypeError) as error:
     raise errors.UserError(
-        f'{version_dir}: model.json lacks what a comparison needs '
-        f'({errors.first_line(error)}); export the model again') from error
-  inference = restore.load_inference(
-      FLAGS.model_dir, os.path.join(FLAGS.model_dir, checkpoint))
-  inference.multi_scale = views
+        f'{version_dir}: model.json lacks what a comparison with '
+        f'{FLAGS.model_dir} needs ({errors.first_line(error)}); is it of this '
+        f'run? If so, export the model again') from error
+  checkpoint_path = os.path.join(FLAGS.model_dir, checkpoint)
+  if is_classifier:
+    inference = restore.load_classifier(FLAGS.model_dir, checkpoint_path)
+  else:
+    inference = restore.load_inference(FLAGS.model_dir, checkpoint_path)
+    inference.multi_scale = views
   differences = export.check(inference, version_dir)
   print(f'{version_dir} equals {checkpoint} of {FLAGS.model_dir}: '
         f'{differences}')
@@ -142,6 +171,13 @@ def _metrics(model_dir: str, checkpoint: str) -> Dict[str, Any]:
         if str(record.get('step')) == step:
           metrics = record
   return metrics
+
+
+def _read(path: str) -> str:
+  import tensorflow as tf
+
+  with tf.io.gfile.GFile(path) as file:
+    return file.read()
 
 
 if __name__ == '__main__':

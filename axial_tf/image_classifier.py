@@ -6,14 +6,11 @@
 """
 
 import dataclasses
-import os
 from typing import Sequence, Tuple
 
 import numpy as np
-import tensorflow as tf
 
-from axial_tf import errors, images
-from axial_tf.data import classification_pipeline
+from axial_tf import images, loaded_model
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,26 +31,20 @@ class ClassProbability:
 
 
 class ImageClassifier:
-  """Classifies images with the model of a training run."""
+  """Classifies images with a trained or exported model."""
 
   def __init__(self, path: str):
     """Loads a model.
 
     Args:
-      path: the model_dir of a training run; its newest checkpoint is taken.
+      path: of an export (the highest version is taken), of one version in it,
+        or of a training run's model_dir (its newest checkpoint is taken).
 
     Raises:
-      errors.UserError: there is no such run, or it cannot be read.
+      errors.UserError: none of these is there, or it cannot be read.
     """
-    # Training brings gin and the Model Garden.
-    from axial_tf.training import restore
-
-    self._model, self.spec, self._data = restore.load_classifier(
-        os.fspath(path))
-    self._run = tf.function(
-        lambda x: tf.nn.softmax(self._model(x, training=False)),
-        input_signature=[
-            tf.TensorSpec([None, *self._data.image_size, 3], tf.float32)])
+    self._model = loaded_model.load_classifier(path)
+    self.spec = self._model.spec
 
   def __call__(self, image: images.ImageLike, top: int = 5
                ) -> Tuple[ClassProbability, ...]:
@@ -73,19 +64,9 @@ class ImageClassifier:
   def batch(self, batch: Sequence[images.ImageLike], top: int = 5
             ) -> Tuple[Tuple[ClassProbability, ...], ...]:
     """Does the same for images of any sizes at once."""
-    probabilities = self._run(tf.stack(
-        [self._prepare(images.as_rgb(image)) for image in batch])).numpy()
+    probabilities = self._model.probabilities(
+        [images.as_rgb(image) for image in batch])
     return tuple(map(lambda row: self._top(row, top), probabilities))
-
-  def _prepare(self, pixels: np.ndarray) -> tf.Tensor:
-    try:
-      return classification_pipeline.center_crop(
-          tf.constant(pixels), self._data.image_size,
-          self._data.validation_resize)
-    except tf.errors.ResourceExhaustedError as error:
-      raise errors.UserError(
-          f'an image of {pixels.shape[1]}x{pixels.shape[0]} pixels does not '
-          f'fit into the memory; shrink it') from error
 
   def _top(self, probabilities: np.ndarray, top: int):
     best = np.argsort(-probabilities, kind='stable')[:top]

@@ -38,9 +38,9 @@ and --pipeline_options; --model, --input and --output_dir may then be remote:
     --model=gs://mine/exports/coco --input='gs://mine/photos/*.jpg' \\
     --output_dir=gs://mine/segmented
 
-Where --model is the training run of a classifier, the most probable classes of
-each image are printed; with --json as JSON lines, and with --output_dir these
-are written to classes.jsonl in it:
+Where --model is a classifier, the most probable classes of each image are
+printed; with --json as JSON lines, and with --output_dir these are written to
+classes.jsonl in it:
 
   python -m axial_tf.predict --model=runs/cifar10 --input=photos --top=3
 
@@ -108,9 +108,9 @@ def _define_flags() -> None:
 
 
 def main() -> None:
-  from axial_tf import errors, run_files
+  from axial_tf import errors, model_kind
 
-  if FLAGS.model and run_files.is_classifier(FLAGS.model):
+  if FLAGS.model and model_kind.is_classifier(FLAGS.model):
     _classify()
     return
   given = [name for name in _CLASSIFIERS_FLAGS if FLAGS[name].present]

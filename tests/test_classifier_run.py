@@ -55,9 +55,10 @@ def test_the_run_can_be_read_again(run_dir):
   records = [json.loads(line)
              for line in (run_dir / 'metrics.jsonl').open()]
   assert records[-1]['step'] == 12 and 0 <= records[-1]['top1'] <= 1
-  model, spec, data = restore.load_classifier(str(run_dir))
-  assert spec == tiny_classes.SPEC and data.image_size == (16, 16)
-  assert model.count_params() > 0
+  inference = restore.load_classifier(str(run_dir))
+  assert inference.spec == tiny_classes.SPEC
+  assert inference.image_size == (16, 16)
+  assert inference.model.count_params() > 0
   assert run.run(config.parse([str(run_dir / 'config.gin')]), str(run_dir),
                  'eval') == {key: value for key, value in records[-1].items()
                              if key != 'step'}
@@ -133,8 +134,8 @@ def test_a_new_run_starts_from_the_weights_of_another(
               f"RunSettings.init_checkpoint = '{run_dir}'"]
   run.run(config.parse([_EXPERIMENT], bindings), str(tmp_path / 'a'), 'train')
   assert 'mismatched (other shape): 0' in capfd.readouterr().err
-  before, _, _ = restore.load_classifier(str(run_dir))
-  after, _, _ = restore.load_classifier(str(tmp_path / 'a'))
+  before = restore.load_classifier(str(run_dir)).model
+  after = restore.load_classifier(str(tmp_path / 'a')).model
   for a, b in zip(before.trainable_variables, after.trainable_variables):
     np.testing.assert_allclose(a, b, atol=1e-4)
   with pytest.raises(errors.UserError, match='holds no checkpoint to start'):
@@ -153,7 +154,7 @@ def test_averaged_weights_are_what_is_validated_and_restored(tmp_path):
   model_dir = str(tmp_path / 'run')
   metrics = run.run(
       config.parse([_EXPERIMENT], bindings), model_dir, 'train_and_eval')
-  model, _, _ = restore.load_classifier(model_dir)
+  model = restore.load_classifier(model_dir).model
   experiment = config.parse([_EXPERIMENT], bindings)
   task = classification.ClassificationTask(
       experiment.task, experiment.run, experiment.optimizer)

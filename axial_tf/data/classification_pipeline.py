@@ -188,7 +188,7 @@ def validation_dataset(
     example = source.decode(element)
     image = classification_records.decode_image(example['encoded'])
     return {
-        'image': center_crop(
+        'image': resizing.center_crop(
             image, settings.image_size, settings.validation_resize),
         'label': _label(example, settings, spec),
         'filename': example['filename'],
@@ -199,29 +199,6 @@ def validation_dataset(
     dataset = dataset.cache()
   dataset = dataset.map(prepare, num_parallel_calls=reading.AUTOTUNE)
   return reading.finish(dataset.batch(batch_size), deterministic=True)
-
-
-def center_crop(image: tf.Tensor, image_size: Tuple[int, int],
-                short_side: Optional[int]) -> tf.Tensor:
-  """Resizes an image and cuts out its middle.
-
-  Args:
-    image: uint8 [height, width, 3].
-    image_size: height and width of the result.
-    short_side: of the resized image; None resizes to `image_size` itself.
-
-  Returns:
-    float32 [*image_size, 3] in [-1, 1].
-  """
-  if short_side is None:
-    image = tf.image.resize(image, image_size, 'bilinear')
-  else:
-    size = tf.cast(tf.shape(image)[:2], tf.float32)
-    size = tf.round(size * short_side / tf.reduce_min(size))
-    image = tf.image.resize(image, tf.cast(size, tf.int32), 'bilinear')
-    top, left = tf.unstack((tf.shape(image)[:2] - image_size) // 2)
-    image = image[top:top + image_size[0], left:left + image_size[1]]
-  return tf.ensure_shape(resizing.to_model_range(image), [*image_size, 3])
 
 
 def _open(settings, field: str, spec: class_spec.ClassSpec):

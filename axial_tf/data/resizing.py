@@ -7,6 +7,8 @@ training is that image and label agree, and tf.image.resize has only this
 convention.
 """
 
+from typing import Optional, Tuple
+
 import tensorflow as tf
 
 
@@ -41,3 +43,33 @@ def long_side_size(height: tf.Tensor, width: tf.Tensor, long_side: int,
     scale = tf.minimum(scale, 1.0)
   scaled = tf.cast(tf.round(tf.cast(size, tf.float64) * scale), tf.int32)
   return tf.maximum(scaled, 1)
+
+
+def center_crop(image: tf.Tensor, image_size: Tuple[int, int],
+                short_side: Optional[int]) -> tf.Tensor:
+  """Resizes an image and cuts out its middle.
+
+  Args:
+    image: uint8 [..., height, width, 3], one or a batch.
+    image_size: height and width of the result.
+    short_side: of the resized image; None resizes to `image_size` itself.
+
+  Returns:
+    float32 [..., *image_size, 3] in [-1, 1].
+  """
+  if short_side is None:
+    cropped = tf.image.resize(image, image_size, 'bilinear')
+  else:
+    size = tf.cast(tf.shape(image)[-3:-1], tf.float32)
+    resized = tf.round(size * short_side / tf.reduce_min(size))
+    top_left = (tf.cast(resized, tf.int32) - image_size) // 2
+    # Only what remains is computed: a resized strip would be of any length.
+    cropped = tf.raw_ops.ScaleAndTranslate(
+        images=tf.reshape(image, tf.concat([[-1], tf.shape(image)[-3:]], 0)),
+        size=image_size, scale=resized / size,
+        translation=-tf.cast(top_left, tf.float32), kernel_type='triangle',
+        antialias=False)
+    cropped = tf.reshape(cropped, tf.concat(
+        [tf.shape(image)[:-3], image_size, [3]], 0))
+  return tf.ensure_shape(
+      to_model_range(cropped), [*image.shape[:-3], *image_size, 3])

@@ -9,11 +9,12 @@ import tensorflow as tf
 
 from axial_tf import errors
 from axial_tf import images as images_lib
-from axial_tf.models import panoptic_inference
+from axial_tf.models import classifier_inference, panoptic_inference
+from axial_tf.serving import description
 
-# The graph optimizer reorders float operations, so the heads may differ in the
-# last digits and a pixel on the border of two segments may change sides.
-_HEAD_TOLERANCE = 1e-3
+# The graph optimizer reorders float operations, so the outputs may differ in
+# the last digits and a pixel on the border of two segments may change sides.
+_TOLERANCE = 1e-3
 _MIN_AGREEMENT = 0.999
 
 
@@ -21,31 +22,33 @@ class Differences(NamedTuple):
   """How an export differs from its model, at worst over samples.
 
   Attributes:
-    heads: largest difference of a head, relative to its largest value above 1.
-    agreement: share of the pixels of a panoptic map that are the same, over
-      all signatures and the PNGs.
+    values: largest difference of a head or of the probabilities, relative to
+      its largest value above 1.
+    agreement: share that is the same over all signatures: of the pixels of a
+      panoptic map and its PNG, or of a classifier's answers.
+    names: what the two above are of.
   """
 
-  heads: float
+  values: float
   agreement: float
+  names: Sequence[str] = ('heads', 'pixels of the panoptic maps')
 
   def __str__(self):
-    return (f'heads differ by {self.heads:.2g} at most, panoptic maps agree on '
-            f'{100 * self.agreement:.4f} % of the pixels')
+    values, answers = self.names
+    return (f'{values} differ by {self.values:.2g} at most, '
+            f'{100 * self.agreement:.4f} % of the {answers} agree')
 
   def require_none(self) -> None:
     """Raises a UserError unless they are those of rounding."""
-    if not (self.heads <= _HEAD_TOLERANCE
-            and self.agreement >= _MIN_AGREEMENT):
+    if not (self.values <= _TOLERANCE and self.agreement >= _MIN_AGREEMENT):
       raise errors.UserError(
-          f'the exported model disagrees with the trained one (heads differ '
-          f'by {self.heads:.2g}, expected at most {_HEAD_TOLERANCE:g}; maps '
-          f'agree on {100 * self.agreement:.2f} % of the pixels, expected at '
-          f'least {100 * _MIN_AGREEMENT:g} %); does the network give the same '
-          f'result twice, and is this the checkpoint that was exported?')
+          f'the exported model disagrees with the trained one ({self}; '
+          f'expected at most {_TOLERANCE:g} and at least '
+          f'{100 * _MIN_AGREEMENT:g} %); does the network give the same result '
+          f'twice, and is this the checkpoint that was exported?')
 
 
-def compare(inference: panoptic_inference.PanopticInference, folder: str,
+def compare(inference: description.Inference, folder: str,
             samples: Sequence[np.ndarray] = ()) -> Differences:
   """Runs images through a SavedModel and through the model it is made of.
 
@@ -55,21 +58,28 @@ def compare(inference: panoptic_inference.PanopticInference, folder: str,
     samples: uint8 RGB [height, width, 3] images; none takes generated ones.
   """
   samples = samples or generated_samples()
-  loaded = tf.saved_model.load(folder).signatures
-  batch = loaded['serving_default'](
-      image_bytes=tf.constant(
-          [images_lib.png_bytes(image) for image in samples]))
+  loaded = tf.saved_model.load(folder)
+  files = tf.constant([images_lib.png_bytes(image) for image in samples])
+  from_files = loaded.signatures['serving_default'](image_bytes=files)
+  if isinstance(inference, classifier_inference.ClassifierInference):
+    return _compare_classes(inference, loaded.signatures, samples, from_files)
+  return _compare_segments(inference, loaded.signatures, samples, from_files)
+
+
+def _compare_segments(
+    inference: panoptic_inference.PanopticInference, signatures, samples,
+    from_files) -> Differences:
   head_difference, agreement = 0.0, 1.0
   for index, image in enumerate(samples):
     height, width = image.shape[:2]
     images = tf.constant(image)[tf.newaxis]
     heads = inference(images)
-    for key, value in loaded['heads'](image_tensor=images).items():
+    for key, value in signatures['heads'](image_tensor=images).items():
       head_difference = max(
           head_difference, relative_difference(value, heads[key]))
     expected = inference.predict(images)['panoptic_map'][0].numpy()
-    from_tensor = loaded['image_tensor'](image_tensor=images)
-    for outputs, row in ((batch, index), (from_tensor, 0)):
+    from_tensor = signatures['image_tensor'](image_tensor=images)
+    for outputs, row in ((from_files, index), (from_tensor, 0)):
       panoptic_map = outputs['panoptic_map'][row, :height, :width].numpy()
       agreement = min(agreement, float(np.mean(panoptic_map == expected)))
       rgb = np.asarray(Image.open(io.BytesIO(
@@ -77,6 +87,32 @@ def compare(inference: panoptic_inference.PanopticInference, folder: str,
       decoded = rgb @ np.array([1, 256, 65536], np.int32)
       agreement = min(agreement, float(np.mean(decoded == expected)))
   return Differences(head_difference, agreement)
+
+
+def _compare_classes(
+    inference: classifier_inference.ClassifierInference, signatures, samples,
+    from_files) -> Differences:
+  difference, agreement = 0.0, 1.0
+  names = np.array([entry.name for entry in inference.spec.classes])
+  for index, image in enumerate(samples):
+    images = tf.constant(image)[tf.newaxis]
+    expected = inference(images).numpy()
+    for outputs, row in (
+        (from_files, index),
+        (signatures['image_tensor'](image_tensor=images), 0)):
+      classes, scores = (
+          outputs[key][row].numpy() for key in ('classes', 'scores'))
+      # Of equally probable classes either may come first.
+      is_right = np.abs(expected[0][classes] - scores) <= _TOLERANCE
+      is_right &= np.abs(
+          -np.sort(-expected[0])[:len(scores)] - scores) <= _TOLERANCE
+      is_right &= np.char.decode(
+          outputs['class_names'][row].numpy().astype(bytes), 'utf-8'
+      ) == names[classes]
+      agreement = min(agreement, float(np.mean(is_right)))
+    found = signatures['probabilities'](image_tensor=images)['probabilities']
+    difference = max(difference, relative_difference(found, expected))
+  return Differences(difference, agreement, ('probabilities', 'answers'))
 
 
 def generated_samples() -> Sequence[np.ndarray]:

@@ -1,6 +1,5 @@
 """Writes a SavedModel for TensorFlow Serving and proves that it is right."""
 
-import dataclasses
 import json
 import os
 from typing import Any, Mapping, Optional, Sequence
@@ -11,25 +10,32 @@ import numpy as np
 import tensorflow as tf
 
 from axial_tf import errors
-from axial_tf import version as version_lib
 from axial_tf.layers import attention_rows
-from axial_tf.models import panoptic_inference
-from axial_tf.serving import comparison, model_card, versions
-from axial_tf.serving import signatures as signatures_lib
+from axial_tf.models import classifier_inference
+from axial_tf.serving import (
+  classifier_signatures,
+  comparison,
+  description,
+  model_card,
+  panoptic_signatures,
+  serving_settings,
+  versions,
+)
 
 
 def export_saved_model(
-    inference: panoptic_inference.PanopticInference, export_dir: str,
+    inference: description.Inference, export_dir: str,
     metadata: Optional[Mapping[str, Any]] = None,
     version: Optional[int] = None,
-    samples: Optional[Sequence[np.ndarray]] = None) -> str:
+    samples: Optional[Sequence[np.ndarray]] = None,
+    settings: Optional[serving_settings.ServingSettings] = None) -> str:
   """Writes `<export_dir>/<version>/` for TensorFlow Serving, all or nothing.
 
   The version appears only after the SavedModel was loaded again and has given
   on sample images what `inference` gives. The signatures are described in
-  `axial_tf.serving.signatures`; `model.json` beside `saved_model.pb` holds the
-  data set's spec, the input rules and `metadata`; model_card.md tells it to
-  people.
+  `panoptic_signatures` and `classifier_signatures`; `model.json` beside
+  `saved_model.pb` holds the data's spec, the input rules and `metadata`;
+  model_card.md tells it to people.
 
   Args:
     inference: the trained model.
@@ -38,6 +44,7 @@ def export_saved_model(
     version: positive integer; None takes the highest one there plus 1.
     samples: uint8 RGB [height, width, 3] images for the comparison; None takes
       generated ones.
+    settings: what a served model does with files; None for the defaults.
 
   Returns:
     The path of the version's folder.
@@ -50,7 +57,8 @@ def export_saved_model(
   temporary = os.path.join(export_dir, f'writing-{uuid.uuid4().hex}')
   try:
     tf.io.gfile.makedirs(temporary)
-    _write(inference, temporary, metadata or {})
+    _write(inference, temporary, metadata or {},
+           settings or serving_settings.ServingSettings())
     check(inference, temporary, samples)
     tf.io.gfile.rename(temporary, version_dir)
   except tf.errors.OpError as error:
@@ -64,7 +72,7 @@ def export_saved_model(
 
 
 def check(
-    inference: panoptic_inference.PanopticInference, version_dir: str,
+    inference: description.Inference, version_dir: str,
     samples: Optional[Sequence[np.ndarray]] = None
 ) -> comparison.Differences:
   """Compares an export with the model that it was made of.
@@ -125,21 +133,14 @@ def save(model: tf.keras.Model, folder: str, signatures: Mapping[str, Any]
         options=tf.saved_model.SaveOptions(experimental_custom_gradients=False))
 
 
-def _write(inference, folder: str, metadata: Mapping[str, Any]) -> None:
-  save(inference.model, folder, signatures_lib.build(inference))
-  content = {
-      **metadata,
-      'axial_tf_version': version_lib.__version__,
-      'dataset_spec': inference.spec.to_json(),
-      'input_rules': {
-          'pixels': 'uint8 RGB, any size; EXIF rotation is not applied',
-          'max_long_side': inference.max_long_side,
-          'enlarge': inference.enlarge,
-          'scales': inference.multi_scale.scales,
-          'flip': inference.multi_scale.flip,
-      },
-      'merging': dataclasses.asdict(inference.merging),
-  }
+def _write(inference, folder: str, metadata: Mapping[str, Any], settings
+           ) -> None:
+  is_classifier = isinstance(
+      inference, classifier_inference.ClassifierInference)
+  signatures = (
+      classifier_signatures if is_classifier else panoptic_signatures)
+  save(inference.model, folder, signatures.build(inference, settings))
+  content = {**metadata, **description.describe(inference, settings)}
   for name, text in (
       (versions.MODEL_JSON, json.dumps(content, indent=1) + '\n'),
       (versions.MODEL_CARD, model_card.text(content))):

@@ -2,13 +2,12 @@
 
 from typing import Any, Dict, List, Mapping
 
-from axial_tf import version as version_lib
-
 # What validation reports, in the order in which people ask for it.
 _METRICS = (
     ('pq', 'PQ'), ('sq', 'SQ'), ('rq', 'RQ'), ('pq_things', 'PQ, things'),
     ('pq_stuff', 'PQ, stuff'), ('miou', 'mIoU'), ('ap', 'AP'),
-    ('pixel_accuracy', 'pixel accuracy'))
+    ('pixel_accuracy', 'pixel accuracy'), ('top1', 'top-1'),
+    ('top5', 'top-5'))
 
 
 def text(content: Mapping[str, Any]) -> str:
@@ -17,28 +16,61 @@ def text(content: Mapping[str, Any]) -> str:
   Args:
     content: of the export's model.json.
   """
-  spec, rules = content['dataset_spec'], content['input_rules']
-  lines = [
-      f'# Panoptic segmentation of {spec["name"]}', '',
-      f'Exported by axial_tf {version_lib.__version__} from the checkpoint '
+  rules = content['input_rules']
+  if 'class_spec' in content:
+    title = f'Image classification of {content["class_spec"]["name"]}'
+    how, answers = [_crop_rule(rules)], _classes(content['class_spec'])
+  else:
+    title = f'Panoptic segmentation of {content["dataset_spec"]["name"]}'
+    how = [_size_rule(rules), _view_rule(rules)]
+    answers = _categories(content['dataset_spec'])
+  return '\n'.join([
+      f'# {title}', '',
+      f'Exported by axial_tf {content["axial_tf_version"]} from the checkpoint '
       f'`{content.get("checkpoint", "unknown")}`.', '',
       '## Input', '',
-      f'- {rules["pixels"]}.',
-      f'- {_size_rule(rules)}',
-      f'- {_view_rule(rules)}', '',
+      *(f'- {rule}' for rule in (
+          f'{rules["pixels"]}.', *how, *_file_rules(content['serving']))), '',
       '## Scores', '', *_score_lines(content.get('metrics') or {}), '',
+      *answers]) + '\n'
+
+
+def _categories(spec: Mapping[str, Any]) -> List[str]:
+  return [
       '## Categories', '',
       f'A pixel of the panoptic map holds train id * {spec["label_divisor"]} + '
       f'instance; things count from 1 in each image, stuff has 0. Void is '
       f'{spec["ignore_label"] * spec["label_divisor"]}.', '',
       '| train id | id | name | kind | color |',
-      '|---|---|---|---|---|']
-  for category in spec['categories']:
-    color = '#{:02x}{:02x}{:02x}'.format(*category['color'])
-    lines.append(
-        f'| {category["train_id"]} | {category["id"]} | {category["name"]} | '
-        f'{"thing" if category["is_thing"] else "stuff"} | {color} |')
-  return '\n'.join(lines) + '\n'
+      '|---|---|---|---|---|',
+      *(f'| {entry["train_id"]} | {entry["id"]} | {entry["name"]} | '
+        f'{"thing" if entry["is_thing"] else "stuff"} | '
+        '#{:02x}{:02x}{:02x} |'.format(*entry['color'])
+        for entry in spec['categories'])]
+
+
+def _classes(spec: Mapping[str, Any]) -> List[str]:
+  return [
+      '## Classes', '',
+      '| class | id | name |',
+      '|---|---|---|',
+      *(f'| {entry["label"]} | {entry["id"]} | {entry["name"]} |'
+        for entry in spec['classes'])]
+
+
+def _file_rules(serving: Mapping[str, Any]) -> List[str]:
+  bad = ('fails the request' if serving['on_error'] == 'fail' else
+         'is marked with -1, the others of its request are done')
+  return [f'Files of up to {serving["max_pixels"]} pixels are decoded; one '
+          f'that is larger or no image {bad}.']
+
+
+def _crop_rule(rules: Mapping[str, Any]) -> str:
+  height, width = rules['image_size']
+  if rules['short_side'] is None:
+    return f'An image is resized to {height} x {width} pixels.'
+  return (f'An image is resized to a shorter side of {rules["short_side"]} '
+          f'pixels, of which the middle {height} x {width} are seen.')
 
 
 def _size_rule(rules: Mapping[str, Any]) -> str:

@@ -5,8 +5,8 @@ import os
 from typing import Optional, Tuple
 
 from axial_tf import config, errors, run_files
-from axial_tf.data import class_spec, classification_pipeline, dataset_spec
-from axial_tf.models import classifier, panoptic_inference
+from axial_tf.data import class_spec, dataset_spec
+from axial_tf.models import classifier_inference, panoptic_inference
 from axial_tf.tasks import classification, panoptic, registry
 from axial_tf.training import checkpoints
 
@@ -36,16 +36,12 @@ def load_inference(
 
 def load_classifier(
     model_dir: str, checkpoint: Optional[str] = None
-) -> Tuple[classifier.Classifier, class_spec.ClassSpec,
-           classification_pipeline.ClassificationDataSettings]:
+) -> classifier_inference.ClassifierInference:
   """Rebuilds the classifier that `model_dir` was trained with.
 
   Args:
     model_dir: folder of a training run.
     checkpoint: path of one of its checkpoints; None takes the newest.
-
-  Returns:
-    The model, its classes, and how its images are made.
 
   Raises:
     errors.UserError: the folder holds no run or no checkpoint that fits.
@@ -58,7 +54,8 @@ def load_classifier(
   spec = class_spec.ClassSpec.load(settings.spec)
   model = classification.build_model(settings, spec)
   checkpoints.restore_model(model, checkpoint)
-  return model, spec, settings.data
+  return classifier_inference.ClassifierInference(
+      model, spec, settings.data.image_size, settings.data.validation_resize)
 
 
 def _task_settings(model_dir: str, checkpoint: Optional[str]

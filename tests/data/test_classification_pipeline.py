@@ -172,35 +172,6 @@ class TestValidation:
     assert sorted(seen) == [f'{i}.png'.encode() for i in range(10)]
 
 
-class TestCenterCrop:
-
-  @pytest.mark.parametrize('size', [(40, 60), (60, 40), (33, 33), (1, 9)])
-  def test_takes_the_middle_of_the_short_side(self, size):
-    y, x = np.mgrid[:size[0], :size[1]] * 2
-    image = np.stack([y, x, 0 * x], -1).astype(np.uint8)
-    result = classification_pipeline.center_crop(
-        tf.constant(image), (24, 24), 30)
-    assert result.shape == [24, 24, 3]
-    middle = (result.numpy()[..., :2].mean((0, 1)) + 1) * 127.5
-    # A pixel of the resized image, by which the middle may be off, is this:
-    pixel = 2 * min(size) / 30
-    np.testing.assert_allclose(
-        middle, np.array(size) - 1, atol=0.6 * pixel + 0.1)
-
-  def test_an_image_of_the_right_size_stays(self):
-    image = np.random.default_rng(0).integers(0, 256, [9, 9, 3], np.uint8)
-    for short_side in (9, None):
-      np.testing.assert_allclose(
-          classification_pipeline.center_crop(image, (9, 9), short_side),
-          image / 127.5 - 1, atol=1e-6)
-
-  def test_without_a_short_side_the_whole_image_is_shown(self):
-    image = np.zeros([20, 40, 3], np.uint8)
-    image[:, :20] = 255
-    result = classification_pipeline.center_crop(image, (8, 8), None).numpy()
-    assert (result[:, :4] == 1).all() and (result[:, 4:] == -1).all()
-
-
 both_functions = pytest.mark.parametrize('function', [
     classification_pipeline.train_dataset,
     classification_pipeline.validation_dataset])

@@ -41,3 +41,49 @@ def test_value_ranges():
   assert resizing.to_uint8(
       np.array([-3.0, 0.4, 0.6, 254.6, 300.0])).numpy().tolist() == [
           0, 0, 1, 255, 255]
+
+
+class TestCenterCrop:
+
+  @pytest.mark.parametrize('size', [(40, 60), (60, 40), (33, 33), (1, 9)])
+  def test_takes_the_middle_of_the_short_side(self, size):
+    y, x = np.mgrid[:size[0], :size[1]] * 2
+    image = np.stack([y, x, 0 * x], -1).astype(np.uint8)
+    result = resizing.center_crop(tf.constant(image), (24, 24), 30)
+    assert result.shape == [24, 24, 3]
+    middle = (result.numpy()[..., :2].mean((0, 1)) + 1) * 127.5
+    # A pixel of the resized image, by which the middle may be off, is this:
+    pixel = 2 * min(size) / 30
+    np.testing.assert_allclose(
+        middle, np.array(size) - 1, atol=0.6 * pixel + 0.1)
+
+  def test_an_image_of_the_right_size_stays(self):
+    image = np.random.default_rng(0).integers(0, 256, [9, 9, 3], np.uint8)
+    for short_side in (9, None):
+      np.testing.assert_allclose(
+          resizing.center_crop(image, (9, 9), short_side),
+          image / 127.5 - 1, atol=1e-6)
+
+  def test_without_a_short_side_the_whole_image_is_shown(self):
+    image = np.zeros([20, 40, 3], np.uint8)
+    image[:, :20] = 255
+    result = resizing.center_crop(image, (8, 8), None).numpy()
+    assert (result[:, :4] == 1).all() and (result[:, 4:] == -1).all()
+
+  @pytest.mark.parametrize('size', [(100, 130), (31, 9), (300, 200)])
+  def test_is_the_middle_of_the_resized_image(self, size):
+    image = np.random.default_rng(1).integers(0, 256, [2, *size, 3], np.uint8)
+    scale = 30 / min(size)
+    height, width = (int(np.round(side * scale)) for side in size)
+    whole = tf.image.resize(image, (height, width)).numpy() / 127.5 - 1
+    top, left = (height - 24) // 2, (width - 24) // 2
+    np.testing.assert_allclose(
+        resizing.center_crop(image, (24, 24), 30),
+        whole[:, top:top + 24, left:left + 24], atol=1e-4)
+
+  def test_a_strip_of_any_length_costs_little(self):
+    image = np.zeros([1, 1_000_000, 3], np.uint8)
+    image[:, 500_000:] = 255
+    result = resizing.center_crop(image, (224, 224), 256)
+    assert result.shape == [224, 224, 3]
+    assert result.numpy().min() < -0.8 and result.numpy().max() > 0.8

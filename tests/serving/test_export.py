@@ -231,7 +231,7 @@ def test_a_version_is_checked_again_against_its_model(export_dir):
   version_dir = os.path.join(export_dir, '1')
   differences = export.check(
       color_model.inference(max_long_side=40), version_dir)
-  assert differences.heads < 1e-5 and differences.agreement == 1
+  assert differences.values < 1e-5 and differences.agreement == 1
   other = color_model.inference(max_long_side=40)
   other.model.variables[0].assign(0.5 * other.model.variables[0])
   with pytest.raises(errors.UserError, match='heads differ'):

@@ -1,4 +1,4 @@
-"""What a served model takes and returns, as TensorFlow functions.
+"""What a served panoptic model takes and returns, as TensorFlow functions.
 
 Plain TensorFlow ops only, so that the stock TensorFlow Serving can run them.
 REST sends outputs whose names end in `_bytes` as base64, hence
@@ -10,13 +10,11 @@ from typing import Any, Dict
 import tensorflow as tf
 
 from axial_tf.models import panoptic_inference
-
-# At most so many images of a batch of files are in work at a time; each is run
-# at its own size and has its own activations.
-_PARALLEL_IMAGES = 1
+from axial_tf.serving import requests, serving_settings
 
 
-def build(inference: panoptic_inference.PanopticInference) -> Dict[str, Any]:
+def build(inference: panoptic_inference.PanopticInference,
+          settings: serving_settings.ServingSettings) -> Dict[str, Any]:
   """Returns the signatures by name, as tf.functions.
 
   `serving_default`: image_bytes, string [batch]: JPEG, PNG, GIF or BMP files,
@@ -30,7 +28,8 @@ def build(inference: panoptic_inference.PanopticInference) -> Dict[str, Any]:
     segment_scores: float32 [batch, n]
     segment_boxes: int32 [batch, n, 4], (ymin, xmin, ymax, xmax), maxima
       exclusive
-    num_segments: int32 [batch]
+    num_segments: int32 [batch]; -1 for a file that is no image, if
+      `settings` marks those
     panoptic_png_bytes: string [batch], the map at the image's own size as a
       PNG whose pixels are R + 256 G + 65536 B
 
@@ -40,43 +39,46 @@ def build(inference: panoptic_inference.PanopticInference) -> Dict[str, Any]:
   """
   inference = inference.traced()
   table = inference.table_signature()
-  images_spec = tf.TensorSpec(
-      [None, None, None, 3], tf.uint8, name='image_tensor')
 
-  @tf.function(input_signature=[
-      tf.TensorSpec([None], tf.string, name='image_bytes')])
+  def results(panoptic_map, png, of_table):
+    return {
+        # The images differ in size, so a batch of maps is ragged at first.
+        'panoptic_map': tf.RaggedTensor.from_tensor(panoptic_map),
+        'height': tf.shape(panoptic_map)[0],
+        'width': tf.shape(panoptic_map)[1],
+        'panoptic_png_bytes': png,
+        **of_table,
+    }
+
+  def segment(image):
+    outputs = inference.predict_image(image)
+    panoptic_map = outputs['panoptic_map']
+    return results(panoptic_map, _encode_png(panoptic_map),
+                   {key: outputs[key] for key in table})
+
+  def no_segments():
+    of_table = {
+        key: tf.zeros(spec.shape, spec.dtype) for key, spec in table.items()}
+    return results(tf.zeros([0, 0], tf.int32), tf.constant(''),
+                   {**of_table, 'num_segments': tf.constant(-1)})
+
+  @tf.function(input_signature=[requests.FILES])
   def serving_default(image_bytes):
-    def segment_file(content):
-      image = tf.io.decode_image(content, channels=3, expand_animations=False)
-      outputs = inference.predict_image(tf.ensure_shape(
-          image, [None, None, 3]))
-      panoptic_map = outputs['panoptic_map']
-      return {
-          # The images differ in size, so a batch of maps is ragged at first.
-          'panoptic_map': tf.RaggedTensor.from_tensor(panoptic_map),
-          'height': tf.shape(panoptic_map)[0],
-          'width': tf.shape(panoptic_map)[1],
-          'panoptic_png_bytes': _encode_png(panoptic_map),
-          **{key: outputs[key] for key in table},
-      }
-
-    outputs = tf.map_fn(
-        segment_file, image_bytes, parallel_iterations=_PARALLEL_IMAGES,
-        fn_output_signature={
+    outputs = requests.for_each_file(
+        image_bytes, segment, no_segments, {
             'panoptic_map': tf.RaggedTensorSpec(
                 [None, None], tf.int32, ragged_rank=1),
             'height': tf.TensorSpec([], tf.int32),
             'width': tf.TensorSpec([], tf.int32),
             'panoptic_png_bytes': tf.TensorSpec([], tf.string),
             **table,
-        })
+        }, settings)
     padded = outputs['panoptic_map'].to_tensor(inference.spec.void_label)
     return {**outputs, 'panoptic_map': padded}
 
-  @tf.function(input_signature=[images_spec])
-  def image_tensor(image_tensor):
-    outputs = inference.predict(image_tensor)
-    batch, height, width = tf.unstack(tf.shape(image_tensor)[:3])
+  def segment_all(images):
+    outputs = inference.predict(images)
+    batch, height, width = tf.unstack(tf.shape(images)[:3])
     return {
         'panoptic_map': outputs['panoptic_map'],
         'height': tf.fill([batch], height),
@@ -87,11 +89,18 @@ def build(inference: panoptic_inference.PanopticInference) -> Dict[str, Any]:
         **{key: outputs[key] for key in table},
     }
 
-  @tf.function(input_signature=[images_spec])
-  def heads(image_tensor):
-    outputs = inference(image_tensor)
+  def all_heads(images):
+    outputs = inference(images)
     return {key: outputs[key] for key in (
         'semantic_probabilities', 'center_heatmap', 'offset')}
+
+  @tf.function(input_signature=[requests.IMAGES])
+  def image_tensor(image_tensor):
+    return requests.for_all_images(image_tensor, segment_all)
+
+  @tf.function(input_signature=[requests.IMAGES])
+  def heads(image_tensor):
+    return requests.for_all_images(image_tensor, all_heads)
 
   return {
       'serving_default': serving_default,

@@ -1,0 +1,98 @@
+"""Image files of unknown origin to pixels, inside the graph.
+
+A server must not fall over what it is sent: the size that a file claims is
+known before a pixel is decoded, and a file that cannot be decoded is a value,
+not an error, so that the caller can name it or go on with the others.
+"""
+
+from typing import Tuple
+
+import tensorflow as tf
+
+from axial_tf.serving import gif_frames
+
+NO_IMAGE = 'is not a readable JPEG, PNG, GIF or BMP file'
+
+
+def decode(content: tf.Tensor, max_pixels: int
+           ) -> Tuple[tf.Tensor, tf.Tensor]:
+  """Decodes an image unless it is too large or damaged.
+
+  Args:
+    content: string [], a JPEG, PNG, GIF (its first frame) or BMP file.
+    max_pixels: height times width that are still decoded, of a GIF all its
+      frames together.
+
+  Returns:
+    uint8 RGB [height, width, 3], or [0, 0, 3] if there is a problem; string
+    [], the problem as the rest of a sentence, '' if there is none.
+  """
+  count = tf.cond(
+      _starts_with(content, b'\xff\xd8\xff'),
+      lambda: _unless_it_fails(_jpeg_pixels, content, tf.constant(0, tf.int64)),
+      lambda: _claimed_pixels(content))
+  blank = tf.raw_ops.PlaceholderWithDefault(  # Hides the size.
+      input=tf.zeros([0, 0, 3], tf.uint8), shape=[None, None, 3])
+  image = tf.cond(
+      (count > 0) & (count <= max_pixels),
+      lambda: _unless_it_fails(_decoded, content, blank), lambda: blank)
+  problem = tf.where(
+      count > max_pixels,
+      tf.strings.join([
+          'claims ', tf.strings.as_string(count),
+          f' pixels, more than the {max_pixels} that this model takes']),
+      tf.where(tf.size(image) > 0, '', NO_IMAGE))
+  return image, problem
+
+
+def _unless_it_fails(function, content: tf.Tensor, default: tf.Tensor
+                     ) -> tf.Tensor:
+  """Returns function(content), or the default where it fails.
+
+  A data set that leaves out what fails is a graph's only way to go on after
+  an error.
+  """
+  options = tf.data.Options()  # Nothing to gain for one element.
+  options.autotune.enabled = False
+  options.experimental_optimization.apply_default_optimizations = False
+  results = tf.data.Dataset.from_tensors(content).map(function)
+  return results.ignore_errors().with_options(options).reduce(
+      default, lambda _, result: result)
+
+
+def _decoded(content: tf.Tensor) -> tf.Tensor:
+  image = tf.io.decode_image(content, channels=3, expand_animations=False)
+  return tf.ensure_shape(image, [None, None, 3])
+
+
+def _jpeg_pixels(content: tf.Tensor) -> tf.Tensor:
+  return _product(tf.io.extract_jpeg_shape(content, tf.int64)[:2])
+
+
+def _starts_with(content: tf.Tensor, prefix: bytes) -> tf.Tensor:
+  return tf.equal(tf.strings.substr(content, 0, len(prefix)), prefix)
+
+
+def _claimed_pixels(content: tf.Tensor) -> tf.Tensor:
+  """Returns height times width, int64; 0 if it is no PNG, GIF or BMP."""
+  padded = tf.strings.join([content, tf.constant(bytes(32))])
+  return tf.case([
+      (_starts_with(content, b'\x89PNG\r\n\x1a\n'), lambda: _product(
+          _integers(padded, 16, little_endian=False))),
+      (_starts_with(content, b'BM'), lambda: _product(
+          _integers(padded, 18, little_endian=True))),
+      (_starts_with(content, b'GIF8'), lambda: gif_frames.pixels(padded)),
+  ], default=lambda: tf.constant(0, tf.int64))
+
+
+def _integers(content: tf.Tensor, offset: int, little_endian: bool
+              ) -> tf.Tensor:
+  """Returns the two int32 at an offset as int64."""
+  return tf.cast(tf.io.decode_raw(
+      tf.strings.substr(content, offset, 8), tf.int32,
+      little_endian=little_endian), tf.int64)
+
+
+def _product(sides: tf.Tensor) -> tf.Tensor:
+  # A negative height in a BMP says that its rows go down.
+  return tf.reduce_prod(tf.abs(sides))

@@ -1,0 +1,29 @@
+"""What a served model does with the files that it is sent."""
+
+import dataclasses
+from typing import Literal
+
+from axial_tf import settings as settings_lib
+
+
+@dataclasses.dataclass(frozen=True)
+class ServingSettings:
+  """Fixed at export.
+
+  Attributes:
+    max_pixels: height times width of the largest image that is decoded.
+    on_error: what one bad file of a batch does: 'fail' lets the whole request
+      fail with INVALID_ARGUMENT and the file's place in the batch; 'mark'
+      returns the results of the others, and num_segments -1, or classes -1,
+      for the bad one.
+    top: how many classes a classifier returns for each image.
+  """
+
+  max_pixels: int = 50_000_000
+  on_error: Literal['fail', 'mark'] = 'fail'
+  top: int = 5
+
+  def __post_init__(self):
+    settings_lib.check_types(self)
+    settings_lib.require(self.max_pixels >= 1, self, 'max_pixels', 'at least 1')
+    settings_lib.require(self.top >= 1, self, 'top', 'at least 1')
