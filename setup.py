@@ -24,11 +24,14 @@ _REQUIRED = [
 _BEAM = 'apache-beam>=2.60'
 # The newest that live with TensorFlow 2.15: numpy 1 and protobuf 4.
 _ONNX = ['tf2onnx', 'onnx<1.17', 'onnxruntime<1.20']
+# The newest that lives with the TensorFlow above.
+_SERVING = 'tensorflow-serving-api==2.15.1'
 _EXTRAS = {
     'beam': [_BEAM],
     'demo': ['scikit-learn'],
     'onnx': _ONNX,
-    'test': [_BEAM, *_ONNX, 'cityscapesscripts', 'hotcoco', 'hypothesis',
+    'serving': [_SERVING],
+    'test': [_BEAM, *_ONNX, _SERVING, 'cityscapesscripts', 'hotcoco', 'hypothesis',
              'panopticapi-lite', 'pytest', 'pytest-xdist', 'scikit-learn',
              'wheel'],
     'dev': ['ruff'],

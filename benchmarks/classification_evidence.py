@@ -15,7 +15,7 @@ curves; a run that was stopped goes on by the same command.
   python -m data_prep.convert --dataset=imagenet --split=val \\
     --input_dir=../shared/data/cifar10_ilsvrc --output_dir=datasets/cifar10
   python benchmarks/classification_evidence.py --cifar10=datasets/cifar10 \\
-    --camvid=datasets/camvid --output_dir=runs/evidence
+    --camvid=datasets/camvid --output_dir=runs/evidence --seeds=3
 
   The tables of what is trained so far: add --train=false.
 """
@@ -48,7 +48,7 @@ _FINE_TUNING = (
     'RunSettings.steps_per_loop = 25')
 
 
-def comparisons(output_dir: str, cifar10: str, camvid: str
+def comparisons(output_dir: str, cifar10: str, camvid: str, seeds: int
                 ) -> Dict[str, evidence.Comparison]:
   """Returns the comparison of each part.
 
@@ -56,6 +56,7 @@ def comparisons(output_dir: str, cifar10: str, camvid: str
     output_dir: of all runs.
     cifar10: folder of its records.
     camvid: the same.
+    seeds: runs of each side of the transfer.
   """
   root = pathlib.Path(output_dir).absolute()
 
@@ -77,10 +78,14 @@ def comparisons(output_dir: str, cifar10: str, camvid: str
       classifier_run('query', '+ query position', _TERMS, _NO_KEY, _NO_VALUE),
       classifier_run('query_key', '+ key position', _TERMS, _NO_VALUE),
       dataclasses.replace(axial, title='+ value position'))
-  transfer = (
-      panoptic_run('camvid_scratch', 'from scratch'),
-      panoptic_run('camvid_pretrained', 'from the classifier',
-                   f'RunSettings.init_checkpoint = {str(axial.folder)!r}'))
+  pretrained = f'RunSettings.init_checkpoint = {str(axial.folder)!r}'
+  transfer = tuple(
+      panoptic_run(f'camvid_{name}_seed{seed}', title,
+                   f'RunSettings.seed = {seed}', *bindings)
+      for seed in range(1, seeds + 1)
+      for name, title, bindings in (
+          ('scratch', 'from scratch', ()),
+          ('pretrained', 'from the classifier', (pretrained,))))
   return {
       'classifiers': evidence.Comparison(
           'classifiers', (axial, resnet), ('top1',)),
@@ -96,11 +101,14 @@ def main() -> None:
   if 'transfer' in FLAGS.parts:
     evidence.require_folders('camvid')
   evidence.run_all(list(comparisons(
-      FLAGS.output_dir, FLAGS.cifar10, FLAGS.camvid or '').values()))
+      FLAGS.output_dir, FLAGS.cifar10, FLAGS.camvid or '', FLAGS.seeds
+  ).values()))
 
 
 if __name__ == '__main__':
   evidence.define_flags(
       ('classifiers', 'terms', 'transfer'),
       {'cifar10': 'CIFAR-10', 'camvid': 'CamVid, for the part transfer'})
+  flags.DEFINE_integer(
+      'seeds', 1, 'runs of each side of the transfer.', lower_bound=1)
   cli.run(main, __doc__)

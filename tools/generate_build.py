@@ -26,6 +26,7 @@ _DISTRIBUTIONS = {
     'cityscapesscripts': 'cityscapesscripts',
     'gin': 'gin_config',
     'google.protobuf': 'protobuf',
+    'grpc': 'grpcio',
     'hotcoco': 'hotcoco',
     'hypothesis': 'hypothesis',
     'matplotlib': 'matplotlib',
@@ -43,6 +44,7 @@ _DISTRIBUTIONS = {
     'tensorflow': 'tensorflow',
     'tensorflow_addons': 'tensorflow_addons',
     'tensorflow_datasets': 'tensorflow_datasets',
+    'tensorflow_serving': 'tensorflow_serving_api',
     'tf2onnx': 'tf2onnx',
     'tqdm': 'tqdm',
 }

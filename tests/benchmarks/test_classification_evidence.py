@@ -12,7 +12,7 @@ from benchmarks import classification_evidence
 @pytest.fixture
 def runs(tmp_path):
   return classification_evidence.comparisons(
-      str(tmp_path), '/data/cifar10', '/data/camvid')
+      str(tmp_path), '/data/cifar10', '/data/camvid', seeds=1)
 
 
 def _parse(run):
