@@ -145,11 +145,17 @@ def test_a_new_run_starts_from_the_weights_of_another(
   assert not (tmp_path / 'b').exists()
 
 
-def test_averaged_weights_are_what_is_validated_and_restored(tmp_path):
+@pytest.mark.parametrize('optimizer', [
+    ('LEARNING_RATE = 0.1', 'OptimizerSettings.average_decay = 0.9'),
+    ('LEARNING_RATE = 0.01', "OptimizerSettings.name = 'radam_lookahead'",
+     'OptimizerSettings.beta_2 = 0.9',
+     'OptimizerSettings.lookahead_period = 5',
+     "OptimizerSettings.decay = 'constant'")], ids=['average', 'lookahead'])
+def test_averaged_weights_are_what_is_validated_and_restored(
+    tmp_path, optimizer):
   records = tiny_classes.write(tmp_path)
-  bindings = [f"RECORDS = '{records}'", *tiny_classes.BINDINGS,
-              "SPATIAL = 'convolution'", 'LEARNING_RATE = 0.1',
-              'OptimizerSettings.average_decay = 0.9',
+  bindings = [f"RECORDS = '{records}'", *tiny_classes.BINDINGS, *optimizer,
+              "SPATIAL = 'convolution'",
               'RunSettings.validate_at_start = True']
   model_dir = str(tmp_path / 'run')
   metrics = run.run(
@@ -167,6 +173,8 @@ def test_averaged_weights_are_what_is_validated_and_restored(tmp_path):
   reader = tf.train.load_checkpoint(tf.train.latest_checkpoint(model_dir))
   last = reader.get_tensor('model/last/kernel/.ATTRIBUTES/VARIABLE_VALUE')
   assert np.abs(last - model.last.kernel.numpy()).max() > 1e-4
+  assert run.run(config.parse([f'{model_dir}/config.gin']), model_dir, 'eval'
+                 )['cross_entropy'] == metrics['cross_entropy']
   # Averages begin with the weights, not with zeros.
   start = json.loads((tmp_path / 'run' / 'metrics.jsonl').open().readline())
   assert start['step'] == 0 and abs(start['cross_entropy'] - np.log(3)) > 1e-3

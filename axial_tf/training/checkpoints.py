@@ -1,6 +1,7 @@
 """Reading checkpoints, with a clear word when they do not fit the model."""
 
 import os
+import re
 from typing import Dict, List, Optional, Tuple
 
 import numpy as np
@@ -13,7 +14,11 @@ VALUE = '/.ATTRIBUTES/VARIABLE_VALUE'
 # The folder of the best checkpoint, and the one that the Model Garden makes.
 BEST = 'best'
 _OF_VALIDATION = (BEST, 'ema_checkpoints')
-_AVERAGE = '/.OPTIMIZER_SLOT/optimizer/average'
+# The weights that validation used in place of the last ones, if there are any:
+# averages, or else the slow weights of Lookahead.
+_VALIDATED = tuple(re.compile(
+    f'{MODEL}(.*)/.OPTIMIZER_SLOT/optimizer(?:/[^.]+)?/{slot}{VALUE}')
+    for slot in ('average', 'slow'))
 
 
 def latest(model_dir: str) -> Optional[str]:
@@ -30,7 +35,7 @@ def step_of(checkpoint: str) -> int:
 def restore_model(model: tf.keras.Model, checkpoint: str) -> None:
   """Loads the weights of a built model from a training checkpoint.
 
-  Where the training has averaged weights, these are loaded.
+  Where the training has averaged or slow weights, these are loaded.
 
   Raises:
     errors.UserError: the checkpoint lacks a variable of the model, holds one
@@ -40,7 +45,7 @@ def restore_model(model: tf.keras.Model, checkpoint: str) -> None:
   try:
     status = tf.train.Checkpoint(model=model).read(checkpoint)
     status.expect_partial().assert_existing_objects_matched()
-    _restore_averages(model, checkpoint)
+    _restore_validated(model, checkpoint)
   except (tf.errors.OpError, AssertionError, IndexError, ValueError
           ) as error:
     raise errors.UserError(
@@ -76,21 +81,26 @@ def places(model: tf.keras.Model) -> Dict[str, tf.Variable]:
   return found
 
 
-def averages(checkpoint: str) -> Dict[str, str]:
-  """Returns the keys of averaged weights by the weights' places.
+def validated_keys(checkpoint: str) -> Dict[str, str]:
+  """Returns the keys of the weights that validation uses, by their places.
 
-  Checkpoints that a validation wrote have them in the model's place already.
+  These are averages, or else the slow weights of Lookahead; none where the
+  optimizer has neither. Checkpoints that a validation wrote have them in the
+  model's place already.
   """
   if os.path.basename(os.path.dirname(checkpoint)) in _OF_VALIDATION:
     return {}
-  ending = _AVERAGE + VALUE
-  return {name[len(MODEL):-len(ending)]: name
-          for name, _ in tf.train.list_variables(checkpoint)
-          if name.startswith(MODEL) and name.endswith(ending)}
+  names = [name for name, _ in tf.train.list_variables(checkpoint)]
+  for pattern in _VALIDATED:
+    matches = filter(None, map(pattern.fullmatch, names))
+    keys = {match.group(1): match.group() for match in matches}
+    if keys:
+      return keys
+  return {}
 
 
-def _restore_averages(model: tf.keras.Model, checkpoint: str) -> None:
-  keys = averages(checkpoint)
+def _restore_validated(model: tf.keras.Model, checkpoint: str) -> None:
+  keys = validated_keys(checkpoint)
   if keys:
     reader = tf.train.load_checkpoint(checkpoint)
     for place, variable in places(model).items():

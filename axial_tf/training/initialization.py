@@ -79,11 +79,11 @@ def load(model: tf.keras.Model, path: str) -> LoadReport:
         and key.endswith(checkpoints.VALUE)
         and '/.OPTIMIZER_SLOT/' not in key}
     places = checkpoints.places(model)
-    averages = checkpoints.averages(checkpoint)
+    validated = checkpoints.validated_keys(checkpoint)
     loaded = [name for name, variable in places.items()
               if stored.get(name) == tuple(variable.shape)]
     for name in loaded:
-      places[name].assign(reader.get_tensor(averages.get(
+      places[name].assign(reader.get_tensor(validated.get(
           name, f'{checkpoints.MODEL}{name}{checkpoints.VALUE}')))
   except (tf.errors.OpError, IndexError, ValueError) as error:
     raise errors.UserError(

@@ -36,7 +36,8 @@ class OptimizerSettings:
       none); with 'sgd' the factor of half the sum of squares, which is added
       to the loss.
     clip_norm: global gradient norm limit; None leaves gradients alone.
-    lookahead_period: steps between two synchronizations of the slow weights.
+    lookahead_period: steps between two synchronizations of the slow weights,
+      which validation, export and prediction use.
     lookahead_step_size: how far the slow weights move each time, in (0, 1].
     beta_2: decay of the second moments. RAdam holds its rate back for about
       1 / (1 - beta_2) steps, so that runs of a few hundred want 0.99.
@@ -277,4 +278,34 @@ class _Lookahead(tfa.optimizers.Lookahead):
             tf.where(is_time, slow, var), self._use_locking))
 
 
+  def swap_weights(self, variables: Sequence[tf.Variable]) -> None:
+    """Swaps the slow weights with the model's, bit by bit."""
+    self._create_all_weights(variables)
+
+    def swap(fast, slow):
+      kept = tf.identity(fast)
+      fast.assign(slow)
+      slow.assign(kept)
+
+    strategy = tf.distribute.get_strategy()
+    for variable in variables:
+      strategy.extended.update(
+          variable, swap, args=(self.get_slot(variable, 'slow'),))
+
+
 _SHARED = 'lookahead'
+
+
+def swap_slow_weights(optimizer, variables: Sequence[tf.Variable]) -> None:
+  """Swaps a model's weights with the slow ones of Lookahead, if it has any.
+
+  Swapping twice changes nothing. Averages, where a run has them, are what is
+  validated instead; the Model Garden's trainer swaps those.
+
+  Args:
+    optimizer: of `build_optimizer`, or around one.
+    variables: all that it trains.
+  """
+  optimizer = getattr(optimizer, 'inner_optimizer', optimizer)
+  if isinstance(optimizer, _Lookahead):
+    optimizer.swap_weights(variables)

@@ -5,7 +5,12 @@ from typing import Optional
 from official.core import base_trainer
 import tensorflow as tf
 
-from axial_tf.training import checkpoints, profiling, stop_signal
+from axial_tf.training import (
+  checkpoints,
+  optimizers,
+  profiling,
+  stop_signal,
+)
 
 
 class WatchedLoss(tf.keras.metrics.Mean):
@@ -103,6 +108,19 @@ class Trainer(base_trainer.Trainer):
     good = self._train_loss.first_bad()
     self.bad_step = None if good is None else self._first_step + good + 1
     return super().train_loop_end()
+
+  def eval_begin(self):
+    super().eval_begin()
+    self._swap_slow_weights()
+
+  def eval_end(self, aggregated_logs=None):
+    logs = super().eval_end(aggregated_logs)
+    self._swap_slow_weights()
+    return logs
+
+  def _swap_slow_weights(self):
+    optimizers.swap_slow_weights(
+        self.optimizer, self.model.trainable_variables)
 
   def eval_reduce(self, state=None, step_outputs=None):
     # The weights were saved before the validation.
