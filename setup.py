@@ -31,9 +31,9 @@ _EXTRAS = {
     'demo': ['scikit-learn'],
     'onnx': _ONNX,
     'serving': [_SERVING],
-    'test': [_BEAM, *_ONNX, _SERVING, 'cityscapesscripts', 'hotcoco', 'hypothesis',
-             'panopticapi-lite', 'pytest', 'pytest-xdist', 'scikit-learn',
-             'wheel'],
+    'test': [_BEAM, *_ONNX, _SERVING, 'cityscapesscripts', 'hotcoco',
+             'hypothesis', 'panopticapi-lite', 'pytest', 'pytest-xdist',
+             'scikit-learn', 'wheel'],
     'dev': ['ruff'],
 }
 

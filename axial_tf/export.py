@@ -17,7 +17,8 @@ nothing.
 
 import json
 import os
-from typing import Any, Dict
+import sys
+from typing import Any, Dict, Tuple
 
 from absl import flags
 
@@ -27,7 +28,7 @@ FLAGS = flags.FLAGS
 
 # What --check cannot take.
 _OF_AN_EXPORT = ('checkpoint', 'scales', 'flip', 'top', 'max_pixels',
-                 'on_error')
+                 'on_error', 'batch_sizes')
 
 
 def _define_flags() -> None:
@@ -55,6 +56,9 @@ def _define_flags() -> None:
       'on_error', 'fail', ['fail', 'mark'], 'what a bad file does: fail its '
       'whole request, or be marked with num_segments (of a classifier: '
       'classes) -1 while the others are done.')
+  flags.DEFINE_list(
+      'batch_sizes', ['1', '2', '4'], 'of the warm-up requests, and of the '
+      'batches that the server may form, ascending.')
   flags.DEFINE_bool(
       'check', False, 'compare the version (auto: the highest) with the model '
       'instead of writing one.')
@@ -97,9 +101,11 @@ def main() -> None:
 def _export(version, scales, is_classifier: bool) -> None:
   """Writes a version."""
   from axial_tf.models import multi_scale
-  from axial_tf.serving import export, serving_settings
+  from axial_tf.serving import export, serving_settings, warmup
   from axial_tf.training import checkpoints, restore
 
+  settings = serving_settings.ServingSettings(
+      FLAGS.max_pixels, FLAGS.on_error, FLAGS.top, _batch_sizes())
   if is_classifier:
     inference = restore.load_classifier(FLAGS.model_dir, FLAGS.checkpoint)
   else:
@@ -113,9 +119,20 @@ def _export(version, scales, is_classifier: bool) -> None:
           'checkpoint': os.path.basename(checkpoint),
           'metrics': _metrics(FLAGS.model_dir, checkpoint),
           'config': _read(os.path.join(FLAGS.model_dir, run_files.CONFIG)),
-      }, settings=serving_settings.ServingSettings(
-          FLAGS.max_pixels, FLAGS.on_error, FLAGS.top))
+      }, settings=settings)
+  if not warmup.exists(version_dir):
+    print(warmup.MISSING, file=sys.stderr)
   print(f'exported {checkpoint} to {version_dir}')
+
+
+def _batch_sizes() -> Tuple[int, ...]:
+  from axial_tf import errors
+
+  if not all(size.isdecimal() for size in FLAGS.batch_sizes):
+    raise errors.UserError(
+        f'--batch_sizes: expected numbers such as 1,2,4, got '
+        f'{",".join(FLAGS.batch_sizes)}')
+  return tuple(map(int, FLAGS.batch_sizes))
 
 
 def _check(version, is_classifier: bool) -> None:

@@ -13,6 +13,7 @@ from axial_tf import errors
 from axial_tf.layers import attention_rows
 from axial_tf.models import classifier_inference
 from axial_tf.serving import (
+  batching_parameters,
   classifier_signatures,
   comparison,
   description,
@@ -20,6 +21,7 @@ from axial_tf.serving import (
   panoptic_signatures,
   serving_settings,
   versions,
+  warmup,
 )
 
 
@@ -35,7 +37,8 @@ def export_saved_model(
   on sample images what `inference` gives. The signatures are described in
   `panoptic_signatures` and `classifier_signatures`; `model.json` beside
   `saved_model.pb` holds the data's spec, the input rules and `metadata`;
-  model_card.md tells it to people.
+  model_card.md tells it to people. Warm-up requests (with the extra 'serving'
+  only) and batching parameters are for the server.
 
   Args:
     inference: the trained model.
@@ -146,3 +149,7 @@ def _write(inference, folder: str, metadata: Mapping[str, Any], settings
       (versions.MODEL_CARD, model_card.text(content))):
     with tf.io.gfile.GFile(os.path.join(folder, name), 'w') as file:
       file.write(text)
+  warmup.write(folder, settings.batch_sizes, settings.max_pixels)
+  # The network sees the images of a classifier at one size, hence at once.
+  batching_parameters.write(
+      folder, settings.batch_sizes, runs_images_at_once=is_classifier)

@@ -1,7 +1,7 @@
 """What a served model does with the files that it is sent."""
 
 import dataclasses
-from typing import Literal
+from typing import Literal, Tuple
 
 from axial_tf import settings as settings_lib
 
@@ -17,13 +17,20 @@ class ServingSettings:
       returns the results of the others, and num_segments -1, or classes -1,
       for the bad one.
     top: how many classes a classifier returns for each image.
+    batch_sizes: ascending; of the warm-up requests and of the batches that the
+      server may form, the last one being the largest.
   """
 
   max_pixels: int = 50_000_000
   on_error: Literal['fail', 'mark'] = 'fail'
   top: int = 5
+  batch_sizes: Tuple[int, ...] = (1, 2, 4)
 
   def __post_init__(self):
     settings_lib.check_types(self)
     settings_lib.require(self.max_pixels >= 1, self, 'max_pixels', 'at least 1')
     settings_lib.require(self.top >= 1, self, 'top', 'at least 1')
+    settings_lib.require(
+        bool(self.batch_sizes) and self.batch_sizes[0] >= 1
+        and list(self.batch_sizes) == sorted(set(self.batch_sizes)),
+        self, 'batch_sizes', 'ascending numbers from 1 on')

@@ -97,7 +97,8 @@ def test_what_is_written_about_it(folder):
       json.dumps(tiny_classes.SPEC.to_json()))
   assert content['input_rules']['image_size'] == [16, 16]
   assert content['serving'] == {
-      'max_pixels': 50_000_000, 'on_error': 'mark', 'top': 2}
+      'max_pixels': 50_000_000, 'on_error': 'mark', 'top': 2,
+      'batch_sizes': [1, 2, 4]}
   with open(f'{folder}/{versions.MODEL_CARD}') as file:
     card = file.read()
   assert '# Image classification of colors\n' in card

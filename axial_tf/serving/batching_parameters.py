@@ -1,0 +1,47 @@
+"""How TensorFlow Serving may join requests: its BatchingParameters as text."""
+
+import os
+from typing import Sequence
+
+import tensorflow as tf
+
+# In a version's own folder the server finds it by itself, if it is started
+# with --enable_per_model_batching_parameters.
+FILE = 'batching_params.pbtxt'
+_TIMEOUT_MICROS = 2000
+_THREADS = 4
+
+
+def text(batch_sizes: Sequence[int], runs_images_at_once: bool) -> str:
+  """Returns the content of batching_params.pbtxt.
+
+  Args:
+    batch_sizes: ascending; the last one is the largest batch.
+    runs_images_at_once: whether the network sees a batch of files at once. If
+      not, each image costs its own time, and filling a batch up to the next
+      size with copies would be a loss, so all sizes are allowed.
+  """
+  largest = batch_sizes[-1]
+  allowed = batch_sizes if runs_images_at_once else range(1, largest + 1)
+  values = {
+      'max_batch_size': largest,
+      'batch_timeout_micros': _TIMEOUT_MICROS,
+      'num_batch_threads': _THREADS,
+      # For answers in time: what waits longer than one round is refused.
+      'max_enqueued_batches': _THREADS,
+  }
+  return '\n'.join([
+      '# For TensorFlow Serving with --enable_batching.',
+      '# It joins requests for serving_default, whose files may differ in',
+      '# size; those for image_tensor must agree in size then.',
+      '# num_batch_threads: the number of CPU cores is a good start.',
+      *(f'{key} {{ value: {value} }}' for key, value in values.items()),
+      *(f'allowed_batch_sizes: {size}' for size in allowed),
+      'pad_variable_length_inputs: false']) + '\n'
+
+
+def write(version_dir: str, batch_sizes: Sequence[int],
+          runs_images_at_once: bool) -> None:
+  """Adds the file to a version; the arguments are those of `text`."""
+  with tf.io.gfile.GFile(os.path.join(version_dir, FILE), 'w') as file:
+    file.write(text(batch_sizes, runs_images_at_once))
