@@ -15,16 +15,20 @@ class ServedModel:
     meta_graph = tf.compat.v1.saved_model.load(
         self._session, ['serve'], folder)
     self._session._extend_graph()
-    self._signatures = meta_graph.signature_def
+    self.signatures = meta_graph.signature_def
 
   def __call__(self, signature: str, **inputs):
-    """Returns the outputs by name.
+    """Returns all outputs by name."""
+    return self.run(
+        signature, inputs, sorted(self.signatures[signature].outputs))
+
+  def run(self, signature: str, inputs, names):
+    """Returns the named outputs.
 
     The inputs go into the session as they are: a server does not do Python's
     comparison with the shapes of placeholders.
     """
-    signature = self._signatures[signature]
-    names = sorted(signature.outputs)
+    signature = self.signatures[signature]
     values = pywrap_tf_session.TF_SessionRun_wrapper(
         self._session._session, None,
         {self._tensor(signature.inputs[key]): (

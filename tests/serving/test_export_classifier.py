@@ -6,38 +6,18 @@ import json
 import numpy as np
 from PIL import Image
 import pytest
-import tensorflow as tf
 
 import axial_tf
 from axial_tf import errors, model_kind, predictor
-from axial_tf.models import classifier_inference
 from axial_tf.serving import export, serving_settings, versions
 from tests import color_model, tiny_classes
-from tests.serving import session
-
-
-class _MeanColor(tf.keras.Model):
-  """Logits are the mean of each channel, sharpened."""
-
-  def __init__(self):
-    super().__init__()
-    self.dense = tf.keras.layers.Dense(
-        3, kernel_initializer=tf.keras.initializers.Constant(8 * np.eye(3)))
-    self.dense.build([None, 3])
-
-  def call(self, images, training=False):
-    return self.dense(tf.reduce_mean(images, [1, 2]))
-
-
-def _inference():
-  return classifier_inference.ClassifierInference(
-      _MeanColor(), tiny_classes.SPEC, (16, 16), 20)
+from tests.serving import session, tiny_classifier
 
 
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory):
   return export.export_saved_model(
-      _inference(), str(tmp_path_factory.mktemp('classifier')),
+      tiny_classifier.inference(), str(tmp_path_factory.mktemp('classifier')),
       metadata={'metrics': {'top1': 0.75}, 'checkpoint': 'ckpt-3'},
       settings=serving_settings.ServingSettings(on_error='mark', top=2))
 
@@ -63,7 +43,7 @@ def test_files_and_tensors_give_the_best_classes(folder):
     alone = served('image_tensor', image_tensor=image)
     for key in ('classes', 'class_names'):
       np.testing.assert_array_equal(alone[key][0], outputs[key][index])
-    expected = _inference()(image)
+    expected = tiny_classifier.inference()(image)
     np.testing.assert_allclose(
         served('probabilities', image_tensor=image)['probabilities'],
         expected, atol=1e-5)
@@ -86,7 +66,7 @@ def test_bad_files_are_marked(folder):
 
 def test_a_bad_file_can_fail_the_request(tmp_path):
   served = session.ServedModel(
-      export.export_saved_model(_inference(), str(tmp_path)))
+      export.export_saved_model(tiny_classifier.inference(), str(tmp_path)))
   with session.invalid_argument('image_bytes[1] is not a readable'):
     served('serving_default', image_bytes=[_pictures()[0], b'?'])
 
@@ -109,8 +89,8 @@ def test_what_is_written_about_it(folder):
 
 
 def test_other_weights_are_noticed(folder):
-  assert export.check(_inference(), folder).agreement == 1
-  other = _inference()
+  assert export.check(tiny_classifier.inference(), folder).agreement == 1
+  other = tiny_classifier.inference()
   other.model.dense.kernel.assign(0.9 * other.model.dense.kernel)
   with pytest.raises(errors.UserError, match='probabilities differ'):
     export.check(other, folder)

@@ -1,0 +1,260 @@
+"""Asks a running TensorFlow Serving about images.
+
+  client = Client('localhost:8500', 'demo', model_json='exports/demo/1')
+  for segment in client('street.jpg').segments:
+    print(segment.name, segment.score, segment.box)
+
+As a command, with gRPC or REST (whose usual port is 8501):
+  python -m axial_tf.serving.client --server=localhost:8500 --model=demo \\
+    --model_json=exports/demo/1 --output_dir=answers street.jpg
+
+prints what each image shows and, with --output_dir, writes it as
+<name>_panoptic.png (id = R + 256 G + 65536 B) and, with --model_json, the image
+under its labeled segments as <name>_overlay.png. An image that the server
+refuses is named, the others are done, and the exit status is 1.
+"""
+
+import functools
+import os
+import re
+import sys
+from typing import List, Optional, Sequence
+
+from absl import flags
+from tqdm import tqdm
+
+from axial_tf import cli, errors, image_files
+from axial_tf.serving import answers, sent_files, server_calls
+
+_SIGNATURE = 'serving_default'
+# How an export names the one that is no image.
+_BAD_ELEMENT = re.compile(r'image_bytes\[(\d+)\] ([^\]]+)')
+_PORTS = 'usually 8500 for gRPC, 8501 for REST'
+
+
+class BadImageError(errors.UserError):
+  """An image that cannot be sent or is refused; others may be fine."""
+
+
+class Client:
+  """One model of one server. May be used by several threads."""
+
+  def __init__(self, server: str, model: str, *, protocol: str = 'grpc',
+               version: Optional[int] = None,
+               model_json: Optional[str] = None, batch_size: int = 4,
+               timeout: float = 60.0, retries: int = 5):
+    """Connects when it is first used.
+
+    Args:
+      server: host:port; for REST also a URL with https://.
+      model: its name in the server.
+      protocol: 'grpc' (needs the extra 'serving') or 'rest'.
+      version: of the model; None for the newest.
+      model_json: of the export, or its version's folder; gives segments names
+        and colors.
+      batch_size: images of one request at most; the server's max_batch_size
+        must not be smaller.
+      timeout: seconds for a request, with all its retries.
+      retries: how many times a request is repeated that has not reached a
+        server, or came while it had too much to do.
+
+    Raises:
+      errors.UserError: an argument is wrong, the model.json cannot be read, or
+        the extra is missing.
+    """
+    for name, value, least in (('batch_size', batch_size, 1),
+                               ('retries', retries, 0)):
+      if value < least:
+        raise errors.UserError(
+            f'{name}: expected a number from {least} on, got {value}')
+    if not timeout > 0:
+      raise errors.UserError(
+          f'timeout: expected seconds above 0, got {timeout}')
+    self._spec = None if model_json is None else answers.read_spec(model_json)
+    self._transport = _transport_class(protocol)(
+        server, model, version, _SIGNATURE)
+    self._server = server
+    self._model = model if version is None else f'{model}, version {version}'
+    self._batch_size = batch_size
+    self._timeout = timeout
+    self._retries = retries
+
+  def __enter__(self) -> 'Client':
+    return self
+
+  def __exit__(self, *exception) -> None:
+    self.close()
+
+  def close(self) -> None:
+    """Ends the connection."""
+    self._transport.close()
+
+  def __call__(self, image: sent_files.ImageLike) -> answers.Answer:
+    """Asks about one image; see `batch`.
+
+    Raises:
+      BadImageError: also for one that the model marks as bad.
+      errors.UserError: as in `batch`.
+    """
+    answer, = self.batch([image])
+    if answer is None:
+      raise BadImageError(
+          f'{_name(image, 0)}: the server takes no such image; expected a '
+          f'JPEG, PNG, GIF or BMP file that is not too large')
+    return answer
+
+  def batch(self, images: Sequence[sent_files.ImageLike]
+            ) -> List[Optional[answers.Answer]]:
+    """Asks about images, which may differ in size.
+
+    Args:
+      images: each the name or the content of an image file, a uint8 array
+        [height, width, 3] (RGB) or [height, width] (grey), or a Pillow image.
+
+    Returns:
+      For each image its `answers.Segmentation`, or its most probable
+      `answers.ServedClass`es where the model is a classifier. None for an
+      image that a model marks as bad (exported with --on_error=mark).
+
+    Raises:
+      BadImageError: one of the images cannot be read, or the server refuses
+        it; it is named.
+      errors.UserError: the server cannot be reached, has no such model, is too
+        slow or fails.
+    """
+    found = []
+    for start in range(0, len(images), self._batch_size):
+      part = images[start:start + self._batch_size]
+      names = [_name(image, start + place) for place, image in enumerate(part)]
+      found += [answers.from_outputs(outputs, self._spec)
+                for outputs in self._predict(part, names)]
+    return found
+
+  def _predict(self, images, names: Sequence[str]):
+    try:
+      files = [sent_files.content(image) for image in images]
+    except errors.UserError as error:
+      raise BadImageError(str(error)) from error
+    try:
+      return server_calls.with_retries(
+          functools.partial(self._transport.predict, files),
+          self._timeout, self._retries)
+    except server_calls.ServerError as error:
+      raise self._user_error(error, names) from error
+
+  def _user_error(self, error: server_calls.ServerError, names: Sequence[str]
+                  ) -> errors.UserError:
+    said = error.message or 'no reason given'
+    if error.code == server_calls.UNAVAILABLE:
+      return errors.UserError(
+          f'{self._server}: cannot be reached, or has too much to do ({said}); '
+          f'is the server running, and is this its port ({_PORTS})?')
+    if error.code == server_calls.NOT_FOUND:
+      return errors.UserError(
+          f'{self._server}: has no model {self._model} ({said}); check the '
+          f'name, or wait until it is loaded')
+    if error.code == server_calls.DEADLINE_EXCEEDED:
+      return errors.UserError(
+          f'{self._server}: no answer within {self._timeout:g} seconds; allow '
+          f'more, or send fewer or smaller images at a time')
+    bad = _BAD_ELEMENT.search(error.message)
+    if bad and int(bad.group(1)) < len(names):
+      return BadImageError(
+          f'{names[int(bad.group(1))]}: {bad.group(2)} (says '
+          f'{self._server}); leave it out')
+    return errors.UserError(
+        f'{self._server}: {error.code} ({said}); expected a model that '
+        f'axial_tf.export wrote, and batches that the server allows')
+
+
+def _transport_class(protocol: str):
+  # Imported when needed: REST does without TensorFlow and its extra.
+  if protocol == 'rest':
+    from axial_tf.serving import rest_transport
+    return rest_transport.RestTransport
+  if protocol != 'grpc':
+    raise errors.UserError(
+        f'protocol: expected grpc or rest, got {protocol!r}')
+  try:
+    from axial_tf.serving import grpc_transport
+  except ImportError as error:
+    raise errors.UserError(
+        f"gRPC needs tensorflow-serving-api ({error}); install it with: pip "
+        f"install 'axial_tf[serving]', or use REST") from error
+  return grpc_transport.GrpcTransport
+
+
+def _name(image, place: int) -> str:
+  """What to call an image in an error."""
+  if isinstance(image, (str, os.PathLike)):
+    return os.fspath(image)
+  return f'images[{place}]'
+
+
+def _define_flags() -> None:
+  flags.DEFINE_string('server', None, 'host:port of TensorFlow Serving.')
+  flags.DEFINE_string('model', None, 'name of the model in the server.')
+  flags.DEFINE_enum('protocol', 'grpc', ['grpc', 'rest'], 'how to ask.')
+  flags.DEFINE_integer(
+      'version', None, 'of the model; default: the newest.', lower_bound=1)
+  flags.DEFINE_string(
+      'model_json', None, 'model.json of the export, for names and colors.')
+  flags.DEFINE_string('output_dir', None, 'folder for pictures.')
+  flags.DEFINE_float('timeout', 60.0, 'seconds for an image.')
+
+
+def main(files: Sequence[str]) -> None:
+  given = flags.FLAGS
+  for flag, meaning in ((given['server'], 'host:port'),
+                        (given['model'], 'the name of a model')):
+    if not flag.value:
+      raise errors.UserError(
+          f'--{flag.name} is missing: expected {meaning} (see --help for an '
+          f'example)')
+  if not files:
+    raise errors.UserError(
+        'expected names of image files after the options, got none')
+  files = list({os.path.abspath(file): file for file in files}.values())
+  stems = image_files.output_stems(files)
+  failed = []
+  with Client(given.server, given.model, protocol=given.protocol,
+              version=given.version, model_json=given.model_json,
+              timeout=given.timeout) as client:
+    with tqdm(files, unit=' images', file=sys.stderr) as bar:
+      for file in bar:
+        try:
+          answer = client(file)
+        except BadImageError as error:
+          failed.append(file)
+          bar.write(f'error: {error}', file=sys.stderr)
+          continue
+        bar.write('\n'.join([file, *(f'  {line}' for line in _lines(answer))]),
+                  file=sys.stdout)
+        if given.output_dir and isinstance(answer, answers.Segmentation):
+          _write(answer, file, os.path.join(given.output_dir, stems[file]))
+  if failed:
+    raise errors.UserError(
+        f'{len(failed)} of {len(files)} images were not answered (reasons '
+        f'above): {", ".join(failed)}')
+
+
+def _lines(answer: answers.Answer) -> List[str]:
+  if isinstance(answer, answers.Segmentation):
+    return [f'{100 * segment.score:6.2f} %  '
+            f'{segment.name or f"category {segment.label}"}, '
+            f'{segment.area} pixels in {segment.box}'
+            for segment in answer.segments]
+  return [f'{100 * entry.score:6.2f} %  {entry.name}' for entry in answer]
+
+
+def _write(answer: answers.Segmentation, file: str, stem: str) -> None:
+  from axial_tf import visualize, whole_files
+
+  whole_files.write(f'{stem}_panoptic.png', answer.panoptic_png)
+  if answer.spec is not None:
+    visualize.save_png(answer.picture(file), f'{stem}_overlay.png')
+
+
+if __name__ == '__main__':
+  _define_flags()
+  cli.run(main, __doc__, takes_arguments=True)
