@@ -77,7 +77,10 @@ class RestTransport:
           _CODES.get(error.code, 'UNKNOWN'), _message(error)) from error
     except urllib.error.URLError as error:
       raise _connection_error(error.reason) from error
-    except (OSError, http.client.HTTPException) as error:
+    except http.client.HTTPException as error:
+      raise server_calls.ServerError(
+          server_calls.UNAVAILABLE, 'the answer is not HTTP') from error
+    except OSError as error:
       raise _connection_error(error) from error
 
 

@@ -235,6 +235,17 @@ def test_a_server_that_is_not_there(protocol):
       asked(color_model.scene()[0])
 
 
+@pytest.mark.parametrize('protocol, other', [
+    ('grpc', 'rest'), ('rest', 'grpc')])
+def test_the_port_of_the_other_protocol(addresses, protocol, other):
+  with client.Client(
+      addresses[other], 'colors', protocol=protocol, retries=0, timeout=9
+  ) as asked, pytest.raises(
+      errors.UserError, match='cannot be reached.* is this its port') as caught:
+    asked(color_model.scene()[0])
+  assert str(caught.value).isprintable()
+
+
 @_PROTOCOLS
 def test_files_of_more_than_four_megabytes(ask, protocol):
   noise = np.random.default_rng(0).integers(0, 256, [1300, 1300, 3], np.uint8)
