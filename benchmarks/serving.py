@@ -1,0 +1,183 @@
+"""An exported model against the Keras model that it was made of.
+
+Both segment the same image of one size. The export is run as a SavedModel in
+this process, and in a session as TensorFlow Serving runs it, from pixels and
+from a JPEG file. What it does besides, decoding the file and writing the map as
+PNG, is measured on its own; the overhead is what remains. The Keras model is
+called as `Predictor` calls it, for images of any size, and once more for this
+size alone, where attention may be compiled. Times are medians of alternating
+runs in milliseconds, with batch 1. With --formats, the same model's heads as
+files for devices, too.
+
+  python benchmarks/serving.py                   # untrained axial_deeplab_s
+  python benchmarks/serving.py --model_dir=runs/demo --size=96,128 \\
+    --formats=tflite,tflite_dynamic,onnx
+"""
+
+import io
+import os
+import pathlib
+import sys
+import tempfile
+from typing import Callable, Dict
+
+from absl import flags
+import numpy as np
+from PIL import Image
+import tensorflow as tf
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+
+from axial_tf import cli, errors
+from axial_tf.data import dataset_spec
+from axial_tf.models import (
+  panoptic_deeplab,
+  panoptic_inference,
+  settings_by_name,
+)
+from axial_tf.panoptic import merging
+from axial_tf.serving import (
+  comparison,
+  export,
+  fixed_size,
+  image_bytes,
+  serving_settings,
+)
+from benchmarks import measure
+
+_MODEL_DIR = flags.DEFINE_string(
+    'model_dir', None, 'Run of a panoptic model; without it, --variant with '
+    'the categories of Cityscapes and random weights.')
+_VARIANT = flags.DEFINE_string(
+    'variant', 'axial_deeplab_s', 'A row of the models, without --model_dir.')
+_SIZE = flags.DEFINE_list('size', ['321', '321'], 'Height and width.')
+_FORMATS = flags.DEFINE_list(
+    'formats', [], f'Some of {", ".join(fixed_size.FORMATS)}.')
+_RUNS = flags.DEFINE_integer('runs', 15, 'Runs of each, of which the median.')
+
+_PNG = 'panoptic_png_bytes'
+_Run = Callable[[], Dict[str, np.ndarray]]
+
+
+def load() -> panoptic_inference.PanopticInference:
+  """Returns the model of the flags."""
+  if _MODEL_DIR.value:
+    from axial_tf.training import restore
+    return restore.load_inference(_MODEL_DIR.value)
+  tf.keras.utils.set_random_seed(0)
+  spec = dataset_spec.DatasetSpec.load('cityscapes')
+  model = panoptic_deeplab.PanopticDeepLab(
+      settings_by_name.panoptic_settings(_VARIANT.value), spec.num_classes)
+  model(tf.zeros([1, 65, 65, 3]))
+  return panoptic_inference.PanopticInference(
+      model, spec, merging.MergingSettings())
+
+
+def keras_functions(inference, image: np.ndarray) -> Dict[str, _Run]:
+  """The model itself, for images of any size and of this one."""
+  images = tf.constant(image[np.newaxis])
+  traced = inference.traced()
+  functions = {
+      'Keras, any size': tf.function(
+          traced.predict, autograph=False,
+          input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8)]),
+      'Keras, this size': tf.function(
+          inference.predict, autograph=False,
+          input_signature=[tf.TensorSpec(images.shape, tf.uint8)])}
+  return {name: lambda f=f: _arrays(f(images))
+          for name, f in functions.items()}
+
+
+def exported_functions(version_dir: str, image: np.ndarray, file: bytes
+                       ) -> Dict[str, _Run]:
+  """The export in its ways: SavedModel and session, pixels and file."""
+  loaded = tf.saved_model.load(version_dir)
+  session = tf.compat.v1.Session(graph=tf.Graph())
+  definitions = tf.compat.v1.saved_model.load(
+      session, ['serve'], version_dir).signature_def
+  images = image[np.newaxis]
+
+  def in_session(signature, value, leave_out=()):
+    definition = definitions[signature]
+    names = sorted(set(definition.outputs) - set(leave_out))
+    run = session.make_callable(
+        [definition.outputs[name].name for name in names],
+        [definition.inputs[key].name for key in definition.inputs])
+    return lambda: dict(zip(names, run(value)))
+
+  return {
+      'SavedModel, pixels': lambda: _arrays(
+          loaded.signatures['image_tensor'](image_tensor=tf.constant(images))),
+      'session, pixels': in_session('image_tensor', images),
+      'session, no PNG': in_session('image_tensor', images, [_PNG]),
+      'session, file': in_session('serving_default', [file]),
+  }
+
+
+def decoding(file: bytes) -> _Run:
+  """What the export does with a file first."""
+  max_pixels = serving_settings.ServingSettings().max_pixels
+  decode = tf.function(
+      lambda content: image_bytes.decode(content, max_pixels),
+      input_signature=[tf.TensorSpec([], tf.string)])
+  content = tf.constant(file)
+  return lambda: {'image': decode(content)[0].numpy()}
+
+
+def _arrays(outputs) -> Dict[str, np.ndarray]:
+  return {key: value.numpy() for key, value in outputs.items()}
+
+
+def jpeg(image: np.ndarray) -> bytes:
+  buffer = io.BytesIO()
+  Image.fromarray(image).save(buffer, format='JPEG')
+  return buffer.getvalue()
+
+
+def report(times: Dict[str, float]):
+  """Yields the lines that tell of median times."""
+  direct = times['Keras, any size']
+  for name, value in times.items():
+    yield f'{name:20}{value:9.1f} ms {value / direct:7.3f}'
+  png = times['session, pixels'] - times['session, no PNG']
+  beyond = times['session, file'] - times['decoding']
+  overhead, rest = (
+      100 * (value / direct - 1) for value in (beyond, beyond - png))
+  yield (f'overhead of the session beyond decoding: {overhead:.1f} %, without '
+         f'the {png:.1f} ms of the PNG: {rest:.1f} %')
+
+
+def main():
+  if len(_SIZE.value) != 2 or not all(
+      side.isdecimal() and int(side) > 0 for side in _SIZE.value):
+    raise errors.UserError(
+        f'--size: expected height and width such as 321,321, got '
+        f'{",".join(_SIZE.value)}')
+  cli.require_known('formats', _FORMATS.value, fixed_size.FORMATS)
+  height, width = map(int, _SIZE.value)
+  inference = load()
+  file = jpeg(comparison.generated_image(height, width))
+  image = decoding(file)()['image']
+  with tempfile.TemporaryDirectory() as folder:
+    version_dir = export.export_saved_model(
+        inference, os.path.join(folder, 'export'))
+    functions = {
+        **keras_functions(inference, image),
+        **exported_functions(version_dir, image, file),
+        'decoding': decoding(file)}
+    times = measure.median_times(functions, _RUNS.value)
+    maps = [run()['panoptic_map'] for name, run in functions.items()
+            if name != 'decoding']
+  agreement = min(float(np.mean(found == maps[0])) for found in maps)
+  print(f'{_MODEL_DIR.value or _VARIANT.value}, {height}x{width}, median of '
+        f'{_RUNS.value} alternating runs; {100 * agreement:.3f} % of the '
+        f'pixels agree')
+  print('\n'.join(report(times)), flush=True)
+  for file_format in _FORMATS.value:
+    content = fixed_size.convert(inference, height, width, file_format)
+    told = fixed_size.check(inference, content, height, width, file_format)
+    print(f'{file_format}: {len(content) / 1e6:.2f} MB, {told}', flush=True)
+
+
+if __name__ == '__main__':
+  cli.run(main, __doc__)
