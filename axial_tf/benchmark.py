@@ -55,14 +55,15 @@ def main() -> None:
 
 def print_counts(names, with_ablations: bool, as_json: bool) -> None:
   """Prints a table, or JSON, of all models or of those that are named."""
-  from axial_tf.models import counts, settings_by_name, variants
+  from axial_tf.models import ablations, counts, settings_by_name, variants
 
-  rows = settings_by_name.ROWS
+  rows = variants.VARIANTS
   if names:
-    cli.require_known('variant', names, rows)
-    rows = {name: rows[name] for name in names}
-  elif not with_ablations:
-    rows = variants.VARIANTS
+    known = settings_by_name.ROWS
+    cli.require_known('variant', names, known)
+    rows = {name: known[name] for name in names}
+  elif with_ablations:
+    rows = {**rows, **ablations.ABLATIONS}
   if not as_json:
     print(_HEADER)
   found = []

@@ -71,7 +71,7 @@ class ASPP(configured.ConfiguredLayer):
     self.pixel = convolution.ConvNorm(filters, 1, norm=norm, name='pixel')
     self.atrous = [
         atrous(filters, _KERNEL_SIZE, dilation=rate, norm=norm,
-               name=f'atrous{rate}') for rate in rates]
+               name=f'atrous{index + 1}') for index, rate in enumerate(rates)]
     self.pooled = convolution.ConvNorm(filters, 1, norm=norm, name='pooled')
     self.projection = convolution.ConvNorm(
         filters, 1, norm=norm, name='projection')

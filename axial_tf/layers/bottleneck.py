@@ -83,12 +83,13 @@ class Bottleneck(configured.ConfiguredLayer):
       recompute: Optional[str] = None,
       norm: normalization.BatchNormSettings = (
           normalization.BatchNormSettings()),  # noqa: B008 (frozen)
+      reduced_channels: Optional[int] = None,
+      output_channels: Optional[int] = None,
       **kwargs):
     """Makes the layers.
 
     Args:
-      filters: channels of the middle; the block returns spatial.expansion
-        times as many.
+      filters: channels of the middle's output.
       spatial: what stands in the middle.
       strides: of the middle and of the shortcut.
       dilation: of the 3x3 convolution; attention has none.
@@ -97,6 +98,8 @@ class Bottleneck(configured.ConfiguredLayer):
       recompute: what is computed again in the backward pass rather than kept:
         'axial' for the attention, 'all' for the branch, or None.
       norm: settings of all batch norms.
+      reduced_channels: that the middle is given; None for `filters`.
+      output_channels: of the block; None for spatial.expansion * filters.
       **kwargs: of tf.keras.layers.Layer.
 
     Raises:
@@ -106,13 +109,15 @@ class Bottleneck(configured.ConfiguredLayer):
     self._keep(
         filters=filters, spatial=spatial, strides=strides, dilation=dilation,
         activate_input=activate_input, drop_path_rate=drop_path_rate,
-        recompute=recompute, norm=norm)
+        recompute=recompute, norm=norm, reduced_channels=reduced_channels,
+        output_channels=output_channels)
     self._strides = strides
     self._activate_input = activate_input
     self._recompute = recompute
     self._norm = norm
-    self._output_channels = spatial.expansion * filters
-    self.reduce = convolution.ConvNorm(filters, 1, norm=norm, name='reduce')
+    self._output_channels = output_channels or spatial.expansion * filters
+    self.reduce = convolution.ConvNorm(
+        reduced_channels or filters, 1, norm=norm, name='reduce')
     self.attention = self.conv = None
     if spatial.kind == 'convolution':
       self.conv = convolution.ConvNorm(

@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from axial_tf import errors
 from axial_tf.layers import (
+  basic_block,
   bottleneck,
   configured,
   convolution,
@@ -11,7 +12,7 @@ from axial_tf.layers import (
   normalization,
 )
 
-KINDS = ('resnet', 'inception', 'axial', 'small')
+KINDS = ('resnet', 'inception', 'axial', 'small', 'wide')
 
 
 def stride(kind: str, pooling: bool) -> int:
@@ -42,7 +43,9 @@ class Stem(configured.ConfiguredLayer):
       kind: 'resnet' for one 7x7 convolution; 'inception' for three of 3x3, the
         last with twice the filters, as in Panoptic-DeepLab (section 3.2);
         'axial' for the three bottlenecks of the stand-alone model; 'small' for
-        one 3x3 convolution of stride 1, for images of a few dozen pixels.
+        one 3x3 convolution of stride 1, for images of a few dozen pixels;
+        'wide' for one 3x3 convolution and three basic blocks of twice the
+        filters, as in Wider ResNets.
       filters: of the first convolution, or in the middle of each bottleneck.
       pooling: whether a 3x3 max-pool of stride 2 follows, as in ResNet.
       spatial: of the bottlenecks.
@@ -70,6 +73,12 @@ class Stem(configured.ConfiguredLayer):
           convolution.ConvNorm(filters, 3, norm=norm, name='conv2'),
           convolution.ConvNorm(
               2 * filters, 3, relu=False, norm=norm, name='conv3')]
+    elif kind == 'wide':
+      self.convs = [
+          convolution.ConvNorm(
+              filters, 3, strides=2, relu=False, norm=norm, name='conv1'),
+          *(basic_block.BasicBlock(
+              2 * filters, norm=norm, name=f'block{i + 1}') for i in range(3))]
     else:
       self.convs = [
           bottleneck.Bottleneck(

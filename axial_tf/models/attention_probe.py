@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from axial_tf import errors
 from axial_tf.layers import axial_attention_2d, bottleneck, pixel_attention
-from axial_tf.models import axial_resnet
+from axial_tf.models import staged_backbone
 
 
 class PixelAttention(NamedTuple):
@@ -135,9 +135,9 @@ def _is_axial(block) -> bool:
   return isinstance(block.attention, axial_attention_2d.AxialAttention2D)
 
 
-def _blocks(backbone) -> Dict[str, bottleneck.Bottleneck]:
-  """Returns the bottlenecks by name, in order."""
-  if not isinstance(backbone, axial_resnet.AxialResNet):
+def _blocks(backbone) -> Dict[str, tf.keras.layers.Layer]:
+  """Returns the residual blocks by name, in order."""
+  if not isinstance(backbone, staged_backbone.StagedBackbone):
     return {}
   return {
       **{f'stem_{conv.name}': conv for conv in backbone.stem.convs

@@ -7,18 +7,10 @@ attention, which differ in the middle of the bottlenecks alone.
 import dataclasses
 from typing import Literal, Optional, Tuple
 
-import tensorflow as tf
-
-from axial_tf import errors
 from axial_tf import settings as settings_lib
-from axial_tf.layers import (
-  axial_attention,
-  bottleneck,
-  multiply_adds,
-  normalization,
-)
+from axial_tf.layers import axial_attention, bottleneck, normalization
 from axial_tf.layers import stem as stem_lib
-from axial_tf.models import backbone
+from axial_tf.models import staged_backbone
 
 # Of the first stage's output at width multiplier 1, as in ResNet-50; axial
 # attention has half of it as values (section 4.1).
@@ -143,7 +135,7 @@ class AxialResNetSettings:
     return _STEM_FILTERS * multiplier
 
 
-class AxialResNet(backbone.Backbone):
+class AxialResNet(staged_backbone.StagedBackbone):
   """The backbone: images to a dict of endpoints."""
 
   def __init__(self, settings: AxialResNetSettings, **kwargs):
@@ -152,71 +144,15 @@ class AxialResNet(backbone.Backbone):
         settings.stem, int(settings.stem_filters),
         pooling=settings.stem_pooling, spatial=settings.stem_settings,
         norm=settings.norm, name='stem')
-    stride = settings.stem_stride
-    dilation = 1
-    self.stages = []
-    for index, count in enumerate(settings.blocks):
-      full_stride = settings.first_stage_stride << index
-      target_stride = min(full_stride, settings.output_stride)
-      blocks = []
-      for block in range(count):
-        blocks.append(bottleneck.Bottleneck(
-            settings.first_stage_filters << index, settings.spatial_settings,
-            strides=target_stride // stride, dilation=dilation,
-            recompute=settings.recompute, norm=settings.norm,
-            drop_path_rate=settings.drop_path_rate * (index + 1) / 4,
-            name=f'stage{index + 2}_block{block + 1}'))
-        stride = target_stride
-        # What follows a dropped stride looks as much further instead.
-        dilation = full_stride // target_stride
-      self.stages.append(blocks)
-
-  def call(self, images, training=False):
-    """Computes the endpoints.
-
-    Args:
-      images: float [batch, height, width, 3] in -1..1, of any size from the
-        output stride on.
-      training: whether batch norm uses the statistics of this batch.
-
-    Returns:
-      Activated features: 'stem' (stride 2, or 4 with pooling) and 'res2' to
-      'res5' (strides 4, 8, 16, 32, at most the output stride; with the 'small'
-      stem 1, 2, 4, 8, or with pooling twice that).
-
-    Raises:
-      errors.UserError: images known to be smaller than the output stride.
-    """
-    self._check_size(images.shape)
-    features = self.stem(images, training=training)
-    endpoints = {'stem': tf.nn.relu(features)}
-    for index, blocks in enumerate(self.stages):
-      for block in blocks:
-        features = block(features, training=training)
-      endpoints[f'res{index + 2}'] = tf.nn.relu(features)
-    return endpoints
-
-  def _check_size(self, shape):
-    stride = self._settings.output_stride
-    if shape.rank != 4 or any(
-        size is not None and size < stride for size in shape[1:3]):
-      raise errors.UserError(
-          f'{self.name}: expected images [batch, height, width, 3] with height '
-          f'and width of at least the output stride, {stride}; got shape '
-          f'{tuple(shape)}. Enlarge or pad the images')
-
-  def multiply_adds(self, height: int, width: int) -> int:
-    """Returns the multiply-adds of a built model for one image of this size.
-
-    Raises:
-      errors.UserError: the model is not built.
-    """
-    multiply_adds.require_built(self)
-    total = self.stem.multiply_adds(height, width)
-    stride = self._settings.stem_stride
-    height, width = -(-height // stride), -(-width // stride)
-    for blocks in self.stages:
-      for block in blocks:
-        total += block.multiply_adds(height, width)
-        height, width = block.output_size(height, width)
-    return total
+    self.stages = [[] for _ in settings.blocks]
+    for place in staged_backbone.places(
+        settings.blocks, stem_stride=settings.stem_stride,
+        first_stage_stride=settings.first_stage_stride,
+        output_stride=settings.output_stride):
+      self.stages[place.stage].append(bottleneck.Bottleneck(
+          settings.first_stage_filters << place.stage,
+          settings.spatial_settings, strides=place.strides,
+          dilation=place.dilation, recompute=settings.recompute,
+          norm=settings.norm,
+          drop_path_rate=settings.drop_path_rate * (place.stage + 1) / 4,
+          name=place.name))

@@ -1,4 +1,4 @@
-"""The two kinds of backbone behind one interface."""
+"""The kinds of backbone behind one interface."""
 
 import dataclasses
 from typing import Union
@@ -6,10 +6,11 @@ from typing import Union
 import tensorflow as tf
 
 from axial_tf import settings as settings_lib
-from axial_tf.models import axial_resnet, xception
+from axial_tf.models import axial_resnet, hybrid_resnet, xception
 
 BackboneSettings = Union[
-    axial_resnet.AxialResNetSettings, xception.XceptionSettings]
+    axial_resnet.AxialResNetSettings, hybrid_resnet.HybridResNetSettings,
+    xception.XceptionSettings]
 
 
 def build(settings: BackboneSettings, name: str) -> tf.keras.Model:
@@ -32,5 +33,6 @@ def settings_from_config(config: dict) -> BackboneSettings:
 
 _MODELS = {
     axial_resnet.AxialResNetSettings: axial_resnet.AxialResNet,
+    hybrid_resnet.HybridResNetSettings: hybrid_resnet.HybridResNet,
     xception.XceptionSettings: xception.Xception,
 }

@@ -56,6 +56,8 @@ class DecoderSettings:
       convolution, 'aspp', or 'none', which fits the parameters and
       multiply-adds of the paper's models without ASPP.
     aspp_rates: dilations of ASPP.
+    separable_aspp: whether its atrous convolutions are separable, which fits
+      the paper's counts; those of DeepLab2 are not.
     fusion: what joins features of two strides: a 'separable' 5x5 convolution,
       or an 'axial' bottleneck (our reading of the appendix's axial decoder,
       see docs/fidelity.md).
@@ -64,6 +66,7 @@ class DecoderSettings:
   """
   context: Literal['none', 'projection', 'aspp'] = 'projection'
   aspp_rates: Tuple[int, ...] = (6, 12, 18)
+  separable_aspp: bool = True
   fusion: Literal['separable', 'axial'] = 'separable'
   heads: int = 8
   span: Optional[int] = 65
@@ -92,8 +95,8 @@ class Decoder(tf.keras.layers.Layer):
           branch.projection_channels, 1, norm=norm, name='projection')
     elif decoder.context == 'aspp':
       self.projection = aspp.ASPP(
-          branch.projection_channels, decoder.aspp_rates, norm=norm,
-          name='aspp')
+          branch.projection_channels, decoder.aspp_rates,
+          separable=decoder.separable_aspp, norm=norm, name='aspp')
     self.low_levels, self.fusions = {}, {}
     for level, channels in (('res4', branch.res4_channels),
                             ('res3', branch.res3_channels),

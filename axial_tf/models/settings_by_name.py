@@ -1,13 +1,19 @@
-"""Settings of the paper's models by their names, with changes: for gin."""
+"""Settings of models by their names, with changes: for gin."""
 
 import dataclasses
 from typing import Dict, Optional
 
 from axial_tf import errors
-from axial_tf.models import ablations, backbones, panoptic_deeplab, variants
+from axial_tf.models import (
+  ablations,
+  backbones,
+  deeplab2_models,
+  panoptic_deeplab,
+  variants,
+)
 
 ROWS: Dict[str, variants.Variant] = {
-    **variants.VARIANTS, **ablations.ABLATIONS}
+    **variants.VARIANTS, **ablations.ABLATIONS, **deeplab2_models.MODELS}
 
 
 def variant_settings(variant: str, **overrides) -> backbones.BackboneSettings:
