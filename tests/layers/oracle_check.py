@@ -3,6 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
+from axial_tf.weights import naming
 from tests.models import deeplab2_weights
 
 
@@ -31,13 +32,13 @@ def check_against(layer: tf.keras.layers.Layer, oracle) -> None:
       layer, deeplab2_weights.with_prefix(oracle, 'g:'))
   assert len(references) == len(variables)
   for variable, gradient in zip(variables, gradients[1:]):
-    name = deeplab2_weights.name_below(layer, variable)
+    name = naming.name_below(layer, variable)
     _close(gradient, references[name], f'gradient of {name}')
 
   moved = deeplab2_weights.reference_arrays(
       layer, deeplab2_weights.with_prefix(oracle, 'after_train:'))
   for variable in layer.non_trainable_variables:
-    name = deeplab2_weights.name_below(layer, variable)
+    name = naming.name_below(layer, variable)
     if name in moved:
       np.testing.assert_allclose(
           variable.numpy(), moved[name], atol=1e-6, rtol=1e-6, err_msg=name)

@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from axial_tf.layers import axial_attention, axial_attention_2d
+from axial_tf.weights import csrhddlam
 from tests.layers import csrhddlam_weights
 
 _CHANNELS = 32
@@ -21,7 +22,7 @@ class _OneAxis:
     self.strides = 2 if name.endswith('s2') else 1
     self(numbers['input'])
     csrhddlam_weights.assign(
-        self.layer, csrhddlam_weights.attention_arrays(_part(numbers, 'w:')))
+        self.layer, csrhddlam.attention_arrays(_part(numbers, 'w:')))
 
   def __call__(self, images, training=False):
     lines = tf.transpose(images, self.axes)
@@ -68,7 +69,7 @@ def test_training_and_gradients(reference):
   variables = model.layer.trainable_variables
   ours = tape.gradient(loss, [images, *variables])
   _close(ours[0], numbers['grad_input'], 'input gradient')
-  theirs = csrhddlam_weights.attention_arrays(_part(numbers, 'g:'))
+  theirs = csrhddlam.attention_arrays(_part(numbers, 'g:'))
   assert len(theirs) == len(variables)
   for variable, gradient in zip(variables, ours[1:]):
     name = csrhddlam_weights.name_within(variable)
@@ -95,7 +96,7 @@ def test_moving_statistics(reference):
   model(numbers['input'], training=True)
   moved = {name: 0.9 * state[name] + 0.1 * value
            for name, value in statistics.items()}
-  expected = csrhddlam_weights.attention_arrays({**state, **moved})
+  expected = csrhddlam.attention_arrays({**state, **moved})
   for variable in model.layer.variables:
     name = csrhddlam_weights.name_within(variable)
     np.testing.assert_allclose(
@@ -152,12 +153,12 @@ def test_two_axes_with_average_pooling(oracle):
   layer(inputs)
   for axis, numbers in ((layer.height_axis, height), (layer.width_axis, width)):
     csrhddlam_weights.assign(
-        axis, csrhddlam_weights.attention_arrays(_part(numbers, 'w:')))
+        axis, csrhddlam.attention_arrays(_part(numbers, 'w:')))
   _close(tf.transpose(layer(inputs), [0, 3, 1, 2]), expected, 'two axes')
 
 
 def test_shape_that_does_not_fit(oracle):
-  arrays = csrhddlam_weights.attention_arrays(
+  arrays = csrhddlam.attention_arrays(
       _part(oracle('csrhddlam/attn_h'), 'w:'))
   layer = axial_attention.AxialAttention(
       8, 16, norm=csrhddlam_weights.NORM)

@@ -12,6 +12,7 @@ from axial_tf.models import (
   settings_by_name,
   xception,
 )
+from axial_tf.weights import deeplab2, naming
 from tests.layers import harness, profiler
 from tests.models import deeplab2_weights
 
@@ -71,12 +72,12 @@ def test_weights_of_a_checkpoint_file_meet_reference(reference, shared_dir):
   weights = {name[:-len(suffix)]: reader.get_tensor(name)
              for name in reader.get_variable_to_shape_map()
              if name.endswith(suffix)}
-  ours = {deeplab2_weights.our_name(name) for name in weights}
-  names = {deeplab2_weights.name_below(model, v) for v in model.variables}
+  ours = {deeplab2.our_name(name) for name in weights}
+  names = {naming.name_below(model, v) for v in model.variables}
   assert names <= ours
   deeplab2_weights.assign(model, {
       name: value for name, value in weights.items()
-      if deeplab2_weights.our_name(name) in names})
+      if deeplab2.our_name(name) in names})
   np.testing.assert_allclose(
       model.heads(images)['semantic_logits'], arrays['raw:semantic_logits'],
       atol=5e-5)

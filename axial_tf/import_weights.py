@@ -1,0 +1,112 @@
+"""Brings weights that others have published into a folder like a run's.
+
+Examples:
+  python -m axial_tf.import_weights --source=csrhddlam --input=axial50s.pth \\
+    --output_dir=runs/axial50s
+
+  python -m axial_tf.import_weights --source=deeplab2 \\
+    --input=max_deeplab_s_backbone_os16_axial_deeplab_cityscapes/ckpt-60000 \\
+    --gin_file=experiments/cityscapes_deeplab2.gin \\
+    --gin_params="VARIANT = 'deeplab2_max_deeplab_s_backbone'" \\
+    --output_dir=runs/max_s
+
+--source is csrhddlam (the authors' PyTorch code; nothing in the file is run,
+and PyTorch is not needed) or deeplab2 (TensorFlow checkpoints; --input is the
+path without .index). The gin file tells the architecture; that of csrhddlam is
+found in the file of weights.
+
+--output_dir is then what axial_tf.predict, axial_tf.export and, with
+--gin_params="RECORDS='...'", axial_tf.train --mode=eval take, and what
+RunSettings.init_checkpoint starts from. With --records, a classifier's classes
+get their names from there.
+"""
+
+from absl import flags
+
+from axial_tf import cli
+
+FLAGS = flags.FLAGS
+
+# What stands for the records as long as nobody has named any.
+_NO_RECORDS = 'RECORDS-of-your-own'
+_CSRHDDLAM = 'experiments/imagenet_csrhddlam.gin'
+
+
+def _define_flags() -> None:
+  flags.DEFINE_enum(
+      'source', None, ['deeplab2', 'csrhddlam'], 'whose weights they are.')
+  flags.DEFINE_string(
+      'input', None, 'a .pth file, or a checkpoint without .index.')
+  flags.DEFINE_string('output_dir', None, 'a new folder.')
+  flags.DEFINE_multi_string(
+      'gin_file', None, 'gin file of the architecture, an experiment; may be '
+      'repeated. Optional with csrhddlam.')
+  flags.DEFINE_multi_string(
+      'gin_params', None, 'one gin binding; overrides the files; may be '
+      'repeated.')
+  flags.DEFINE_string(
+      'records', None, 'folder of TFRecords on which to evaluate or train.')
+  flags.DEFINE_bool(
+      'allow_partial', False, 'whether weights may be left over or missing.')
+
+
+def main() -> None:
+  from axial_tf import errors
+
+  for flag, meaning in ((FLAGS['source'], 'deeplab2 or csrhddlam'),
+                        (FLAGS['input'], 'a file of weights'),
+                        (FLAGS['output_dir'], 'a new folder')):
+    if not flag.value:
+      raise errors.UserError(
+          f'--{flag.name} is missing: expected {meaning} (see --help for an '
+          f'example)')
+  if FLAGS.source == 'deeplab2' and not FLAGS.gin_file:
+    raise errors.UserError(
+        '--gin_file is missing: expected the experiment with the '
+        'architecture, such as experiments/cityscapes_deeplab2.gin (see '
+        'docs/weights.md)')
+
+  from axial_tf import config
+  from axial_tf.weights import importing
+
+  arrays, files, bindings = (
+      _read_csrhddlam() if FLAGS.source == 'csrhddlam' else _read_deeplab2())
+  experiment = config.parse(files, [
+      f'RECORDS = {FLAGS.records or _NO_RECORDS!r}', *bindings,
+      *(FLAGS.gin_params or [])])
+  report = importing.write_run(
+      experiment.task, arrays, FLAGS.input, FLAGS.output_dir,
+      FLAGS.allow_partial)
+  print(report.format_table())
+  print(f'written to {FLAGS.output_dir}')
+
+
+def _read_csrhddlam():
+  """Returns arrays, gin files and bindings."""
+  from axial_tf import errors
+  from axial_tf.weights import csrhddlam, torch_files
+
+  state = torch_files.read_state(FLAGS.input)
+  if FLAGS.gin_file:
+    return csrhddlam.arrays(state), FLAGS.gin_file, []
+  try:
+    width, blocks = csrhddlam.structure(state)
+    arrays = csrhddlam.arrays(state)
+  except (KeyError, ValueError, IndexError) as error:
+    raise errors.UserError(
+        f'{FLAGS.input}: is no classifier of csrhddlam/axial-deeplab in its '
+        f'current form ({type(error).__name__}: {errors.first_line(error)}); '
+        f'files older than its commit 81e375b have other weights') from error
+  return arrays, [_CSRHDDLAM], [f'WIDTH = {width}', f'BLOCKS = {blocks}']
+
+
+def _read_deeplab2():
+  """Returns arrays, gin files and bindings."""
+  from axial_tf.weights import deeplab2
+
+  return deeplab2.arrays(deeplab2.read(FLAGS.input)), FLAGS.gin_file, []
+
+
+if __name__ == '__main__':
+  _define_flags()
+  cli.run(main, __doc__)

@@ -1,0 +1,1 @@
+"""Weights that other implementations have published, for our models."""

@@ -1,0 +1,186 @@
+"""The tensors of a PyTorch file, read without running what is in it.
+
+Such a file is a pickle, and a pickle may call any function that it names. Here
+only what builds tensors and dictionaries is known, and is built anew; a file
+that names anything else is refused, with the name. PyTorch is not needed.
+
+Both formats of `torch.save` are read: zip archives, since version 1.6, and the
+pickles of older ones.
+"""
+
+import collections
+import io
+import os
+import pickle
+import struct
+from typing import Any, BinaryIO, Callable, Dict, Mapping
+import zipfile
+
+import numpy as np
+
+from axial_tf import errors
+
+_TYPES = {
+    'FloatStorage': np.float32, 'DoubleStorage': np.float64,
+    'HalfStorage': np.float16, 'LongStorage': np.int64,
+    'IntStorage': np.int32, 'ShortStorage': np.int16, 'CharStorage': np.int8,
+    'ByteStorage': np.uint8, 'BoolStorage': np.bool_,
+}
+# Where a training script keeps the weights beside others, such as the epoch.
+_STATE_KEYS = ('net', 'state_dict', 'model', 'model_state_dict')
+_MAGIC = 0x1950a86a20f9469cfc6c  # The first number of an old file.
+_PARALLEL = 'module.'  # What DataParallel puts ahead of all names.
+
+
+def read_state(path: str) -> Dict[str, np.ndarray]:
+  """Returns the weights of a file by their names.
+
+  Args:
+    path: of a state_dict, or of a dictionary with one under 'net',
+      'state_dict' or 'model'; names may start with 'module.'.
+
+  Raises:
+    errors.UserError: there is no such file, it is damaged or holds something
+      else, or it would run code.
+  """
+  content = _read(path)
+  for key in _STATE_KEYS:
+    if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
+      content = content[key]
+      break
+  if not isinstance(content, Mapping) or not content or not all(
+      isinstance(value, np.ndarray) for value in content.values()):
+    raise errors.UserError(
+        f'{path}: expected a dictionary of tensors (a state_dict), or one '
+        f'under {", ".join(_STATE_KEYS)}; got {_kind(content)}')
+  return {
+      name[len(_PARALLEL):] if name.startswith(_PARALLEL) else name: value
+      for name, value in content.items()}
+
+
+def _read(path: str) -> Any:
+  """Returns what the pickle in a file describes."""
+  try:
+    with open(path, 'rb') as file:
+      if zipfile.is_zipfile(file):
+        return _read_archive(path, file)
+      file.seek(0)
+      return _read_old(path, file)
+  except OSError as error:
+    raise errors.UserError(
+        f'{path}: cannot be read ({error.strerror or error}); expected a .pth '
+        f'file') from error
+  except errors.UserError:
+    raise
+  except Exception as error:  # A damaged pickle may raise whatever it likes.
+    raise errors.UserError(
+        f'{path}: is damaged or no file of torch.save ({type(error).__name__}: '
+        f'{errors.first_line(error)}); fetch it again') from error
+
+
+def _read_archive(path: str, file: BinaryIO) -> Any:
+  """Reads a zip archive of data.pkl and the storages data/0, data/1, ..."""
+  with zipfile.ZipFile(file) as archive:
+    names = [name for name in archive.namelist()
+             if name == 'data.pkl' or name.endswith('/data.pkl')]
+    if len(names) != 1:
+      raise errors.UserError(
+          f'{path}: is a zip archive, but not one of torch.save (no data.pkl); '
+          f'give a .pth file')
+    folder = names[0][:-len('data.pkl')]
+
+    def storage(dtype, key, count):
+      numbers = np.frombuffer(archive.read(f'{folder}data/{key}'), dtype)
+      if numbers.size != count:
+        raise ValueError(f'storage {key} has {numbers.size} numbers, expected '
+                         f'{count}')
+      return numbers
+
+    return _Unpickler(path, io.BytesIO(archive.read(names[0])), storage).load()
+
+
+def _read_old(path: str, file: BinaryIO) -> Any:
+  """Reads pickles, one after the other, followed by the storages."""
+  size = os.path.getsize(path)
+  storages: Dict[str, np.ndarray] = {}
+
+  def storage(dtype, key, count):
+    if not 0 <= count * np.dtype(dtype).itemsize <= size:
+      raise ValueError(f'storage {key} is larger than the file')
+    storages[key] = np.empty(count, dtype)  # Its numbers come later.
+    return storages[key]
+
+  def load():
+    return _Unpickler(path, file, storage).load()
+
+  if load() != _MAGIC:
+    raise ValueError('does not begin like one')
+  load(), load()  # The format's version and the machine.
+  content = load()
+  for key in load():
+    count, = struct.unpack('<q', file.read(8))
+    if count != storages[key].size:
+      raise ValueError(f'storage {key} has {count} numbers, expected '
+                       f'{storages[key].size}')
+    data = file.read(storages[key].nbytes)
+    storages[key][:] = np.frombuffer(data, storages[key].dtype)
+  return content
+
+
+class _Unpickler(pickle.Unpickler):
+  """Builds tensors and containers, and nothing else."""
+
+  def __init__(self, path: str, file: BinaryIO,
+               storage: Callable[[np.dtype, str, int], np.ndarray]):
+    super().__init__(file)
+    self._path = path
+    self._storage = storage
+    self._storages: Dict[str, np.ndarray] = {}
+
+  def find_class(self, module: str, name: str):
+    if (module, name) not in _KNOWN:
+      raise errors.UserError(
+          f'{self._path}: names {module}.{name}, which builds no tensor; files '
+          f'that would run code are not read. Save only the state_dict: '
+          f'torch.save(model.state_dict(), ...)')
+    return _KNOWN[module, name]
+
+  def persistent_load(self, pid):
+    _, dtype, key, _, count, *_ = pid
+    if key not in self._storages:
+      self._storages[key] = self._storage(
+          np.dtype(dtype).newbyteorder('<'), key, count)
+    return self._storages[key]
+
+
+def _tensor(storage: np.ndarray, offset: int, size, strides, *_) -> np.ndarray:
+  """Returns a view of a storage; sizes and strides count elements.
+
+  Raises:
+    ValueError: it would reach beyond the storage.
+  """
+  last = offset + sum(
+      (side - 1) * stride for side, stride in zip(size, strides))
+  if min((offset, *size, *strides)) < 0 or (
+      0 not in size and last >= storage.size):
+    raise ValueError('a tensor reaches beyond its storage')
+  if 0 in size:
+    return np.zeros(size, storage.dtype)
+  return np.lib.stride_tricks.as_strided(
+      storage[offset:], size, [s * storage.itemsize for s in strides],
+      writeable=False)
+
+
+_KNOWN = {
+    ('collections', 'OrderedDict'): collections.OrderedDict,
+    ('torch._utils', '_rebuild_tensor_v2'): _tensor,
+    ('torch._utils', '_rebuild_parameter'): lambda data, *_: data,
+    ('torch', 'Size'): tuple,
+    **{('torch', name): dtype for name, dtype in _TYPES.items()},
+}
+
+
+def _kind(content: Any) -> str:
+  if isinstance(content, Mapping):
+    return f'a dictionary with {", ".join(map(str, list(content)[:5]))}'
+  return type(content).__name__
