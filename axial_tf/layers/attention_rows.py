@@ -166,6 +166,9 @@ def map_chunks(
     chunk = -(-count // chunks)
   else:
     chunks = tf.maximum(-(-count // chunk), 1)
+    # A chunk may hold many more rows than there are; all that it has are
+    # computed.
+    chunk = tf.maximum(-(-count // chunks), 1)
   missing = chunks * chunk - count
 
   def cut(tensor):

@@ -26,6 +26,21 @@ def test_chunks_give_what_the_whole_gives(count, static):
   np.testing.assert_allclose(sums[0], x.sum(), rtol=1e-5)
 
 
+@pytest.mark.parametrize('count, chunk, computed', [
+    (5, 1000, 5), (7, 3, 9), (8, 4, 8), (9, 8, 10)])
+@pytest.mark.parametrize('static', [True, False])
+def test_chunks_are_no_larger_than_needed(count, chunk, computed, static):
+  @tf.function(input_signature=[tf.TensorSpec([count if static else None, 3])])
+  def rows_computed(x):
+    _, (total,) = attention_rows.map_chunks(
+        lambda rows, _: ([], [tf.shape(rows[0])[0]]), [x], [], chunk)
+    return total
+
+  total = int(rows_computed(tf.zeros([count, 3])))
+  # Where the count is known, more chunks may avoid all padding.
+  assert count <= total <= computed
+
+
 def test_no_rows_give_no_rows():
   outputs, sums = tf.function(
       lambda x: attention_rows.map_chunks(
