@@ -84,7 +84,8 @@ def read(path: str) -> Dict[str, np.ndarray]:
                  name[:-len(checkpoints.VALUE)])]
     return {name[:-len(checkpoints.VALUE)]: reader.get_tensor(name)
             for name in names}
-  except (tf.errors.OpError, ValueError, RuntimeError, OSError) as error:
+  except (tf.errors.OpError, ValueError, IndexError, RuntimeError, OSError
+          ) as error:
     raise errors.UserError(
         f'{path}: cannot be read as a TensorFlow checkpoint '
         f'({errors.first_line(error)}); give its path without .index, with '
