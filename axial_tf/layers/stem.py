@@ -12,6 +12,10 @@ from axial_tf.layers import (
   normalization,
 )
 
+# Of ImageNet's training images, for pixels in 0..1: red, green, blue.
+_IMAGENET_MEAN = (0.485, 0.456, 0.406)
+_IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
+
 KINDS = ('resnet', 'inception', 'axial', 'small', 'wide')
 
 
@@ -36,6 +40,7 @@ class Stem(configured.ConfiguredLayer):
           bottleneck.SpatialSettings()),  # noqa: B008 (frozen)
       norm: normalization.BatchNormSettings = (
           normalization.BatchNormSettings()),  # noqa: B008 (frozen)
+      standardize: bool = False,
       **kwargs):
     """Makes the layers.
 
@@ -50,6 +55,8 @@ class Stem(configured.ConfiguredLayer):
       pooling: whether a 3x3 max-pool of stride 2 follows, as in ResNet.
       spatial: of the bottlenecks.
       norm: settings of the batch norms.
+      standardize: whether the first layer sees images by ImageNet's mean and
+        deviation, as PyTorch's networks do, rather than in -1..1.
       **kwargs: of tf.keras.layers.Layer.
 
     Raises:
@@ -60,7 +67,8 @@ class Stem(configured.ConfiguredLayer):
       raise errors.UserError(
           f'Stem: expected kind {", ".join(map(repr, KINDS))}, got {kind!r}')
     self._keep(kind=kind, filters=filters, pooling=pooling, spatial=spatial,
-               norm=norm)
+               norm=norm, standardize=standardize)
+    self._standardize = standardize
     if kind == 'resnet':
       self.convs = [convolution.ConvNorm(
           filters, 7, strides=2, relu=False, norm=norm, name='conv1')]
@@ -90,7 +98,7 @@ class Stem(configured.ConfiguredLayer):
 
   def call(self, inputs, training=False):
     """[batch, height, width, 3] -> [.., ceil(h/s), ceil(w/s), channels]."""
-    outputs = inputs
+    outputs = _standardized(inputs) if self._standardize else inputs
     for conv in self.convs:
       outputs = conv(outputs, training=training)
     if self._pooling:
@@ -112,3 +120,14 @@ class Stem(configured.ConfiguredLayer):
     height, width = (
         -(-size // self._first_stride) for size in (height, width))
     return total + sum(conv.multiply_adds(height, width) for conv in others)
+
+
+def _standardized(images):
+  """-1..1 -> mean 0 and deviation 1, over all images of ImageNet.
+
+  Folded into the weights it would not be the same at the borders, where the
+  convolution sees zeros.
+  """
+  mean, deviation = (tf.constant(x, images.dtype) for x in (
+      _IMAGENET_MEAN, _IMAGENET_DEVIATION))
+  return ((images + 1) / 2 - mean) / deviation

@@ -47,6 +47,8 @@ class AxialResNetSettings:
     stem_span: of the attention of an axial stem.
     stem_pooling: whether max-pooling ends the stem, which brings stride 4
       ahead of the first stage; otherwise its first block has stride 2.
+    standardize_images: whether the stem brings images, which are in -1..1, to
+      ImageNet's mean and deviation first, as weights from PyTorch expect.
     drop_path_rate: of the last stage; earlier ones have 3/4, 2/4, 1/4 of it.
     recompute: what the backward pass computes again, to save memory: 'axial'
       for the attention layers, 'all' for the blocks' branches, None.
@@ -66,6 +68,7 @@ class AxialResNetSettings:
   stem: Literal['resnet', 'inception', 'axial', 'small'] = 'inception'
   stem_span: Optional[int] = 15
   stem_pooling: bool = True
+  standardize_images: bool = False
   drop_path_rate: float = 0.0
   recompute: Optional[Literal['axial', 'all']] = None
   norm: normalization.BatchNormSettings = normalization.BatchNormSettings()
@@ -77,6 +80,9 @@ class AxialResNetSettings:
     require(self.output_stride in strides, self, 'output_stride',
             f'{strides[0]}, {strides[1]} or {strides[2]} with this stem')
     require(min(self.blocks) >= 1, self, 'blocks', 'at least one per stage')
+    # Its blocks are also run one by one, to draw their attention.
+    require(self.stem != 'axial' or not self.standardize_images, self,
+            'standardize_images', 'False with an axial stem')
     require(0 <= self.drop_path_rate < 1, self, 'drop_path_rate', '0 <= x < 1')
     for field in ('span', 'stem_span'):
       span = getattr(self, field)
@@ -143,7 +149,8 @@ class AxialResNet(staged_backbone.StagedBackbone):
     self.stem = stem_lib.Stem(
         settings.stem, int(settings.stem_filters),
         pooling=settings.stem_pooling, spatial=settings.stem_settings,
-        norm=settings.norm, name='stem')
+        norm=settings.norm, standardize=settings.standardize_images,
+        name='stem')
     self.stages = [[] for _ in settings.blocks]
     for place in staged_backbone.places(
         settings.blocks, stem_stride=settings.stem_stride,

@@ -45,7 +45,7 @@ def test_block_meets_reference(name, strides, oracle):
     lambda: convolution.ConvNorm(4, 3, strides=2),
     lambda: convolution.SeparableConvNorm(4, 5, dilation=2),
     lambda: convolution.SeparableConvNorm(4, 3, strides=2, relu_first=True),
-    lambda: stem.Stem('resnet', 4, pooling=True),
+    lambda: stem.Stem('resnet', 4, pooling=True, standardize=True),
     lambda: stem.Stem('inception', 4),
     lambda: stem.Stem('small', 4),
     lambda: stem.Stem('axial', 4, spatial=_spatial('axial', heads=2, span=3)),
@@ -81,6 +81,19 @@ def test_strided_convolution_is_centered_on_even_pixels(size):
   outputs = conv(image).numpy()[0, ..., 0]
   np.testing.assert_allclose(outputs[1, 2], kernel[1, 1, 0, 0], rtol=1e-3)
   assert np.count_nonzero(outputs) == 1
+
+
+def test_stem_standardizes_images_also_at_the_border():
+  """As one that is given standardized images, whose padding is zeros."""
+  pixels = np.random.default_rng(0).uniform(0, 1, [1, 9, 8, 3])
+  standard = (pixels - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
+  plain = stem.Stem('resnet', 4, pooling=True)
+  standardizing = stem.Stem('resnet', 4, pooling=True, standardize=True)
+  plain(standard.astype(np.float32)), standardizing(np.float32(pixels))
+  standardizing.set_weights(plain.get_weights())
+  np.testing.assert_allclose(
+      standardizing(np.float32(2 * pixels - 1)), plain(np.float32(standard)),
+      atol=1e-5)
 
 
 def test_drop_path_keeps_the_mean_and_drops_whole_samples():

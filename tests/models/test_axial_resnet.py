@@ -197,6 +197,7 @@ def test_config_restores_the_model():
     (dict(width_multiplier=0.3), 'a multiple of 0.125'),
     (dict(stem_width_multiplier=0.001), 'stem_width_multiplier'),
     (dict(stem='axial', stem_width_multiplier=0.1), 'a multiple of 0.25'),
+    (dict(stem='axial', standardize_images=True), 'with an axial stem'),
     (dict(blocks=(1, 0, 1, 1)), 'at least one per stage'),
     (dict(drop_path_rate=1.0), 'drop_path_rate'),
     (dict(spatial='convolution', recompute='axial'), "'all' or None"),
