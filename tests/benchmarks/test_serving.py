@@ -1,4 +1,4 @@
-"""All that is timed gives the same result, and the overhead is what is left."""
+"""All that is timed gives the same result; the overhead is what is left."""
 
 import numpy as np
 
@@ -10,7 +10,9 @@ from tests import color_model
 def test_what_is_timed_gives_the_same_map(tmp_path):
   inference = color_model.inference()
   file = serving.jpeg(color_model.scene()[0])
-  image = serving.decoding(file)()['image']
+  decoders = serving.decodings(file)
+  image = decoders['decoding']()['image']
+  np.testing.assert_array_equal(decoders['checked decoding']()['image'], image)
   functions = {
       **serving.keras_functions(inference, image),
       **serving.exported_functions(
@@ -24,10 +26,12 @@ def test_what_is_timed_gives_the_same_map(tmp_path):
         'Keras' not in name and name != 'session, no PNG'), name
 
 
-def test_overhead_is_beyond_decoding_and_png():
-  *_, told = serving.report({
+def test_overhead_is_beyond_decoding():
+  *_, png, plain, checked = serving.report({
       'Keras, any size': 100.0, 'Keras, this size': 40.0,
       'SavedModel, pixels': 105.0, 'session, pixels': 104.0,
-      'session, no PNG': 102.0, 'session, file': 113.0, 'decoding': 10.0})
-  assert told == ('overhead of the session beyond decoding: 3.0 %, without the '
-                  '2.0 ms of the PNG: 1.0 %')
+      'session, no PNG': 102.0, 'session, file': 113.0, 'decoding': 1.0,
+      'checked decoding': 10.0})
+  assert png == 'PNG: 2.0 ms'
+  assert plain.endswith('beyond decoding: 12.0 %')
+  assert checked.endswith('beyond checked decoding: 3.0 %')
