@@ -104,8 +104,10 @@ def test_cifar10_compares_nets_of_one_recipe_and_size():
   assert sizes == [(1_312_298, 30_405_632), (1_337_546, 30_924_288)]
 
 
+# What csrhddlam's networks are is tested with the import of their weights.
 @pytest.mark.parametrize('name', [
-    name for name in _CLASSIFIERS if 'imagenet' in name])
+    name for name in _CLASSIFIERS
+    if 'imagenet' in name and 'csrhddlam' not in name])
 def test_every_classifier_is_its_row_and_has_the_recipe(name):
   """tests/models/test_variants.py builds the rows and counts them."""
   experiment = config.parse([name], _REQUIRED)
