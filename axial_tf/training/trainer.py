@@ -102,6 +102,7 @@ class Trainer(base_trainer.Trainer):
     return stoppable
 
   def train_loop_begin(self):
+    self._restart_averages()
     self._first_step = int(self.global_step.numpy())
 
   def train_loop_end(self):
@@ -110,6 +111,7 @@ class Trainer(base_trainer.Trainer):
     return super().train_loop_end()
 
   def eval_begin(self):
+    self._restart_averages()
     super().eval_begin()
     self._swap_slow_weights()
 
@@ -117,6 +119,12 @@ class Trainer(base_trainer.Trainer):
     logs = super().eval_end(aggregated_logs)
     self._swap_slow_weights()
     return logs
+
+  def _restart_averages(self):
+    # Imported weights, which begin at step 0, come without averages.
+    if (int(self.global_step.numpy()) == 0
+        and isinstance(self.optimizer, optimizers.Averaging)):
+      self.optimizer.restart()
 
   def _swap_slow_weights(self):
     optimizers.swap_slow_weights(
