@@ -10,6 +10,7 @@ pickles of older ones.
 
 import collections
 import io
+import math
 import os
 import pickle
 import struct
@@ -90,13 +91,22 @@ def _read_archive(path: str, file: BinaryIO) -> Any:
     folder = names[0][:-len('data.pkl')]
 
     def storage(dtype, key, count):
-      numbers = np.frombuffer(archive.read(f'{folder}data/{key}'), dtype)
+      numbers = np.frombuffer(
+          _stored(archive, f'{folder}data/{key}'), dtype)
       if numbers.size != count:
         raise ValueError(f'storage {key} has {numbers.size} numbers, expected '
                          f'{count}')
       return numbers
 
-    return _Unpickler(path, io.BytesIO(archive.read(names[0])), storage).load()
+    content = io.BytesIO(_stored(archive, names[0]))
+    return _Unpickler(path, content, storage).load()
+
+
+def _stored(archive: zipfile.ZipFile, name: str) -> bytes:
+  """Returns a member that is no larger than the archive."""
+  if archive.getinfo(name).compress_type != zipfile.ZIP_STORED:
+    raise ValueError(f'{name} is compressed, which torch.save never does')
+  return archive.read(name)
 
 
 def _read_old(path: str, file: BinaryIO) -> Any:
@@ -162,7 +172,8 @@ def _tensor(storage: np.ndarray, offset: int, size, strides, *_) -> np.ndarray:
   last = offset + sum(
       (side - 1) * stride for side, stride in zip(size, strides))
   if min((offset, *size, *strides)) < 0 or (
-      0 not in size and last >= storage.size):
+      0 not in size and last >= storage.size) or (
+          math.prod(size) > storage.size):  # One number many times over.
     raise ValueError('a tensor reaches beyond its storage')
   if 0 in size:
     return np.zeros(size, storage.dtype)

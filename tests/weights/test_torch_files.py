@@ -167,6 +167,7 @@ def test_a_pickle_that_runs_code_is_refused_and_named(tmp_path, place):
     _Tensor(_WEIGHTS, '0', offset=-1),
     _Tensor(_WEIGHTS, '0', strides=(-4, 1)),
     _Tensor(_WEIGHTS, '0', strides=(2 ** 40, 1)),
+    _Tensor(_WEIGHTS, '0', strides=(0, 1), size=(2 ** 40, 4)),
     _Tensor(_WEIGHTS, '7'),
     _Tensor(np.zeros(11, np.float32), '0'),
 ])
@@ -174,6 +175,16 @@ def test_tensors_stay_within_their_numbers(tmp_path, tensor):
   path = _archive(tmp_path / 'a.pth', _dumps({'a': tensor}), _STORAGES)
   with pytest.raises(errors.UserError, match='is damaged'):
     torch_files.read_state(path)
+
+
+def test_an_archive_is_no_smaller_than_what_it_holds(tmp_path):
+  path = tmp_path / 'a.pth'
+  with zipfile.ZipFile(path, 'w', zipfile.ZIP_DEFLATED) as archive:
+    archive.writestr('a/data.pkl', _dumps(_state()))
+    for key, numbers in _STORAGES.items():
+      archive.writestr(f'a/data/{key}', numbers)
+  with pytest.raises(errors.UserError, match='data.pkl is compressed'):
+    torch_files.read_state(str(path))
 
 
 def test_an_old_file_that_claims_too_much(tmp_path):
