@@ -1,7 +1,8 @@
 """Whether an exported model gives what the trained one gives."""
 
 import io
-from typing import NamedTuple, Sequence
+import math
+from typing import NamedTuple, Sequence, Tuple
 
 import numpy as np
 from PIL import Image
@@ -10,7 +11,7 @@ import tensorflow as tf
 from axial_tf import errors
 from axial_tf import images as images_lib
 from axial_tf.models import classifier_inference, panoptic_inference
-from axial_tf.serving import description
+from axial_tf.serving import description, versions
 
 # The graph optimizer reorders float operations, so the outputs may differ in
 # the last digits and a pixel on the border of two segments may change sides.
@@ -57,7 +58,8 @@ def compare(inference: description.Inference, folder: str,
     folder: of one exported version.
     samples: uint8 RGB [height, width, 3] images; none takes generated ones.
   """
-  samples = samples or generated_samples()
+  samples = samples or generated_samples(
+      versions.read_model_json(folder)['serving']['max_pixels'])
   loaded = tf.saved_model.load(folder)
   files = tf.constant([images_lib.png_bytes(image) for image in samples])
   from_files = loaded.signatures['serving_default'](image_bytes=files)
@@ -115,9 +117,18 @@ def _compare_classes(
   return Differences(difference, agreement, ('probabilities', 'answers'))
 
 
-def generated_samples() -> Sequence[np.ndarray]:
-  """Two images of different sizes."""
-  return [generated_image(65, 97), generated_image(112, 80)]
+def generated_samples(max_pixels: int) -> Sequence[np.ndarray]:
+  """Two images, of different sizes unless they are cut to `max_pixels`."""
+  return [generated_image(*within(size, max_pixels))
+          for size in ((65, 97), (112, 80))]
+
+
+def within(size: Tuple[int, int], max_pixels: int) -> Tuple[int, int]:
+  """Returns a height and width with no more than `max_pixels` pixels."""
+  if size[0] * size[1] <= max_pixels:
+    return size
+  limit = math.isqrt(max_pixels)
+  return min(size[0], limit), min(size[1], limit)
 
 
 def generated_image(height: int, width: int) -> np.ndarray:

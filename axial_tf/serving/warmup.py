@@ -5,7 +5,6 @@ taken. With these, no user waits for that.
 """
 
 import io
-import math
 import os
 from typing import List, Sequence
 
@@ -68,8 +67,7 @@ def exists(version_dir: str) -> bool:
 
 def _files(max_pixels: int) -> List[bytes]:
   """The same picture in the formats that photographs mostly have."""
-  limit = math.isqrt(max_pixels)
-  picture = comparison.generated_image(*(min(side, limit) for side in _SIZE))
+  picture = comparison.generated_image(*comparison.within(_SIZE, max_pixels))
   buffer = io.BytesIO()
   Image.fromarray(picture).save(buffer, format='JPEG')
   return [buffer.getvalue(), images.png_bytes(picture)]

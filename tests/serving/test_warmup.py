@@ -33,9 +33,9 @@ def _requests(version_dir):
       for record in tf.data.TFRecordDataset(path).as_numpy_iterator()]
 
 
-# The second takes fewer pixels than the usual picture has.
+# The second takes fewer pixels than the usual pictures have.
 @pytest.mark.parametrize('batch_sizes, max_pixels', [
-    ((1, 2, 4), 50_000_000), ((3,), 9000)])
+    ((1, 2, 4), 50_000_000), ((3,), 900)])
 def test_the_requests_run_in_the_servers_session(
     tmp_path, batch_sizes, max_pixels):
   version = export.export_saved_model(
