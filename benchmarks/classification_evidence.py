@@ -11,9 +11,9 @@ It trains what has not been trained yet, then prints the tables and draws the
 curves; a run that was stopped goes on by the same command.
 
   python -m data_prep.convert --dataset=imagenet --split=train \\
-    --input_dir=../shared/data/cifar10_ilsvrc --output_dir=datasets/cifar10
+    --input_dir=/data/cifar10 --output_dir=datasets/cifar10
   python -m data_prep.convert --dataset=imagenet --split=val \\
-    --input_dir=../shared/data/cifar10_ilsvrc --output_dir=datasets/cifar10
+    --input_dir=/data/cifar10 --output_dir=datasets/cifar10
   python benchmarks/classification_evidence.py --cifar10=datasets/cifar10 \\
     --camvid=datasets/camvid --output_dir=runs/evidence --seeds=3
 

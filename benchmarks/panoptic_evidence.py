@@ -12,7 +12,7 @@ the same command.
 
   for split in train val; do python -m data_prep.convert --dataset=custom \\
     --spec=gin_configs/datasets/camvid.json --split=$split \\
-    --input_dir=../shared/data/camvid_panoptic --output_dir=datasets/camvid
+    --input_dir=/data/camvid --output_dir=datasets/camvid
   done
   python benchmarks/panoptic_evidence.py --camvid=datasets/camvid \\
     --output_dir=runs/panoptic_evidence --seeds=1
