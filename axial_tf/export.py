@@ -15,10 +15,9 @@ compares an existing version with the checkpoint that it was made of, and writes
 nothing.
 """
 
-import json
 import os
 import sys
-from typing import Any, Dict, Tuple
+from typing import Tuple
 
 from absl import flags
 
@@ -102,7 +101,7 @@ def _export(version, scales, is_classifier: bool) -> None:
   """Writes a version."""
   from axial_tf.models import multi_scale
   from axial_tf.serving import export, serving_settings, warmup
-  from axial_tf.training import checkpoints, restore
+  from axial_tf.training import checkpoints, progress, restore
 
   settings = serving_settings.ServingSettings(
       FLAGS.max_pixels, FLAGS.on_error, FLAGS.top, _batch_sizes())
@@ -117,7 +116,8 @@ def _export(version, scales, is_classifier: bool) -> None:
   version_dir = export.export_saved_model(
       inference, FLAGS.export_dir, version=version, metadata={
           'checkpoint': os.path.basename(checkpoint),
-          'metrics': _metrics(FLAGS.model_dir, checkpoint),
+          'metrics': progress.metrics_at(
+              FLAGS.model_dir, checkpoints.step_of(checkpoint)) or {},
           'config': _read(os.path.join(FLAGS.model_dir, run_files.CONFIG)),
       }, settings=settings)
   if not warmup.exists(version_dir):
@@ -169,25 +169,6 @@ def _check(version, is_classifier: bool) -> None:
   differences = export.check(inference, version_dir)
   print(f'{version_dir} equals {checkpoint} of {FLAGS.model_dir}: '
         f'{differences}')
-
-
-def _metrics(model_dir: str, checkpoint: str) -> Dict[str, Any]:
-  """Returns what the run's last validation of this checkpoint has measured.
-
-  Empty if it was never validated.
-  """
-  import tensorflow as tf
-
-  path = os.path.join(model_dir, run_files.METRICS)
-  step = checkpoint.rpartition('-')[2]
-  metrics = {}
-  if tf.io.gfile.exists(path):
-    with tf.io.gfile.GFile(path) as file:
-      for line in file:
-        record = json.loads(line)
-        if str(record.get('step')) == step:
-          metrics = record
-  return metrics
 
 
 def _read(path: str) -> str:

@@ -6,6 +6,7 @@ import os
 import resource
 import sys
 import time
+from typing import Any, Dict, Optional
 
 import tensorflow as tf
 from tqdm import tqdm
@@ -65,6 +66,19 @@ def append_metrics(model_dir: str, step: int, metrics: dict) -> None:
   record = {'step': step, **metrics}
   with open(os.path.join(model_dir, run_files.METRICS), 'a') as file:
     file.write(json.dumps(record) + '\n')
+
+
+def metrics_at(model_dir: str, step: int) -> Optional[Dict[str, Any]]:
+  """Returns what the last validation at a step measured; None without one."""
+  path = os.path.join(model_dir, run_files.METRICS)
+  found = None
+  if tf.io.gfile.exists(path):
+    with tf.io.gfile.GFile(path) as file:
+      for line in file:
+        record = json.loads(line)
+        if record['step'] == step:
+          found = record
+  return found
 
 
 def validation_bar(total=None):

@@ -133,11 +133,11 @@ def _run(settings, model_dir, mode, stop) -> Optional[dict]:
     if mode == 'continuous_eval':
       return _evaluate_continuously(
           controller, settings.run.train_steps, validate)
-    return _train(controller, settings.run, validate
+    return _train(controller, settings.run, model_dir, validate
                   if mode == 'train_and_eval' else None)
 
 
-def _train(controller, settings, validate) -> Optional[dict]:
+def _train(controller, settings, model_dir, validate) -> Optional[dict]:
   """Trains to the last step, validating in between when asked."""
   metrics = None
   step = int(controller.global_step.numpy())
@@ -146,8 +146,11 @@ def _train(controller, settings, validate) -> Optional[dict]:
     return validate() if validate else None
   if validate and settings.validate_at_start and step == 0:
     validate()
+  interval = settings.validation_interval
+  if validate and step and step % interval == 0 and (
+      progress.metrics_at(model_dir, step) is None):
+    validate()  # The run was stopped while it did this.
   while step < settings.train_steps:
-    interval = settings.validation_interval
     stop = min(settings.train_steps, (step // interval + 1) * interval)
     with _quiet_orbit():
       # A validation may be long: what was learned before it is saved first.

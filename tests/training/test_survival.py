@@ -84,6 +84,24 @@ def test_an_interrupted_run_ends_with_the_same_weights(
                                err_msg=key)
 
 
+def test_an_interrupted_validation_is_repeated(
+    records, undisturbed, tmp_path, monkeypatch):
+  """What a kill within a validation has left undone."""
+  def interrupt(*_):
+    raise KeyboardInterrupt
+
+  bindings = ('RunSettings.validation_interval = 4',)
+  with monkeypatch.context() as patch:
+    patch.setattr(progress, 'append_metrics', interrupt)
+    with pytest.raises(KeyboardInterrupt):
+      _run(records, tmp_path / 'run', *bindings, mode='train_and_eval')
+  for _ in range(2):  # The second has nothing to repeat but the last one.
+    _run(records, tmp_path / 'run', *bindings, mode='train_and_eval')
+  steps = [json.loads(line)['step'] for line in
+           (tmp_path / 'run' / 'metrics.jsonl').read_text().splitlines()]
+  assert steps == [4, 8, 12, 12]
+
+
 def test_the_best_checkpoint_is_kept(undisturbed):
   best = undisturbed / 'best'
   info = json.loads((best / 'info.json').read_text())
