@@ -1,5 +1,6 @@
 """One line of progress after each training loop, and a file of metrics."""
 
+import contextlib
 import datetime
 import json
 import os
@@ -75,9 +76,10 @@ def metrics_at(model_dir: str, step: int) -> Optional[Dict[str, Any]]:
   if tf.io.gfile.exists(path):
     with tf.io.gfile.GFile(path) as file:
       for line in file:
-        record = json.loads(line)
-        if record['step'] == step:
-          found = record
+        with contextlib.suppress(json.JSONDecodeError):  # A power cut.
+          record = json.loads(line)
+          if record['step'] == step:
+            found = record
   return found
 
 

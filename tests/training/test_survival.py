@@ -95,10 +95,11 @@ def test_an_interrupted_validation_is_repeated(
     patch.setattr(progress, 'append_metrics', interrupt)
     with pytest.raises(KeyboardInterrupt):
       _run(records, tmp_path / 'run', *bindings, mode='train_and_eval')
+  (tmp_path / 'run' / 'metrics.jsonl').write_text('{"step": 0, "to\n')
   for _ in range(2):  # The second has nothing to repeat but the last one.
     _run(records, tmp_path / 'run', *bindings, mode='train_and_eval')
   steps = [json.loads(line)['step'] for line in
-           (tmp_path / 'run' / 'metrics.jsonl').read_text().splitlines()]
+           (tmp_path / 'run' / 'metrics.jsonl').read_text().splitlines()[1:]]
   assert steps == [4, 8, 12, 12]
 
 
