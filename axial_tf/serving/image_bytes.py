@@ -11,6 +11,10 @@ import tensorflow as tf
 
 from axial_tf.serving import gif_frames
 
+# A PNG must begin so. The decoder would pass over other parts before this one,
+# whose bytes would stand where the size is looked for.
+_PNG = b'\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR'
+
 NO_IMAGE = 'is not a readable JPEG, PNG, GIF or BMP file'
 
 
@@ -64,7 +68,19 @@ def _unless_it_fails(function, content: tf.Tensor, default: tf.Tensor
 
 def _decoded(content: tf.Tensor) -> tf.Tensor:
   image = tf.io.decode_image(content, channels=3, expand_animations=False)
-  return tf.ensure_shape(image, [None, None, 3])
+  image = tf.ensure_shape(image, [None, None, 3])
+  has_palette = _starts_with(content, b'BM') & tf.equal(
+      tf.strings.substr(content, 28, 1), b'\x08')
+  return tf.cond(has_palette, lambda: tf.gather(
+      _bmp_palette(content), tf.cast(image[..., 0], tf.int32)), lambda: image)
+
+
+def _bmp_palette(content: tf.Tensor) -> tf.Tensor:
+  """Returns the colors of a BMP, which the decoder leaves out, [n, 3]."""
+  pixels, size = tf.unstack(_integers(content, 10, 2))
+  table = tf.io.decode_raw(
+      tf.strings.substr(content, 14 + size, pixels - 14 - size), tf.uint8)
+  return tf.reshape(table, [-1, 4])[:, 2::-1]  # Blue, green, red, nothing.
 
 
 def _jpeg_pixels(content: tf.Tensor) -> tf.Tensor:
@@ -77,22 +93,30 @@ def _starts_with(content: tf.Tensor, prefix: bytes) -> tf.Tensor:
 
 def _claimed_pixels(content: tf.Tensor) -> tf.Tensor:
   """Returns height times width, int64; 0 if it is no PNG, GIF or BMP."""
-  padded = tf.strings.join([content, tf.constant(bytes(32))])
+  padded = tf.strings.join([content, tf.constant(bytes(34))])
   return tf.case([
-      (_starts_with(content, b'\x89PNG\r\n\x1a\n'), lambda: _product(
-          _integers(padded, 16, little_endian=False))),
-      (_starts_with(content, b'BM'), lambda: _product(
-          _integers(padded, 18, little_endian=True))),
+      (_starts_with(content, _PNG), lambda: _product(
+          _integers(padded, 16, 2, little_endian=False))),
+      (_starts_with(content, b'BM'), lambda: _bmp_pixels(padded)),
       (_starts_with(content, b'GIF8'), lambda: gif_frames.pixels(padded)),
   ], default=lambda: tf.constant(0, tf.int64))
 
 
-def _integers(content: tf.Tensor, offset: int, little_endian: bool
-              ) -> tf.Tensor:
-  """Returns the two int32 at an offset as int64."""
-  return tf.cast(tf.io.decode_raw(
-      tf.strings.substr(content, offset, 8), tf.int32,
-      little_endian=little_endian), tf.int64)
+def _bmp_pixels(content: tf.Tensor) -> tf.Tensor:
+  """As `_claimed_pixels`; 0 for kinds of BMP that the decoder mistakes."""
+  size, width, height, _, compression = tf.unstack(_integers(content, 14, 5))
+  # Older heads have other fields; 3 tells the bits of each color only.
+  is_known = (size >= 40) & (tf.equal(compression, 0) | tf.equal(compression, 3))
+  return tf.where(is_known, _product(tf.stack([width, height])), 0)
+
+
+def _integers(content: tf.Tensor, offset: int, count: int,
+              little_endian: bool = True) -> tf.Tensor:
+  """Returns `count` int32 at an offset as int64."""
+  values = tf.io.decode_raw(
+      tf.strings.substr(content, offset, 4 * count), tf.int32,
+      little_endian=little_endian)
+  return tf.cast(tf.ensure_shape(values, [count]), tf.int64)
 
 
 def _product(sides: tf.Tensor) -> tf.Tensor:

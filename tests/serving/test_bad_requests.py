@@ -9,8 +9,9 @@ import zlib
 import numpy as np
 from PIL import Image
 import pytest
+import tensorflow as tf
 
-from axial_tf.serving import export, serving_settings
+from axial_tf.serving import export, gif_frames, serving_settings
 from tests import color_model
 from tests.serving import session
 
@@ -23,15 +24,19 @@ def _file(image, kind='PNG', **options) -> bytes:
   return buffer.getvalue()
 
 
-def _png_bomb(side: int) -> bytes:
-  """A PNG of few bytes that claims side x side pixels."""
+def _png_bomb(side: int, hidden: bool = False) -> bytes:
+  """A PNG of few bytes that claims side x side pixels.
+
+  Where they are `hidden`, a part of unknown kind comes before its header.
+  """
 
   def chunk(kind, data):
     return (struct.pack('>I', len(data)) + kind + data
             + struct.pack('>I', zlib.crc32(kind + data)))
 
   header = struct.pack('>IIBBBBB', side, side, 8, 0, 0, 0, 0)
-  return (b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', header)
+  first = chunk(b'abCd', struct.pack('>IIBBBBB', 9, 9, 8, 0, 0, 0, 0))
+  return (b'\x89PNG\r\n\x1a\n' + first * hidden + chunk(b'IHDR', header)
           + chunk(b'IDAT', zlib.compress(bytes(10_000))) + chunk(b'IEND', b''))
 
 
@@ -40,6 +45,18 @@ def _gif_bomb(side: int) -> bytes:
   return (b'GIF89a' + struct.pack('<HHBBB', 1, 1, 0, 0, 0)
           + b',' + struct.pack('<HHHHB', 0, 0, side, side, 0)
           + b'\x02\x02\x4c\x01\x00;')
+
+
+def _gif_of_tiny_blocks(count: int) -> bytes:
+  return (b'GIF89a' + struct.pack('<HHBBB', 1, 1, 0, 0, 0)
+          + b',' + struct.pack('<HHHHB', 0, 0, 1, 1, 0)
+          + b'\x02' + b'\x01\x00' * count + b'\x00;')
+
+
+def _bmp(head: bytes) -> bytes:
+  pixels = bytes(20 * 92)
+  return (b'BM' + struct.pack('<IHHI', 14 + len(head) + len(pixels), 0, 0,
+                              14 + len(head)) + head + pixels)
 
 
 def _animation(frames: int) -> bytes:
@@ -64,6 +81,12 @@ _BAD = {
     'JPEG head': b'\xff\xd8\xff',
     'PNG of no pixels': _png_bomb(0),
     'TIFF': _file(_SCENE, 'TIFF'),
+    'PNG of hidden size': _png_bomb(100, hidden=True),
+    'BMP of OS/2': _bmp(struct.pack('<IHHHH', 12, 30, 20, 1, 24)),
+    'compressed BMP': _bmp(struct.pack(
+        '<IiiHHIIiiII', 40, 30, 20, 1, 8, 1, 0, 0, 0, 0, 0)),
+    'BMP of a short palette': _bmp(struct.pack(
+        '<IiiHHIIiiII', 40, 30, 20, 1, 8, 0, 0, 0, 0, 0, 0)),
 }
 _TOO_LARGE = {
     'PNG bomb': _png_bomb(50_000),
@@ -118,6 +141,24 @@ def test_what_is_too_large_is_not_decoded(failing, name):
 def test_an_animation_gives_its_first_frame(failing):
   outputs = failing('serving_default', image_bytes=[_animation(3)])
   assert np.mean(outputs['panoptic_map'][0] == _SCENE_MAP) > 0.99
+
+
+@pytest.mark.parametrize('mode', ['P', 'RGB', 'RGBA', 'L'])
+def test_bitmaps_have_their_colors(failing, mode):
+  picture = Image.fromarray(_SCENE).convert(mode)
+  outputs = [failing('serving_default', image_bytes=[_file(
+      np.asarray(picture.convert('RGB')))])]
+  buffer = io.BytesIO()
+  picture.save(buffer, 'BMP')
+  outputs.append(failing('serving_default', image_bytes=[buffer.getvalue()]))
+  np.testing.assert_array_equal(*(each['panoptic_map'] for each in outputs))
+
+
+def test_a_gif_of_very_many_blocks_is_left(monkeypatch):
+  monkeypatch.setattr(gif_frames, '_MAX_BLOCKS', 100)
+  for count, expected in ((90, 1), (110, 0)):
+    assert gif_frames.pixels(
+        tf.constant(_gif_of_tiny_blocks(count))) == expected
 
 
 def test_bad_files_can_be_marked(marking):

@@ -236,7 +236,7 @@ def test_a_version_is_checked_again_against_its_model(export_dir):
   other.model.variables[0].assign(0.5 * other.model.variables[0])
   with pytest.raises(errors.UserError, match='heads differ'):
     export.check(other, version_dir)
-  with pytest.raises(errors.UserError, match='cannot be loaded'):
+  with pytest.raises(errors.UserError, match='export the model again'):
     export.check(other, export_dir)
 
 
