@@ -107,7 +107,8 @@ def _bmp_pixels(content: tf.Tensor) -> tf.Tensor:
   size, width, height, _, compression = tf.unstack(_integers(content, 14, 5))
   # Older heads have other fields; 3 tells the bits of each color only.
   is_plain = tf.equal(compression, 0) | tf.equal(compression, 3)
-  return tf.where((size >= 40) & is_plain, _product(tf.stack([width, height])), 0)
+  return tf.where(
+      (size >= 40) & is_plain, _product(tf.stack([width, height])), 0)
 
 
 def _integers(content: tf.Tensor, offset: int, count: int,
