@@ -15,12 +15,11 @@ the same command.
     --input_dir=/data/camvid --output_dir=datasets/camvid
   done
   python benchmarks/panoptic_evidence.py --camvid=datasets/camvid \\
-    --output_dir=runs/panoptic_evidence --seeds=1
+    --output_dir=runs/panoptic_evidence --seeds=3
 
   The tables of what is trained so far: add --train=false.
 """
 
-import dataclasses
 import pathlib
 import sys
 from typing import Dict
@@ -59,31 +58,32 @@ def comparisons(output_dir: str, camvid: str, seeds: int
   Args:
     output_dir: of all runs.
     camvid: folder of its records.
-    seeds: runs of each backbone.
+    seeds: runs of each side.
   """
   root = pathlib.Path(output_dir).absolute()
 
-  def run(name, title, *bindings):
-    return evidence.Run(
-        root / name, title, 'experiments/camvid.gin',
-        (f'RECORDS = {camvid!r}', *_BOTH, *bindings))
+  def comparison(name, budget, sides):
+    """`sides` has folder names, and titles and bindings by them."""
+    return evidence.Comparison(name, tuple(
+        evidence.Run(
+            root / f'{folder}_seed{seed}', title, 'experiments/camvid.gin',
+            (f'RECORDS = {camvid!r}', f'RunSettings.seed = {seed}', *_BOTH,
+             *budget, *bindings))
+        for seed in range(1, seeds + 1)
+        for folder, (title, *bindings) in sides.items()), ('pq', 'miou'))
 
-  backbones = tuple(
-      run(f'{name}_seed{seed}', title, *_LONG,
-          f'RunSettings.seed = {seed}', *bindings)
-      for seed in range(1, seeds + 1)
-      for name, title, bindings in (
-          ('axial', 'Axial-ResNet', ()), ('resnet', 'ResNet', _RESNET)))
-  paper = run('global', 'content and positions', *_SHORT)
-  terms = (run('content', 'content alone', *_SHORT, *_CONTENT), paper)
-  spans = (
-      *(run(f'span{span}', f'span {span}', *_SHORT, f'SPAN = {span}')
-        for span in (5, 9, 17)),
-      dataclasses.replace(paper, title='whole axis'))
-  return {
-      name: evidence.Comparison(name, runs, ('pq', 'miou'))
-      for name, runs in (
-          ('backbones', backbones), ('terms', terms), ('spans', spans))}
+  every = (
+      comparison('backbones', _LONG, {
+          'axial': ('Axial-ResNet',),
+          'resnet': ('ResNet', *_RESNET)}),
+      comparison('terms', _SHORT, {
+          'content': ('content alone', *_CONTENT),
+          'global': ('content and positions',)}),
+      comparison('spans', _SHORT, {
+          **{f'span{span}': (f'span {span}', f'SPAN = {span}')
+             for span in (5, 9, 17)},
+          'global': ('whole axis',)}))
+  return {each.name: each for each in every}
 
 
 def main() -> None:
@@ -94,5 +94,5 @@ def main() -> None:
 
 if __name__ == '__main__':
   evidence.define_flags(('backbones', 'terms', 'spans'), {'camvid': 'CamVid'})
-  flags.DEFINE_integer('seeds', 1, 'runs of each backbone.', lower_bound=1)
+  flags.DEFINE_integer('seeds', 1, 'runs of each side.', lower_bound=1)
   cli.run(main, __doc__)

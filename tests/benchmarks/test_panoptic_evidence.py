@@ -37,8 +37,8 @@ def test_only_the_backbones_and_the_seeds_differ(parts):
       seeded = dataclasses.replace(other, run=dataclasses.replace(
           other.run, seed=first.run.seed))
       assert _with_backbone(seeded, _backbone(first)) == first
-  assert [_parse(run).run.seed for run in parts['backbones'].runs] == [
-      1, 1, 2, 2]
+    seeds = [experiment.run.seed for experiment in experiments]
+    assert seeds == sorted(seeds) and set(seeds) == {1, 2}
 
 
 def test_the_resnet_has_no_fewer_parameters_and_multiply_adds(parts):
@@ -56,11 +56,11 @@ def test_the_resnet_has_no_fewer_parameters_and_multiply_adds(parts):
 
 
 def test_terms_and_spans_have_the_papers_model_in_common(parts):
-  content, paper = (_backbone(_parse(run)) for run in parts['terms'].runs)
+  content, paper = (_backbone(_parse(run)) for run in parts['terms'].runs[:2])
   assert content.terms == axial_attention.AttentionTerms(
       query_position=False, key_position=False, value_position=False)
   assert paper.terms == axial_attention.AttentionTerms()
   assert dataclasses.replace(content, terms=paper.terms) == paper
   spans = [_backbone(_parse(run)).span for run in parts['spans'].runs]
-  assert spans == [5, 9, 17, None]
+  assert spans == 2 * [5, 9, 17, None]
   assert parts['spans'].runs[-1].folder == parts['terms'].runs[-1].folder
