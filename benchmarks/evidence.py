@@ -192,15 +192,17 @@ def report(comparison: Comparison, output_dir: str) -> None:
 def draw(comparison: Comparison, path: pathlib.Path) -> None:
   """Draws the validation curves of a comparison into a PNG file.
 
-  A line is the mean of the runs of one title; each run is a dot.
+  A line is the mean of the runs of one title that were validated at a step; each
+  run is a dot.
   """
   score = comparison.scores[0]
   picture = figure.Figure(figsize=(6, 4), layout='tight')
   axes = picture.subplots()
   for title, runs in _by_title(comparison.runs).items():
     curves = [curve(run, score) for run in runs]
-    steps = sorted(set.intersection(*map(set, curves)))
-    means = [100 * np.mean([c[step] for c in curves]) for step in steps]
+    steps = sorted(set.union(*map(set, curves)))
+    means = [100 * np.mean([c[step] for c in curves if step in c])
+             for step in steps]
     line, = axes.plot(steps, means, label=title)
     for one in curves:
       axes.plot(list(one), [100 * value for value in one.values()], '.',
