@@ -192,8 +192,8 @@ def report(comparison: Comparison, output_dir: str) -> None:
 def draw(comparison: Comparison, path: pathlib.Path) -> None:
   """Draws the validation curves of a comparison into a PNG file.
 
-  A line is the mean of the runs of one title that were validated at a step; each
-  run is a dot.
+  A line is the mean of the runs of one title, as far as they were validated at
+  a step; each run is a dot.
   """
   score = comparison.scores[0]
   picture = figure.Figure(figsize=(6, 4), layout='tight')
