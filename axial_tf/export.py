@@ -115,7 +115,7 @@ def _export(version, scales, is_classifier: bool) -> None:
   checkpoint = FLAGS.checkpoint or checkpoints.latest(FLAGS.model_dir)
   version_dir = export.export_saved_model(
       inference, FLAGS.export_dir, version=version, metadata={
-          'checkpoint': os.path.basename(checkpoint),
+          'checkpoint': os.path.relpath(checkpoint, FLAGS.model_dir),
           'metrics': progress.metrics_at(
               FLAGS.model_dir, checkpoints.step_of(checkpoint)) or {},
           'config': _read(os.path.join(FLAGS.model_dir, run_files.CONFIG)),

@@ -16,6 +16,9 @@ from axial_tf import errors
 
 ImageLike = Union[str, os.PathLike, np.ndarray, Image.Image]
 
+# Pillow knows more, some of which run other programs (EPS) or hold no pixels.
+FORMATS = ('JPEG', 'PNG', 'BMP', 'GIF', 'PPM', 'TIFF', 'WEBP')
+
 
 def as_rgb(image: ImageLike) -> np.ndarray:
   """Returns a file, Pillow image or array as uint8 RGB [height, width, 3].
@@ -66,17 +69,15 @@ def _decode(file: Union[str, BinaryIO], name: str) -> np.ndarray:
     with warnings.catch_warnings():
       # Pillow warns of sizes that it goes on to read; its error stops others.
       warnings.simplefilter('ignore', Image.DecompressionBombWarning)
-      with Image.open(file) as image:
+      with Image.open(file, formats=FORMATS) as image:
         return _from_pillow(image, name)
   except errors.UserError:
     raise
   except Image.UnidentifiedImageError as error:
     raise errors.UserError(
-        f'{name}: not an image that Pillow can read; expected JPEG, PNG, TIFF '
-        f'or the like') from error
-  except (OSError, SyntaxError, ValueError, Image.DecompressionBombError
-          ) as error:
-    # Pillow raises all of these for damaged files, depending on the format.
+        f'{name}: not an image that can be read; expected one of '
+        f'{", ".join(FORMATS)}') from error
+  except Exception as error:  # Decoders stumble over damage in many ways.
     raise errors.UserError(
         f'{name}: cannot be read as an image ({error}); it may be damaged or '
         f'incomplete') from error

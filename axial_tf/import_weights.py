@@ -87,11 +87,11 @@ def _read_csrhddlam():
   from axial_tf.weights import csrhddlam, torch_files
 
   state = torch_files.read_state(FLAGS.input)
-  if FLAGS.gin_file:
-    return csrhddlam.arrays(state), FLAGS.gin_file, []
   try:
-    width, blocks = csrhddlam.structure(state)
     arrays = csrhddlam.arrays(state)
+    if FLAGS.gin_file:
+      return arrays, FLAGS.gin_file, []
+    width, blocks = csrhddlam.structure(state)
   except (KeyError, ValueError, IndexError) as error:
     raise errors.UserError(
         f'{FLAGS.input}: is no classifier of csrhddlam/axial-deeplab in its '

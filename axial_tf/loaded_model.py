@@ -126,7 +126,7 @@ def _load_classifier_version(path: str) -> LoadedClassifier:
   try:
     loaded = tf.saved_model.load(path)
     loaded.signatures['probabilities'].structured_outputs['probabilities']
-  except (OSError, KeyError, TypeError, tf.errors.OpError) as error:
+  except (OSError, LookupError, TypeError, tf.errors.OpError) as error:
     raise _damaged(path, error) from error
 
   def probabilities(images):
@@ -153,7 +153,7 @@ def _load_version(path: str) -> LoadedModel:
     loaded = tf.saved_model.load(path)
     loaded.signatures['image_tensor'].structured_outputs['num_segments']
     loaded.signatures['heads'].structured_outputs['offset']
-  except (OSError, KeyError, TypeError, tf.errors.OpError) as error:
+  except (OSError, LookupError, TypeError, tf.errors.OpError) as error:
     raise _damaged(path, error) from error
 
   # Going through `loaded` keeps the variables alive with the functions.

@@ -90,7 +90,10 @@ def check(
   """
   try:
     differences = comparison.compare(inference, version_dir, samples or ())
-  except (OSError, KeyError) as error:
+  except errors.UserError:
+    raise
+  except (OSError, LookupError, TypeError, ValueError, tf.errors.OpError
+          ) as error:
     raise errors.UserError(
         f'{version_dir}: cannot be loaded as a SavedModel of axial_tf.export '
         f'({type(error).__name__}); it may be damaged: export the model again'

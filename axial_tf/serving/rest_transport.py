@@ -10,6 +10,7 @@ import json
 import socket
 from typing import Any, Dict, List, Optional, Sequence
 import urllib.error
+import urllib.parse
 import urllib.request
 
 from axial_tf.serving import server_calls
@@ -36,7 +37,8 @@ class RestTransport:
     """
     base = server if '://' in server else f'http://{server}'
     of_version = '' if version is None else f'/versions/{version}'
-    self._url = f'{base.rstrip("/")}/v1/models/{model}{of_version}:predict'
+    name = urllib.parse.quote(model, safe='')
+    self._url = f'{base.rstrip("/")}/v1/models/{name}{of_version}:predict'
     self._signature = signature
 
   def predict(self, files: Sequence[bytes], timeout: float

@@ -16,7 +16,7 @@ from axial_tf import errors, images
 
 ImageLike = Union[str, os.PathLike, bytes, np.ndarray, Image.Image]
 
-_DECODED_BY_SERVER = ('JPEG', 'PNG', 'BMP')
+_DECODED_BY_SERVER = ('JPEG', 'PNG')  # And some kinds of BMP.
 _EXIF_ORIENTATION = 0x0112
 
 
@@ -46,11 +46,11 @@ def content(image: ImageLike) -> bytes:
 
 def _of_file(file: bytes) -> bytes:
   try:
-    with Image.open(io.BytesIO(file)) as image:
+    with Image.open(io.BytesIO(file), formats=images.FORMATS) as image:
       if (image.format in _DECODED_BY_SERVER and image.mode in ('RGB', 'L')
           and 'transparency' not in image.info
           and image.getexif().get(_EXIF_ORIENTATION, 1) == 1):
         return file
     return images.png_bytes(images.from_bytes(file, 'image'))
-  except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+  except Exception:  # Decoders stumble over damage in many ways.
     return file  # The server says what is wrong with it.

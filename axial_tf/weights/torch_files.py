@@ -11,6 +11,7 @@ pickles of older ones.
 import collections
 import io
 import math
+import operator
 import os
 import pickle
 import struct
@@ -21,11 +22,12 @@ import numpy as np
 
 from axial_tf import errors
 
+# Names, as a pickle may call what is callable.
 _TYPES = {
-    'FloatStorage': np.float32, 'DoubleStorage': np.float64,
-    'HalfStorage': np.float16, 'LongStorage': np.int64,
-    'IntStorage': np.int32, 'ShortStorage': np.int16, 'CharStorage': np.int8,
-    'ByteStorage': np.uint8, 'BoolStorage': np.bool_,
+    'FloatStorage': 'float32', 'DoubleStorage': 'float64',
+    'HalfStorage': 'float16', 'LongStorage': 'int64',
+    'IntStorage': 'int32', 'ShortStorage': 'int16', 'CharStorage': 'int8',
+    'ByteStorage': 'uint8', 'BoolStorage': 'bool',
 }
 # Where a training script keeps the weights beside others, such as the epoch.
 _STATE_KEYS = ('net', 'state_dict', 'model', 'model_state_dict')
@@ -50,7 +52,8 @@ def read_state(path: str) -> Dict[str, np.ndarray]:
       content = content[key]
       break
   if not isinstance(content, Mapping) or not content or not all(
-      isinstance(value, np.ndarray) for value in content.values()):
+      isinstance(name, str) and isinstance(value, np.ndarray)
+      for name, value in content.items()):
     raise errors.UserError(
         f'{path}: expected a dictionary of tensors (a state_dict), or one '
         f'under {", ".join(_STATE_KEYS)}; got {_kind(content)}')
@@ -127,13 +130,19 @@ def _read_old(path: str, file: BinaryIO) -> Any:
     raise ValueError('does not begin like one')
   load(), load()  # The format's version and the machine.
   content = load()
+  complete = set()
   for key in load():
     count, = struct.unpack('<q', file.read(8))
     if count != storages[key].size:
       raise ValueError(f'storage {key} has {count} numbers, expected '
                        f'{storages[key].size}')
     data = file.read(storages[key].nbytes)
+    if len(data) != storages[key].nbytes:
+      raise ValueError(f'storage {key} ends early')
     storages[key][:] = np.frombuffer(data, storages[key].dtype)
+    complete.add(key)
+  if complete != set(storages):
+    raise ValueError(f'lacks storages {sorted(set(storages) - complete)}')
   return content
 
 
@@ -157,9 +166,11 @@ class _Unpickler(pickle.Unpickler):
 
   def persistent_load(self, pid):
     _, dtype, key, _, count, *_ = pid
+    if dtype not in _TYPES.values():
+      raise ValueError(f'storage {key} is of an unknown type')
     if key not in self._storages:
       self._storages[key] = self._storage(
-          np.dtype(dtype).newbyteorder('<'), key, count)
+          np.dtype(dtype).newbyteorder('<'), key, operator.index(count))
     return self._storages[key]
 
 
@@ -169,6 +180,11 @@ def _tensor(storage: np.ndarray, offset: int, size, strides, *_) -> np.ndarray:
   Raises:
     ValueError: it would reach beyond the storage.
   """
+  # Python's own integers, as others may overflow.
+  offset = operator.index(offset)
+  size, strides = (tuple(map(operator.index, s)) for s in (size, strides))
+  if len(size) != len(strides):
+    raise ValueError('a tensor has not one stride an axis')
   last = offset + sum(
       (side - 1) * stride for side, stride in zip(size, strides))
   if min((offset, *size, *strides)) < 0 or (

@@ -47,6 +47,16 @@ def _gif_bomb(side: int) -> bytes:
           + b'\x02\x02\x4c\x01\x00;')
 
 
+def _gif_of_bars(side: int) -> bytes:
+  """Two frames, wide and high: few pixels, but a large canvas for both."""
+  def frame(width, height):
+    return (b',' + struct.pack('<HHHHB', 0, 0, width, height, 0)
+            + b'\x02\x02\x4c\x01\x00')
+
+  return (b'GIF89a' + struct.pack('<HHBBB', 1, 1, 0x80, 0, 0) + bytes(6)
+          + frame(side, 1) + frame(1, side) + b';')
+
+
 def _gif_of_tiny_blocks(count: int) -> bytes:
   return (b'GIF89a' + struct.pack('<HHBBB', 1, 1, 0, 0, 0)
           + b',' + struct.pack('<HHHHB', 0, 0, 1, 1, 0)
@@ -92,6 +102,7 @@ _TOO_LARGE = {
     'PNG bomb': _png_bomb(50_000),
     'GIF bomb': _gif_bomb(60_000),
     'long GIF': _animation(30),
+    'GIF of two bars': _gif_of_bars(200),
     'JPEG': _file(np.zeros([200, 101, 3], np.uint8), 'JPEG'),
     'BMP': _file(np.zeros([101, 200, 3], np.uint8), 'BMP'),
 }

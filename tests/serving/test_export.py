@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -227,7 +228,7 @@ def test_damaged_model_json_is_named(tmp_path):
     versions.read_model_json(str(tmp_path))
 
 
-def test_a_version_is_checked_again_against_its_model(export_dir):
+def test_a_version_is_checked_again_against_its_model(export_dir, tmp_path):
   version_dir = os.path.join(export_dir, '1')
   differences = export.check(
       color_model.inference(max_long_side=40), version_dir)
@@ -238,6 +239,11 @@ def test_a_version_is_checked_again_against_its_model(export_dir):
     export.check(other, version_dir)
   with pytest.raises(errors.UserError, match='export the model again'):
     export.check(other, export_dir)
+  damaged = shutil.copytree(version_dir, tmp_path / '1')
+  numbers = damaged / 'variables' / 'variables.data-00000-of-00001'
+  numbers.write_bytes(numbers.read_bytes()[:100])
+  with pytest.raises(errors.UserError, match='export the model again'):
+    export.check(other, str(damaged))
 
 
 def test_the_model_card_tells_what_the_model_is(export_dir):

@@ -46,6 +46,16 @@ class _Tensor:
         collections.OrderedDict())
 
 
+class _Int64:
+  """Pickled as a call of a storage's type, of all numbers that may overflow."""
+
+  def __init__(self, value):
+    self.value = value
+
+  def __reduce__(self):
+    return LongStorage, (self.value,)
+
+
 class _Pickler(pickle.Pickler):
   """Writes the numbers of a tensor by reference, as torch.save does."""
 
@@ -168,6 +178,8 @@ def test_a_pickle_that_runs_code_is_refused_and_named(tmp_path, place):
     _Tensor(_WEIGHTS, '0', strides=(-4, 1)),
     _Tensor(_WEIGHTS, '0', strides=(2 ** 40, 1)),
     _Tensor(_WEIGHTS, '0', strides=(0, 1), size=(2 ** 40, 4)),
+    _Tensor(_WEIGHTS, '0', strides=4 * (_Int64(2 ** 62),), size=(2, 2, 2, 2)),
+    _Tensor(_WEIGHTS, '0', size=(3, 4, 1)),
     _Tensor(_WEIGHTS, '7'),
     _Tensor(np.zeros(11, np.float32), '0'),
 ])
@@ -195,11 +207,22 @@ def test_an_old_file_that_claims_too_much(tmp_path):
     torch_files.read_state(str(tmp_path / 'a.pth'))
 
 
+@pytest.mark.parametrize('numbers, size', [
+    ([], None), ([('0', _WEIGHTS)], None), ([('0', _WEIGHTS)], -44)])
+def test_an_old_file_has_all_its_numbers(tmp_path, numbers, size):
+  whole = _old_file({'weights': _Tensor(_WEIGHTS, '0')} if size else _state(),
+                    numbers)
+  (tmp_path / 'a.pth').write_bytes(whole[:size])  # One number left of 12.
+  with pytest.raises(errors.UserError, match='is damaged'):
+    torch_files.read_state(str(tmp_path / 'a.pth'))
+
+
 @pytest.mark.parametrize('content, part', [
+    ({7: _Tensor(_WEIGHTS, '0')}, 'a dictionary with 7'),
     ([1, 2], 'got list'), ({'epoch': 3}, 'a dictionary with epoch'),
     ({}, 'a dictionary')])
 def test_what_holds_no_weights(tmp_path, content, part):
-  path = _archive(tmp_path / 'a.pth', _dumps(content), {})
+  path = _archive(tmp_path / 'a.pth', _dumps(content), _STORAGES)
   with pytest.raises(errors.UserError, match=part):
     torch_files.read_state(path)
 
