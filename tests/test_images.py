@@ -81,3 +81,10 @@ def test_truncated_files_are_named(tmp_path, kind):
 def test_what_cannot_be_an_image_is_refused(image):
   with pytest.raises(errors.UserError):
     images.as_rgb(image)
+
+
+def test_formats_that_run_other_programs_are_not_opened(tmp_path):
+  path = tmp_path / 'a.jpg'
+  Image.new('RGB', (5, 4)).save(path, 'EPS')
+  with pytest.raises(errors.UserError, match='not an image that can be read'):
+    images.as_rgb(path)
