@@ -1,20 +1,16 @@
 """Gin at the edge: what users may configure, and the errors of their files.
 
 The only module that imports gin. Settings stay plain dataclasses; here they
-become configurables, files are found in a source tree, in an installed wheel
-or on gs://, and gin's exceptions become one clear line.
+become configurables, and gin's exceptions become one clear line.
 """
 
 import contextlib
-import logging
-import os
 import re
 from typing import Sequence
 
 import gin
-import tensorflow as tf
 
-from axial_tf import errors
+from axial_tf import errors, gin_files
 from axial_tf.data import (
     augmentation,
     classification_augmentation,
@@ -59,23 +55,7 @@ CONFIGURABLES = (
     record_files.shard_pattern,
 )
 
-_PACKAGE = os.path.dirname(os.path.abspath(__file__))
-# A wheel carries gin_configs inside the package, a source tree beside it; the
-# parents let `gin_configs/experiments/x.gin` be found as well.
-SEARCH_PATHS = tuple(
-    os.path.join(root, folder)
-    for root in (os.path.dirname(_PACKAGE), _PACKAGE)
-    for folder in ('', 'gin_configs'))
-
-
-def _register() -> dict:
-  for path in SEARCH_PATHS:
-    gin.add_config_file_search_path(path)
-  gin.config.register_file_reader(tf.io.gfile.GFile, tf.io.gfile.exists)
-  return {c.__name__: gin.external_configurable(c) for c in CONFIGURABLES}
-
-
-_REGISTERED = _register()
+_REGISTERED = {c.__name__: gin.external_configurable(c) for c in CONFIGURABLES}
 
 
 def parse(
@@ -91,21 +71,31 @@ def parse(
     errors.UserError: a file is missing, or names or types in it are wrong.
   """
   gin.clear_config()
-  with _quiet_search():
-    for file in files:
-      if tf.io.gfile.isdir(file):
-        raise errors.UserError(f'{file}: expected a gin file, got a folder')
-      with _clear_errors(file):
-        gin.parse_config_file(file)
-    for binding in bindings:
-      with _clear_errors(binding):
-        gin.parse_config(binding)
+  for file in files:
+    parse_file(file)
+  for binding in bindings:
+    if gin_files.is_include(binding):
+      raise errors.UserError(
+          f'{binding}: expected NAME = value; give the file as --gin_file')
+    with _clear_errors(binding):
+      gin.parse_config(binding)
   with _clear_errors('configuration'):
     gin.finalize()
     _require_task(files)
     parsed = _REGISTERED['Experiment']()
     _require_use(bindings)
     return parsed
+
+
+def parse_file(file: str) -> None:
+  """Adds a gin file, and what it includes, to gin's configuration.
+
+  Raises:
+    errors.UserError: see `parse`.
+  """
+  for chunk in gin_files.chunks(file):
+    with _clear_errors(chunk.name):
+      gin.parse_config(chunk)
 
 
 def _require_use(bindings: Sequence[str]) -> None:
@@ -163,11 +153,6 @@ def _require_task(files: Sequence[str]) -> None:
         f'gin_configs/experiments/') from error
 
 
-def _missing_file(error: OSError) -> str:
-  """Says which file gin has not found, without the list of its own paths."""
-  return errors.first_line(error).split('. Searched config paths')[0]
-
-
 @contextlib.contextmanager
 def _clear_errors(source: str):
   """Turns what gin raises for a user's mistake into a UserError."""
@@ -180,23 +165,8 @@ def _clear_errors(source: str):
     raise errors.UserError(
         f'{source}: {errors.first_line(error)}; expected NAME = value, with '
         f'strings in quotes') from error
-  except OSError as error:
-    raise errors.UserError(
-        f'{source}: {_missing_file(error)}; looked in the current folder and '
-        f'in gin_configs/') from error
   except (AttributeError, LookupError, RuntimeError, TypeError, ValueError
           ) as error:
     raise errors.UserError(
         f'{source}: {errors.first_line(error)}; compare the names with those '
         f'in gin_configs/') from error
-
-
-@contextlib.contextmanager
-def _quiet_search():
-  """Gin logs an error for each search path that does not have a file."""
-  previous = logging.root.manager.disable
-  logging.disable(logging.ERROR)
-  try:
-    yield
-  finally:
-    logging.disable(previous)

@@ -149,7 +149,7 @@ def test_coco_of_tensorflow_datasets_takes_the_place_of_records():
                            'tfds:imagenet2012/validation'))])
 def test_data_of_classifiers(name, records, expected):
   gin.clear_config()
-  gin.parse_config_file(f'datasets/{name}.gin')
+  config.parse_file(f'datasets/{name}.gin')
   gin.parse_config([
       *records, "ClassificationAugmentationSettings.policy = 'rand_augment'"])
   data = gin.get_configurable('ClassificationDataSettings')()
@@ -206,7 +206,8 @@ def test_what_the_user_must_give_is_asked_for():
     (lambda path: path.mkdir(), 'expected a gin file, got a folder'),
     (lambda path: path.write_text(''), 'which sets Experiment.task, got none'),
     (lambda path: path.write_text("include 'absent.gin'"),
-     r'Unable to open file: absent\.gin; looked in the current folder'),
+     r'absent\.gin: no such gin file; looked beside .*mine\.gin, in the '
+     r'current folder and in gin_configs/'),
 ], ids=['folder', 'empty', 'include'])
 def test_what_is_no_experiment_is_refused(tmp_path, make, message):
   path = tmp_path / 'mine.gin'
