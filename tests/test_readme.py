@@ -1,0 +1,119 @@
+"""The README's commands work as printed, one after the other, in one folder."""
+
+import itertools
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+import numpy as np
+from PIL import Image
+import pytest
+
+from tests import color_model
+
+_README = pathlib.Path(__file__).resolve().parent.parent / 'README.md'
+# Added to the command that trains: a small network and few steps.
+_TINY = ' '.join(f"--gin_params='{binding}'" for binding in (
+    'BLOCKS = (1, 1, 1, 1)', 'WIDTH = 0.125', 'HEADS = 2', 'BATCH_SIZE = 2',
+    'TRAIN_STEPS = 2', 'WARMUP_STEPS = 1',
+    'AugmentationSettings.crop_size = (49, 65)'))
+
+
+def _blocks():
+  """Returns language and text of each code block, in order."""
+  return re.findall(
+      r'^```(\w+)\n(.*?)^```', _README.read_text(), re.MULTILINE | re.DOTALL)
+
+
+def _write_scenes(folder: pathlib.Path, split: str, count: int, ids) -> None:
+  """Writes scenes of `color_model` in COCO's panoptic layout.
+
+  Args:
+    folder: the root of the data set.
+    split: the name of its split.
+    count: how many images.
+    ids: the data set's category of ground, ball and sky.
+  """
+  (folder / split).mkdir(parents=True)
+  labels = folder / 'annotations' / f'panoptic_{split}'
+  labels.mkdir(parents=True)
+  content = {'images': [], 'annotations': [], 'categories': [
+      {'id': id, 'name': c.name, 'isthing': int(c.is_thing)}
+      for id, c in zip(ids, color_model.SPEC.categories)]}
+  for number in range(count):
+    image, panoptic = color_model.scene(scale=2)
+    Image.fromarray(image).save(folder / split / f'{number}.jpg', quality=95)
+    panoptic = panoptic + 1  # 0 means void.
+    Image.fromarray(np.stack(
+        [panoptic & 255, panoptic >> 8, 0 * panoptic], -1).astype(np.uint8)
+    ).save(labels / f'{number}.png')
+    height, width = panoptic.shape
+    content['images'].append({
+        'id': number, 'file_name': f'{number}.jpg', 'height': height,
+        'width': width})
+    content['annotations'].append({
+        'image_id': number, 'file_name': f'{number}.png', 'segments_info': [
+            {'id': int(id), 'category_id': ids[id // 100], 'iscrowd': 0,
+             'area': int(np.sum(panoptic == id))}
+            for id in np.unique(panoptic)]})
+  labels.with_suffix('.json').write_text(json.dumps(content))
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+  """An empty folder but for the user's data, as the README names them."""
+  folder = tmp_path_factory.mktemp('user')
+  # Dirt, sports ball, sky.
+  _write_scenes(folder / 'data' / 'coco', 'val2017', 2, (194, 37, 187))
+  for split, count in (('train', 4), ('val', 2)):
+    _write_scenes(folder / 'data' / 'my_scenes', split, count, (5, 37, 8))
+  (folder / 'photos').mkdir()
+  image, _ = color_model.scene(scale=3)
+  for path in ('photo.jpg', 'photos/one.jpg', 'photos/two.jpg'):
+    Image.fromarray(image).save(folder / path)
+  os.symlink(sys.prefix, folder / '.venv')
+  return folder
+
+
+def _script() -> str:
+  parts = []
+  # Blocks of Python without commands between them are one session.
+  for language, blocks in itertools.groupby(_blocks(), lambda block: block[0]):
+    text = ''.join(block for _, block in blocks)
+    if language == 'python':
+      parts.append(f"python - <<'PYTHON'\n{text}PYTHON")
+      continue
+    assert language == 'bash', f'{language}: who runs this block?'
+    text = ''.join(line for line in text.splitlines(keepends=True)
+                   if not line.startswith('make '))
+    parts.append(re.sub(r'(--gin_file=\S+)', rf'\1 {_TINY}', text))
+  return '\n'.join(parts)
+
+
+def test_the_commands_work_in_their_order(folder):
+  done = subprocess.run(
+      ['bash', '-e', '-c', _script()], cwd=folder, capture_output=True,
+      text=True, check=False,
+      env={**os.environ, 'PYTHONPATH': str(_README.parent),
+           'TF_CPP_MIN_LOG_LEVEL': '3'})
+  assert done.returncode == 0, done.stderr[-3000:]
+  made = {str(path.relative_to(folder)) for path in folder.rglob('*')
+          if '.venv' not in path.parts}
+  assert {'datasets/coco/dataset_info.json', 'my_scenes.json',
+          'datasets/my_scenes/dataset_info.json',
+          'runs/my_scenes/metrics.jsonl',
+          'results/one_panoptic.png', 'results/two_panoptic.png'} <= made
+  metrics = [json.loads(line) for line in
+             (folder / 'runs/my_scenes/metrics.jsonl').read_text().splitlines()]
+  assert [m['step'] for m in metrics] == [2, 2] and metrics[0] == metrics[1]
+
+
+def test_every_block_of_commands_is_fenced_and_the_environment_comes_first():
+  text = _README.read_text()
+  assert not re.search(r'^    (python|make|pip|source) ', text, re.MULTILINE)
+  commands = [line for language, block in _blocks() if language == 'bash'
+              for line in block.splitlines() if not line.startswith('make ')]
+  assert commands[0] == 'source .venv/bin/activate'
