@@ -18,7 +18,6 @@ import subprocess
 import sys
 import tempfile
 
-from absl import flags
 import numpy as np
 import tensorflow as tf
 
@@ -28,8 +27,8 @@ from axial_tf.evaluation import label_maps, panoptic_quality
 from axial_tf.layers import resize
 from axial_tf.panoptic import merging, targets
 
-_RECORDS = flags.DEFINE_string('records', None, 'pattern of the shards.')
-_SPEC = flags.DEFINE_string(
+_RECORDS = cli.define_path('records', None, 'pattern of the shards.')
+_SPEC = cli.define_path(
     'spec', 'gin_configs/datasets/digits.json', 'name or path of the spec.')
 _STRIDE = 4
 
