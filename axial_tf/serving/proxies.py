@@ -46,7 +46,8 @@ def of_grpc(server: str) -> Optional[str]:
 
 
 def _without_password(proxy: str) -> str:
-  return proxy.rpartition('@')[2]
+  scheme, mark, address = proxy.rpartition('://')
+  return scheme + mark + address.rpartition('@')[2]
 
 
 def _is_near(host: Optional[str]) -> bool:
