@@ -1,5 +1,6 @@
 """What all command-line tools share: flags in, one clear line on a mistake."""
 
+import io
 import os
 import sys
 from typing import Iterable, List, Optional, Sequence
@@ -28,8 +29,9 @@ def run(main, docstring: str, takes_arguments: bool = False) -> None:
   """
   sys.modules['__main__'].__doc__ = docstring
   for stream in (sys.stdout, sys.stderr):
-    # A name that the terminal cannot show had better look odd than end a run.
-    stream.reconfigure(errors='backslashreplace')
+    if isinstance(stream, io.TextIOWrapper):
+      # A name that the terminal cannot show may look odd, but ends no run.
+      stream.reconfigure(errors='backslashreplace')
 
   def guarded(argv):
     if not flags.FLAGS['verbosity'].present:

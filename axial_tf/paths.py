@@ -4,6 +4,7 @@ Imports nothing heavy: command-line tools ask here before TensorFlow loads.
 """
 
 import atexit
+import contextlib
 import glob
 import os
 import re
@@ -65,7 +66,10 @@ def require_local(path: str) -> None:
 def printable(path: str) -> str:
   r"""Returns a path as text for people and JSON: \xe9 for a byte not in UTF-8.
   """
-  return os.fsencode(path).decode('utf-8', 'backslashreplace')
+  try:
+    return os.fsencode(path).decode('utf-8', 'backslashreplace')
+  except UnicodeEncodeError:  # Half of a surrogate pair, from broken JSON.
+    return path.encode('utf-8', 'backslashreplace').decode()
 
 
 def leads_out(name: str) -> bool:
@@ -95,8 +99,12 @@ def matching(pattern: str, recursive: bool = False) -> List[str]:
   while folder not in ('', '/') and not os.path.isdir(folder):
     folder, name = os.path.split(folder)
     rest.insert(0, name)
-  return sorted(set(glob.glob(
-      os.path.join(glob.escape(folder), *rest), recursive=recursive)))
+  found = glob.glob(
+      os.path.join(glob.escape(folder), *rest), recursive=recursive)
+  # ** goes round and round in a folder that contains itself by a link.
+  places = {(os.path.realpath(os.path.dirname(path)), os.path.basename(path)):
+            path for path in sorted(found, key=len, reverse=True)}
+  return sorted(places.values() if recursive else set(found))
 
 
 def listdir(folder: str) -> List[str]:
@@ -172,24 +180,26 @@ def require_reachable(path: Optional[str]) -> None:
     return
   import tensorflow as tf  # Local files do without.
 
-  print(f'looking for {path} ...', file=sys.stderr, flush=True)
-  try:
+  with _reaching(path):
     tf.io.gfile.exists(path)
-  except tf.errors.OpError as error:
-    raise unreachable(path, error) from error
-
-
-def unreachable(path: str, error: Exception) -> errors.UserError:
-  """Says that a remote path cannot be used, and why."""
-  return errors.UserError(
-      f'{path}: cannot be reached ({errors.first_line(error)}); check the '
-      f'path, the network and your access to it, or give a local folder')
 
 
 def _remote_matching(pattern: str) -> List[str]:
   import tensorflow as tf
 
-  try:
+  with _reaching(pattern):
     return sorted(tf.io.gfile.glob(pattern))
+
+
+@contextlib.contextmanager
+def _reaching(path: str):
+  import tensorflow as tf
+
+  print(f'looking for {path} ...', file=sys.stderr, flush=True)
+  try:
+    yield
   except tf.errors.OpError as error:
-    raise unreachable(pattern, error) from error
+    raise errors.UserError(
+        f'{path}: cannot be reached ({errors.first_line(error)}); check the '
+        f'path, the network and your access to it, or give a local '
+        f'folder') from error

@@ -45,7 +45,8 @@ classes.jsonl in it:
   python -m axial_tf.predict --model=runs/cifar10 --input=photos --top=3
 
 An image that cannot be read is named and left out, the others are done, and
-the exit status is 1.
+the exit status is 1. Results of an earlier run that lie among the images are no
+images, and no image is replaced by a result.
 """
 
 import os

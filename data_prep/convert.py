@@ -84,7 +84,8 @@ def run(
       output_dir=output_dir,
       num_shards=(jobs.default_num_shards(len(found.images))
                   if num_shards is None else num_shards),
-      source={'dataset': dataset, 'input_dir': os.path.abspath(input_dir)},
+      source={'dataset': dataset, 'input_dir': paths.printable(
+          os.path.abspath(input_dir))},
       options={'crowds': options.crowds,
                'max_long_side': options.max_long_side})
   entry = conversion.convert(job, max_errors, make_shards)

@@ -64,7 +64,9 @@ def test_folders_behind_links_are_walked_once(tree):
   found = sorted(os.path.relpath(path, tree) for path in paths.walk('a1'))
   assert found == sorted(set(found))
   assert {'a1/z.png', 'a1/link/sub/x.png'} <= set(found)
-  assert len([path for path in found if path.endswith('.png')]) == 5
+  images = [path for path in found if path.endswith('.png')]
+  assert len(images) == 5
+  assert paths.matching('a1/**/*.png', recursive=True) == images
 
 
 def test_a_name_that_is_no_pattern_for_tensorflow(tree):
