@@ -55,7 +55,7 @@ def _find_remote(pattern: str) -> List[str]:
           for folder, _, names in tf.io.gfile.walk(pattern) for name in names
           if os.path.splitext(name)[1].lower() in _EXTENSIONS]
     else:
-      files = tf.io.gfile.glob(pattern)
+      files = paths.matching(pattern)
   except tf.errors.OpError as error:
     raise errors.UserError(
         f'--input: {pattern}: cannot be listed ({errors.first_line(error)}); '

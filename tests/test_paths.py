@@ -132,6 +132,23 @@ def test_every_flag_that_is_a_path_expands_the_home_folder(project_root):
   assert others == []
 
 
+def test_nothing_else_takes_names_for_patterns(project_root):
+  """Functions that look for matching files, also where they get one file."""
+  owners = {
+      'glob.glob': 'paths.py', 'gfile.glob': 'paths.py',
+      'os.walk': 'paths.py', 'path.expanduser': 'paths.py',
+      'train.load_checkpoint': 'checkpoints.py'}
+  owners.update({f'train.{name}': None for name in (
+      'latest_checkpoint', 'list_variables', 'load_variable')})
+  for package in ('axial_tf', 'data_prep'):
+    for file in sorted((project_root / package).rglob('*.py')):
+      for node in ast.walk(ast.parse(file.read_text(encoding='utf-8'))):
+        if isinstance(node, ast.Attribute):
+          owner = getattr(node.value, 'attr', getattr(node.value, 'id', ''))
+          name = f'{owner}.{node.attr}'
+          assert owners.get(name, file.name) == file.name, f'{file}: {name}'
+
+
 def _called(node) -> str:
   function = getattr(node, 'func', None)
   return function.attr if isinstance(function, ast.Attribute) else ''
