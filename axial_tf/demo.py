@@ -49,7 +49,7 @@ def main() -> None:
           f'--input_dir={data}', f'--split={split}', f'--output_dir={records}')
   _step('3/6 training and validation', 'axial_tf.train',
         '--gin_file=experiments/demo.gin', f'--model_dir={run_dir}',
-        '--mode=train_and_eval', f"--gin_params=RECORDS='{records}'",
+        '--mode=train_and_eval', f'--gin_params=RECORDS={records!r}',
         *(f'--gin_params={binding}' for binding in FLAGS.gin_params))
   _step('4/6 export', 'axial_tf.export', f'--model_dir={run_dir}',
         f'--export_dir={export}')

@@ -17,6 +17,7 @@ from axial_tf import errors
 
 # What TensorFlow takes for a pattern, also where it is given one file.
 _PATTERN = re.compile(r'[*?\[\\]')
+_LONGEST_NAME, _LONGEST_PATH = 255, 4000
 # Links to local folders whose names look like patterns.
 _links: Dict[str, str] = {}
 
@@ -30,9 +31,18 @@ def expand(path: str) -> str:
   """Returns a path with ~ and ~user as the home folders they stand for.
 
   Raises:
-    errors.UserError: there is no such user, or no home folder.
+    errors.UserError: there is no such user, no home folder, or no file system
+      can have such a path.
   """
   expanded = os.path.expanduser(path)
+  longest = max(len(name.encode(errors='replace'))
+                for name in expanded.split('/'))
+  if longest > _LONGEST_NAME or len(expanded) > _LONGEST_PATH or (
+      '\0' in expanded):
+    raise errors.UserError(
+        f'{path[:60]}...: expected names of at most {_LONGEST_NAME} bytes in a '
+        f'path of at most {_LONGEST_PATH}, got {longest} and {len(expanded)}; '
+        f'shorten it')
   if expanded.startswith('~') and not os.path.lexists(path.partition('/')[0]):
     raise errors.UserError(
         f'{path}: expected the home folder of a user behind ~, found none; '
@@ -101,10 +111,12 @@ def matching(pattern: str, recursive: bool = False) -> List[str]:
     rest.insert(0, name)
   found = glob.glob(
       os.path.join(glob.escape(folder), *rest), recursive=recursive)
+  if not recursive:
+    return sorted(found)
   # ** goes round and round in a folder that contains itself by a link.
   places = {(os.path.realpath(os.path.dirname(path)), os.path.basename(path)):
             path for path in sorted(found, key=len, reverse=True)}
-  return sorted(places.values() if recursive else set(found))
+  return sorted(places.values())
 
 
 def listdir(folder: str) -> List[str]:
@@ -146,14 +158,11 @@ def literal(path: str) -> str:
   Raises:
     errors.UserError: the file itself has such a name, or the folder is remote.
   """
-  folder, inner = path, ''
-  while folder and not _PATTERN.search(os.path.basename(folder)):
-    parent, name = os.path.split(folder)
-    if parent == folder:
-      return path
-    folder, inner = parent, os.path.join(name, inner) if inner else name
-  if not folder:
+  parts = path.split('/')
+  odd = [place for place, part in enumerate(parts) if _PATTERN.search(part)]
+  if not odd:
     return path
+  folder, inner = '/'.join(parts[:odd[-1] + 1]), parts[odd[-1] + 1:]
   if is_remote(path) or not os.path.isdir(folder):
     raise errors.UserError(
         f'{path}: expected a name without *, ?, [ and \\, which TensorFlow '
@@ -164,7 +173,7 @@ def literal(path: str) -> str:
     atexit.register(shutil.rmtree, place, ignore_errors=True)
     _links[target] = os.path.join(place, 'folder')
     os.symlink(target, _links[target], target_is_directory=True)
-  return os.path.join(_links[target], inner) if inner else _links[target]
+  return os.path.join(_links[target], *inner)
 
 
 def require_reachable(path: Optional[str]) -> None:

@@ -23,9 +23,12 @@ def write(path: str, content: bytes) -> None:
   """
   # TensorFlow takes text in UTF-8 alone, but names of any bytes.
   final = os.fsencode(path)
-  temporary = final + f'.{uuid.uuid4().hex}.tmp'.encode()
+  folder, name = os.path.split(final)
+  # Long names must not become too long by it.
+  temporary = os.path.join(
+      folder, name[:200] + f'.{uuid.uuid4().hex}.tmp'.encode())
   try:
-    tf.io.gfile.makedirs(os.path.dirname(final) or b'.')
+    tf.io.gfile.makedirs(folder or b'.')
     try:
       with tf.io.gfile.GFile(temporary, 'wb') as file:
         file.write(content)

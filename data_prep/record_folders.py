@@ -52,6 +52,7 @@ def spec_of(paths: Sequence[str], name: Optional[str]) -> record_checks.Spec:
     errors.UserError: there is no spec, or it is not valid.
   """
   if name is not None:
+    paths_lib.require_reachable(name)
     if tf.io.gfile.exists(name) and not tf.io.gfile.isdir(name):
       return _from_json(_read_json(name), name)
     return dataset_spec.DatasetSpec.load(name)

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from axial_tf import errors, paths
+from axial_tf import errors, paths, whole_files
 
 
 def test_home_folders(monkeypatch):
@@ -23,6 +23,23 @@ def test_nobodys_home(tmp_path, monkeypatch):
     paths.expand('~nobody-of-that-name/x')
   (tmp_path / '~notes').write_text('')
   assert paths.expand('~notes') == '~notes'
+
+
+@pytest.mark.parametrize('path', ['a' * 256 + '/x', 'a/' * 2001, 'a\0b'])
+def test_what_no_file_system_can_have(path):
+  with pytest.raises(errors.UserError, match='at most 255 bytes') as raised:
+    paths.expand(path)
+  assert len(str(raised.value)) < 300
+  with pytest.raises(errors.UserError):
+    paths.expand('\u00e4' * 128)
+  assert paths.expand('a' * 255) == 'a' * 255
+
+
+def test_long_names_are_written(tmp_path):
+  for name in ('n' * 255, '\u00e4' * 127, os.fsdecode(b'\xe9' * 255)):
+    whole_files.write(str(tmp_path / name), b'content')
+    assert (tmp_path / name).read_bytes() == b'content'
+  assert len(os.listdir(os.fsencode(tmp_path))) == 3
 
 
 @pytest.fixture
