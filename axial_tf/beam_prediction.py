@@ -17,6 +17,7 @@ from axial_tf import (
   beam_runner,
   errors,
   images,
+  paths,
   predicted_files,
   predictor,
   whole_files,
@@ -98,7 +99,7 @@ def segment_all(
     arguments: Beam's own options, '--runner=DirectRunner' for instance.
 
   Returns:
-    Reasons by the files that failed.
+    Reasons by the files that failed, as text.
 
   Raises:
     errors.UserError: the model cannot be read, or the runner does not accept
@@ -125,7 +126,7 @@ def segment_all(
 
 def _read(path: str):
   try:
-    with tf.io.gfile.GFile(path, 'rb') as file:
+    with tf.io.gfile.GFile(os.fsencode(path), 'rb') as file:
       return images.from_bytes(file.read(), path)
   except tf.errors.OpError as error:
     raise errors.UserError(
@@ -142,7 +143,7 @@ def _write(outcome: _Outcome, pictures: predicted_files.Pictures):
       return []
     except errors.UserError as failure:
       error = str(failure)
-  return [(job.file, error)]
+  return [(paths.printable(job.file), paths.printable(error))]
 
 
 def _write_report(failed: Dict[str, str], path: str) -> None:

@@ -1,5 +1,6 @@
 """What all command-line tools share: flags in, one clear line on a mistake."""
 
+import io
 import os
 import sys
 from typing import Iterable, List, Optional, Sequence
@@ -7,8 +8,10 @@ import warnings
 
 from absl import app, flags, logging
 
-from axial_tf import errors
+from axial_tf import errors, paths
 
+# The flags defined here are those of the tools that ask for them.
+flags.disclaim_key_flags()
 # Before TensorFlow is imported: its start-up notices hide our own lines.
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 warnings.filterwarnings('ignore', category=FutureWarning, module='google')
@@ -18,20 +21,24 @@ def run(main, docstring: str, takes_arguments: bool = False) -> None:
   """Runs `main()` as a program: parses absl flags, then calls it.
 
   With `takes_arguments`, it is called with the list of those arguments that
-  are no flags; otherwise there must not be any.
+  are no flags, which are paths; otherwise there must not be any.
 
   A `UserError` is printed as one line `error: ...` and exits with status 1;
   Ctrl-C exits with 130; `--help` prints `docstring` and the flags and exits
   with 0. Anything else is a defect of ours and keeps its traceback.
   """
   sys.modules['__main__'].__doc__ = docstring
+  for stream in (sys.stdout, sys.stderr):
+    if isinstance(stream, io.TextIOWrapper):
+      # A name that the terminal cannot show may look odd, but ends no run.
+      stream.reconfigure(errors='backslashreplace')
 
   def guarded(argv):
     if not flags.FLAGS['verbosity'].present:
       logging.set_verbosity(logging.ERROR)
     try:
       if takes_arguments:
-        main(argv[1:])
+        main([paths.expand(argument) for argument in argv[1:]])
         return
       if len(argv) > 1:
         raise errors.UserError(
@@ -58,6 +65,47 @@ def run(main, docstring: str, takes_arguments: bool = False) -> None:
     if not _output_is_unread():
       raise
     sys.exit(1)
+
+
+class _PathParser(flags.ArgumentParser):
+  """Parses a path, see `define_path`."""
+
+  def __init__(self, any_bytes: bool, local: bool):
+    super().__init__()
+    self._any_bytes = any_bytes
+    self._local = local
+
+  def parse(self, argument: str) -> str:
+    path = paths.expand(argument)
+    if self._local:
+      paths.require_local(path)
+    return path if self._any_bytes else paths.require_utf8(path)
+
+  def flag_type(self) -> str:
+    return 'path'
+
+
+def define_path(name: str, default: Optional[str], meaning: str,
+                any_bytes: bool = False, local: bool = False
+                ) -> flags.FlagHolder:
+  """Defines a flag that holds a path, in which ~ is the home folder.
+
+  Args:
+    name: of the flag.
+    default: its value if it is not given.
+    meaning: for --help.
+    any_bytes: whether the path may be one that is no UTF-8; TensorFlow cannot
+      open those.
+    local: whether it must be of this machine, not gs:// and the like.
+  """
+  return flags.DEFINE(_PathParser(any_bytes, local), name, default, meaning)
+
+
+def define_paths(name: str, meaning: str) -> None:
+  """Defines a flag that may be repeated, see `define_path`."""
+  flags.DEFINE_multi(
+      _PathParser(any_bytes=False, local=False), flags.ArgumentSerializer(),
+      name, None, meaning)
 
 
 def numbers(flag: str, texts: Optional[Sequence[str]]

@@ -7,7 +7,6 @@ Example:
   python -m axial_tf.demo --output_dir=demo
 """
 
-import glob
 import json
 import os
 import shlex
@@ -17,14 +16,15 @@ import time
 
 from absl import flags
 
-from axial_tf import cli, run_files
+from axial_tf import cli, paths, run_files
 
 FLAGS = flags.FLAGS
 
 
 def _define_flags() -> None:
-  flags.DEFINE_string(
-      'output_dir', 'demo', 'folder for data, run, export and pictures.')
+  cli.define_path(
+      'output_dir', 'demo', 'folder for data, run, export and pictures.',
+      local=True)
   flags.DEFINE_multi_string(
       'gin_params', [], 'gin bindings for the training, as in axial_tf.train.')
   flags.DEFINE_integer(
@@ -49,7 +49,7 @@ def main() -> None:
           f'--input_dir={data}', f'--split={split}', f'--output_dir={records}')
   _step('3/6 training and validation', 'axial_tf.train',
         '--gin_file=experiments/demo.gin', f'--model_dir={run_dir}',
-        '--mode=train_and_eval', f"--gin_params=RECORDS='{records}'",
+        '--mode=train_and_eval', f'--gin_params=RECORDS={records!r}',
         *(f'--gin_params={binding}' for binding in FLAGS.gin_params))
   _step('4/6 export', 'axial_tf.export', f'--model_dir={run_dir}',
         f'--export_dir={export}')
@@ -90,7 +90,7 @@ def _predict(export: str, records: str, output_dir: str):
 
   predictor = predictor_lib.Predictor(export)
   quality = panoptic_quality.PanopticQuality(predictor.spec)
-  files = sorted(glob.glob(os.path.join(records, 'val-*.tfrecord')))
+  files = paths.matching(os.path.join(records, 'val-*.tfrecord'))
   dataset = tf.data.TFRecordDataset(files).map(
       records_lib.decode_panoptic_example)
   panels = []
@@ -102,7 +102,7 @@ def _predict(export: str, records: str, output_dir: str):
       truth = visualize.panoptic_overlay(
           example['image'], example['panoptic'], predictor.spec, labels=True)
       name = os.path.splitext(
-          os.path.basename(example['filename'].decode()))[0]
+          os.path.basename(os.fsdecode(example['filename'])))[0]
       panels.append(visualize.side_by_side(
           [example['image'], truth, result.picture],
           ['image', 'ground truth', 'prediction']))
@@ -117,7 +117,8 @@ def _predict(export: str, records: str, output_dir: str):
 
 def _first_validation(run_dir: str) -> dict:
   """Metrics of the model before its first training step."""
-  with open(os.path.join(run_dir, run_files.METRICS)) as file:
+  with open(os.path.join(run_dir, run_files.METRICS),
+            encoding='utf-8') as file:
     first = json.loads(file.readline())
   if first['step'] != 0:
     raise RuntimeError('demo.gin must validate at the start')

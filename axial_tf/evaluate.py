@@ -18,23 +18,25 @@ import sys
 
 from absl import flags
 
-from axial_tf import cli
+from axial_tf import cli, paths
 
 FLAGS = flags.FLAGS
 
 
 def _define_flags() -> None:
-  flags.DEFINE_string('predictions', None, 'JSON file of the predictions.')
-  flags.DEFINE_string('ground_truth', None, 'JSON file of the ground truth.')
+  cli.define_path(
+      'predictions', None, 'JSON file of the predictions.', local=True)
+  cli.define_path(
+      'ground_truth', None, 'JSON file of the ground truth.', local=True)
   flags.DEFINE_enum(
       'format', 'coco', ['coco', 'cityscapes', 'mapillary'], 'whose rules to '
       'score by; those of mapillary are coco\'s.')
-  flags.DEFINE_string(
+  cli.define_path(
       'predictions_dir', None, 'folder of the predicted PNGs, if it is not '
-      'named after the JSON file.')
-  flags.DEFINE_string(
-      'ground_truth_dir', None, 'likewise of the ground truth.')
-  flags.DEFINE_string(
+      'named after the JSON file.', local=True)
+  cli.define_path(
+      'ground_truth_dir', None, 'likewise of the ground truth.', local=True)
+  cli.define_path(
       'json', None, 'file for all figures, as fractions in full precision.')
   flags.DEFINE_bool('per_class', False, 'whether to print each class.')
 
@@ -47,6 +49,8 @@ def main() -> None:
       raise errors.UserError(
           f'--{flag.name} is missing: expected a panoptic JSON file (see '
           f'--help for an example)')
+
+  paths.require_reachable(FLAGS.json)
 
   from tqdm import tqdm
 

@@ -21,7 +21,7 @@ from typing import Tuple
 
 from absl import flags
 
-from axial_tf import cli, run_files
+from axial_tf import cli, paths, run_files
 
 FLAGS = flags.FLAGS
 
@@ -31,13 +31,13 @@ _OF_AN_EXPORT = ('checkpoint', 'scales', 'flip', 'top', 'max_pixels',
 
 
 def _define_flags() -> None:
-  flags.DEFINE_string(
+  cli.define_path(
       'model_dir', None, 'folder of the training run.')
-  flags.DEFINE_string(
+  cli.define_path(
       'export_dir', None, 'folder for the exported versions.')
-  flags.DEFINE_string(
-      'checkpoint', None, 'path of one of the run\'s checkpoints, without '
-      '.index. Default: the newest.')
+  cli.define_path(
+      'checkpoint', None, 'path of one of the run\'s checkpoints. Default: the '
+      'newest.')
   flags.DEFINE_string(
       'version', 'auto', 'number of the version; auto takes the highest in '
       '--export_dir plus 1.')
@@ -72,6 +72,7 @@ def main() -> None:
       raise errors.UserError(
           f'--{flag.name} is missing: expected {meaning} (see --help for an '
           f'example)')
+  paths.require_reachable(FLAGS.export_dir)
   version = None
   if FLAGS.version != 'auto':
     if not FLAGS.version.isdecimal():
@@ -112,7 +113,7 @@ def _export(version, scales, is_classifier: bool) -> None:
     if scales is not None or FLAGS.flip:
       inference.multi_scale = multi_scale.MultiScaleSettings(
           tuple(scales or (1.0,)), FLAGS.flip)
-  checkpoint = FLAGS.checkpoint or checkpoints.latest(FLAGS.model_dir)
+  checkpoint = checkpoints.find(FLAGS.checkpoint or FLAGS.model_dir)
   version_dir = export.export_saved_model(
       inference, FLAGS.export_dir, version=version, metadata={
           'checkpoint': os.path.relpath(checkpoint, FLAGS.model_dir),

@@ -16,22 +16,22 @@ import os
 
 from absl import flags
 
-from axial_tf import cli, run_files
+from axial_tf import cli, paths, run_files
 
 FLAGS = flags.FLAGS
 
 
 def _define_flags() -> None:
-  flags.DEFINE_string('model_dir', None, 'folder of the training run.')
-  flags.DEFINE_string(
-      'checkpoint', None, 'path of one of the run\'s checkpoints, without '
-      '.index. Default: the newest.')
+  cli.define_path('model_dir', None, 'folder of the training run.')
+  cli.define_path(
+      'checkpoint', None, 'path of one of the run\'s checkpoints. Default: the '
+      'newest.')
   flags.DEFINE_list(
       'size', None, 'height and width of the images, in pixels.')
   flags.DEFINE_enum(
       'format', 'tflite', ['tflite', 'tflite_dynamic', 'onnx'],
       'tflite_dynamic has weights of 8 bits: smaller, and less exact.')
-  flags.DEFINE_string('output', None, 'the file; an existing one is replaced.')
+  cli.define_path('output', None, 'the file; an existing one is replaced.')
 
 
 def main() -> None:
@@ -53,6 +53,7 @@ def main() -> None:
   if os.path.isdir(FLAGS.output):
     raise errors.UserError(
         f'--output: {FLAGS.output} is a folder, expected the name of a file')
+  paths.require_reachable(FLAGS.output)
   if run_files.is_classifier(FLAGS.model_dir):
     raise errors.UserError(
         f'{FLAGS.model_dir}: is the run of a classifier, expected one of '

@@ -1,41 +1,44 @@
 """Finding a user's image files, and names for what comes of them."""
 
-import glob
 import os
-from typing import Dict, List
+from typing import Dict, List, Optional
 
-from axial_tf import errors
+from axial_tf import earlier_results, errors, paths
 
 # What is taken for an image in a folder.
 _EXTENSIONS = frozenset(
     ('.bmp', '.gif', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp'))
 
 
-def find(pattern: str) -> List[str]:
+def find(pattern: str, output_dir: Optional[str] = None) -> List[str]:
   """Returns the files that a file name, folder or pattern stands for.
+
+  Folders are searched with their subfolders, also behind links. Results of an
+  earlier prediction are no images, unless such a file is named itself.
 
   Args:
     pattern: of local files, where ** stands for any depth, or of remote ones
-      that tf.io.gfile knows (gs://...).
+      that tf.io.gfile knows (gs://...). A file or folder that has this very
+      name is meant first.
+    output_dir: folder of the results to come.
 
   Raises:
     errors.UserError: there are none.
   """
-  if '://' in pattern:
+  if paths.is_remote(pattern):
     return _find_remote(pattern)
   if os.path.isfile(pattern):
     return [pattern]
   if os.path.isdir(pattern):
     files = sorted(
-        os.path.join(folder, name)
-        for folder, _, names in os.walk(pattern) for name in names
-        if os.path.splitext(name)[1].lower() in _EXTENSIONS)
+        path for path in paths.walk(pattern)
+        if os.path.splitext(path)[1].lower() in _EXTENSIONS)
     missing = f'expected image files ({" ".join(sorted(_EXTENSIONS))}) in it'
   else:
-    files = sorted({
-        path for path in glob.glob(pattern, recursive=True)
-        if os.path.isfile(path)})
+    files = [path for path in paths.matching(pattern, recursive=True)
+             if os.path.isfile(path)]
     missing = 'expected an image file, a folder or a pattern of files'
+  files = earlier_results.leave_out(files, pattern, output_dir)
   if not files:
     raise errors.UserError(
         f'--input: {pattern}: {missing}, found none; check the path')
@@ -52,7 +55,7 @@ def _find_remote(pattern: str) -> List[str]:
           for folder, _, names in tf.io.gfile.walk(pattern) for name in names
           if os.path.splitext(name)[1].lower() in _EXTENSIONS]
     else:
-      files = tf.io.gfile.glob(pattern)
+      files = paths.matching(pattern)
   except tf.errors.OpError as error:
     raise errors.UserError(
         f'--input: {pattern}: cannot be listed ({errors.first_line(error)}); '

@@ -11,9 +11,8 @@ Examples:
     --output_dir=runs/max_s
 
 --source is csrhddlam (the authors' PyTorch code; nothing in the file is run,
-and PyTorch is not needed) or deeplab2 (TensorFlow checkpoints; --input is the
-path without .index). The gin file tells the architecture; that of csrhddlam is
-found in the file of weights.
+and PyTorch is not needed) or deeplab2 (TensorFlow checkpoints). The gin file
+tells the architecture; that of csrhddlam is found in the file of weights.
 
 --output_dir is then what axial_tf.predict, axial_tf.export and, with
 --gin_params="RECORDS='...'", axial_tf.train --mode=eval take, and what
@@ -35,16 +34,16 @@ _CSRHDDLAM = 'experiments/imagenet_csrhddlam.gin'
 def _define_flags() -> None:
   flags.DEFINE_enum(
       'source', None, ['deeplab2', 'csrhddlam'], 'whose weights they are.')
-  flags.DEFINE_string(
-      'input', None, 'a .pth file, or a checkpoint without .index.')
-  flags.DEFINE_string('output_dir', None, 'a new folder.')
-  flags.DEFINE_multi_string(
-      'gin_file', None, 'gin file of the architecture, an experiment; may be '
+  cli.define_path(
+      'input', None, 'a .pth file, or a checkpoint.')
+  cli.define_path('output_dir', None, 'a new folder.', local=True)
+  cli.define_paths(
+      'gin_file', 'gin file of the architecture, an experiment; may be '
       'repeated. Optional with csrhddlam.')
   flags.DEFINE_multi_string(
       'gin_params', None, 'one gin binding; overrides the files; may be '
       'repeated.')
-  flags.DEFINE_string(
+  cli.define_path(
       'records', None, 'folder of TFRecords on which to evaluate or train.')
   flags.DEFINE_bool(
       'allow_partial', False, 'whether weights may be left over or missing.')

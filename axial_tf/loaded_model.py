@@ -6,7 +6,7 @@ from typing import Any, Callable, Dict, NamedTuple, Optional, Sequence
 import numpy as np
 import tensorflow as tf
 
-from axial_tf import errors, run_files
+from axial_tf import errors, paths, run_files
 from axial_tf.data import class_spec, dataset_spec
 from axial_tf.models import multi_scale as multi_scale_lib
 from axial_tf.models import panoptic_inference
@@ -124,7 +124,7 @@ def _load_classifier_version(path: str) -> LoadedClassifier:
   spec = class_spec.ClassSpec.from_json(
       content['class_spec'], source=os.path.join(path, versions.MODEL_JSON))
   try:
-    loaded = tf.saved_model.load(path)
+    loaded = tf.saved_model.load(paths.literal(path))
     loaded.signatures['probabilities'].structured_outputs['probabilities']
   except (OSError, LookupError, TypeError, tf.errors.OpError) as error:
     raise _damaged(path, error) from error
@@ -150,7 +150,7 @@ def _load_version(path: str) -> LoadedModel:
         content['dataset_spec'], source=os.path.join(path, versions.MODEL_JSON))
     rules = content['input_rules']
     max_long_side, enlarge = rules['max_long_side'], rules['enlarge']
-    loaded = tf.saved_model.load(path)
+    loaded = tf.saved_model.load(paths.literal(path))
     loaded.signatures['image_tensor'].structured_outputs['num_segments']
     loaded.signatures['heads'].structured_outputs['offset']
   except (OSError, LookupError, TypeError, tf.errors.OpError) as error:

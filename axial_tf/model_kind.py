@@ -19,7 +19,7 @@ def _description(path: str):
   version = _newest_version(path)
   for folder in (path, *([os.path.join(path, version)] if version else [])):
     try:
-      with open(os.path.join(folder, _MODEL_JSON)) as file:
+      with open(os.path.join(folder, _MODEL_JSON), encoding='utf-8') as file:
         return json.load(file)
     except (OSError, ValueError):
       pass  # Whoever loads the model says what is wrong with it.

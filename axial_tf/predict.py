@@ -45,7 +45,8 @@ classes.jsonl in it:
   python -m axial_tf.predict --model=runs/cifar10 --input=photos --top=3
 
 An image that cannot be read is named and left out, the others are done, and
-the exit status is 1.
+the exit status is 1. Results of an earlier run that lie among the images are no
+images, and no image is replaced by a result.
 """
 
 import os
@@ -53,7 +54,7 @@ import sys
 
 from absl import flags
 
-from axial_tf import beam_runner, cli
+from axial_tf import beam_runner, cli, paths
 
 FLAGS = flags.FLAGS
 
@@ -64,13 +65,13 @@ _SEGMENTERS_FLAGS = ('format', 'image_list', 'class_list', 'scales', 'flip',
 
 
 def _define_flags() -> None:
-  flags.DEFINE_string(
+  cli.define_path(
       'model', None, 'folder of an export, of one of its versions, or of a '
       'training run.')
-  flags.DEFINE_string(
+  cli.define_path(
       'input', None, 'image file, folder, or pattern such as photos/*.jpg '
-      '(** for any depth); quote patterns.')
-  flags.DEFINE_string(
+      '(** for any depth); quote patterns.', any_bytes=True)
+  cli.define_path(
       'output_dir', None, 'folder for the results.')
   flags.DEFINE_integer(
       'top', 5, 'how many classes to give, with a classifier.', lower_bound=1)
@@ -78,12 +79,13 @@ def _define_flags() -> None:
   flags.DEFINE_enum(
       'format', 'files', ['files', 'coco', 'cityscapes', 'mapillary'],
       'what to write: files for each image, or results for an evaluator.')
-  flags.DEFINE_string(
+  cli.define_path(
       'image_list', None, 'JSON whose "images" have "id" and "file_name", with '
-      '--format=coco; without it, the images\' names are their ids.')
-  flags.DEFINE_string(
+      '--format=coco; without it, the images\' names are their ids.',
+      local=True)
+  cli.define_path(
       'class_list', None, 'config.json of Mapillary Vistas, with '
-      '--format=mapillary.')
+      '--format=mapillary.', local=True)
   flags.DEFINE_integer(
       'batch_size', 1, 'images at a time (to be segmented, of equal size).',
       lower_bound=1)
@@ -134,7 +136,8 @@ def _classify() -> None:
     raise errors.UserError(
         '--input is missing: expected an image, a folder or a pattern (see '
         '--help for an example)')
-  files = image_files.find(FLAGS.input)
+  paths.require_reachable(FLAGS.output_dir)
+  files = image_files.find(FLAGS.input, FLAGS.output_dir)
 
   from axial_tf import image_classifier, predicted_classes
 
@@ -155,12 +158,15 @@ def _segment() -> None:
       raise errors.UserError(
           f'--{flag.name} is missing: expected {meaning} (see --help for an '
           f'example)')
-  files = image_files.find(FLAGS.input)
+  for path in (FLAGS.model, FLAGS.output_dir):
+    paths.require_reachable(path)
+  files = image_files.find(FLAGS.input, FLAGS.output_dir)
   if os.path.exists(FLAGS.output_dir) and not os.path.isdir(
       FLAGS.output_dir):
     raise errors.UserError(
         f'--output_dir: {FLAGS.output_dir} is a file, expected a folder')
   pictures = _pictures()
+  _require_new(files, pictures)
   beam_arguments = beam_runner.arguments()
   if FLAGS.beam or beam_arguments:
     failed = _segment_with_beam(files, pictures, beam_arguments)
@@ -246,6 +252,24 @@ def _segment_here(files, pictures, scales):
   return reader.failed
 
 
+def _require_new(files, pictures) -> None:
+  """Checks that no result replaces an image."""
+  from axial_tf import earlier_results, image_files
+
+  if paths.is_remote(FLAGS.output_dir):
+    return
+  if FLAGS.format == 'files':
+    endings = ['_panoptic.png', '.json', *(
+        f'_{name}.png' for name in pictures.names)]
+    stems = image_files.output_stems(files).values()
+    outputs = [stem + ending for stem in stems for ending in endings]
+  else:
+    outputs = [os.path.join(folder, os.path.basename(file)) for file in files
+               for folder in earlier_results.FOLDERS]
+  earlier_results.require_new(
+      files, (os.path.join(FLAGS.output_dir, name) for name in outputs))
+
+
 def _result_folder(spec):
   """Returns the writer that --format asks for; None for files."""
   from axial_tf import errors
@@ -269,12 +293,12 @@ def _result_folder(spec):
 
 def _pictures():
   """Returns what --pictures asks for."""
-  from axial_tf import errors, predicted_files
+  from axial_tf import earlier_results, errors, predicted_files
 
   names = FLAGS.pictures
   if names is None:
     names = ['overlay'] if FLAGS.format == 'files' else []
-  cli.require_known('pictures', names, predicted_files.PICTURES)
+  cli.require_known('pictures', names, earlier_results.PICTURES)
   given = [name for name in ('pixel', 'layer', 'head')
            if FLAGS[name].value is not None]
   if given and 'attention' not in names:

@@ -6,7 +6,7 @@ import json
 import os
 from typing import Optional, Sequence
 
-from axial_tf import image_classifier, image_reader, whole_files
+from axial_tf import image_classifier, image_reader, paths, whole_files
 
 # Of --output_dir.
 _RESULTS = 'classes.jsonl'
@@ -55,7 +55,7 @@ def classify_all(
 def _json(file: str, classes: Sequence[image_classifier.ClassProbability]
           ) -> str:
   return json.dumps({
-      'file': file,
+      'file': paths.printable(file),
       'classes': [dataclasses.asdict(entry) for entry in classes]})
 
 

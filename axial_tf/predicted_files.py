@@ -9,11 +9,10 @@ import numpy as np
 from axial_tf import errors, predictor, visualize, whole_files
 from axial_tf.data import records
 
-PICTURES = ('overlay', 'heatmap', 'offsets', 'attention')
-
 
 class Pictures(NamedTuple):
-  """Which pictures to draw, names out of PICTURES.
+  """Which pictures to draw, names out of
+  `earlier_results.PICTURES`.
 
   Attributes:
     names: of the pictures.

@@ -11,17 +11,22 @@ import types
 import typing
 from typing import Any, Mapping
 
-from axial_tf import errors
+from axial_tf import errors, paths
+
+# The type of a field that holds a path or a pattern of paths; ~ is expanded.
+Path = typing.NewType('Path', str)
 
 
 def check_types(settings) -> None:
   """Checks every field of a dataclass instance against its annotation.
 
   An int is accepted where a float is expected; a list (gin has no tuples of
-  one spelling) is turned into a tuple where a tuple is expected.
+  one spelling) is turned into a tuple where a tuple is expected; a `Path` gets
+  the home folder for ~.
 
   Raises:
-    errors.UserError: a field holds a value of another type.
+    errors.UserError: a field holds a value of another type, or a path that
+      cannot be one.
   """
   hints = typing.get_type_hints(type(settings))
   for field in dataclasses.fields(settings):
@@ -82,6 +87,9 @@ def _convert(value, hint):
   origin, arguments = typing.get_origin(hint), typing.get_args(hint)
   if hint is typing.Any:
     return value
+  if hint is Path:
+    return (paths.require_utf8(paths.expand(value)) if isinstance(value, str)
+            else _MISMATCH)
   if origin in _UNIONS:
     for option in arguments:
       converted = _convert(value, option)
@@ -120,6 +128,8 @@ def _convert_tuple(value, arguments):
 def _describe(hint) -> str:
   if hint is type(None):
     return 'None'
+  if hint is Path:
+    return 'str'
   if isinstance(hint, type) and not typing.get_args(hint):
     return hint.__name__
   return str(hint).replace('typing.', '')

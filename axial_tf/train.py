@@ -28,13 +28,13 @@ FLAGS = flags.FLAGS
 
 
 def _define_flags() -> None:
-  flags.DEFINE_multi_string(
-      'gin_file', None, 'gin file of the experiment; may be repeated. Default: '
+  cli.define_paths(
+      'gin_file', 'gin file of the experiment; may be repeated. Default: '
       'the config.gin that an earlier run left in --model_dir.')
   flags.DEFINE_multi_string(
       'gin_params', None, "one gin binding such as 'TRAIN_STEPS=2000'; "
       'overrides the files; may be repeated.')
-  flags.DEFINE_string(
+  cli.define_path(
       'model_dir', None, 'folder for checkpoints, metrics and TensorBoard.')
   flags.DEFINE_enum(
       'mode', 'train_and_eval',
@@ -50,7 +50,9 @@ def _define_flags() -> None:
 
 
 def main() -> None:
-  from axial_tf import config, errors, run_files
+  import tensorflow as tf
+
+  from axial_tf import config, errors, paths, run_files
   from axial_tf.training import run
 
   if not (FLAGS.model_dir or FLAGS.dry_run and FLAGS.gin_file):
@@ -58,9 +60,11 @@ def main() -> None:
         '--model_dir is missing: expected a folder for this run '
         '(see --help for an example)')
   files = FLAGS.gin_file or []
+  for path in (FLAGS.model_dir, *files):
+    paths.require_reachable(path)
   saved = os.path.join(FLAGS.model_dir or '', run_files.CONFIG)
   if not files:
-    if not os.path.exists(saved):
+    if not tf.io.gfile.exists(saved):
       raise errors.UserError(
           f'--gin_file is missing and {saved} does not exist: give the gin '
           f'file of an experiment (see --help for an example)')

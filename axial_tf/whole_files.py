@@ -21,14 +21,18 @@ def write(path: str, content: bytes) -> None:
   Raises:
     errors.UserError: the file cannot be written.
   """
-  path = os.fspath(path)
-  temporary = f'{path}.{uuid.uuid4().hex}.tmp'
+  # TensorFlow takes text in UTF-8 alone, but names of any bytes.
+  final = os.fsencode(path)
+  folder, name = os.path.split(final)
+  # Long names must not become too long by it.
+  temporary = os.path.join(
+      folder, name[:200] + f'.{uuid.uuid4().hex}.tmp'.encode())
   try:
-    tf.io.gfile.makedirs(os.path.dirname(path) or '.')
+    tf.io.gfile.makedirs(folder or b'.')
     try:
       with tf.io.gfile.GFile(temporary, 'wb') as file:
         file.write(content)
-      tf.io.gfile.rename(temporary, path, overwrite=True)
+      tf.io.gfile.rename(temporary, final, overwrite=True)
     except BaseException:  # Ctrl-C, too, leaves nothing behind.
       if tf.io.gfile.exists(temporary):
         tf.io.gfile.remove(temporary)

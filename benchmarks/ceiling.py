@@ -18,18 +18,18 @@ import subprocess
 import sys
 import tempfile
 
-from absl import flags
 import numpy as np
 import tensorflow as tf
 
 from axial_tf import cli
+from axial_tf import paths as paths_lib
 from axial_tf.data import dataset_spec, record_files, records
 from axial_tf.evaluation import label_maps, panoptic_quality
 from axial_tf.layers import resize
 from axial_tf.panoptic import merging, targets
 
-_RECORDS = flags.DEFINE_string('records', None, 'pattern of the shards.')
-_SPEC = flags.DEFINE_string(
+_RECORDS = cli.define_path('records', None, 'pattern of the shards.')
+_SPEC = cli.define_path(
     'spec', 'gin_configs/datasets/digits.json', 'name or path of the spec.')
 _STRIDE = 4
 
@@ -117,9 +117,9 @@ def measure(paths, spec: dataset_spec.DatasetSpec) -> None:
     for score, losses, (_, predict) in zip(scores, lost, ways):
       prediction = predict(heads)
       score.update(truth, prediction)
+      file = paths_lib.printable(os.fsdecode(example['filename'].numpy()))
       losses += [
-          f'{example["filename"].numpy().decode()}: {name}, {area} pixels, '
-          f'best IoU {iou:.2f}'
+          f'{file}: {name}, {area} pixels, best IoU {iou:.2f}'
           for name, _, area, iou in lost_segments(truth, prediction, spec)]
   for score, losses, (title, _) in zip(scores, lost, ways):
     print(f'{title}\n{panoptic_quality.format_table(score.result(), spec)}')

@@ -36,9 +36,9 @@ from data_prep import (
 
 _IMAGES = flags.DEFINE_integer('images', 1000, 'how many, at most.')
 _PROCESSES = flags.DEFINE_list('processes', ['1', '2'], 'numbers to try.')
-_INPUT = flags.DEFINE_string('input_dir', None, 'a folder in COCO\'s layout.')
+_INPUT = cli.define_path('input_dir', None, 'a folder in COCO\'s layout.')
 _SPLIT = flags.DEFINE_string('split', 'val', 'its split.')
-_SPEC = flags.DEFINE_string('spec', None, 'its spec.')
+_SPEC = cli.define_path('spec', None, 'its spec.')
 _HEIGHT, _WIDTH = 480, 640
 _DISTINCT = 8
 

@@ -42,9 +42,9 @@ from axial_tf.data import (
 _CITYSCAPES = flags.DEFINE_bool(
     'cityscapes', False, '1024x2048 PNG pictures and crops of 1025x2049 '
     'instead of 480x640 JPEG pictures and crops of 641x641.')
-_INPUT = flags.DEFINE_string(
+_INPUT = cli.define_path(
     'input', None, 'Pattern of panoptic TFRecords to read instead.')
-_SPEC = flags.DEFINE_string('spec', 'coco', 'Spec of the records in --input.')
+_SPEC = cli.define_path('spec', 'coco', 'Spec of the records in --input.')
 _POLICY = flags.DEFINE_string(
     'color_policy', 'panoptic_deeplab', 'AutoAugment policy of the last row.')
 _IMAGES = flags.DEFINE_integer('images', None, 'Images per run.')

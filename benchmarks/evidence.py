@@ -71,9 +71,9 @@ def define_flags(parts: Sequence[str], folders: Dict[str, str]) -> None:
     parts: names of its comparisons.
     folders: flags of folders with records, and of what.
   """
-  flags.DEFINE_string('output_dir', None, 'folder of all runs.')
+  cli.define_path('output_dir', None, 'folder of all runs.')
   for name, data in folders.items():
-    flags.DEFINE_string(name, None, f'folder of the records of {data}.')
+    cli.define_path(name, None, f'folder of the records of {data}.')
   flags.DEFINE_list('parts', list(parts), 'which comparisons to make.')
   flags.DEFINE_bool('train', True, 'train what is not trained yet.')
 

@@ -46,7 +46,7 @@ from axial_tf.serving import (
 )
 from benchmarks import measure
 
-_MODEL_DIR = flags.DEFINE_string(
+_MODEL_DIR = cli.define_path(
     'model_dir', None, 'Run of a panoptic model; without it, --variant with '
     'the categories of Cityscapes and random weights.')
 _VARIANT = flags.DEFINE_string(

@@ -8,12 +8,13 @@ written last.
 """
 
 import os
+import re
 import sys
 from typing import Any, Callable, Dict, List, Sequence
 
 import tensorflow as tf
 
-from axial_tf import errors
+from axial_tf import errors, paths
 from axial_tf.data import record_files
 from data_prep import dataset_info, faults, jobs, shards
 
@@ -77,9 +78,8 @@ def _open_folder(job: jobs.Job, info: Dict[str, Any]) -> str:
       tf.io.gfile.makedirs(folder)
     elif tf.io.gfile.isdir(staging):  # It was killed while publishing.
       _move_all(staging, job.output_dir)
-    for pattern in (_hidden(job, folder, '*.tmp'), os.path.join(
-        job.output_dir, record_files.DATASET_INFO + '.*.tmp')):
-      _remove(*tf.io.gfile.glob(pattern))
+    _remove(*_listed(folder, _hidden(job, r'.*\.tmp')), *_listed(
+        job.output_dir, re.escape(record_files.DATASET_INFO) + r'\..*\.tmp'))
   return folder
 
 
@@ -89,7 +89,7 @@ def _keep_finished(job: jobs.Job, folder: str, max_errors: int
   kept, replaced = {}, 0
   suffix = 'report.json'
   with shards.writing_errors(folder):
-    for path in sorted(tf.io.gfile.glob(_hidden(job, folder, suffix))):
+    for path in _listed(folder, _hidden(job, re.escape(suffix))):
       name = os.path.basename(path)[1:-len('.' + suffix)]
       report = shards.read_report(folder, name)
       if (report is not None and report.job == job.fingerprint
@@ -128,10 +128,9 @@ def _publish(job: jobs.Job, folder: str) -> Dict[str, Any]:
       info['splits'].pop(name, None)
       dataset_info.write(output_dir, info)
       _move_all(folder, output_dir)
-    present = {os.path.basename(path) for path in tf.io.gfile.glob(
-        os.path.join(output_dir, f'{name}-?????-of-?????.tfrecord'))}
-    for stale in present - set(job.shard_names):
-      tf.io.gfile.remove(os.path.join(output_dir, stale))
+    for path in _listed(output_dir, _shards(job)):
+      if os.path.basename(path) not in job.shard_names:
+        tf.io.gfile.remove(path)
     faults.write_report(output_dir, name, skipped)
     info['splits'][name] = entry
     dataset_info.write(output_dir, info)
@@ -151,10 +150,21 @@ def _read_reports(job: jobs.Job, folder: str) -> List[shards.Report]:
   return reports
 
 
-def _hidden(job: jobs.Job, folder: str, suffix: str) -> str:
-  """Pattern of the files that accompany shards while they are made."""
-  return os.path.join(
-      folder, f'.{job.split.name}-?????-of-?????.tfrecord.{suffix}')
+def _shards(job: jobs.Job) -> str:
+  """Returns a regular expression for the names of a split's shards."""
+  return re.escape(job.split.name) + r'-\d{5}-of-\d{5}\.tfrecord'
+
+
+def _hidden(job: jobs.Job, suffix: str) -> str:
+  """Returns one for the files that accompany shards while they are made."""
+  return rf'\.{_shards(job)}\.{suffix}'
+
+
+def _listed(folder: str, name: str) -> List[str]:
+  """Returns the files in a folder whose names match a regular expression."""
+  return [os.path.join(folder, entry)
+          for entry in sorted(paths.listdir(folder))
+          if re.fullmatch(name, entry)]
 
 
 def _remove_reports(job: jobs.Job) -> None:
@@ -162,8 +172,8 @@ def _remove_reports(job: jobs.Job) -> None:
             for name in job.shard_names))
 
 
-def _remove(*paths: str) -> None:
-  for path in paths:
+def _remove(*files: str) -> None:
+  for path in files:
     if tf.io.gfile.exists(path):
       tf.io.gfile.remove(path)
 
@@ -171,13 +181,13 @@ def _remove(*paths: str) -> None:
 def _remove_empty(*folders: str) -> None:
   """Removes folders in which nothing was finished."""
   for folder in dict.fromkeys(folders):
-    if tf.io.gfile.isdir(folder) and not tf.io.gfile.listdir(folder):
+    if tf.io.gfile.isdir(folder) and not paths.listdir(folder):
       tf.io.gfile.rmtree(folder)
 
 
 def _move_all(source: str, target: str) -> None:
   """Moves shards, then their reports, and removes the empty folder."""
-  for name in sorted(tf.io.gfile.listdir(source),
+  for name in sorted(paths.listdir(source),
                      key=lambda name: (name.startswith('.'), name)):
     tf.io.gfile.rename(os.path.join(source, name), os.path.join(target, name),
                        overwrite=True)

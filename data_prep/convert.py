@@ -20,7 +20,7 @@ from typing import Callable, Dict, Optional, Sequence
 
 from absl import flags
 
-from axial_tf import beam_runner, cli, errors
+from axial_tf import beam_runner, cli, errors, paths
 from data_prep import (
     cityscapes,
     coco,
@@ -75,6 +75,7 @@ def run(
   required = {'dataset': dataset, 'input_dir': input_dir, 'split': split,
               'output_dir': output_dir}
   _require(required)
+  paths.require_reachable(output_dir)
   make_shards = (_beam(beam_arguments) if beam_arguments else functools.partial(
       local_conversion.make_shards, processes=processes))
   found = _READERS[dataset](input_dir, split, options)
@@ -83,7 +84,8 @@ def run(
       output_dir=output_dir,
       num_shards=(jobs.default_num_shards(len(found.images))
                   if num_shards is None else num_shards),
-      source={'dataset': dataset, 'input_dir': os.path.abspath(input_dir)},
+      source={'dataset': dataset, 'input_dir': paths.printable(
+          os.path.abspath(input_dir))},
       options={'crowds': options.crowds,
                'max_long_side': options.max_long_side})
   entry = conversion.convert(job, max_errors, make_shards)
@@ -121,16 +123,17 @@ def _define_flags() -> None:
       'dataset', None, sorted(_READERS),
       'Which data set to read; custom is any folder in the layout of COCO '
       'panoptic, described by --spec.')
-  flags.DEFINE_string('input_dir', None, 'Folder of the data set.')
+  cli.define_path(
+      'input_dir', None, 'Folder of the data set.', any_bytes=True, local=True)
   flags.DEFINE_string(
       'split', None, 'For example train2017, val2017, train or val.')
-  flags.DEFINE_string(
+  cli.define_path(
       'output_dir', None,
       'Folder for the shards, local or remote (gs://...); several splits may '
       'share it.')
-  flags.DEFINE_string(
+  cli.define_path(
       'spec', None, 'JSON file that describes a custom data set.')
-  flags.DEFINE_string(
+  cli.define_path(
       'infer_spec', None,
       'Only write the spec of a custom data set to this JSON file, from the '
       'categories that the JSON of the split lists.')

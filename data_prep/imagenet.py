@@ -20,7 +20,7 @@ from typing import Dict, Iterator, List, Optional, Sequence, Tuple
 
 from PIL import Image
 
-from axial_tf import errors
+from axial_tf import errors, paths
 from axial_tf.data import class_spec, classification_records
 from data_prep import source_images, splits
 
@@ -65,9 +65,9 @@ def read_split(input_dir: str, split: str,
   spec = _read_spec(root, options.spec)
   if split == 'test':
     images = [LabeledImage(os.path.basename(p), p, None)
-              for p in _files(folder, root)]
+              for p in _files(folder)]
   elif _has_subfolders(folder):
-    images = _by_folder(folder, root, spec)
+    images = _by_folder(folder, spec)
   elif split == 'train':
     raise errors.UserError(
         f'{folder}: expected one folder per class, found none; unpack the '
@@ -137,7 +137,7 @@ def _read_spec(root: pathlib.Path, given: Optional[str]
         f'{root}: the classes are unknown; expected {_SYNSET_LISTS[0]} (one '
         f'"class name" a line), or the folder train with one folder per class')
   return class_spec.ClassSpec.from_ids(
-      'imagenet', _subfolders(root / 'train', root), {})
+      'imagenet', _subfolders(root / 'train'), {})
 
 
 def _read_names(path: pathlib.Path) -> Dict[str, str]:
@@ -155,10 +155,10 @@ def _read_names(path: pathlib.Path) -> Dict[str, str]:
   return names
 
 
-def _by_folder(folder: pathlib.Path, root: pathlib.Path,
-               spec: class_spec.ClassSpec) -> List[LabeledImage]:
+def _by_folder(folder: pathlib.Path, spec: class_spec.ClassSpec
+               ) -> List[LabeledImage]:
   """Images of one folder per class, sorted by class and name."""
-  found = _subfolders(folder, root)
+  found = _subfolders(folder)
   unknown = sorted(set(found) - set(spec.labels))
   if unknown:
     raise errors.UserError(
@@ -170,7 +170,7 @@ def _by_folder(folder: pathlib.Path, root: pathlib.Path,
       raise errors.UserError(
           f'{folder}: the class {image_class.id!r} ({image_class.name}) has no '
           f'folder; copy it, or remove the class from the list of synsets')
-    files = _files(folder / image_class.id, root)
+    files = _files(folder / image_class.id)
     if not files:
       raise errors.UserError(
           f'{folder / image_class.id}: holds no images; copy those of the '
@@ -188,7 +188,7 @@ def _by_list(folder: pathlib.Path, root: pathlib.Path,
     raise errors.UserError(
         f'{path}: no such file; expected the class of each image of {folder}, '
         f'one a line, or one folder per class in {folder}')
-  lines, files = _lines(path), _files(folder, root)
+  lines, files = _lines(path), _files(folder)
   if len(lines) != len(files):
     raise errors.UserError(
         f'{path}: lists {len(lines)} images, but {folder} holds {len(files)}; '
@@ -224,32 +224,29 @@ def _has_subfolders(folder: pathlib.Path) -> bool:
     return any(e.is_dir() and not e.name.startswith('.') for e in entries)
 
 
-def _subfolders(folder: pathlib.Path, root: pathlib.Path) -> List[str]:
-  return [name for name, is_folder in _entries(folder, root) if is_folder]
+def _subfolders(folder: pathlib.Path) -> List[str]:
+  names = []
+  for name, is_folder in _entries(folder):
+    if is_folder:
+      names.append(paths.require_utf8(name))  # It names a class.
+    elif os.path.islink(folder / name) and not os.path.exists(folder / name):
+      raise errors.UserError(
+          f'{folder / name}: is a link to {os.readlink(folder / name)}, which '
+          f'is not there; make that available, or remove the link')
+  return names
 
 
-def _files(folder: pathlib.Path, root: pathlib.Path) -> List[str]:
+def _files(folder: pathlib.Path) -> List[str]:
   """Sorted paths of the images in a folder; others and hidden ones are not."""
   return [os.path.join(folder, name)
-          for name, is_folder in _entries(folder, root)
+          for name, is_folder in _entries(folder)
           if not is_folder and name.lower().endswith(_IMAGE_NAMES)]
 
 
-def _entries(folder: pathlib.Path, root: pathlib.Path
-             ) -> Iterator[Tuple[str, bool]]:
+def _entries(folder: pathlib.Path) -> Iterator[Tuple[str, bool]]:
   """Names in a folder, sorted, and which ones are folders; no hidden ones."""
   with os.scandir(folder) as scanned:
     entries = sorted(scanned, key=lambda entry: entry.name)
   for entry in entries:
-    if entry.name.startswith('.'):
-      continue
-    if entry.is_symlink():
-      _check_inside(entry.path, root)
-    yield entry.name, entry.is_dir()
-
-
-def _check_inside(link: str, root: pathlib.Path) -> None:
-  target, top = os.path.realpath(link), os.path.realpath(root)
-  if os.path.commonpath([target, top]) != top:
-    raise errors.UserError(
-        f'{link}: is a link out of {root}, to {target}; copy the files there')
+    if not entry.name.startswith('.'):
+      yield entry.name, entry.is_dir()

@@ -18,20 +18,20 @@ from typing import Dict, List, Sequence
 
 from absl import flags
 
-from axial_tf import cli, errors
+from axial_tf import cli, errors, paths
 
 _SHOWN_FAULTS = 20
 
 
 def _define_flags() -> None:
-  flags.DEFINE_string(
+  cli.define_path(
       'spec', None, 'Shipped name (coco) or JSON file. Default: that of the '
       'dataset_info.json beside the records.')
   flags.DEFINE_integer(
       'pictures', 0, 'So many records are drawn, evenly spread over all.',
       lower_bound=0)
-  flags.DEFINE_string('pictures_dir', None, 'Folder of the pictures (PNG).')
-  flags.DEFINE_string('json', None, 'File for all figures and faults.')
+  cli.define_path('pictures_dir', None, 'Folder of the pictures (PNG).')
+  cli.define_path('json', None, 'File for all figures and faults.')
 
 
 def main(patterns: Sequence[str]) -> None:
@@ -43,6 +43,8 @@ def main(patterns: Sequence[str]) -> None:
   if bool(given.pictures) != bool(given.pictures_dir):
     raise errors.UserError(
         '--pictures and --pictures_dir: expected both or none of them')
+  for path in (given.json, given.pictures_dir):
+    paths.require_reachable(path)
   run(patterns, given.spec, given.pictures, given.pictures_dir, given.json)
 
 

@@ -5,7 +5,7 @@ from typing import Any, Callable, Optional
 
 import tensorflow as tf
 
-from axial_tf import errors
+from axial_tf import errors, paths
 from data_prep import splits
 
 
@@ -30,12 +30,14 @@ class Outcome:
 
 def of_image(encode: Callable[[Any], splits.Encoded], image) -> Outcome:
   """Encodes one image and checks that training will be able to read it."""
+  name = paths.printable(image.filename)
   try:
     encoded = encode(image)
-    height, width = _check_readable(encoded.serialized, image.filename)
+    height, width = _check_readable(encoded.serialized, name)
   except errors.UserError as error:
-    return Outcome(image.filename, fault=' '.join(str(error).split()))
-  return Outcome(image.filename, encoded, height, width)
+    return Outcome(
+        name, fault=paths.printable(' '.join(str(error).split())))
+  return Outcome(name, encoded, height, width)
 
 
 def _check_readable(serialized: bytes, filename: str):

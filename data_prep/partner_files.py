@@ -31,8 +31,8 @@ def files_by_name(folder: pathlib.Path, patterns: List[str],
   """Finds files; returns their paths by the name less one of the endings.
 
   Raises:
-    errors.UserError: two files have the same name, or one is a link that
-      leads out of the folder.
+    errors.UserError: two files have the same name, or one is a link to
+      nothing.
   """
   found = {}
   for path in sorted(p for pattern in patterns for p in folder.glob(pattern)):

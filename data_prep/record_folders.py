@@ -8,6 +8,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence
 import tensorflow as tf
 
 from axial_tf import errors
+from axial_tf import paths as paths_lib
 from axial_tf.data import (
     class_spec,
     dataset_spec,
@@ -24,10 +25,12 @@ def find(patterns: Sequence[str]) -> List[str]:
   """
   paths = set()
   for pattern in patterns:
+    paths_lib.require_utf8(pattern)
+    paths_lib.require_reachable(pattern)
     if tf.io.gfile.isdir(pattern):
-      matches = tf.io.gfile.glob(os.path.join(pattern, '*.tfrecord'))
+      matches = record_files.find(os.path.join(pattern, '*.tfrecord'))
     else:
-      matches = [path for path in tf.io.gfile.glob(pattern)
+      matches = [path for path in record_files.find(pattern)
                  if not tf.io.gfile.isdir(path)]
     if not matches:
       raise errors.UserError(
@@ -49,6 +52,7 @@ def spec_of(paths: Sequence[str], name: Optional[str]) -> record_checks.Spec:
     errors.UserError: there is no spec, or it is not valid.
   """
   if name is not None:
+    paths_lib.require_reachable(name)
     if tf.io.gfile.exists(name) and not tf.io.gfile.isdir(name):
       return _from_json(_read_json(name), name)
     return dataset_spec.DatasetSpec.load(name)

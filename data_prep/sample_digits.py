@@ -179,8 +179,9 @@ def _coco_segments(scene: digit_scenes.Scene, rng: np.random.Generator
 
 
 def _define_flags() -> None:
-  flags.DEFINE_string(
-      'output_dir', None, 'Folder to make; must not exist or be empty.')
+  cli.define_path(
+      'output_dir', None, 'Folder to make; must not exist or be empty.',
+      local=True)
   flags.DEFINE_integer('seed', 0, 'Of all random choices.', lower_bound=0)
   flags.DEFINE_integer(
       'train_images', 800, 'Images for training.', lower_bound=1)

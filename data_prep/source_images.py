@@ -8,7 +8,7 @@ import warnings
 
 from PIL import Image, UnidentifiedImageError
 
-from axial_tf import errors
+from axial_tf import errors, paths
 
 # The names under which TensorFlow can decode the bytes as they are.
 _STORED_FORMATS = {'JPEG': 'jpeg', 'MPO': 'jpeg', 'PNG': 'png'}
@@ -29,26 +29,25 @@ def inside(folder: pathlib.Path, name: str, lister: pathlib.Path) -> str:
   """Returns the path of a file that a data set lists.
 
   Args:
-    folder: in which it must be, links resolved.
+    folder: in which it must be; links that the user made there are followed.
     name: relative to the folder.
     lister: the file that lists it, for errors.
 
   Raises:
     errors.UserError: no such file, or one outside the folder.
   """
-  path = pathlib.PurePath(name)
-  is_outside = path.is_absolute() or '..' in path.parts
-  if not is_outside and _is_possible(name):
-    full = os.path.join(folder, name)
-    inner, outer = os.path.realpath(full), os.path.realpath(folder)
-    if os.path.isfile(full):
-      if os.path.commonpath([inner, outer]) == outer:
-        return full
-      is_outside = True
-  if is_outside:
+  if paths.leads_out(name):
     raise errors.UserError(
         f'{lister}: the file name {name!r:.200} leads out of {folder}; use '
-        f'names relative to it, and copies instead of links')
+        f'names relative to it')
+  if _is_possible(name):
+    full = os.path.join(folder, name)
+    if os.path.isfile(full):
+      return full
+    if os.path.islink(full):
+      raise errors.UserError(
+          f'{full}: is a link to {os.readlink(full)}, which is not there; make '
+          f'that available, or copy the data again')
   raise errors.UserError(
       f'{os.path.join(folder, ascii(name)[1:-1][:200])}: no such file, but '
       f'{lister} lists it; copy the data again')
@@ -56,7 +55,7 @@ def inside(folder: pathlib.Path, name: str, lister: pathlib.Path) -> str:
 
 def _is_possible(name: str) -> bool:
   try:
-    return bool(name) and b'\0' not in name.encode()
+    return bool(name) and b'\0' not in os.fsencode(name)
   except UnicodeEncodeError:  # Half of a surrogate pair, from broken JSON.
     return False
 

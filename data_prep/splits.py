@@ -32,7 +32,7 @@ class ReadOptions:
     max_pixels: images of more pixels are refused before they are decoded.
   """
 
-  spec: Optional[str] = None
+  spec: Optional[settings_lib.Path] = None
   crowds: str = 'keep'
   max_long_side: Optional[int] = None
   max_pixels: int = 100_000_000

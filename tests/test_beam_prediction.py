@@ -1,6 +1,7 @@
 """Apache Beam finds what the predictor finds, here and on remote files."""
 
 import json
+import os
 
 import numpy as np
 from PIL import Image
@@ -98,3 +99,18 @@ def test_wrong_model_and_options(model, tmp_path):
     beam_prediction.segment_all(
         model, [], str(tmp_path), batch_size=1, pictures=_NOTHING,
         arguments=['--runner=NoRunner'])
+
+
+def test_names_that_are_no_utf8(model, tmp_path):
+  (tmp_path / 'in').mkdir()
+  for name in (b'caf\xe9.png', b'bad\xe9.png'):
+    Image.fromarray(color_model.scene()[0]).save(
+        tmp_path / 'in' / os.fsdecode(name))
+  (tmp_path / 'in' / os.fsdecode(b'bad\xe9.png')).write_bytes(b'no image')
+  failed = beam_prediction.segment_all(
+      model, _jobs(image_files.find(str(tmp_path / 'in')), tmp_path / 'out'),
+      str(tmp_path / 'out'), batch_size=1, pictures=_NOTHING,
+      arguments=_ARGUMENTS)
+  assert list(failed) == [str(tmp_path / 'in') + '/bad\\xe9.png']
+  assert sorted(os.listdir(os.fsencode(tmp_path / 'out'))) == [
+      b'caf\xe9.json', b'caf\xe9_panoptic.png']

@@ -138,7 +138,7 @@ def test_a_new_run_starts_from_the_weights_of_another(
   after = restore.load_classifier(str(tmp_path / 'a')).model
   for a, b in zip(before.trainable_variables, after.trainable_variables):
     np.testing.assert_allclose(a, b, atol=1e-4)
-  with pytest.raises(errors.UserError, match='holds no checkpoint to start'):
+  with pytest.raises(errors.UserError, match='/gone: holds no checkpoint'):
     run.run(config.parse([_EXPERIMENT], [
         *bindings, "RunSettings.init_checkpoint = '/gone'"]),
         str(tmp_path / 'b'), 'train')

@@ -73,3 +73,37 @@ cli.run(main, 'Prints.')
     process.stdout.close()
     assert process.stderr.read() == ''
     assert process.wait() == 1
+
+
+def test_paths_mean_the_home_folder(tmp_path):
+  program = """
+from absl import flags
+from axial_tf import cli
+cli.define_path('one', None, 'a path', any_bytes=True)
+cli.define_path('near', None, 'a path', local=True)
+cli.define_paths('more', 'paths')
+given = flags.FLAGS
+cli.run(lambda files: print(given.one, given.near, given.more, files), 'Shows.',
+        takes_arguments=True)
+"""
+
+  def run(*arguments):
+    return subprocess.run(
+        [sys.executable, '-c', program, *arguments], capture_output=True,
+        text=True, check=False, env={
+            'HOME': '/users/me', 'PYTHONPATH': ':'.join(filter(None, sys.path)),
+            'PYTHONIOENCODING': 'ascii'})
+
+  done = run('--one=~/a', '--near', '~', '--more=~/b', '--more=c', '~/d')
+  assert done.stdout == (
+      "/users/me/a /users/me ['/users/me/b', 'c'] ['/users/me/d']\n")
+  done = run(b'--one=caf\xe9 \xc3\xa9')
+  assert done.returncode == 0
+  assert done.stdout == "caf\\udce9 \\xe9 None None []\n"
+  for argument, named in ((b'--more=caf\xe9', 'in UTF-8'),
+                          ('--near=gs://a', 'a path of this machine'),
+                          ('--one=~nobody-at-all/a', 'the home folder')):
+    done = run(argument)
+    assert done.returncode == 1 and done.stderr.count('\n') == 1
+    assert done.stderr.startswith('error: ') and named in done.stderr
+  assert 'a path' in run('--help').stdout

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from axial_tf import errors, predicted_files, predictor
+from axial_tf import earlier_results, errors, predicted_files, predictor
 from axial_tf.models import (
   axial_resnet,
   panoptic_decoder,
@@ -44,13 +44,13 @@ def attentive(tmp_path_factory):
 
 
 def test_all_pictures_of_images_of_any_size(attentive):
-  pictures = predicted_files.Pictures(predicted_files.PICTURES)
+  pictures = predicted_files.Pictures(earlier_results.PICTURES)
   pictures.check(attentive)
   rng = np.random.default_rng(0)
   for shape in ((1, 1), (3, 90), (100, 80)):
     image = rng.integers(0, 256, [*shape, 3], np.uint8)
     drawn = pictures.draw(attentive, attentive(image))
-    assert set(drawn) == set(predicted_files.PICTURES)
+    assert set(drawn) == set(earlier_results.PICTURES)
     for picture in drawn.values():
       assert picture.dtype == np.uint8 and picture.shape[2] == 3
     # The overlay has the image's size, the others that of the network's view.

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -11,7 +12,7 @@ from PIL import Image
 import pytest
 
 import axial_tf
-from axial_tf import errors, predictor
+from axial_tf import errors, image_files, predictor
 from axial_tf.serving import export
 from axial_tf.training import restore
 from tests import color_model
@@ -157,6 +158,32 @@ def test_predict_does_the_good_images_and_names_the_bad(export_dir, tmp_path):
   content = json.loads((output / 'b' / 'x.json').read_text())
   assert (content['height'], content['width']) == image.shape[:2]
   assert {s['id']: s['name'] for s in content['segments']}[BALL + 2] == 'ball'
+
+
+def test_predict_in_folders_as_people_have_them(export_dir, tmp_path):
+  """A home folder, brackets, a name in Latin-1, a terminal of ASCII."""
+  photos = tmp_path / 'photos [1]'
+  results = photos / 'results'
+  photos.mkdir()
+  Image.fromarray(color_model.scene()[0]).save(photos / 'a.png')
+  shutil.copy(photos / 'a.png', os.fsencode(photos) + b'/caf\xe9.png')
+  (photos / 'fehlt\u00e9.png').symlink_to('/nowhere.png')
+  done = subprocess.run(
+      [sys.executable, '-m', 'axial_tf.predict', f'--model={export_dir}',
+       '--input=~/photos [1]', '--output_dir=~/photos [1]/results'],
+      capture_output=True, text=True, check=False,
+      cwd=pathlib.Path(__file__).parent.parent, env={
+          **os.environ, 'HOME': str(tmp_path), 'LC_ALL': 'C',
+          'PYTHONIOENCODING': 'ascii'})
+  assert done.returncode == 1 and 'Traceback' not in done.stderr
+  assert '2 images segmented' in done.stdout
+  last = done.stderr.splitlines()[-1]
+  assert last.startswith('error: 1 of 3 images') and 'fehlt\\xe9.png' in last
+  assert sorted(os.listdir(os.fsencode(results))) == [
+      name + ending for name in (b'a', b'caf\xe9')
+      for ending in (b'.json', b'_overlay.png', b'_panoptic.png')]
+  # The same command again takes the same images.
+  assert len(image_files.find(str(photos), str(results))) == 3
 
 
 def test_results_for_an_evaluator_score_100_against_themselves(

@@ -6,7 +6,7 @@ from typing import Literal, Optional, Tuple
 
 import pytest
 
-from axial_tf import errors
+from axial_tf import config, errors
 from axial_tf import settings as settings_lib
 
 
@@ -68,3 +68,33 @@ def test_plain_data_becomes_the_settings_it_was_made_from(settings):
 def test_restored_settings_are_checked():
   with pytest.raises(errors.UserError, match='_Example.steps'):
     settings_lib.from_dict(_Outer, {'inner': {'steps': 'many'}})
+
+
+@dataclasses.dataclass(frozen=True)
+class _Files:
+  records: settings_lib.Path = ''
+  start: Optional[settings_lib.Path] = None
+
+  def __post_init__(self):
+    settings_lib.check_types(self)
+
+
+def test_paths_get_the_home_folder(monkeypatch):
+  monkeypatch.setenv('HOME', '/users/me')
+  files = _Files('~/records/train-*', '~/run')
+  assert files == _Files('/users/me/records/train-*', '/users/me/run')
+  assert _Files() == _Files('', None)
+  with pytest.raises(errors.UserError, match='records: expected str, got 5'):
+    _Files(5)
+
+
+def test_the_paths_of_a_configuration(monkeypatch):
+  monkeypatch.setenv('HOME', '/users/me')
+  for name in ('experiments/demo.gin', 'experiments/cifar10_axial_resnet.gin'):
+    parsed = config.parse([name], [
+        "RECORDS = '~/records'", "RunSettings.init_checkpoint = '~/other'"])
+    assert parsed.run.init_checkpoint == '/users/me/other'
+    assert parsed.task.data.train_pattern.startswith('/users/me/records/')
+    assert parsed.task.data.validation_pattern.startswith('/users/me/records/')
+    spec = dataclasses.replace(parsed.task, spec='~/spec.json').spec
+    assert spec == '/users/me/spec.json'

@@ -44,8 +44,8 @@ class ClassificationDataSettings:
       make the training batches; then no seed fixes their order.
   """
 
-  train_pattern: str = ''
-  validation_pattern: str = ''
+  train_pattern: settings_lib.Path = ''
+  validation_pattern: settings_lib.Path = ''
   augmentation: augmentation_lib.ClassificationAugmentationSettings = (
       augmentation_lib.ClassificationAugmentationSettings())
   image_size: Tuple[int, int] = (224, 224)

@@ -11,6 +11,7 @@ Records of the Cloud TPU scripts count labels from 1, see
 `classification_pipeline.ClassificationDataSettings.first_label`.
 """
 
+import os
 from typing import Dict, Optional
 
 import tensorflow as tf
@@ -50,7 +51,7 @@ def encode_classification_example(
   features = {
       _IMAGE: _bytes(image_bytes),
       _FORMAT: _bytes(image_format.encode()),
-      _FILENAME: _bytes(filename.encode()),
+      _FILENAME: _bytes(os.fsencode(filename)),
       _HEIGHT: _int(height),
       _WIDTH: _int(width),
       LABEL: _int(label),

@@ -44,7 +44,7 @@ from typing import Any, Dict, Mapping, Tuple
 
 import tensorflow as tf
 
-from axial_tf import errors
+from axial_tf import errors, paths
 from axial_tf import settings as settings_lib
 from axial_tf.data import json_keys
 from axial_tf.panoptic import merging as merging_lib
@@ -202,6 +202,7 @@ class DatasetSpec:
     shipped = sorted(p.stem for p in _SHIPPED.glob('*.json'))
     path = (str(_SHIPPED / f'{name_or_path}.json')
             if name_or_path in shipped else str(name_or_path))
+    paths.require_reachable(path)
     if not tf.io.gfile.exists(path) and not os.path.isabs(path):
       # A wheel carries gin_configs inside the package, a source tree beside.
       package = _SHIPPED.parents[1]

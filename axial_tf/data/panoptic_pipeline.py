@@ -45,8 +45,8 @@ class PanopticDataSettings:
       make the training batches; then no seed fixes their order.
   """
 
-  train_pattern: str = ''
-  validation_pattern: str = ''
+  train_pattern: settings_lib.Path = ''
+  validation_pattern: settings_lib.Path = ''
   augmentation: augmentation_lib.AugmentationSettings = (
       augmentation_lib.AugmentationSettings())
   targets: targets_lib.TargetSettings = targets_lib.TargetSettings()

@@ -172,7 +172,7 @@ def _decode(serialized: tf.Tensor) -> None:
 def _find_fault(patterns) -> Optional[str]:
   """Describes the first record that cannot be read or decoded, or None."""
   for pattern in filter(None, patterns):
-    for path in sorted(tf.io.gfile.glob(pattern)):
+    for path in record_files.find(pattern):
       number = 0
       try:
         for serialized in tf.data.TFRecordDataset(path):

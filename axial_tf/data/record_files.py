@@ -4,11 +4,11 @@ import dataclasses
 import os
 import re
 import struct
-from typing import Optional, Sequence, Tuple
+from typing import List, Optional, Sequence, Tuple
 
 import tensorflow as tf
 
-from axial_tf import errors
+from axial_tf import errors, paths
 
 # Begins a pattern that names a data set of tensorflow-datasets.
 TFDS = 'tfds:'
@@ -64,22 +64,27 @@ def verify_shards(pattern: str) -> RecordFiles:
     errors.UserError: nothing matches, a shard of NAME-00000-of-00010 is
       missing, or a file is cut off or no TFRecord file.
   """
-  try:
-    paths = sorted(tf.io.gfile.glob(pattern)) if pattern else []
-  except tf.errors.OpError as error:
-    raise errors.UserError(
-        f'no records at {pattern!r}: {error.message}') from error
-  if not paths:
+  found = find(pattern) if pattern else []
+  if not found:
     raise errors.UserError(
         f'no files match {pattern!r}: expected TFRecord shards as written by '
         f'data_prep.convert, for example /data/coco/train2017-*.tfrecord')
-  check_complete(paths)
-  counts = [_count_records(path) for path in paths]
+  check_complete(found)
+  counts = [_count_records(path) for path in found]
   if 0 in counts and not any(counts):
     raise errors.UserError(
         f'the files matching {pattern!r} hold no records; convert the data '
         f'again')
-  return RecordFiles(tuple(paths), tuple(counts))
+  return RecordFiles(tuple(found), tuple(counts))
+
+
+def find(pattern: str) -> List[str]:
+  """Returns the shards that a path or pattern stands for, sorted.
+
+  Raises:
+    errors.UserError: a remote folder cannot be listed, or a name is no UTF-8.
+  """
+  return [paths.require_utf8(path) for path in paths.matching(pattern)]
 
 
 def split_of(path: str) -> Optional[str]:
@@ -88,10 +93,10 @@ def split_of(path: str) -> Optional[str]:
   return match['stem'] if match else None
 
 
-def check_complete(paths: Sequence[str]) -> None:
+def check_complete(shards: Sequence[str]) -> None:
   """Raises a UserError if numbered shards are missing."""
   groups = {}
-  for path in paths:
+  for path in shards:
     match = _SHARD.match(os.path.basename(path))
     if match:
       key = (os.path.dirname(path), match['stem'], int(match['count']))

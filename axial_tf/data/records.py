@@ -13,6 +13,7 @@ COCO panoptic convention; a 'raw' label is little-endian int32, row by row.
 """
 
 import io
+import os
 from typing import Dict, Optional
 
 import numpy as np
@@ -64,7 +65,7 @@ def encode_panoptic_example(
   """
   features = {
       _IMAGE: _bytes(image_bytes),
-      _FILENAME: _bytes(filename.encode()),
+      _FILENAME: _bytes(os.fsencode(filename)),
       _FORMAT: _bytes(image_format.encode()),
       _HEIGHT: _int(height),
       _WIDTH: _int(width),

@@ -12,7 +12,7 @@ from typing import Any, Dict, Iterator, List, Optional, Tuple
 import numpy as np
 from PIL import Image
 
-from axial_tf import errors
+from axial_tf import errors, paths
 from axial_tf.data import dataset_spec, json_keys
 from axial_tf.evaluation import label_maps
 
@@ -60,6 +60,10 @@ class PanopticFiles:
       where = f'{path}: image {image_id!r}'
       json_keys.field(entry, 'file_name', (str,), where, path)
       json_keys.field(entry, 'segments_info', (list,), where, path)
+      if paths.leads_out(entry['file_name']):
+        raise errors.UserError(
+            f'{where}: the file name {entry["file_name"]!r:.200} leads out of '
+            f'{folder}; use names relative to it')
       if image_id in annotations:
         raise errors.UserError(
             f'{where} has two annotations; expected one, remove the other')

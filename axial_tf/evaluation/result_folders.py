@@ -5,7 +5,7 @@ from typing import Dict, List, Mapping, Optional, Sequence
 
 import numpy as np
 
-from axial_tf import errors
+from axial_tf import errors, paths
 from axial_tf.data import dataset_spec, json_keys
 from axial_tf.evaluation import (
   cityscapes_results,
@@ -183,4 +183,5 @@ def _ids_by_name(path: str) -> Dict[str, int]:
 
 
 def _stem(path: str) -> str:
-  return os.path.splitext(os.path.basename(path))[0]
+  # Goes into JSON and text files, which hold no other bytes than UTF-8.
+  return paths.printable(os.path.splitext(os.path.basename(path))[0])

@@ -23,7 +23,7 @@ from typing import List, Optional, Sequence
 from absl import flags
 from tqdm import tqdm
 
-from axial_tf import cli, errors, image_files
+from axial_tf import cli, earlier_results, errors, image_files, paths
 from axial_tf.serving import answers, sent_files, server_calls
 
 _SIGNATURE = 'serving_default'
@@ -145,6 +145,9 @@ class Client:
   def _user_error(self, error: server_calls.ServerError, names: Sequence[str]
                   ) -> errors.UserError:
     said = error.message or 'no reason given'
+    if error.proxy:
+      said += (f'; between is the proxy {error.proxy} of the environment, name '
+               f'the server in no_proxy to do without')
     if error.code == server_calls.UNAVAILABLE:
       return errors.UserError(
           f'{self._server}: cannot be reached, or has too much to do ({said}); '
@@ -155,8 +158,8 @@ class Client:
           f'name, or wait until it is loaded')
     if error.code == server_calls.DEADLINE_EXCEEDED:
       return errors.UserError(
-          f'{self._server}: no answer within {self._timeout:g} seconds; allow '
-          f'more, or send fewer or smaller images at a time')
+          f'{self._server}: no answer within {self._timeout:g} seconds '
+          f'({said}); allow more, or send fewer or smaller images at a time')
     bad = _BAD_ELEMENT.search(error.message)
     if bad and int(bad.group(1)) < len(names):
       return BadImageError(
@@ -197,9 +200,9 @@ def _define_flags() -> None:
   flags.DEFINE_enum('protocol', 'grpc', ['grpc', 'rest'], 'how to ask.')
   flags.DEFINE_integer(
       'version', None, 'of the model; default: the newest.', lower_bound=1)
-  flags.DEFINE_string(
+  cli.define_path(
       'model_json', None, 'model.json of the export, for names and colors.')
-  flags.DEFINE_string('output_dir', None, 'folder for pictures.')
+  cli.define_path('output_dir', None, 'folder for pictures.')
   flags.DEFINE_float('timeout', 60.0, 'seconds for an image.')
 
 
@@ -214,8 +217,13 @@ def main(files: Sequence[str]) -> None:
   if not files:
     raise errors.UserError(
         'expected names of image files after the options, got none')
+  paths.require_reachable(given.output_dir)
   files = list({os.path.abspath(file): file for file in files}.values())
   stems = image_files.output_stems(files)
+  if given.output_dir and not paths.is_remote(given.output_dir):
+    earlier_results.require_new(files, (
+        os.path.join(given.output_dir, f'{stem}_{picture}.png')
+        for stem in stems.values() for picture in ('panoptic', 'overlay')))
   failed = []
   with Client(given.server, given.model, protocol=given.protocol,
               version=given.version, model_json=given.model_json,

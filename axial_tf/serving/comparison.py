@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 import tensorflow as tf
 
-from axial_tf import errors
+from axial_tf import errors, paths
 from axial_tf import images as images_lib
 from axial_tf.models import classifier_inference, panoptic_inference
 from axial_tf.serving import description, versions
@@ -60,7 +60,7 @@ def compare(inference: description.Inference, folder: str,
   """
   samples = samples or generated_samples(
       versions.read_model_json(folder)['serving']['max_pixels'])
-  loaded = tf.saved_model.load(folder)
+  loaded = tf.saved_model.load(paths.literal(folder))
   files = tf.constant([images_lib.png_bytes(image) for image in samples])
   from_files = loaded.signatures['serving_default'](image_bytes=files)
   if isinstance(inference, classifier_inference.ClassifierInference):

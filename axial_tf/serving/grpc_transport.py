@@ -14,7 +14,7 @@ from tensorflow_serving.apis import (
   prediction_service_pb2_grpc,
 )
 
-from axial_tf.serving import server_calls
+from axial_tf.serving import proxies, server_calls
 
 # Results of large images exceed the 4 MB that gRPC allows unless told.
 _UNLIMITED = -1
@@ -35,7 +35,9 @@ class GrpcTransport:
       version: None for the newest.
       signature: which takes `image_bytes`.
     """
+    self._proxy = proxies.of_grpc(server)
     self._channel = grpc.insecure_channel(server, options=[
+        ('grpc.enable_http_proxy', int(self._proxy is not None)),
         ('grpc.max_send_message_length', _UNLIMITED),
         ('grpc.max_receive_message_length', _UNLIMITED)])
     self._stub = prediction_service_pb2_grpc.PredictionServiceStub(
@@ -94,4 +96,4 @@ class GrpcTransport:
       return method(request, timeout=timeout)
     except grpc.RpcError as error:
       raise server_calls.ServerError(
-          error.code().name, error.details() or '') from error
+          error.code().name, error.details() or '', self._proxy) from error

@@ -13,7 +13,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
-from axial_tf.serving import server_calls
+from axial_tf.serving import proxies, server_calls
 
 # What TensorFlow Serving makes of the status codes of gRPC.
 _CODES = {
@@ -40,6 +40,9 @@ class RestTransport:
     name = urllib.parse.quote(model, safe='')
     self._url = f'{base.rstrip("/")}/v1/models/{name}{of_version}:predict'
     self._signature = signature
+    self._proxy = proxies.of_rest(self._url)
+    handlers = [] if self._proxy else [urllib.request.ProxyHandler({})]
+    self._opener = urllib.request.build_opener(*handlers)
 
   def predict(self, files: Sequence[bytes], timeout: float
               ) -> List[Dict[str, Any]]:
@@ -72,18 +75,26 @@ class RestTransport:
     request = urllib.request.Request(
         self._url, body, {'Content-Type': 'application/json'})
     try:
-      with urllib.request.urlopen(request, timeout=timeout) as response:
+      with self._opener.open(request, timeout=timeout) as response:
         return response.read()
     except urllib.error.HTTPError as error:
       raise server_calls.ServerError(
-          _CODES.get(error.code, 'UNKNOWN'), _message(error)) from error
+          _CODES.get(error.code, 'UNKNOWN'), _message(error),
+          self._proxy) from error
     except urllib.error.URLError as error:
-      raise _connection_error(error.reason) from error
+      raise self._connection_error(error.reason) from error
     except http.client.HTTPException as error:
       raise server_calls.ServerError(
-          server_calls.UNAVAILABLE, 'the answer is not HTTP') from error
+          server_calls.UNAVAILABLE, 'the answer is not HTTP', self._proxy
+      ) from error
     except OSError as error:
-      raise _connection_error(error) from error
+      raise self._connection_error(error) from error
+
+  def _connection_error(self, reason) -> server_calls.ServerError:
+    is_late = isinstance(reason, (socket.timeout, TimeoutError))
+    return server_calls.ServerError(
+        server_calls.DEADLINE_EXCEEDED if is_late
+        else server_calls.UNAVAILABLE, str(reason), self._proxy)
 
 
 def _decoded(value):
@@ -100,9 +111,3 @@ def _message(error: urllib.error.HTTPError) -> str:
   except (ValueError, KeyError, TypeError):
     return f'HTTP {error.code} {content[:200]}'
 
-
-def _connection_error(reason) -> server_calls.ServerError:
-  is_late = isinstance(reason, (socket.timeout, TimeoutError))
-  return server_calls.ServerError(
-      server_calls.DEADLINE_EXCEEDED if is_late else server_calls.UNAVAILABLE,
-      str(reason))

@@ -2,7 +2,7 @@
 
 import random
 import time
-from typing import Callable, TypeVar
+from typing import Callable, Optional, TypeVar
 
 _T = TypeVar('_T')
 
@@ -21,12 +21,14 @@ class ServerError(Exception):
   Attributes:
     code: name of a gRPC status code, such as UNAVAILABLE.
     message: the server's own words.
+    proxy: what stood between, if anything, and may have said them.
   """
 
-  def __init__(self, code: str, message: str):
+  def __init__(self, code: str, message: str, proxy: Optional[str] = None):
     super().__init__(f'{code}: {message}')
     self.code = code
     self.message = ' '.join(message.split())
+    self.proxy = proxy
 
 
 def with_retries(function: Callable[[float], _T], timeout: float, retries: int

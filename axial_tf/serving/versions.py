@@ -6,7 +6,7 @@ from typing import Any, Dict, List
 
 import tensorflow as tf
 
-from axial_tf import errors
+from axial_tf import errors, paths
 
 MODEL_JSON = 'model.json'
 MODEL_CARD = 'model_card.md'
@@ -22,7 +22,7 @@ def versions(export_dir: str) -> List[int]:
   """Returns the exported versions, ascending; none if there is no folder."""
   if not tf.io.gfile.isdir(export_dir):
     return []
-  names = (name.rstrip('/') for name in tf.io.gfile.listdir(export_dir))
+  names = (name.rstrip('/') for name in paths.listdir(export_dir))
   return sorted(
       int(name) for name in names if name.isdecimal()
       and is_saved_model(os.path.join(export_dir, name)))

@@ -33,7 +33,7 @@ class ClassificationTaskSettings:
   data: classification_pipeline.ClassificationDataSettings
   model: classifier.ClassifierSettings
   num_classes: Optional[int] = None
-  spec: Optional[str] = None
+  spec: Optional[settings_lib.Path] = None
 
   def __post_init__(self):
     settings_lib.check_types(self)

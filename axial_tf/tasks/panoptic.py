@@ -52,7 +52,7 @@ class PanopticTaskSettings:
       each validation; 0 for none.
   """
 
-  spec: str
+  spec: settings_lib.Path
   data: panoptic_pipeline.PanopticDataSettings
   model: panoptic_deeplab.PanopticDeepLabSettings
   losses: losses_lib.LossSettings = losses_lib.LossSettings()

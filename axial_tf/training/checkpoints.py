@@ -7,10 +7,13 @@ from typing import Dict, List, Optional, Tuple
 import numpy as np
 import tensorflow as tf
 
-from axial_tf import errors
+from axial_tf import errors, paths
 
 MODEL = 'model/'
 VALUE = '/.ATTRIBUTES/VARIABLE_VALUE'
+# The file that names the newest checkpoint, and the files of each one.
+_STATE = 'checkpoint'
+_FILES = re.compile(r'\.(index|data-\d{5}-of-\d{5})$')
 # The folder of the best checkpoint, and the one that the Model Garden makes.
 BEST = 'best'
 _OF_VALIDATION = (BEST, 'ema_checkpoints')
@@ -22,14 +25,59 @@ _VALIDATED = tuple(re.compile(
 
 
 def latest(model_dir: str) -> Optional[str]:
-  """Returns the newest checkpoint of a run, or None."""
-  return tf.train.latest_checkpoint(model_dir)
+  """Returns the newest checkpoint of a run, or None.
+
+  Raises:
+    errors.UserError: its file of the name `checkpoint` is damaged.
+  """
+  # tf.train.latest_checkpoint takes folders such as run[1] for patterns.
+  try:
+    state = tf.train.get_checkpoint_state(model_dir)
+  except ValueError as error:
+    raise errors.UserError(
+        f'{os.path.join(model_dir, _STATE)}: is damaged '
+        f'({errors.first_line(error)}); copy the run again') from error
+  if state is None or not _exists(state.model_checkpoint_path):
+    return None
+  return state.model_checkpoint_path
+
+
+def find(path: str) -> str:
+  """Returns the checkpoint that a user's path means, as TensorFlow names it.
+
+  Args:
+    path: a checkpoint, also by one of its files (.index, .data-...), or the
+      folder of a training run or its file `checkpoint`, for the newest one.
+
+  Raises:
+    errors.UserError: there is none.
+  """
+  paths.require_reachable(path)
+  path = _FILES.sub('', path)
+  folder, name = os.path.split(path)
+  if name == _STATE:
+    path = folder or '.'
+  found = latest(path) if tf.io.gfile.isdir(path) else path
+  if not found or not _exists(found):
+    raise errors.UserError(
+        f'{path}: holds no checkpoint; give the folder of a training run, or a '
+        f'checkpoint in it')
+  return found
+
+
+def reader(checkpoint: str):
+  """Opens a checkpoint; returns a `tf.train.CheckpointReader`."""
+  return tf.train.load_checkpoint(paths.literal(checkpoint))
+
+
+def _exists(checkpoint: str) -> bool:
+  return tf.io.gfile.exists(f'{checkpoint}.index')
 
 
 def step_of(checkpoint: str) -> int:
   """Returns the step at which a training checkpoint was written."""
-  return int(tf.train.load_variable(
-      checkpoint, 'global_step/.ATTRIBUTES/VARIABLE_VALUE'))
+  return int(reader(checkpoint).get_tensor(
+      'global_step/.ATTRIBUTES/VARIABLE_VALUE'))
 
 
 def restore_model(model: tf.keras.Model, checkpoint: str) -> None:
@@ -43,7 +91,7 @@ def restore_model(model: tf.keras.Model, checkpoint: str) -> None:
   """
   require_match(model, checkpoint)
   try:
-    status = tf.train.Checkpoint(model=model).read(checkpoint)
+    status = tf.train.Checkpoint(model=model).read(paths.literal(checkpoint))
     status.expect_partial().assert_existing_objects_matched()
     _restore_validated(model, checkpoint)
   except (tf.errors.OpError, AssertionError, IndexError, ValueError
@@ -90,7 +138,7 @@ def validated_keys(checkpoint: str) -> Dict[str, str]:
   """
   if os.path.basename(os.path.dirname(checkpoint)) in _OF_VALIDATION:
     return {}
-  names = [name for name, _ in tf.train.list_variables(checkpoint)]
+  names = sorted(reader(checkpoint).get_variable_to_shape_map())
   for pattern in _VALIDATED:
     matches = filter(None, map(pattern.fullmatch, names))
     keys = {match.group(1): match.group() for match in matches}
@@ -102,16 +150,16 @@ def validated_keys(checkpoint: str) -> Dict[str, str]:
 def _restore_validated(model: tf.keras.Model, checkpoint: str) -> None:
   keys = validated_keys(checkpoint)
   if keys:
-    reader = tf.train.load_checkpoint(checkpoint)
+    stored = reader(checkpoint)
     for place, variable in places(model).items():
       if place in keys:
-        variable.assign(reader.get_tensor(keys[place]))
+        variable.assign(stored.get_tensor(keys[place]))
 
 
 def require_match(model: tf.keras.Model, checkpoint: str) -> None:
   """Checks names and shapes of all model variables without loading them."""
   try:
-    stored = dict(tf.train.list_variables(checkpoint))
+    stored = reader(checkpoint).get_variable_to_shape_map()
   except (tf.errors.OpError, ValueError) as error:
     raise errors.UserError(
         f'{checkpoint}: cannot be read as a checkpoint '

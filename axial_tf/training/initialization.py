@@ -57,21 +57,15 @@ def load(model: tf.keras.Model, path: str) -> LoadReport:
 
   Args:
     model: whose variables are set.
-    path: of a checkpoint, without .index, or of a training run's folder, whose
-      newest checkpoint is taken.
+    path: of a checkpoint, or of a training run's folder, see
+      `checkpoints.find`.
 
   Raises:
     errors.UserError: there is no checkpoint, or none of its weights fits.
   """
-  checkpoint = path
-  if tf.io.gfile.isdir(path):
-    checkpoint = checkpoints.latest(path)
-  if not checkpoint or not tf.io.gfile.glob(f'{checkpoint}.index'):
-    raise errors.UserError(
-        f'{path}: holds no checkpoint to start from; give the folder of a '
-        f'training run or a checkpoint in it (without .index)')
+  checkpoint = checkpoints.find(path)
   try:
-    reader = tf.train.load_checkpoint(checkpoint)
+    reader = checkpoints.reader(checkpoint)
     stored = {
         key[len(checkpoints.MODEL):-len(checkpoints.VALUE)]: tuple(shape)
         for key, shape in reader.get_variable_to_shape_map().items()

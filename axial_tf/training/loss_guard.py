@@ -1,5 +1,6 @@
 """What happens when the loss explodes or is no number."""
 
+import os
 import sys
 
 from official.core import actions
@@ -28,10 +29,10 @@ class LossGuard:
     step = self._trainer.bad_step
     if step is None:
       return
-    kept = self._manager.latest_checkpoint
+    kept = os.path.basename(self._manager.latest_checkpoint or '')
     trouble = (f'the loss of step {step} {self._batch(step)} is not finite, or '
                f'above {self._settings.max_loss:g}')
-    if not self._left or kept is None:
+    if not self._left or not kept:
       raise errors.UserError(
           f'{trouble}; the last good checkpoint is {kept or "none yet"}: lower '
           f'LEARNING_RATE, set OptimizerSettings.clip_norm, or let '

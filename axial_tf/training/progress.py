@@ -65,7 +65,8 @@ def peak_memory() -> str:
 def append_metrics(model_dir: str, step: int, metrics: dict) -> None:
   """Adds one JSON line to `model_dir/metrics.jsonl`."""
   record = {'step': step, **metrics}
-  with open(os.path.join(model_dir, run_files.METRICS), 'a') as file:
+  with tf.io.gfile.GFile(
+      os.path.join(model_dir, run_files.METRICS), 'a') as file:
     file.write(json.dumps(record) + '\n')
 
 

@@ -4,7 +4,9 @@ import dataclasses
 import os
 from typing import Optional, Tuple
 
-from axial_tf import config, errors, run_files
+import tensorflow as tf
+
+from axial_tf import config, errors, paths, run_files
 from axial_tf.data import class_spec, dataset_spec
 from axial_tf.models import classifier_inference, panoptic_inference
 from axial_tf.tasks import classification, panoptic, registry
@@ -18,7 +20,8 @@ def load_inference(
 
   Args:
     model_dir: folder of a training run.
-    checkpoint: path of one of its checkpoints; None takes the newest.
+    checkpoint: path of one of its checkpoints, see `checkpoints.find`; None
+      takes the newest.
 
   Raises:
     errors.UserError: the folder holds no run or no checkpoint that fits.
@@ -41,7 +44,8 @@ def load_classifier(
 
   Args:
     model_dir: folder of a training run.
-    checkpoint: path of one of its checkpoints; None takes the newest.
+    checkpoint: path of one of its checkpoints, see `checkpoints.find`; None
+      takes the newest.
 
   Raises:
     errors.UserError: the folder holds no run or no checkpoint that fits.
@@ -61,9 +65,12 @@ def load_classifier(
 def _task_settings(model_dir: str, checkpoint: Optional[str]
                    ) -> Tuple[registry.TaskSettings, str]:
   """Returns the task of a run, with its saved spec, and a checkpoint."""
+  paths.require_reachable(model_dir)
   config_file = os.path.join(model_dir, run_files.CONFIG)
-  checkpoint = checkpoint or checkpoints.latest(model_dir)
-  if not os.path.exists(config_file) or not checkpoint:
+  checkpoint = (
+      checkpoints.find(checkpoint) if checkpoint
+      else checkpoints.latest(model_dir))
+  if not tf.io.gfile.exists(config_file) or not checkpoint:
     raise errors.UserError(
         f'{model_dir}: expected the folder of a training run (config.gin and '
         f'a checkpoint); give the --model_dir that axial_tf.train wrote')

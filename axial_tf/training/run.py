@@ -12,7 +12,7 @@ from official.common import distribute_utils
 from official.core import config_definitions, train_lib, train_utils
 import tensorflow as tf
 
-from axial_tf import config, run_files, whole_files
+from axial_tf import config, paths, run_files, whole_files
 from axial_tf.data import record_checks
 from axial_tf.tasks import registry
 from axial_tf.training import (
@@ -96,7 +96,8 @@ def _run(settings, model_dir, mode, stop) -> Optional[dict]:
 
   is_chief = strategy.extended.should_checkpoint
   with _quiet_orbit(), config.plain_user_errors():
-    runner = _build_runner(settings, strategy, task, model_dir, mode, stop)
+    runner = _build_runner(
+        settings, strategy, task, paths.literal(model_dir), mode, stop)
   controller, global_step = runner.controller, runner.trainer.global_step
   line = progress.ProgressLine(
       global_step, settings.run.train_steps, settings.run.global_batch_size)

@@ -61,7 +61,7 @@ class RunSettings:
   num_gpus: int = 0
   tpu_address: Optional[str] = None
   mixed_precision: Literal['float32', 'bfloat16', 'float16'] = 'float32'
-  init_checkpoint: Optional[str] = None
+  init_checkpoint: Optional[settings_lib.Path] = None
   frozen_batch_norms: Tuple[str, ...] = ()
   seed: Optional[int] = None
   deterministic: bool = False

@@ -5,6 +5,7 @@ from typing import Optional
 from official.core import base_trainer
 import tensorflow as tf
 
+from axial_tf import paths
 from axial_tf.training import (
   checkpoints,
   optimizers,
@@ -79,7 +80,7 @@ class Trainer(base_trainer.Trainer):
     # but what they continue is the run.
     path = checkpoints.latest(self._checkpoint_dir)
     if path:
-      self.checkpoint.restore(path)
+      self.checkpoint.restore(paths.literal(path))
     else:
       super().initialize()
 

@@ -72,13 +72,14 @@ def read(path: str) -> Dict[str, np.ndarray]:
   """Returns the network's weights in a checkpoint by DeepLab2's paths.
 
   Args:
-    path: of the checkpoint, without .index.
+    path: of the checkpoint, see `checkpoints.find`.
 
   Raises:
     errors.UserError: there is none, it is damaged, or shards are missing.
   """
+  path = checkpoints.find(path)
   try:
-    reader = tf.train.load_checkpoint(path)
+    reader = checkpoints.reader(path)
     names = [name for name in reader.get_variable_to_shape_map()
              if name.endswith(checkpoints.VALUE) and not _OTHER.search(
                  name[:-len(checkpoints.VALUE)])]
@@ -88,8 +89,8 @@ def read(path: str) -> Dict[str, np.ndarray]:
           ) as error:
     raise errors.UserError(
         f'{path}: cannot be read as a TensorFlow checkpoint '
-        f'({errors.first_line(error)}); give its path without .index, with '
-        f'all its .data files beside it') from error
+        f'({errors.first_line(error)}); copy it again, with all its '
+        f'.data files') from error
 
 
 def arrays(weights: Mapping[str, np.ndarray]) -> Dict[str, np.ndarray]:

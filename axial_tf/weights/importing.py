@@ -8,7 +8,7 @@ import uuid
 import numpy as np
 import tensorflow as tf
 
-from axial_tf import config, errors, run_files, whole_files
+from axial_tf import config, errors, paths, run_files, whole_files
 from axial_tf.data import class_spec, dataset_spec
 from axial_tf.tasks import classification, panoptic, registry
 from axial_tf.training import initialization
@@ -68,8 +68,8 @@ def _load_spec(task, arrays
                ) -> Union[class_spec.ClassSpec, dataset_spec.DatasetSpec]:
   if isinstance(task, panoptic.PanopticTaskSettings):
     return dataset_spec.DatasetSpec.load(task.spec)
-  if task.spec is not None or tf.io.gfile.glob(task.data.train_pattern) or (
-      tf.io.gfile.glob(task.data.validation_pattern)):
+  if task.spec is not None or paths.matching(task.data.train_pattern) or (
+      paths.matching(task.data.validation_pattern)):
     return classification.load_spec(task)
   # Weights do not tell what their classes are called.
   bias = arrays.get('last/bias')

@@ -85,3 +85,16 @@ def test_empty_shards_are_allowed_only_beside_full_ones(
       write_shards([], [examples[0][2]])).num_records == 1
   with pytest.raises(errors.UserError, match='hold no records'):
     record_files.verify_shards(write_shards([], [], name='other'))
+
+
+def test_a_folder_named_like_a_pattern(shards):
+  pattern, files = shards
+  folder = files[0].parent / 'a[1] *?'
+  folder.mkdir()
+  for file in files:
+    file.rename(folder / file.name)
+  found = record_files.verify_shards(f'{folder}/{pathlib.Path(pattern).name}')
+  assert found.num_records == 9
+  found = record_files.verify_shards(record_files.shard_pattern(
+      str(folder), 'train'))
+  assert found.paths == tuple(str(folder / file.name) for file in files)

@@ -179,10 +179,27 @@ def _image(root):
           'aachen_000001_000019_leftImg8bit.png')
 
 
-def _link_out(root):
-  outside = root.parent / f'{root.name}_outside.png'
-  shutil.move(_image(root), outside)
-  os.symlink(outside, _image(root))
+def _break_link(root):
+  _image(root).unlink()
+  os.symlink('/nowhere.png', _image(root))
+
+
+def test_cities_and_images_behind_links(tmp_path):
+  root = tmp_path / 'data[1]'
+  root.mkdir()
+  tiny.make(root)
+  expected = [image.filename for image in cityscapes.read_split(
+      str(root), 'train', OPTIONS).images]
+  city = root / 'leftImg8bit' / 'train' / 'bonn'
+  shutil.move(city, tmp_path / 'bonn')
+  os.symlink(tmp_path / 'bonn', city)
+  shutil.move(_image(root), tmp_path / 'image.png')
+  os.symlink(tmp_path / 'image.png', _image(root))
+  shutil.move(root / 'gtFine', tmp_path / 'labels')
+  os.symlink(tmp_path / 'labels', root / 'gtFine')
+  split = cityscapes.read_split(str(root), 'train', OPTIONS)
+  assert [image.filename for image in split.images] == expected
+  assert split.encode(split.images[0]).serialized
 
 
 @pytest.mark.parametrize('edit, message', [
@@ -201,7 +218,7 @@ def _link_out(root):
      r'leftImg8bit/train: holds no \*_leftImg8bit.png'),
     (lambda root: shutil.rmtree(root / 'gtFine'),
      r"no labels of split 'train': expected the folder .*gtFine/train"),
-    (_link_out, "'aachen/aachen_000001_000019_leftImg8bit.png' leads out of"),
+    (_break_link, 'leftImg8bit.png: is a link to /nowhere.png, which is not'),
 ])
 def test_mistakes_of_the_layout(tmp_path, edit, message):
   tiny.make(tmp_path)

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from axial_tf import errors
 from axial_tf.data import dataset_spec, record_checks, record_files, records
-from data_prep import convert, splits
+from data_prep import convert, inspect, splits
 
 
 @pytest.fixture
@@ -44,6 +44,26 @@ def _examples(folder, split):
 
 
 class TestConvert:
+
+  def test_folders_named_like_patterns(self, tiny_coco, run, tmp_path):
+    """Converted, converted anew in its place, and inspected."""
+    root = tmp_path / 'a[1] *?'
+    root.mkdir()
+    tiny = tiny_coco()
+    tiny.root.rename(root / 'data')
+    tiny.root = root / 'data'
+    out = root / 'out'
+    run(tiny, out, num_shards=2)
+    run(tiny, out, num_shards=3)
+    assert sorted(path.name for path in out.iterdir()) == [
+        'dataset_info.json', *(record_files.shard_name('val', i, 3)
+                               for i in range(3))]
+    inspect.run([str(out)])
+    inspect.run([str(out / 'val-*.tfrecord')])
+
+  def test_a_remote_folder_that_cannot_be_reached(self, tiny_coco, run):
+    with pytest.raises(errors.UserError, match='s3://a/b: cannot be reached'):
+      run(tiny_coco(), 's3://a/b')
 
   def test_custom_data(self, tiny_coco, run, tmp_path, capsys):
     tiny = tiny_coco()

@@ -52,6 +52,41 @@ def _features(encoded):
 
 class TestLayouts:
 
+  def test_classes_and_images_behind_links(self, root, tmp_path):
+    subset = tmp_path / 'subset'
+    (subset / 'train').mkdir(parents=True)
+    for wnid in ('n02', 'n10'):
+      os.symlink(root / 'train' / wnid, subset / 'train' / wnid)
+    (subset / 'train' / 'n03').mkdir()
+    os.symlink(root / 'train/n01/n01_0.JPEG', subset / 'train/n03/z.JPEG')
+    os.symlink('/nowhere', subset / 'train/n03/gone.JPEG')
+    split = _read(subset, 'train')
+    assert list(split.spec.labels) == ['n02', 'n03', 'n10']
+    assert [i.filename for i in split.images] == [
+        'n02/n02_0.JPEG', 'n02/n02_1.JPEG', 'n03/gone.JPEG', 'n03/z.JPEG',
+        'n10/n10_0.JPEG', 'n10/n10_1.JPEG']
+    assert split.encode(split.images[3]).serialized
+    with pytest.raises(errors.UserError, match='gone.JPEG: cannot be read'):
+      split.encode(split.images[2])
+
+  def test_a_name_that_is_no_utf8(self, root, tmp_path, capsys):
+    odd = os.fsencode(root) + b'/train/n01/caf\xe9.JPEG'
+    os.rename(root / 'train/n01/n01_0.JPEG', odd)
+    bad = os.fsencode(root) + b'/train/n02/bad\xe9.JPEG'
+    with open(bad, 'wb') as file:
+      file.write(b'no image')
+    out = tmp_path / 'out'
+    convert.run('imagenet', str(root), 'train', str(out), splits.ReadOptions(),
+                max_errors=1)
+    names = {tf.train.Example.FromString(record.numpy()).features.feature[
+        'image/filename'].bytes_list.value[0]
+        for record in tf.data.TFRecordDataset(
+            str(out / 'train-00000-of-00001.tfrecord'))}
+    assert len(names) == 6 and b'n01/caf\xe9.JPEG' in names
+    skipped, = json.loads((out / 'skipped_train.json').read_text())
+    assert skipped['filename'] == 'n02/bad\\xe9.JPEG'
+    assert 'bad\\xe9.JPEG' in skipped['reason']
+
   def test_train(self, root):
     split = _read(root, 'train')
     assert split.is_training and split.name == 'train'
@@ -235,14 +270,14 @@ class TestBadInput:
     _write(root / 'train' / 'a.JPEG')
     self._fails(root, 'train', 'expected one folder per class')
 
-  def test_links_out_of_the_folder(self, root, tmp_path):
-    _write(tmp_path / 'secret.JPEG')
-    os.symlink(tmp_path / 'secret.JPEG', root / 'train' / 'n01' / 'z.JPEG')
-    self._fails(root, 'train', 'z.JPEG: is a link out of')
+  def test_a_class_behind_a_broken_link(self, root):
+    os.symlink('/nowhere/n03', root / 'train' / 'n03')
+    self._fails(root, 'train', 'n03: is a link to /nowhere/n03, which is not')
 
-  def test_links_within_the_folder_are_fine(self, root):
-    os.symlink(root / 'train/n02/n02_0.JPEG', root / 'train/n01/z.JPEG')
-    assert len(_read(root, 'train').images) == 7
+  def test_a_class_whose_name_is_no_utf8(self, root):
+    (root / 'synsets.txt').unlink()
+    os.rename(root / 'train' / 'n02', os.fsencode(root) + b'/train/\xe9')
+    self._fails(root, 'train', 'xe9: expected a path in UTF-8')
 
   def test_options_of_panoptic_data(self, root):
     self._fails(root, 'train', 'max_long_side', max_long_side=100)

@@ -318,3 +318,15 @@ def test_toy_layouts(shared_dir, tmp_path, version):
       is_crowd = one % 1000 == 0
       assert split == 'val' or not is_crowd.any()
       np.testing.assert_array_equal(one[~is_crowd], other[~is_crowd])
+
+
+def test_images_and_labels_behind_links(tmp_path):
+  tiny = tiny_vistas.TinyVistas(tmp_path / 'vistas', 'v1.2')
+  for place in (tiny.folder / 'images', tiny.base / 'instances',
+                tiny.base / 'panoptic' / 'M2kh.png'):
+    elsewhere = tmp_path / f'{place.name}_elsewhere'
+    place.rename(elsewhere)
+    place.symlink_to(elsewhere)
+  assert len(_read(tiny).images) == 3
+  tiny.json_path.unlink()
+  assert len(_read(tiny).images) == 3

@@ -90,3 +90,15 @@ def test_a_list_that_is_none(tmp_path, content, word):
   path.write_text(content)
   with pytest.raises(errors.UserError, match=word):
     result_folders.CocoFolder(str(tmp_path), SPEC, str(path))
+
+
+def test_names_that_are_no_utf8_are_escaped(tmp_path):
+  _, panoptic = color_model.scene()
+  folder = result_folders.CityscapesFolder(str(tmp_path), SPEC)
+  folder.add(os.fsdecode(b'in/k\xf6ln_1_2_leftImg8bit.png'), panoptic, _SCORES)
+  folder.close()
+  content = json.loads((tmp_path / 'panoptic.json').read_text('utf-8'))
+  assert content['annotations'][0]['image_id'] == 'k\\xf6ln_1_2'
+  assert (tmp_path / 'panoptic' / 'k\\xf6ln_1_2_panoptic.png').exists()
+  lines = (tmp_path / 'instances' / 'k\\xf6ln_1_2.txt').read_text('utf-8')
+  assert lines.startswith('k\\xf6ln_1_2_000.png')

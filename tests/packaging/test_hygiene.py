@@ -14,10 +14,11 @@ import pytest
 _MACHINE_PATHS = [
     f'/{folder}/' for folder in ('work', 'root', 'home', 'Users', 'opt')]
 
-_BASICS = {'errors', 'settings'}
+_BASICS = {'errors', 'paths', 'settings'}
 # Package of axial_tf -> the other packages and modules it may import from.
 _ALLOWED = {
     'errors': set(),
+    'paths': {'errors'},
     'run_files': set(),
     'settings': _BASICS,
     'cli': _BASICS,

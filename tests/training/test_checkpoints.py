@@ -1,10 +1,12 @@
 """A checkpoint restores its model and refuses any other with one line."""
 
+import os
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from axial_tf import errors
+from axial_tf import errors, paths
 from axial_tf.training import checkpoints
 
 
@@ -63,3 +65,50 @@ def test_weights_that_are_not_finite_are_refused(tmp_path, value):
   path = tf.train.Checkpoint(model=model).save(str(tmp_path / 'ckpt'))
   with pytest.raises(errors.UserError, match='kernel:0 is not finite'):
     checkpoints.restore_model(_model(4), path)
+
+
+@pytest.fixture
+def odd_folder(tmp_path):
+  """A folder that TensorFlow takes for a pattern, with three checkpoints."""
+  folder = tmp_path / 'run[1] *?'
+  folder.mkdir()
+  model = _model(4)
+  manager = tf.train.CheckpointManager(
+      tf.train.Checkpoint(model=model, global_step=tf.Variable(7)),
+      paths.literal(str(folder)), max_to_keep=2)
+  for number in (1, 2, 3):
+    manager.save(checkpoint_number=number)
+  return model, folder
+
+
+def test_a_folder_named_like_a_pattern(odd_folder):
+  model, folder = odd_folder
+  assert checkpoints.latest(str(folder)) == str(folder / 'ckpt-3')
+  assert not (folder / 'ckpt-1.index').exists()
+  assert len(list(folder.iterdir())) == 2 * 2 + 1
+  other = _model(4)
+  checkpoints.restore_model(other, str(folder / 'ckpt-2'))
+  np.testing.assert_array_equal(other.variables[0], model.variables[0])
+  assert checkpoints.step_of(str(folder / 'ckpt-3')) == 7
+  assert checkpoints.validated_keys(str(folder / 'ckpt-3')) == {}
+
+
+def test_every_way_to_name_a_checkpoint(odd_folder, monkeypatch):
+  _, folder = odd_folder
+  for name in ('ckpt-2', 'ckpt-2.index', 'ckpt-2.data-00000-of-00001'):
+    assert checkpoints.find(str(folder / name)) == str(folder / 'ckpt-2')
+  for path in (folder, folder / 'checkpoint'):
+    assert checkpoints.find(str(path)) == str(folder / 'ckpt-3')
+  monkeypatch.chdir(folder)
+  assert checkpoints.find('ckpt-2.index') == 'ckpt-2'
+  assert os.path.samefile(
+      checkpoints.find('checkpoint') + '.index', folder / 'ckpt-3.index')
+  for missing in ('ckpt-1', 'ckpt-1.index', str(folder.parent)):
+    with pytest.raises(errors.UserError, match='holds no checkpoint'):
+      checkpoints.find(missing)
+
+
+def test_a_damaged_list_of_checkpoints(tmp_path):
+  (tmp_path / 'checkpoint').write_text('')
+  with pytest.raises(errors.UserError, match='checkpoint: is damaged'):
+    checkpoints.latest(str(tmp_path))

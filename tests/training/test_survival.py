@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from axial_tf import config, errors
-from axial_tf.training import checkpoints, progress, run, run_folder
+from axial_tf import config, errors, image_classifier
+from axial_tf.serving import export
+from axial_tf.training import checkpoints, progress, restore, run, run_folder
 from tests import tiny_classes
 
 _EXPERIMENT = 'experiments/cifar10_axial_resnet.gin'
@@ -222,3 +223,26 @@ def test_killed_at_random_points_the_weights_are_the_same_bits(
   assert expected.keys() == actual.keys()
   for key, value in expected.items():
     np.testing.assert_array_equal(actual[key], value, err_msg=key)
+
+
+def test_folders_named_like_patterns(tmp_path, capsys):
+  """A run in such a folder continues, is scored, read again and exported."""
+  folder = tmp_path / 'a[1] *?'
+  folder.mkdir()
+  records = tiny_classes.write(folder)
+  model_dir, exports = folder / 'run', str(folder / 'exports')
+  keep = 'RunSettings.checkpoints_to_keep = 1'
+  _run(records, model_dir, keep, 'TRAIN_STEPS = 4')
+  _run(records, model_dir, keep, 'TRAIN_STEPS = 8', mode='train_and_eval')
+  assert [path.name for path in model_dir.glob('*.index')] == ['ckpt-8.index']
+  assert len(list(model_dir.glob('best/*.index'))) == 1
+  _run(records, model_dir, mode='eval')
+  assert 'validation at step 8' in capsys.readouterr().err
+  inference = restore.load_classifier(
+      str(model_dir), str(model_dir / 'ckpt-8.index'))
+  export.export_saved_model(inference, exports)
+  image = np.full([16, 16, 3], 99, np.uint8)
+  from_export, from_run = (
+      image_classifier.ImageClassifier(path)(image)[0].probability
+      for path in (exports, str(model_dir)))
+  assert from_export == pytest.approx(from_run, rel=1e-4)
