@@ -1,13 +1,12 @@
 """Which shards are meant, their spec, and whether they are all there."""
 
 import collections
-import json
 import os
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 import tensorflow as tf
 
-from axial_tf import errors
+from axial_tf import errors, json_files
 from axial_tf.data import (
     class_spec,
     dataset_spec,
@@ -25,7 +24,8 @@ def find(patterns: Sequence[str]) -> List[str]:
   paths = set()
   for pattern in patterns:
     if tf.io.gfile.isdir(pattern):
-      matches = tf.io.gfile.glob(os.path.join(pattern, '*.tfrecord'))
+      matches = [path for ending in ('', '.gz') for path in tf.io.gfile.glob(
+          os.path.join(pattern, f'*.tfrecord{ending}'))]
     else:
       matches = [path for path in tf.io.gfile.glob(pattern)
                  if not tf.io.gfile.isdir(path)]
@@ -109,13 +109,7 @@ def _info_path(folder: str) -> str:
 
 
 def _read_json(path: str) -> Any:
-  try:
-    with tf.io.gfile.GFile(path) as file:
-      content = json.loads(file.read())
-  except (tf.errors.OpError, ValueError) as error:
-    raise errors.UserError(
-        f'--spec={path}: not a readable JSON file ({error}); give a spec or a '
-        f'dataset_info.json') from error
+  content = json_files.read(path, 'a spec or a dataset_info.json (--spec)')
   if isinstance(content, dict) and {'spec', 'splits'} <= set(content):
     return content['spec']
   return content
