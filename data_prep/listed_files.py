@@ -97,8 +97,8 @@ def require_present(split: splits.Split, max_errors: int) -> None:
       for kind, paths in missing.items() if paths)
   if not max_errors:
     raise errors.UserError(
-        f'{counts}; copy the data again, or leave out these {faulty} images '
-        f'with --on_error=skip --max_errors={faulty}')
+        f'{counts}; copy the data again, or leave these images out with '
+        f'--on_error=skip --max_errors={faulty}')
   if faulty > max_errors:
     raise errors.UserError(
         f'{counts}; {faulty} faulty images are more than --max_errors='

@@ -48,7 +48,7 @@ def test_all_missing_files_are_counted(tiny_coco, tiny_spec):
   assert str(raised.value) == (
       f'1 of 3 images are missing, first: {tiny.image_dir}/1.jpg; 2 of 3 PNGs '
       f'are missing, first: {tiny.label_dir}/1.png; copy the data again, or '
-      f'leave out these 2 images with --on_error=skip --max_errors=2')
+      f'leave these images out with --on_error=skip --max_errors=2')
 
 
 def test_what_is_missing_is_skipped_up_to_a_limit(
@@ -94,7 +94,7 @@ def test_partners_in_cityscapes_may_be_missing(tmp_path):
   read = cityscapes.read_split(str(tmp_path), 'train', _OPTIONS)
   with pytest.raises(errors.UserError, match=(
       f'1 of 3 images are missing, first: {image}; 1 of 3 PNGs are missing, '
-      f'first: {label}; .*2 images')):
+      f'first: {label}; .*--max_errors=2')):
     listed_files.require_present(read, 0)
   listed_files.require_present(read, 2)
   with pytest.raises(errors.UserError, match='leftImg8bit.png: cannot be read'):
