@@ -13,7 +13,7 @@ from typing import Iterator, List, Optional, Tuple
 
 import tensorflow as tf
 
-from axial_tf import errors
+from axial_tf import errors, paths, text_files
 
 _PACKAGE = os.path.dirname(os.path.abspath(__file__))
 # A wheel carries gin_configs inside the package, a source tree beside it; the
@@ -52,7 +52,7 @@ def _chunks(path: str, including: Tuple[str, ...]) -> Iterator[io.StringIO]:
     raise errors.UserError(
         f'{including[-1]}: includes {path}, which includes it in turn; remove '
         f'one of the include statements')
-  lines = _read(path).splitlines(keepends=True)
+  lines = text_files.read(path, 'a gin file').splitlines(keepends=True)
   start = 0
   for number, line in enumerate(lines):
     if not is_include(line):
@@ -76,7 +76,7 @@ def _chunk(path: str, lines: List[str], start: int, end: int) -> io.StringIO:
 
 def _find(name: str, including: Optional[str]) -> str:
   """Returns the path of a gin file that is given, or included by another."""
-  name = os.path.expanduser(name)
+  name = paths.expand(name)
   if '://' in name or os.path.isabs(name):
     folders = ('',)
   elif including is None:
@@ -85,11 +85,12 @@ def _find(name: str, including: Optional[str]) -> str:
     folders = (os.path.dirname(including), *_SHIPPED, '')
   else:
     folders = (os.path.dirname(including), '', *_SHIPPED)
-  paths = [os.path.join(folder, name) for folder in folders]
-  for path in paths:
+  candidates = [os.path.join(folder, name) for folder in folders]
+  for path in candidates:
+    paths.require_reachable(path)
     if tf.io.gfile.exists(path) and not tf.io.gfile.isdir(path):
       return path
-  if any(tf.io.gfile.isdir(path) for path in paths):
+  if any(tf.io.gfile.isdir(path) for path in candidates):
     raise errors.UserError(f'{name}: expected a gin file, got a folder')
   looked = 'looked in the current folder and in gin_configs/'
   if including is not None:
@@ -102,17 +103,3 @@ def _is_shipped(path: str) -> bool:
   return any(
       real.startswith(os.path.realpath(folder) + os.sep)
       for folder in _SHIPPED if os.path.basename(folder) == 'gin_configs')
-
-
-def _read(path: str) -> str:
-  try:
-    with tf.io.gfile.GFile(path, 'rb') as file:
-      return file.read().decode('utf-8-sig')
-  except tf.errors.OpError as error:
-    raise errors.UserError(
-        f'{path}: cannot be read ({errors.first_line(error)}); check the path '
-        f'and your access to it') from error
-  except UnicodeDecodeError as error:
-    raise errors.UserError(
-        f'{path}: expected a gin file as text in UTF-8, got other bytes at '
-        f'{error.start}; save it as UTF-8') from error

@@ -1,10 +1,9 @@
 """Whether a folder holds a classifier, told before TensorFlow loads."""
 
-import json
 import os
 from typing import Optional
 
-from axial_tf import run_files
+from axial_tf import errors, json_files, run_files
 
 _MODEL_JSON = 'model.json'
 
@@ -19,9 +18,8 @@ def _description(path: str):
   version = _newest_version(path)
   for folder in (path, *([os.path.join(path, version)] if version else [])):
     try:
-      with open(os.path.join(folder, _MODEL_JSON), encoding='utf-8') as file:
-        return json.load(file)
-    except (OSError, ValueError):
+      return json_files.read(os.path.join(folder, _MODEL_JSON))
+    except errors.UserError:
       pass  # Whoever loads the model says what is wrong with it.
   return {}
 

@@ -7,7 +7,7 @@ from typing import Any, Dict, NamedTuple, Optional, Sequence, Tuple
 import numpy as np
 
 from axial_tf import errors, predictor, visualize, whole_files
-from axial_tf.data import records
+from axial_tf.panoptic import label_png
 
 
 class Pictures(NamedTuple):
@@ -93,7 +93,7 @@ def write_segments(result: predictor.PanopticResult, stem: str) -> None:
     errors.UserError: a file cannot be written.
   """
   ids = result.panoptic_map
-  whole_files.write(f'{stem}_panoptic.png', records.label_to_png(ids))
+  whole_files.write(f'{stem}_panoptic.png', label_png.encode(ids))
   content: Dict[str, Any] = {
       'height': ids.shape[0], 'width': ids.shape[1],
       'void_id': result.spec.void_label,

@@ -38,6 +38,7 @@ from axial_tf.data import (
     records,
     training_batch,
 )
+from axial_tf.panoptic import label_png
 
 _CITYSCAPES = flags.DEFINE_bool(
     'cityscapes', False, '1024x2048 PNG pictures and crops of 1025x2049 '
@@ -108,7 +109,7 @@ def write_records(folder: str, scale: Scale, spec) -> str:
       buffer = io.BytesIO()
       Image.fromarray(image).save(buffer, scale.image_format, quality=95)
       image_bytes.append(len(buffer.getvalue()))
-      label_bytes.append(len(records.label_to_png(panoptic)))
+      label_bytes.append(len(label_png.encode(panoptic)))
       writer.write(records.encode_panoptic_example(
           buffer.getvalue(), scale.image_format, f'{number}',
           *scale.picture, panoptic))

@@ -7,7 +7,8 @@
   gtFine/cityscapes_panoptic_{split}[_trainId]/*.png     has been run
 
 The panoptic JSON is used if it is there; the labels are the same. Where there
-is a *_labelIds.png, too, its classes must be those of *_instanceIds.png.
+is a *_labelIds.png, too, its classes must be those of *_instanceIds.png. JPEG
+images and those of Foggy and Rain Cityscapes: see `cityscapes_images`.
 
 The test split gets records without labels: its published label files hold
 nothing but void.
@@ -16,27 +17,28 @@ nothing but void.
 import dataclasses
 import functools
 import pathlib
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, List, Optional, Tuple
 
 from absl import logging
 
 from axial_tf import errors
 from axial_tf.data import dataset_spec
+from axial_tf.panoptic import label_png
 from data_prep import (
+    cityscapes_images,
     cityscapes_labels,
     coco_annotations,
-    panoptic_labels,
+    listed_files,
     partner_files,
     source_images,
     splits,
     street_records,
 )
 
-_IMAGE = '_leftImg8bit.png'
 _PANOPTIC = '_panoptic.png'
 # In which mode Pillow opens 16 bits depends on the version; a picture without
 # any instance may have 8.
-_ID_MODES = ['I;16', 'I', 'L']
+_ID_MODES = ['I;16', 'I', 'L', 'P']
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,29 +68,19 @@ def read_split(input_dir: str, split: str,
 
   Raises:
     errors.UserError: the folder has another layout, an image or a label is
-      missing or there twice, or the panoptic JSON is not complete.
+      there twice, or the panoptic JSON is not complete.
   """
   root = partner_files.root_folder(input_dir, 'Cityscapes', options)
-  image_dir = root / 'leftImg8bit'
-  if (image_dir / split).is_dir():
-    image_dir /= split
-  elif not image_dir.is_dir() or _panoptic_json(root, split) is None:
-    raise errors.UserError(
-        f'no images of split {split!r}: expected the folder '
-        f'{image_dir / split} (splits are train, val, test and train_extra; '
-        f'unpack leftImg8bit_*.zip in {root})')
-  images = partner_files.files_by_name(
-      image_dir, [f'*{_IMAGE}', f'*/*{_IMAGE}'], [_IMAGE])
-  if not images:
-    raise errors.UserError(
-        f'{image_dir}: holds no *{_IMAGE}; unpack them there')
+  json_path = _panoptic_json(root, split)
+  images = cityscapes_images.find(
+      root, split, options, may_be_flat=json_path is not None)
   if split == 'test':
     found = [StreetImage(pathlib.Path(path).name, path)
-             for path in images.values()]
-  elif _panoptic_json(root, split) is not None:
-    found = _from_json(root, split, image_dir, images)
+             for paths in images.by_name.values() for path in paths]
+  elif json_path is not None:
+    found = _from_json(json_path, images)
   else:
-    found = _from_instance_ids(root, split, image_dir, images)
+    found = _from_instance_ids(root, split, images)
   spec = dataset_spec.DatasetSpec.load('cityscapes')
   return splits.Split(
       name=split,
@@ -110,7 +102,7 @@ def encode(image: StreetImage, spec: dataset_spec.DatasetSpec,
   if image.segments is not None:
     _, label = source_images.read(image.label_path, options.max_pixels)
     panoptic = cityscapes_labels.from_panoptic(
-        panoptic_labels.segment_ids(label, image.label_path), image.segments,
+        label_png.from_image(label, image.label_path), image.segments,
         image.has_train_ids, spec, image.label_path, options.crowds)
   elif image.label_path is not None:
     ids = street_records.read_values(
@@ -119,7 +111,8 @@ def encode(image: StreetImage, spec: dataset_spec.DatasetSpec,
       street_records.check_same_classes(
           cityscapes_labels.class_ids(ids), image.label_path,
           street_records.read_values(
-              image.check_path, ['L'], options.max_pixels), image.check_path)
+              image.check_path, ['L', 'P'], options.max_pixels),
+          image.check_path)
     panoptic = cityscapes_labels.from_instance_ids(
         ids, spec, image.label_path, options.crowds)
   return street_records.encode(
@@ -133,9 +126,8 @@ def _panoptic_json(root: pathlib.Path, split: str) -> Optional[pathlib.Path]:
   return next((path for path in paths if path.is_file()), None)
 
 
-def _from_instance_ids(
-    root: pathlib.Path, split: str, image_dir: pathlib.Path,
-    images: Dict[str, str]) -> List[StreetImage]:
+def _from_instance_ids(root: pathlib.Path, split: str,
+                       images: cityscapes_images.Images) -> List[StreetImage]:
   """Pairs the images with *_instanceIds.png."""
   kind = 'gtCoarse' if split == 'train_extra' else 'gtFine'
   label_dir = root / kind / split
@@ -143,41 +135,45 @@ def _from_instance_ids(
     raise errors.UserError(
         f'no labels of split {split!r}: expected the folder {label_dir} '
         f'(unpack {kind}*.zip in {root})')
+  ending = f'_{kind}_instanceIds.png'
   labels, checks = (
-      partner_files.files_by_name(label_dir, [f'*/*{ending}'], [ending])
-      for ending in (f'_{kind}_instanceIds.png', f'_{kind}_labelIds.png'))
-  partner_files.check_partners(images, labels, image_dir, label_dir)
+      partner_files.files_by_name(label_dir, [f'*/*{end}'], [end])
+      for end in (ending, f'_{kind}_labelIds.png'))
+  for name in images.by_name.keys() - labels.keys():  # They are missing.
+    labels[name] = str(label_dir / name.split('_')[0] / f'{name}{ending}')
+  images.tell_left_out(labels)
   return [
-      StreetImage(pathlib.Path(path).name, path, labels[name], checks.get(name))
-      for name, path in images.items()]
+      StreetImage(pathlib.Path(path).name, path, label, checks.get(name))
+      for name, label in labels.items() for path in images.paths(name)]
 
 
-def _from_json(root: pathlib.Path, split: str, image_dir: pathlib.Path,
-               images: Dict[str, str]) -> List[StreetImage]:
+def _from_json(json_path: pathlib.Path,
+               images: cityscapes_images.Images) -> List[StreetImage]:
   """Pairs the images with the panoptic PNGs that a JSON describes."""
-  json_path = _panoptic_json(root, split)
   label_dir = json_path.with_suffix('')
-  found = {}
+  folders, names, found = listed_files.Folders(), set(), []
   for annotation in coco_annotations.entries(
       coco_annotations.read_json(json_path), 'annotations', json_path,
       ('file_name', 'segments_info')):
     label_name = annotation['file_name']
     name = label_name.replace(_PANOPTIC, '').replace('_gtFine', '')
-    label_path = source_images.inside(label_dir, label_name, json_path)
-    if name in found:
+    label_path = folders.path(label_dir, label_name, json_path)
+    if name in names:
       raise errors.UserError(
           f'{json_path}: {label_name!r} is listed twice; remove one')
-    if name not in images:
-      raise errors.UserError(
-          f'{label_path}: has no image {name}{_IMAGE} in {image_dir}; copy the '
-          f'data again')
-    found[name] = StreetImage(
-        pathlib.Path(images[name]).name, images[name], label_path,
-        segments=tuple(annotation['segments_info']),
-        has_train_ids=json_path.stem.endswith('_trainId'))
+    names.add(name)
+    found += [
+        StreetImage(
+            pathlib.Path(path).name, path, label_path,
+            segments=tuple(annotation['segments_info']),
+            has_train_ids=json_path.stem.endswith('_trainId'))
+        for path in images.paths(name)]
   if not found:
-    raise errors.UserError(f'{json_path}: no annotated images; nothing to do')
-  if len(images) > len(found):
+    raise errors.UserError(
+        f'{json_path}: no annotated images in {images.folder}; nothing to do')
+  images.tell_left_out(names)
+  unlisted = images.by_name.keys() - names
+  if unlisted:
     logging.warning('%s: left out %d images that it does not list', json_path,
-                    len(images) - len(found))
-  return list(found.values())
+                    sum(len(images.by_name[name]) for name in unlisted))
+  return found

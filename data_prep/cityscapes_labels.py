@@ -62,7 +62,7 @@ def from_panoptic(
   """Turns an official panoptic PNG with its JSON into the same label.
 
   Args:
-    id_map: int32 [height, width], as from `panoptic_labels.segment_ids`.
+    id_map: int32 [height, width], as from `label_png.from_image`.
     segments: the `segments_info` of the image.
     has_train_ids: whether their category_id is the train id (a JSON made with
       --use-train-id) or the id of the class.
@@ -101,7 +101,7 @@ def _segment(value: int, spec: dataset_spec.DatasetSpec, source: str):
 def _checked(listed: Any, has_train_ids: bool, spec: dataset_spec.DatasetSpec,
              source: str) -> Dict[str, Any]:
   """Compares a segment of the JSON with what its id stands for."""
-  panoptic_labels.check_fields(listed, source)
+  listed = panoptic_labels.with_numbers(listed, source)
   segment = _segment(listed['id'], spec, source)
   if segment is None:
     raise errors.UserError(

@@ -1,18 +1,18 @@
 """Reads the lists of images and segments in the layout of COCO panoptic."""
 
 import dataclasses
-import json
 import os
 import pathlib
 from typing import Any, Dict, List, Optional, Tuple
 
 from absl import logging
 
-from axial_tf import errors
-from axial_tf.data import dataset_spec
-from data_prep import source_images
+from axial_tf import errors, json_files
+from axial_tf.data import dataset_spec, json_keys
+from data_prep import listed_files, source_images
 
 _TYPES = {'file_name': str, 'height': int, 'width': int, 'segments_info': list}
+_NUMBERS = ('id', 'image_id', 'category_id', 'height', 'width', 'isthing')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +30,11 @@ class PanopticImage:
   width: Optional[int]
   segments: Tuple[Dict[str, Any], ...]
 
+  @property
+  def size(self) -> Optional[Tuple[int, int]]:
+    """(width, height) as the JSON says, None where it does not."""
+    return None if self.width is None else (self.width, self.height)
+
 
 def read_split(input_dir: str, split: str,
                spec: dataset_spec.DatasetSpec) -> List[PanopticImage]:
@@ -38,7 +43,7 @@ def read_split(input_dir: str, split: str,
   Raises:
     errors.UserError: the folder has another layout, the JSON is unreadable or
       incomplete, it does not fit the spec, a name or id comes twice, a file
-      is missing or lies outside the folder.
+      lies outside the folder.
   """
   root = _root(input_dir)
   json_path = annotations_path(input_dir, split)
@@ -60,6 +65,8 @@ def annotated_images(
     label_dir: pathlib.Path) -> List[PanopticImage]:
   """Returns the images that a panoptic JSON annotates, in its order.
 
+  Their files may be missing, see `listed_files.require_present`.
+
   Args:
     content: of the JSON.
     json_path: its path, for errors.
@@ -68,9 +75,10 @@ def annotated_images(
 
   Raises:
     errors.UserError: an entry is incomplete, a name or id comes twice, a file
-      is missing or lies outside its folder.
+      lies outside its folder.
   """
   images = _images(content, json_path)
+  folders = listed_files.Folders()
   result, label_names = {}, set()
   for annotation in entries(content, 'annotations', json_path,
                             ('image_id', 'file_name', 'segments_info')):
@@ -87,9 +95,8 @@ def annotated_images(
     _add_unique(label_names, annotation['file_name'], json_path)
     result[image['id']] = PanopticImage(
         filename=image['file_name'],
-        image_path=source_images.inside(
-            image_dir, image['file_name'], json_path),
-        label_path=source_images.inside(
+        image_path=folders.path(image_dir, image['file_name'], json_path),
+        label_path=folders.path(
             label_dir, annotation['file_name'], json_path),
         height=image['height'],
         width=image['width'],
@@ -121,10 +128,11 @@ def _read_test(root: pathlib.Path, split: str,
              if name.lower().endswith(source_images.NAME_ENDINGS)]
   if not named:
     raise errors.UserError(f'{json_path}: no images; nothing to do')
+  folders = listed_files.Folders()
   return [
       PanopticImage(
           filename=name, label_path=None, height=height, width=width,
-          image_path=source_images.inside(image_dir, name, json_path),
+          image_path=folders.path(image_dir, name, json_path),
           segments=())
       for name, height, width in named]
 
@@ -154,7 +162,8 @@ def _images(content: Dict[str, Any], path: pathlib.Path) -> Dict:
                        ('id', 'file_name', 'height', 'width')):
     if images.setdefault(image['id'], image) is not image:
       raise errors.UserError(
-          f'{path}: two images have the id {image["id"]}; ids must be unique')
+          f'{path}: two images have the id {image["id"]}; ids must be unique '
+          f'(1, "1" and "01" are one id)')
     _add_unique(names, image['file_name'], path)
   return images
 
@@ -174,16 +183,8 @@ def read_json(path: pathlib.Path) -> Dict[str, Any]:
   Raises:
     errors.UserError: no such file, or it is no JSON object.
   """
-  try:
-    content = json.loads(path.read_bytes())
-  except FileNotFoundError as error:
-    raise errors.UserError(
-        f'{path}: no such file; expected the panoptic annotations of the '
-        f'split') from error
-  except (OSError, ValueError, RecursionError) as error:
-    raise errors.UserError(
-        f'{path}: not a readable JSON file ({error}); copy the data '
-        f'again') from error
+  content = json_files.read(
+      path, 'the annotations of the split', 'copy the data again')
   if not isinstance(content, dict):
     raise errors.UserError(
         f'{path}: expected a JSON object with "images" and "annotations", got '
@@ -195,6 +196,9 @@ def entries(content: Dict[str, Any], key: str, path: pathlib.Path,
             required: Tuple[str, ...]) -> List[Dict[str, Any]]:
   """Returns a list of the JSON after checking the keys of its entries.
 
+  Ids and sizes become integers where they are written in another way, see
+  `json_keys.number`.
+
   Raises:
     errors.UserError: it is no list, or an entry lacks a `required` key or has
       a value of another type under it.
@@ -204,6 +208,9 @@ def entries(content: Dict[str, Any], key: str, path: pathlib.Path,
     raise errors.UserError(
         f'{path}: expected a list under {key!r}; is this a COCO panoptic file?')
   for number, entry in enumerate(listed):
+    if isinstance(entry, dict):
+      for name in entry.keys() & _NUMBERS:
+        entry[name] = json_keys.number(entry[name])
     for name in required:
       value = entry.get(name) if isinstance(entry, dict) else None
       if (not isinstance(value, _TYPES.get(name, (int, str)))

@@ -1,9 +1,12 @@
 """Encodes images with COCO panoptic labels, checking each one."""
 
+from typing import Optional, Tuple
+
 from PIL import Image
 
 from axial_tf import errors
 from axial_tf.data import dataset_spec, records
+from axial_tf.panoptic import label_png
 from data_prep import (
   coco_annotations,
   panoptic_labels,
@@ -24,29 +27,31 @@ def encode(image: coco_annotations.PanopticImage,
   """
   content, image_format, decoded = source_images.read_for_record(
       image.image_path, options.max_pixels)
-  _check_size(decoded, image, image.image_path)
-  panoptic = None
+  size, label, panoptic = image.size, None, None
   if image.label_path is not None:
     _, label = source_images.read(image.label_path, options.max_pixels)
-    _check_size(label, image, image.label_path)
+    if decoded.size == label.size == size[::-1]:
+      size = decoded.size  # Two against one.
+  _check_size(decoded, size, image.image_path)
+  if label is not None:
+    _check_size(label, size, image.label_path)
     panoptic = panoptic_labels.panoptic_label(
-        panoptic_labels.segment_ids(label, image.label_path), image.segments,
+        label_png.from_image(label, image.label_path), image.segments,
         spec, source=image.label_path, crowds=options.crowds)
+  notice = splits.size_notice(image.size, size)
   content, image_format, decoded, panoptic = resizing.shrink(
       content, image_format, decoded, panoptic, options.max_long_side)
   return splits.Encoded(
       records.encode_panoptic_example(
           content, image_format, image.filename, decoded.height, decoded.width,
           panoptic),
-      {} if panoptic is None else splits.label_counts(panoptic, spec))
+      {} if panoptic is None else splits.label_counts(panoptic, spec), notice)
 
 
-def _check_size(decoded: Image.Image, image: coco_annotations.PanopticImage,
+def _check_size(decoded: Image.Image, size: Optional[Tuple[int, int]],
                 path: str) -> None:
-  if image.width is None:
-    return
-  if decoded.size != (image.width, image.height):
+  if size is not None and decoded.size != size:
     raise errors.UserError(
-        f'{path}: expected {image.width}x{image.height} pixels (width x '
+        f'{path}: expected {size[0]}x{size[1]} pixels (width x '
         f'height) as the JSON says, got {decoded.width}x{decoded.height}; '
         f'check that image, PNG and JSON belong together')

@@ -28,6 +28,7 @@ from data_prep import (
     imagenet,
     infer_spec,
     jobs,
+    listed_files,
     local_conversion,
     mapillary,
 )
@@ -44,6 +45,9 @@ _READERS: Dict[
         'custom': coco.read_custom_split,
         'imagenet': imagenet.read_split,
     }
+# Option -> the only data set that has it.
+_OPTIONS_OF = {'image_folder': 'cityscapes', 'image_ending': 'cityscapes',
+               'classes': 'imagenet'}
 
 
 def run(
@@ -76,9 +80,14 @@ def run(
               'output_dir': output_dir}
   _require(required)
   paths.require_reachable(output_dir)
+  for name, owner in _OPTIONS_OF.items():
+    if getattr(options, name) is not None and dataset != owner:
+      raise errors.UserError(
+          f'--{name} belongs to --dataset={owner}; leave it out for {dataset}')
   make_shards = (_beam(beam_arguments) if beam_arguments else functools.partial(
       local_conversion.make_shards, processes=processes))
   found = _READERS[dataset](input_dir, split, options)
+  listed_files.require_present(found, max_errors)
   job = jobs.Job(
       split=found,
       output_dir=output_dir,
@@ -87,9 +96,13 @@ def run(
       source={'dataset': dataset, 'input_dir': paths.printable(
           os.path.abspath(input_dir))},
       options={'crowds': options.crowds,
-               'max_long_side': options.max_long_side})
+               'max_long_side': options.max_long_side,
+               **{name: getattr(options, name) for name in _OPTIONS_OF
+                  if getattr(options, name) is not None}})
   entry = conversion.convert(job, max_errors, make_shards)
   print(f'{entry["num_images"]} images of {split} are in {output_dir}')
+  for notice, count in entry.get('notices', {}).items():
+    print(f'{count} of {entry["num_images"]} images: {notice}')
   if entry['skipped']:
     print(f'{len(entry["skipped"])} faulty images were left out, see '
           f'skipped_{split}.json there')
@@ -147,6 +160,18 @@ def _define_flags() -> None:
   flags.DEFINE_integer(
       'max_pixels', splits_lib.ReadOptions.max_pixels,
       'Refuse images of more pixels before decoding them.', lower_bound=1)
+  flags.DEFINE_string(
+      'image_folder', None,
+      'Folder of the images in Cityscapes, leftImg8bit_foggy for instance. '
+      'Default: leftImg8bit, or the only one that begins so.')
+  flags.DEFINE_string(
+      'image_ending', None,
+      'How the images of Cityscapes end, '
+      '_leftImg8bit_foggy_beta_0.02.png for instance. Default: all of them.')
+  flags.DEFINE_string(
+      'classes', None,
+      'File that lists the classes of ImageNet to take, one a line: the '
+      'folder\'s name (n01440764), then its readable name if you like.')
   flags.DEFINE_integer(
       'num_shards', None, 'Default: one per 128 images, at most 1000.')
   flags.DEFINE_integer(
@@ -171,7 +196,9 @@ def main() -> None:
   run(given.dataset, given.input_dir, given.split, given.output_dir,
       splits_lib.ReadOptions(
           spec=given.spec, crowds=given.crowds,
-          max_long_side=given.max_long_side, max_pixels=given.max_pixels),
+          max_long_side=given.max_long_side, max_pixels=given.max_pixels,
+          image_folder=given.image_folder, image_ending=given.image_ending,
+          classes=given.classes),
       given.num_shards, given.processes,
       given.max_errors if given.on_error == 'skip' else 0,
       beam_runner.arguments())

@@ -8,6 +8,7 @@
                 "images": ...},
      "shards": [{"name", "num_images", "num_bytes", "sha256"}, ...],
      "skipped": [{"filename", "reason"}, ...],
+     "notices": {TEXT: number of images, ...},
      "source": ..., "options": ..., "tool": ..., "fingerprint": ...}}}
 
 A split that is entered here is complete.
@@ -21,7 +22,7 @@ from typing import Any, Dict, Sequence
 import tensorflow as tf
 
 from axial_tf import errors, version, whole_files
-from axial_tf.data import record_files
+from axial_tf.data import record_checks, record_files
 from data_prep import jobs, shards
 
 
@@ -38,14 +39,8 @@ def read(output_dir: str, spec) -> Dict[str, Any]:
           f'{output_dir}: expected a folder, got a file; choose another '
           f'--output_dir')
     return {'spec': spec.to_json(), 'splits': {}}
-  try:
-    with tf.io.gfile.GFile(path) as file:
-      info = json.loads(file.read())
-    written, splits = info['spec'], dict(info['splits'])
-  except (tf.errors.OpError, KeyError, TypeError, ValueError) as error:
-    raise errors.UserError(
-        f'{path}: not a readable dataset_info.json; delete it or choose '
-        f'another --output_dir') from error
+  info = record_checks.read_info(path)
+  written, splits = info['spec'], info['splits']
   try:
     known = type(spec).from_json(written, source=path)
     is_same = known.has_same_labels(spec) and known.name == spec.name
@@ -68,7 +63,9 @@ def write(output_dir: str, info: Dict[str, Any]) -> None:
 def describe(job: jobs.Job, reports: Sequence[shards.Report]) -> Dict[str, Any]:
   """Returns the entry of a split from the reports of its shards."""
   counts = collections.defaultdict(collections.Counter)
+  notices = collections.Counter()
   for report in reports:
+    notices.update(report.notices)
     for kind, by_class in report.counts.items():
       counts[kind].update(by_class)
   num_images = sum(r.num_images for r in reports)
@@ -87,6 +84,7 @@ def describe(job: jobs.Job, reports: Sequence[shards.Report]) -> Dict[str, Any]:
            'num_bytes': r.num_bytes, 'sha256': r.sha256} for r in reports],
       'skipped': [{'filename': filename, 'reason': reason}
                   for r in reports for filename, reason in r.skipped],
+      'notices': dict(notices),
       'source': dict(job.source),
       'options': dict(job.options),
       'tool': f'axial_tf {version.__version__}',

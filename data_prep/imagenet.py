@@ -1,13 +1,12 @@
 """Reads ImageNet, and any data set laid out like it.
 
-  train/<class>/*.JPEG                                    labeled by folder
-  val/<class>/*.JPEG                                      as in ImageFolder, or
-  val/*.JPEG and imagenet_2012_validation_synset_labels.txt   as in ILSVRC2012,
-      one class a line, in the order of the file names
-  test/*.JPEG                                             without labels
-  synsets.txt or LOC_synset_mapping.txt                   if there: "class name"
+  train/<class>/*.JPEG, train/<class>/images/*.JPEG   labeled by folder
+  val/<class>/*.JPEG                                  as in ImageFolder, or
+  val/*.JPEG, val/images/*.JPEG      with a list of classes: `imagenet_labels`
+  test/*.JPEG, test/images/*.JPEG                     without labels
 
-Without the list of synsets, the folders of train/ are the classes.
+These folders may be in ILSVRC/Data/CLS-LOC, as in Kaggle's archive. The classes
+are those of a list of synsets or the folders of train/: `imagenet_classes`.
 """
 
 import dataclasses
@@ -15,20 +14,23 @@ import functools
 import io
 import os
 import pathlib
-import re
-from typing import Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Iterator, List, Optional, Sequence, Tuple
 
 from PIL import Image
 
 from axial_tf import errors, paths
 from axial_tf.data import class_spec, classification_records
-from data_prep import source_images, splits
+from data_prep import (
+    imagenet_classes,
+    imagenet_labels,
+    source_images,
+    splits,
+)
 
-_SYNSET_LISTS = ('synsets.txt', 'LOC_synset_mapping.txt')
-_VALIDATION_LIST = 'imagenet_2012_validation_synset_labels.txt'
+# Where train/ and val/ are: Kaggle's archive has them further down.
+_INNER = ('', 'ILSVRC/Data/CLS-LOC', 'Data/CLS-LOC', 'CLS-LOC')
 _JPEG_NAMES = ('.jpg', '.jpeg')
 _IMAGE_NAMES = (*_JPEG_NAMES, '.png', '.bmp', '.gif', '.webp', '.tif', '.tiff')
-_NUMBERED = re.compile(r'_(\d+)\.[^.]+$')  # ILSVRC2012_val_00000001.JPEG
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,23 +59,29 @@ def read_split(input_dir: str, split: str,
     raise errors.UserError(
         '--max_long_side and --crowds belong to panoptic data sets; leave '
         'them out for imagenet')
-  folder = root / split
+  top = next((root / inner for inner in _INNER if (root / inner / split
+                                                   ).is_dir()), root)
+  folder = top / split
   if not folder.is_dir():
     raise errors.UserError(
         f'no images of split {split!r}: expected the folder {folder} (splits '
         f'are train, val and test)')
-  spec = _read_spec(root, options.spec)
+  places = _places(root, top)
+  train = top / 'train'
+  spec = imagenet_classes.read_spec(
+      places, _subfolders(train) if train.is_dir() else [], options)
   if split == 'test':
     images = [LabeledImage(os.path.basename(p), p, None)
-              for p in _files(folder)]
-  elif _has_subfolders(folder):
-    images = _by_folder(folder, spec)
+              for p in _class_files(folder)]
+  elif _has_subfolders(folder) and not imagenet_labels.is_tiny(folder):
+    images = _by_folder(folder, spec, is_part=options.classes is not None)
   elif split == 'train':
     raise errors.UserError(
         f'{folder}: expected one folder per class, found none; unpack the '
         f'archive of each class into a folder of its name')
   else:
-    images = _by_list(folder, root, spec)
+    images = _by_list(
+        folder, places, spec, is_part=options.classes is not None)
   if not images:
     raise errors.UserError(f'{folder}: holds no images; unpack them there')
   return splits.Split(
@@ -123,100 +131,69 @@ def _jpeg_bytes(decoded: Image.Image, path: str) -> bytes:
   return buffer.getvalue()
 
 
-def _read_spec(root: pathlib.Path, given: Optional[str]
-               ) -> class_spec.ClassSpec:
-  """The classes: from the given spec, the list of synsets, or train/."""
-  if given is not None:
-    return class_spec.ClassSpec.load(given)
-  for name in _SYNSET_LISTS:
-    if (root / name).exists():
-      names = _read_names(root / name)
-      return class_spec.ClassSpec.from_ids('imagenet', names, names)
-  if not (root / 'train').is_dir() or not _has_subfolders(root / 'train'):
-    raise errors.UserError(
-        f'{root}: the classes are unknown; expected {_SYNSET_LISTS[0]} (one '
-        f'"class name" a line), or the folder train with one folder per class')
-  return class_spec.ClassSpec.from_ids(
-      'imagenet', _subfolders(root / 'train'), {})
+def _places(root: pathlib.Path, top: pathlib.Path) -> List[pathlib.Path]:
+  """Returns the folders in which lists may be: Kaggle's are further up."""
+  places = list(dict.fromkeys([root, top]))
+  above = pathlib.Path(os.path.abspath(root))
+  while above.name in ('CLS-LOC', 'Data', 'ILSVRC'):
+    above = above.parent
+    places.append(above)
+  return places
 
 
-def _read_names(path: pathlib.Path) -> Dict[str, str]:
-  """Reads lines of "n01440764 tench, Tinca tinca"; the name may be absent."""
-  names = {}
-  for number, line in enumerate(_lines(path), start=1):
-    class_id, _, name = line.partition(' ')
-    if class_id in names:
-      raise errors.UserError(
-          f'{path}: line {number} lists {class_id!r} again; remove one')
-    names[class_id] = name.strip() or class_id
-  if not names:
-    raise errors.UserError(
-        f'{path}: expected one "class name" a line, found none; copy it again')
-  return names
-
-
-def _by_folder(folder: pathlib.Path, spec: class_spec.ClassSpec
+def _by_folder(folder: pathlib.Path, spec: class_spec.ClassSpec, is_part: bool
                ) -> List[LabeledImage]:
-  """Images of one folder per class, sorted by class and name."""
+  """Images of one folder per class, sorted by class and name.
+
+  Args:
+    folder: of the split.
+    spec: of the classes.
+    is_part: whether folders of other classes are left out, not refused.
+  """
   found = _subfolders(folder)
   unknown = sorted(set(found) - set(spec.labels))
-  if unknown:
+  if unknown and not is_part:
     raise errors.UserError(
         f'{folder / unknown[0]}: the list of synsets has no class '
-        f'{unknown[0]!r}; add it there or remove the folder')
-  images = []
+        f'{unknown[0]!r}; add it there, remove the folder, or list the classes '
+        f'to take in a file for --classes')
+  images, empty = [], []
   for image_class in spec.classes:
-    if image_class.id not in found:
-      raise errors.UserError(
-          f'{folder}: the class {image_class.id!r} ({image_class.name}) has no '
-          f'folder; copy it, or remove the class from the list of synsets')
-    files = _files(folder / image_class.id)
+    files = (_class_files(folder / image_class.id)
+             if image_class.id in found else [])
     if not files:
-      raise errors.UserError(
-          f'{folder / image_class.id}: holds no images; copy those of the '
-          f'class {image_class.id!r} again, or remove the class')
+      empty.append(image_class)
     images += [LabeledImage(f'{image_class.id}/{os.path.basename(path)}', path,
                             image_class) for path in files]
+  if empty:
+    raise errors.UserError(
+        f'{folder}: {len(empty)} of {spec.num_classes} classes have no folder '
+        f'with images, first: {empty[0].id!r} ({empty[0].name}); copy them '
+        f'again, or list the classes to take in a file for --classes')
   return images
 
 
 def _by_list(folder: pathlib.Path, root: pathlib.Path,
-             spec: class_spec.ClassSpec) -> List[LabeledImage]:
-  """Images of a flat folder; line k of the list is the class of the k-th."""
-  path = root / _VALIDATION_LIST
-  if not path.exists():
-    raise errors.UserError(
-        f'{path}: no such file; expected the class of each image of {folder}, '
-        f'one a line, or one folder per class in {folder}')
-  lines, files = _lines(path), _files(folder)
-  if len(lines) != len(files):
-    raise errors.UserError(
-        f'{path}: lists {len(lines)} images, but {folder} holds {len(files)}; '
-        f'copy both again')
+             places: Sequence[pathlib.Path], spec: class_spec.ClassSpec,
+             is_part: bool) -> List[LabeledImage]:
+  """Images of a flat folder, whose classes a list tells; see `_by_folder`."""
+  files = _class_files(folder)
+  if not files:
+    return []
+  inner = pathlib.Path(files[0]).parent  # Tiny ImageNet: val/images.
   images = []
-  for number, (class_id, file) in enumerate(zip(lines, files), start=1):
-    name = os.path.basename(file)
-    numbered = _NUMBERED.search(name)
-    if numbered and int(numbered[1]) != number:
-      raise errors.UserError(
-          f'{folder}: expected the image number {number}, got {name}; the '
-          f'list gives classes by position, so no image may be missing')
+  for name, class_id, where in imagenet_labels.read(
+      folder, [os.path.basename(path) for path in files], places):
     label = spec.labels.get(class_id)
+    if label is None and is_part:
+      continue
     if label is None:
       raise errors.UserError(
-          f'{path}: line {number} has the unknown synset {class_id!r}; correct '
-          f'it or add the class to the list of synsets')
-    images.append(LabeledImage(name, file, spec.classes[label]))
+          f'{where} has the unknown synset {class_id!r}; correct it or add the '
+          f'class to the list of synsets')
+    images.append(LabeledImage(
+        name, os.path.join(inner, name), spec.classes[label]))
   return images
-
-
-def _lines(path: pathlib.Path) -> Sequence[str]:
-  """The lines of a text file, without empty ones at its end."""
-  try:
-    return path.read_text(encoding='utf-8').rstrip().splitlines()
-  except (OSError, UnicodeDecodeError) as error:
-    raise errors.UserError(
-        f'{path}: not a readable text file; copy it again') from error
 
 
 def _has_subfolders(folder: pathlib.Path) -> bool:
@@ -234,6 +211,14 @@ def _subfolders(folder: pathlib.Path) -> List[str]:
           f'{folder / name}: is a link to {os.readlink(folder / name)}, which '
           f'is not there; make that available, or remove the link')
   return names
+
+
+def _class_files(folder: pathlib.Path) -> List[str]:
+  """Paths of the images in a folder or, as in Tiny ImageNet, in its images/."""
+  files = _files(folder)
+  if not files and (folder / 'images').is_dir():
+    return _files(folder / 'images')
+  return files
 
 
 def _files(folder: pathlib.Path) -> List[str]:

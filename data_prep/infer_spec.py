@@ -8,7 +8,7 @@ import pathlib
 from typing import Any, Dict, Tuple
 
 from axial_tf import errors, whole_files
-from axial_tf.data import dataset_spec
+from axial_tf.data import dataset_spec, json_keys
 from data_prep import coco_annotations
 
 _IGNORE_LABEL = 255
@@ -75,7 +75,7 @@ def _label_divisor(content: Dict[str, Any], source: pathlib.Path) -> int:
   for annotation in coco_annotations.entries(
       content, 'annotations', source, ('segments_info',)):
     used = collections.Counter(
-        str(segment.get('category_id'))
+        str(json_keys.number(segment.get('category_id')))
         for segment in annotation['segments_info']
         if isinstance(segment, dict))
     most = max([most, *used.values()])

@@ -23,11 +23,11 @@ from typing import Any, List, Mapping, Optional, Sequence, Tuple
 
 from axial_tf import errors
 from axial_tf.data import dataset_spec
+from axial_tf.panoptic import label_png
 from data_prep import (
     coco_annotations,
     mapillary_classes,
     mapillary_labels,
-    panoptic_labels,
     partner_files,
     source_images,
     splits,
@@ -94,8 +94,8 @@ def read_split(input_dir: str, split: str, options: splits.ReadOptions,
     categories = mapillary_classes.categories_by_json_id(
         content, json_path, labels, spec)
     images = [
-        VistasImage(i.filename, i.image_path, i.label_path, None, i.segments,
-                    (i.width, i.height))
+        VistasImage(
+            i.filename, i.image_path, i.label_path, None, i.segments, i.size)
         for i in coco_annotations.annotated_images(
             content, json_path, folder / 'images', json_path.parent)]
   else:
@@ -136,20 +136,20 @@ def encode(image: VistasImage, spec: dataset_spec.DatasetSpec,
     panoptic = _from_instances(image, spec, categories, options)
   return street_records.encode(
       image.filename, image.image_path, panoptic, image.label_path, spec,
-      options)
+      options, image.size)
 
 
 def _from_panoptic(
     image: VistasImage, spec: dataset_spec.DatasetSpec,
     categories: Mapping[int, Optional[int]], options: splits.ReadOptions):
   _, label = source_images.read(image.label_path, options.max_pixels)
-  if label.size != image.size:
+  if label.size not in (image.size, image.size[::-1]):
     raise errors.UserError(
         f'{image.label_path}: expected {image.size[0]}x{image.size[1]} pixels '
         f'(width x height) as the JSON says, got {label.width}x{label.height}; '
         f'check that PNG and JSON belong together')
   return mapillary_labels.from_panoptic(
-      panoptic_labels.segment_ids(label, image.label_path), image.segments,
+      label_png.from_image(label, image.label_path), image.segments,
       categories, spec, image.label_path, options.crowds)
 
 
@@ -211,8 +211,10 @@ def _with_instances(folder: pathlib.Path, label_dir: pathlib.Path,
   labels, checks = (
       partner_files.files_by_name(label_dir / kind, ['*.png'], ['.png'])
       for kind in ('instances', 'labels'))
-  partner_files.check_partners(
-      images, labels, folder / 'images', instance_dir)
-  return [
-      VistasImage(os.path.basename(path), path, labels[name], checks.get(name))
-      for name, path in images.items()]
+  result = []
+  for name in sorted(images.keys() | labels.keys()):  # Either may be missing.
+    path = images.get(name, str(folder / 'images' / f'{name}.jpg'))
+    label_path = labels.get(name, str(instance_dir / f'{name}.png'))
+    result.append(VistasImage(
+        os.path.basename(path), path, label_path, checks.get(name)))
+  return result

@@ -63,7 +63,7 @@ def from_panoptic(
   """Turns a panoptic PNG with its JSON into a panoptic label.
 
   Args:
-    id_map: int32 [height, width], as from `panoptic_labels.segment_ids`.
+    id_map: int32 [height, width], as from `label_png.from_image`.
     segments: the `segments_info` of the image.
     categories: category id of the spec per category_id, None is void.
     spec: of the data set.
@@ -78,8 +78,8 @@ def from_panoptic(
       or a class has too many instances.
   """
   known = []
-  for segment in segments:
-    panoptic_labels.check_fields(segment, source)
+  for listed in segments:
+    segment = panoptic_labels.with_numbers(listed, source)
     if segment['category_id'] not in categories:
       raise errors.UserError(
           f'{source}: segment {segment["id"]} has the category_id '

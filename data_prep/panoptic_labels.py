@@ -8,24 +8,11 @@ publish their panoptic annotations in this form.
 from typing import Any, Dict, List, Mapping, Sequence
 
 import numpy as np
-from PIL import Image
 
 from axial_tf import errors
-from axial_tf.data import dataset_spec
+from axial_tf.data import dataset_spec, json_keys
 
-
-def segment_ids(image: Image.Image, source: str) -> np.ndarray:
-  """Returns the segment ids int32 [height, width] of an RGB label picture.
-
-  Raises:
-    errors.UserError: the picture is not RGB; `source` names it.
-  """
-  if image.mode != 'RGB':
-    raise errors.UserError(
-        f'{source}: expected an RGB PNG (id = R + 256 G + 65536 B), got mode '
-        f'{image.mode}; write the ids as RGB')
-  rgb = np.asarray(image).astype(np.int32)
-  return rgb[..., 0] + 256 * rgb[..., 1] + 65536 * rgb[..., 2]
+_NUMBERS = ('id', 'category_id', 'area', 'iscrowd')
 
 
 def ids_in_order(id_map: np.ndarray) -> List[int]:
@@ -36,17 +23,20 @@ def ids_in_order(id_map: np.ndarray) -> List[int]:
   return ids[np.argsort(first)].tolist()
 
 
-def check_fields(segment: Any, source: str) -> None:
-  """Checks that an entry of segments_info has an id and a category.
+def with_numbers(segment: Any, source: str) -> Dict[str, Any]:
+  """Returns an entry of segments_info whose numbers are integers.
 
   Raises:
-    errors.UserError: it has not; `source` names its picture.
+    errors.UserError: it has no id or category; `source` names its picture.
   """
+  numbers = {key: json_keys.number(segment[key]) for key in _NUMBERS
+             if isinstance(segment, dict) and key in segment}
   for key in ('id', 'category_id'):
-    if not isinstance(segment, dict) or not _is_int(segment.get(key)):
+    if not _is_int(numbers.get(key)):
       raise errors.UserError(
           f'{source}: expected an integer {key!r} in each of its '
           f'segments_info, got {segment!r:.80}')
+  return {**segment, **numbers}
 
 
 def panoptic_label(
@@ -59,7 +49,7 @@ def panoptic_label(
   of a class become its instance 0, or void; id 0 (no segment) becomes void.
 
   Args:
-    id_map: int32 [height, width], as from `segment_ids`.
+    id_map: int32 [height, width], as from `label_png.from_image`.
     segments: the `segments_info` of the image, as parsed from JSON.
     spec: gives train ids, divisor and void.
     source: file name for errors.
@@ -97,8 +87,8 @@ def _segment_labels(
 ) -> Dict[int, int]:
   """Returns the panoptic label value of every segment id."""
   labels, instances = {}, {}
-  for segment in segments:
-    check_fields(segment, source)
+  for listed in segments:
+    segment = with_numbers(listed, source)
     segment_id, category_id = segment['id'], segment['category_id']
     category = spec.by_source_id.get(category_id)
     if category is None:

@@ -36,7 +36,8 @@ def files_by_name(folder: pathlib.Path, patterns: List[str],
   """
   found = {}
   for path in sorted(p for pattern in patterns for p in folder.glob(pattern)):
-    ending = next((e for e in endings if path.name.endswith(e)), None)
+    ending = next(
+        (e for e in endings if path.name.lower().endswith(e.lower())), None)
     if ending is None or path.name.startswith('.'):
       continue
     name = path.name[:-len(ending)]
@@ -47,21 +48,3 @@ def files_by_name(folder: pathlib.Path, patterns: List[str],
     listed = os.path.relpath(path, folder)
     found[name] = source_images.inside(folder, listed, folder)
   return found
-
-
-def check_partners(images: Dict[str, str], labels: Dict[str, str],
-                   image_dir: pathlib.Path, label_dir: pathlib.Path) -> None:
-  """Checks that each image has a label and each label an image.
-
-  Raises:
-    errors.UserError: some do not; the first one is named.
-  """
-  for have, lack, kind, folder in (
-      (images, labels, 'label', label_dir), (labels, images, 'image',
-                                             image_dir)):
-    alone = sorted(set(have) - set(lack))
-    if alone:
-      others = f' (nor have {len(alone) - 1} others)' * (len(alone) > 1)
-      raise errors.UserError(
-          f'{have[alone[0]]}: has no {kind} in {folder}{others}; copy the data '
-          f'again or remove it')

@@ -1,13 +1,12 @@
 """Which shards are meant, their spec, and whether they are all there."""
 
 import collections
-import json
 import os
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 import tensorflow as tf
 
-from axial_tf import errors
+from axial_tf import errors, json_files
 from axial_tf import paths as paths_lib
 from axial_tf.data import (
     class_spec,
@@ -113,13 +112,7 @@ def _info_path(folder: str) -> str:
 
 
 def _read_json(path: str) -> Any:
-  try:
-    with tf.io.gfile.GFile(path) as file:
-      content = json.loads(file.read())
-  except (tf.errors.OpError, ValueError) as error:
-    raise errors.UserError(
-        f'--spec={path}: not a readable JSON file ({error}); give a spec or a '
-        f'dataset_info.json') from error
+  content = json_files.read(path, 'a spec or a dataset_info.json (--spec)')
   if isinstance(content, dict) and {'spec', 'splits'} <= set(content):
     return content['spec']
   return content

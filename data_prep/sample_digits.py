@@ -27,6 +27,7 @@ import tqdm
 
 from axial_tf import cli, errors
 from axial_tf.data import dataset_spec
+from axial_tf.panoptic import label_png
 from data_prep import digit_scenes
 
 _DIGIT_COLORS = (
@@ -162,7 +163,7 @@ def _coco_segments(scene: digit_scenes.Scene, rng: np.random.Generator
     while segment_id in used:
       color = np.clip(
           category.color + rng.integers(-20, 21, 3), 0, 255).astype(int)
-      segment_id = int(color @ [1, 256, 65536])
+      segment_id = int(label_png.from_rgb(color))
     used.add(segment_id)
     rgb[mask] = color
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))

@@ -2,15 +2,12 @@
 
 import dataclasses
 import os
-import struct
 import tempfile
-from typing import Iterator, Optional, Tuple, Union
+from typing import Iterator, Optional, Union
 
 import tensorflow as tf
 
-# A TFRecord is: length uint64, its checksum uint32, the data, a checksum.
-_HEADER_BYTES = 12
-_FOOTER_BYTES = 4
+from axial_tf.data import record_bytes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,13 +36,16 @@ def count(path: str) -> int:
   """Returns how many records a file holds, by their lengths alone.
 
   As many as can be found: that of a damaged file may be too small. Remote
-  files count as 0, since each record would be a request.
+  files count as 0, since each record would be a request, and so do compressed
+  ones.
   """
   if '://' in path:
     return 0
   try:
+    if record_bytes.compression_of(path):
+      return 0
     with tf.io.gfile.GFile(path, 'rb') as file:
-      return sum(end is not None for _, end in _places(file))
+      return sum(end is not None for _, end in record_bytes.places(file))
   except tf.errors.OpError:
     return 0
 
@@ -53,19 +53,27 @@ def count(path: str) -> int:
 def read(path: str) -> Iterator[Union[Record, Fault]]:
   """Yields the records of a file in order, and a fault for each bad one."""
   number = position = 0
+  compression = ''
   try:
-    for serialized in tf.data.TFRecordDataset(path).as_numpy_iterator():
+    compression = record_bytes.compression_of(path)
+    for serialized in tf.data.TFRecordDataset(
+        path, compression).as_numpy_iterator():
       yield Record(path, number, serialized)
       number += 1
-      position += _HEADER_BYTES + len(serialized) + _FOOTER_BYTES
+      position += len(serialized) + record_bytes.BYTES_AROUND_RECORD
     # A file that is cut off within a header ends without an error.
-    is_whole = position == tf.io.gfile.stat(path).length
+    is_whole = bool(compression and number) or (
+        position == tf.io.gfile.stat(path).length)
   except tf.errors.DataLossError:
     is_whole = False
   except tf.errors.OpError as error:
     yield Fault(path, None, f'cannot be read ({error.message})')
     return
-  if not is_whole:
+  if not is_whole and compression:
+    yield Fault(path, number, f'the shard, compressed by {compression}, is '
+                              f'damaged or cut off here; nothing behind it can '
+                              f'be read')
+  elif not is_whole:
     yield from _read_damaged(path, number)
 
 
@@ -78,7 +86,7 @@ def _read_damaged(path: str, first: int) -> Iterator[Union[Record, Fault]]:
   with tempfile.TemporaryDirectory() as folder, tf.io.gfile.GFile(
       path, 'rb') as file:
     copy = os.path.join(folder, 'record')
-    for number, (start, end) in enumerate(_places(file)):
+    for number, (start, end) in enumerate(record_bytes.places(file)):
       if end is None:
         yield Fault(path, number, 'the shard is cut off here or is no TFRecord '
                                   'file; nothing behind it can be read')
@@ -92,20 +100,3 @@ def _read_damaged(path: str, first: int) -> Iterator[Union[Record, Fault]]:
           yield Fault(path, number, 'damaged (its checksum does not agree)')
         else:
           yield Record(path, number, serialized)
-
-
-def _places(file) -> Iterator[Tuple[int, Optional[int]]]:
-  """Yields start and end of each record; None is the end of one cut off."""
-  size, start = file.size(), 0
-  while start < size:
-    file.seek(start)
-    header = file.read(_HEADER_BYTES)
-    end = None
-    if len(header) == _HEADER_BYTES:
-      length, = struct.unpack('<Q', header[:8])
-      end = start + _HEADER_BYTES + length + _FOOTER_BYTES
-    if end is None or end > size:
-      yield start, None
-      return
-    yield start, end
-    start = end

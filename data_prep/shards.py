@@ -16,12 +16,11 @@ import uuid
 import tensorflow as tf
 
 from axial_tf import errors, whole_files
+from axial_tf.data import record_bytes
 from data_prep import faults as faults_lib
 from data_prep import outcomes as outcomes_lib
 
 _READ_BYTES = 1 << 20
-# A TFRecord adds its length and two checksums to the data.
-_BYTES_AROUND_RECORD = 16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +36,7 @@ class Report:
     counts: per kind, per train id, as `splits.Encoded.counts`.
     sizes: per side ('height', 'width'): min, max and sum, pixels.
     skipped: file name and reason of each image left out.
+    notices: how many images each notice is about.
     error: why the shard could not be made; it does not exist then.
   """
 
@@ -50,6 +50,7 @@ class Report:
   sizes: Mapping[str, Mapping[str, int]] = dataclasses.field(
       default_factory=dict)
   skipped: Tuple[Tuple[str, str], ...] = ()
+  notices: Mapping[str, int] = dataclasses.field(default_factory=dict)
   error: Optional[str] = None
 
 
@@ -94,7 +95,7 @@ def write(folder: str, name: str, job: str,
       raise
   write_report(folder, Report(
       name, job, tally.num_images, num_bytes, sha256, tally.counts(),
-      tally.sizes(), tuple(tally.skipped)))
+      tally.sizes(), tuple(tally.skipped), dict(tally.notices)))
 
 
 class _Tally:
@@ -103,15 +104,19 @@ class _Tally:
   def __init__(self):
     self.num_bytes = 0
     self.skipped: List[Tuple[str, str]] = []
+    self.notices = collections.Counter()
     self._sizes: Dict[str, List[int]] = {'height': [], 'width': []}
     self._counts = collections.defaultdict(collections.Counter)
 
   def add(self, outcome: outcomes_lib.Outcome) -> None:
-    self.num_bytes += len(outcome.encoded.serialized) + _BYTES_AROUND_RECORD
+    self.num_bytes += (
+        len(outcome.encoded.serialized) + record_bytes.BYTES_AROUND_RECORD)
     self._sizes['height'].append(outcome.height)
     self._sizes['width'].append(outcome.width)
     for kind, by_class in outcome.encoded.counts.items():
       self._counts[kind].update(by_class)
+    if outcome.encoded.notice:
+      self.notices[outcome.encoded.notice] += 1
 
   @property
   def num_images(self) -> int:

@@ -21,8 +21,15 @@ _PNG_END = b'IEND\xaeB`\x82'
 NAME_ENDINGS = (
     '.jpg', '.jpeg', '.png', '.bmp', '.gif', '.ppm', '.tif', '.tiff', '.webp')
 
+# Bytes, on all file systems that are in use.
+LONGEST_NAME = 255
+
 # `read` has a limit of its own, which the user can choose.
 Image.MAX_IMAGE_PIXELS = None
+
+
+class MissingFile(errors.UserError):
+  """A file that a data set lists is not there."""
 
 
 def inside(folder: pathlib.Path, name: str, lister: pathlib.Path) -> str:
@@ -34,28 +41,30 @@ def inside(folder: pathlib.Path, name: str, lister: pathlib.Path) -> str:
     lister: the file that lists it, for errors.
 
   Raises:
-    errors.UserError: no such file, or one outside the folder.
+    MissingFile: no such file.
+    errors.UserError: a name that leads out of the folder, or of no file.
   """
   if paths.leads_out(name):
     raise errors.UserError(
         f'{lister}: the file name {name!r:.200} leads out of {folder}; use '
         f'names relative to it')
-  if _is_possible(name):
-    full = os.path.join(folder, name)
-    if os.path.isfile(full):
-      return full
-    if os.path.islink(full):
-      raise errors.UserError(
-          f'{full}: is a link to {os.readlink(full)}, which is not there; make '
-          f'that available, or copy the data again')
-  raise errors.UserError(
+  full = os.path.join(folder, name)
+  possible = _is_possible(name)
+  if possible and os.path.isfile(full):
+    return full
+  if possible and os.path.islink(full):
+    raise MissingFile(
+        f'{full}: is a link to {os.readlink(full)}, which is not there; make '
+        f'that available, or copy the data again')
+  raise (MissingFile if possible else errors.UserError)(
       f'{os.path.join(folder, ascii(name)[1:-1][:200])}: no such file, but '
       f'{lister} lists it; copy the data again')
 
 
 def _is_possible(name: str) -> bool:
   try:
-    return bool(name) and b'\0' not in os.fsencode(name)
+    return b'\0' not in os.fsencode(name) and (
+        0 < len(os.fsencode(os.path.basename(name))) <= LONGEST_NAME)
   except UnicodeEncodeError:  # Half of a surrogate pair, from broken JSON.
     return False
 

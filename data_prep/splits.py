@@ -10,7 +10,7 @@ them; `Split.encode` does the rest, image by image, in any process.
 
 import collections
 import dataclasses
-from typing import Any, Callable, Dict, Mapping, Optional, Sequence
+from typing import Any, Callable, Dict, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -30,12 +30,21 @@ class ReadOptions:
     max_long_side: images with a longer side are shrunk to it, with their
       labels; None keeps every size.
     max_pixels: images of more pixels are refused before they are decoded.
+    image_folder: name of the folder of images, in Cityscapes; None looks for
+      it.
+    image_ending: what follows {city}_{sequence}_{frame} in the names of
+      Cityscapes' images; None takes all that begin with _leftImg8bit.
+    classes: path of a file that lists classes of ImageNet, one a line, to
+      which the data set is reduced; None takes all.
   """
 
   spec: Optional[settings_lib.Path] = None
   crowds: str = 'keep'
   max_long_side: Optional[int] = None
   max_pixels: int = 100_000_000
+  image_folder: Optional[str] = None
+  image_ending: Optional[str] = None
+  classes: Optional[str] = None
 
   def __post_init__(self):
     settings_lib.check_types(self)
@@ -56,10 +65,13 @@ class Encoded:
     serialized: a tf.train.Example, see `axial_tf.data.records`.
     counts: per kind ('pixels', 'segments', 'crowds', 'images'), how many per
       train id; summed over the split they go to dataset_info.json.
+    notice: what the user should know about this image, in words that fit all
+      such images; they are counted and told once.
   """
 
   serialized: bytes
   counts: Mapping[str, Mapping[int, int]]
+  notice: Optional[str] = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,6 +95,21 @@ class Split:
   images: Sequence[Any]
   encode: Callable[[Any], Encoded]
   is_training: bool
+
+
+def size_notice(stated: Optional[Tuple[int, int]],
+                size: Tuple[int, int]) -> Optional[str]:
+  """Returns the notice for an image of another size than its JSON states.
+
+  Args:
+    stated: (width, height) as the JSON says, None if it does not.
+    size: (width, height) on which image and label agree.
+  """
+  if stated is None or stated == size:
+    return None
+  return ('the JSON has width and height exchanged (as the published '
+          'panoptic_2018.json of Mapillary Vistas v1.2 does); image and PNG '
+          'agree with each other and were taken')
 
 
 def label_counts(

@@ -1,6 +1,6 @@
 """Records of street scenes: Cityscapes and Mapillary Vistas."""
 
-from typing import List, Optional
+from typing import List, Optional, Tuple
 
 import numpy as np
 
@@ -11,7 +11,8 @@ from data_prep import resizing, source_images, splits
 
 def encode(filename: str, image_path: str, panoptic: Optional[np.ndarray],
            label_path: Optional[str], spec: dataset_spec.DatasetSpec,
-           options: splits.ReadOptions) -> splits.Encoded:
+           options: splits.ReadOptions,
+           stated_size: Optional[Tuple[int, int]] = None) -> splits.Encoded:
   """Makes the record of one image and its panoptic label, if it has one.
 
   Args:
@@ -21,6 +22,7 @@ def encode(filename: str, image_path: str, panoptic: Optional[np.ndarray],
     label_path: where `panoptic` comes from, for errors.
     spec: of the data set.
     options: give the limits of sizes.
+    stated_size: (width, height) as a JSON says.
 
   Raises:
     errors.UserError: the image is damaged or has another size than its label.
@@ -33,17 +35,21 @@ def encode(filename: str, image_path: str, panoptic: Optional[np.ndarray],
         f'height) as in {image_path}, got '
         f'{panoptic.shape[1]}x{panoptic.shape[0]}; check that they belong '
         f'together')
+  notice = splits.size_notice(stated_size, image.size)
   content, image_format, image, panoptic = resizing.shrink(
       content, image_format, image, panoptic, options.max_long_side)
   return splits.Encoded(
       records.encode_panoptic_example(
           content, image_format, filename, image.height, image.width,
           panoptic),
-      {} if panoptic is None else splits.label_counts(panoptic, spec))
+      {} if panoptic is None else splits.label_counts(panoptic, spec), notice)
 
 
 def read_values(path: str, modes: List[str], max_pixels: int) -> np.ndarray:
   """Returns the values of a label picture with one channel, int32.
+
+  Of one with a palette, the values are the places in it or, if all its colors
+  are grey (a grey picture that some tool has made smaller), these.
 
   Raises:
     errors.UserError: damaged, too large, or of another mode (as Pillow calls
@@ -54,6 +60,10 @@ def read_values(path: str, modes: List[str], max_pixels: int) -> np.ndarray:
     raise errors.UserError(
         f'{path}: expected a PNG with one channel of ids (mode '
         f'{" or ".join(modes)}), got mode {image.mode}; copy the data again')
+  if image.mode == 'P':
+    palette = np.reshape(image.getpalette('RGB'), [-1, 3])
+    if (palette == palette[:, :1]).all():
+      image = image.convert('L')
   return np.asarray(image).astype(np.int32)
 
 

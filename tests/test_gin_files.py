@@ -91,6 +91,6 @@ def test_home_and_windows_texts(tmp_path, monkeypatch):
 
 
 def test_what_is_no_text_is_refused(tmp_path):
-  (tmp_path / 'a.gin').write_bytes(b'\xff\x00\x81')
-  with pytest.raises(errors.UserError, match='expected a gin file as text'):
+  (tmp_path / 'a.gin').write_bytes(b'A = 1\n\xff\x00\x81')
+  with pytest.raises(errors.UserError, match='line 2 is not UTF-8 text'):
     config.parse([str(tmp_path / 'a.gin')])

@@ -19,12 +19,9 @@ scripts count from 1.
 
 import dataclasses
 import functools
-import json
 from typing import Any, Dict, Iterable, Mapping, Tuple
 
-import tensorflow as tf
-
-from axial_tf import errors
+from axial_tf import errors, json_files
 from axial_tf import settings as settings_lib
 from axial_tf.data import json_keys
 
@@ -107,14 +104,9 @@ class ClassSpec:
     Raises:
       errors.UserError: no such file, no JSON, or a spec that is not valid.
     """
-    try:
-      with tf.io.gfile.GFile(path) as file:
-        content = json.loads(file.read())
-    except (tf.errors.OpError, ValueError) as error:
-      raise errors.UserError(
-          f'class spec {path}: expected a readable JSON file that lists the '
-          f'classes, such as the dataset_info.json beside TFRecords of '
-          f'data_prep') from error
+    content = json_files.read(
+        path, 'the JSON file of a class spec, such as the dataset_info.json '
+        'beside TFRecords of data_prep')
     if isinstance(content, dict) and {'spec', 'splits'} <= set(content):
       content = content['spec']
     return cls.from_json(content, source=path)

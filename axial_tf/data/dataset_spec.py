@@ -37,14 +37,13 @@ Where the shipped numbers come from:
 
 import dataclasses
 import functools
-import json
 import os
 import pathlib
 from typing import Any, Dict, Mapping, Tuple
 
 import tensorflow as tf
 
-from axial_tf import errors, paths
+from axial_tf import errors, json_files, paths
 from axial_tf import settings as settings_lib
 from axial_tf.data import json_keys
 from axial_tf.panoptic import merging as merging_lib
@@ -208,20 +207,9 @@ class DatasetSpec:
       package = _SHIPPED.parents[1]
       path = next((str(root / path) for root in (package, package.parent)
                    if (root / path).exists()), path)
-    try:
-      with tf.io.gfile.GFile(path) as file:
-        text = file.read()
-    except (tf.errors.OpError, UnicodeDecodeError) as error:
-      raise errors.UserError(
-          f'dataset spec {name_or_path!r}: expected a shipped name '
-          f'({", ".join(shipped)}) or the path of a readable JSON '
-          f'file') from error
-    try:
-      content = json.loads(text)
-    except json.JSONDecodeError as error:
-      raise errors.UserError(
-          f'dataset spec {path}: not valid JSON ({error}); fix that '
-          f'line') from error
+    content = json_files.read(
+        path, f'a shipped name ({", ".join(shipped)}) or the JSON file of a '
+        f'dataset spec', 'fix that line')
     return cls.from_json(content, source=path)
 
   @classmethod
@@ -243,7 +231,8 @@ class DatasetSpec:
       categories = []
       for number, entry in enumerate(content['categories']):
         json_keys.check(entry, f'categories[{number}]', required=required)
-        categories.append(Category(**entry))
+        ids = {key: json_keys.number(entry[key]) for key in ('id', 'train_id')}
+        categories.append(Category(**{**entry, **ids}))
       return cls(**{**content, 'categories': tuple(categories)})
     except errors.UserError as error:
       raise errors.UserError(f'dataset spec {source}: {error}') from error

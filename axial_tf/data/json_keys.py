@@ -1,10 +1,13 @@
 """The keys of JSON files that users write or download."""
 
 from collections.abc import Mapping
-import json
+import re
 from typing import Any, Collection, Dict, List, Tuple, Type
 
 from axial_tf import errors
+
+# Longer rows of digits are names, not numbers.
+_INTEGER = re.compile(r'([0-9]{1,18})(?:\.0)?')
 
 
 def check(content: Any, what: str, *, required: Collection[str] = (),
@@ -28,19 +31,18 @@ def check(content: Any, what: str, *, required: Collection[str] = (),
         f'{", ".join(sorted(set(required) | set(optional)))})')
 
 
-def read(path: str) -> Any:
-  """Returns the content of a JSON file.
+def number(value: Any) -> Any:
+  """Returns an integer for 48, 48.0, '48' and '048', other values unchanged.
 
-  Raises:
-    errors.UserError: it cannot be read or is no JSON.
+  Ids are compared in this form: some tools write them as numbers in one list
+  and as text in another.
   """
-  try:
-    with open(path, encoding='utf-8') as file:
-      return json.load(file)
-  except (OSError, ValueError) as error:
-    raise errors.UserError(
-        f'{path}: expected a JSON file, cannot read one '
-        f'({errors.first_line(error)}); check the path') from error
+  if isinstance(value, float) and value.is_integer():
+    return int(value)
+  if isinstance(value, str):
+    match = _INTEGER.fullmatch(value)
+    return int(match[1]) if match else value
+  return value
 
 
 def entries(content: Any, key: str, path: str) -> List[Dict[str, Any]]:
@@ -62,6 +64,8 @@ def field(entry: Any, key: str, types: Tuple[Type, ...], what: str,
           where: str) -> Any:
   """Returns the value of a key, of one of the types int, str, list.
 
+  Where an integer may stand, it is also read from `number`'s other forms.
+
   Args:
     entry: JSON object.
     key: of a value in it.
@@ -73,6 +77,8 @@ def field(entry: Any, key: str, types: Tuple[Type, ...], what: str,
     errors.UserError: there is none, or of another type.
   """
   value = entry.get(key) if isinstance(entry, Mapping) else None
+  if int in types:
+    value = number(value)
   if not isinstance(value, types) or (
       isinstance(value, bool) and key != 'isthing'):
     expected = ' or '.join(

@@ -7,6 +7,7 @@ A source reads examples, still encoded, and decodes one:
 """
 
 import dataclasses
+import functools
 import os
 from typing import Any, Callable, Dict, Optional, Tuple
 
@@ -27,6 +28,7 @@ class RecordSource:
   paths: Tuple[str, ...]
   decode: Callable[[tf.Tensor], Dict[str, tf.Tensor]]
   counts: Tuple[Optional[int], ...] = ()
+  compression: str = ''
 
   def num_records(self, input_context: Optional[tf.distribute.InputContext]
                   ) -> Optional[int]:
@@ -44,6 +46,8 @@ class RecordSource:
 
     With fewer shards than workers, each worker gets records of all shards.
     """
+    read_shards = functools.partial(
+        tf.data.TFRecordDataset, compression_type=self.compression)
     dataset = tf.data.Dataset.from_tensor_slices(list(self.paths))
     workers, worker = place_among_workers(input_context)
     by_file = len(self.paths) >= workers
@@ -55,12 +59,12 @@ class RecordSource:
       dataset = dataset.shuffle(
           len(self.paths), seed=0 if seed is None and not by_file else seed)
       dataset = dataset.interleave(
-          tf.data.TFRecordDataset,
+          read_shards,
           cycle_length=min(_OPEN_SHARDS, len(self.paths)),
           num_parallel_calls=AUTOTUNE,
           deterministic=seed is not None or not by_file)
     else:
-      dataset = tf.data.TFRecordDataset(dataset)
+      dataset = read_shards(dataset)
     return dataset if by_file else dataset.shard(workers, worker)
 
 
@@ -73,7 +77,8 @@ def open_records(pattern: str, spec: record_checks.Spec,
   """
   files = record_files.verify_shards(pattern)
   record_checks.check_spec(files, spec, schema)
-  return RecordSource(files.paths, schema.decode, files.counts)
+  return RecordSource(
+      files.paths, schema.decode, files.counts, files.compression)
 
 
 def require_pattern(settings: Any, field: str) -> str:

@@ -2,24 +2,27 @@
 
 import contextlib
 import dataclasses
-import json
 import os
 from typing import Any, Callable, Dict, Optional, Union
 
 import numpy as np
 import tensorflow as tf
 
-from axial_tf import errors
+from axial_tf import errors, json_files
 from axial_tf.data import (
     class_spec,
     classification_records,
     dataset_spec,
+    record_bytes,
     record_files,
     records,
 )
 
 # Marks the text of an assertion inside tf.data that is meant for the user.
 USER_MESSAGE = 'axial_tf: '
+
+_INFO = 'the dataset_info.json of data_prep'
+_INFO_ADVICE = 'copy or convert the data again, or delete this file'
 
 Spec = Union[dataset_spec.DatasetSpec, class_spec.ClassSpec]
 
@@ -62,12 +65,17 @@ def check_spec(
       info = read_info(info_path)
       compare_specs(info_path, info['spec'], spec)
       _compare_counts(folder, info['splits'], files)
-  first = tf.data.TFRecordDataset(list(files.paths)).take(1).map(schema.decode)
+  first = tf.data.TFRecordDataset(
+      list(files.paths), files.compression).take(1).map(schema.decode)
   with reading_errors(*files.paths):
-    for example in first.as_numpy_iterator():
-      problem = schema.problem(example, spec)
-      if problem:
-        raise errors.UserError(f'{files.paths[0]}: its first record {problem}')
+    example = next(first.as_numpy_iterator(), None)
+  if example is None:
+    raise errors.UserError(
+        f'{files.paths[0]}: no record can be read from it; copy or convert it '
+        f'again')
+  problem = schema.problem(example, spec)
+  if problem:
+    raise errors.UserError(f'{files.paths[0]}: its first record {problem}')
 
 
 @contextlib.contextmanager
@@ -100,14 +108,12 @@ def read_info(info_path: str) -> Dict[str, Any]:
   Raises:
     errors.UserError: it is not readable.
   """
+  info = json_files.read(info_path, _INFO, _INFO_ADVICE)
   try:
-    with tf.io.gfile.GFile(info_path) as file:
-      info = json.loads(file.read())
     return {'spec': info['spec'], 'splits': dict(info['splits'])}
-  except (tf.errors.OpError, ValueError, KeyError, TypeError) as error:
+  except (KeyError, TypeError, ValueError) as error:
     raise errors.UserError(
-        f'{info_path}: not readable as data_prep writes it; copy or convert '
-        f'the data again, or delete this file') from error
+        f'{info_path}: not readable as {_INFO}; {_INFO_ADVICE}') from error
 
 
 def _compare_counts(folder: str, splits, files) -> None:
@@ -175,7 +181,8 @@ def _find_fault(patterns) -> Optional[str]:
     for path in record_files.find(pattern):
       number = 0
       try:
-        for serialized in tf.data.TFRecordDataset(path):
+        for serialized in tf.data.TFRecordDataset(
+            path, record_bytes.compression_of(path)):
           _decode(serialized)
           number += 1
       except tf.errors.DataLossError:

@@ -3,12 +3,12 @@
 import dataclasses
 import os
 import re
-import struct
 from typing import List, Optional, Sequence, Tuple
 
 import tensorflow as tf
 
 from axial_tf import errors, paths
+from axial_tf.data import record_bytes
 
 # Begins a pattern that names a data set of tensorflow-datasets.
 TFDS = 'tfds:'
@@ -16,9 +16,6 @@ TFDS = 'tfds:'
 DATASET_INFO = 'dataset_info.json'
 
 _SHARD = re.compile(r'^(?P<stem>.*)-(?P<index>\d{5})-of-(?P<count>\d{5})\b')
-# A TFRecord is: length uint64, its checksum uint32, the data, a checksum.
-_HEADER_BYTES = 12
-_FOOTER_BYTES = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,15 +23,17 @@ class RecordFiles:
   """Shards that were found complete, and how many records each one holds.
 
   A count is None for remote shards (gs://): those are not walked at start-up,
-  as each record would be one request.
+  as each record would be one request; nor are compressed ones ('GZIP', 'ZLIB'),
+  which would have to be read as a whole.
   """
 
   paths: Tuple[str, ...]
   counts: Tuple[Optional[int], ...]
+  compression: str = ''
 
   @property
   def num_records(self) -> Optional[int]:
-    """Records in all, None if some are remote."""
+    """Records in all, None if some have not been counted."""
     return None if None in self.counts else sum(self.counts)
 
 
@@ -62,7 +61,8 @@ def verify_shards(pattern: str) -> RecordFiles:
 
   Raises:
     errors.UserError: nothing matches, a shard of NAME-00000-of-00010 is
-      missing, or a file is cut off or no TFRecord file.
+      missing, a file is cut off or no TFRecord file, or some are compressed
+      and others not.
   """
   found = find(pattern) if pattern else []
   if not found:
@@ -70,21 +70,29 @@ def verify_shards(pattern: str) -> RecordFiles:
         f'no files match {pattern!r}: expected TFRecord shards as written by '
         f'data_prep.convert, for example /data/coco/train2017-*.tfrecord')
   check_complete(found)
-  counts = [_count_records(path) for path in found]
+  try:
+    compression = record_bytes.common_compression(found)
+  except tf.errors.OpError as error:
+    raise errors.UserError(
+        f'no records at {pattern!r}: {error.message}') from error
+  counts = [_count_records(path, compression) for path in found]
   if 0 in counts and not any(counts):
     raise errors.UserError(
         f'the files matching {pattern!r} hold no records; convert the data '
         f'again')
-  return RecordFiles(tuple(found), tuple(counts))
+  return RecordFiles(tuple(found), tuple(counts), compression)
 
 
 def find(pattern: str) -> List[str]:
   """Returns the shards that a path or pattern stands for, sorted.
 
+  Where there are none, those that gzip has renamed (*.gz) are taken.
+
   Raises:
     errors.UserError: a remote folder cannot be listed, or a name is no UTF-8.
   """
-  return [paths.require_utf8(path) for path in paths.matching(pattern)]
+  found = paths.matching(pattern) or paths.matching(f'{pattern}.gz')
+  return [paths.require_utf8(path) for path in found]
 
 
 def split_of(path: str) -> Optional[str]:
@@ -116,23 +124,17 @@ def check_complete(shards: Sequence[str]) -> None:
           f'the data again, or give a pattern for whole sets of shards')
 
 
-def _count_records(path: str) -> Optional[int]:
-  """Returns the records in a file, None if it is remote."""
+def _count_records(path: str, compression: str) -> Optional[int]:
+  """Returns the records in a file, None if it is remote or compressed."""
   size = tf.io.gfile.stat(path).length
-  if '://' in path:
+  if '://' in path or compression:
     if size == 0:
       raise _cut_off(path, 0, 0)
     return None
-  count, position = 0, 0
+  count = 0
   with open(path, 'rb') as file:
-    while position < size:
-      file.seek(position)
-      header = file.read(_HEADER_BYTES)
-      if len(header) < _HEADER_BYTES:
-        raise _cut_off(path, count, size)
-      length, = struct.unpack('<Q', header[:8])
-      position += _HEADER_BYTES + length + _FOOTER_BYTES
-      if position > size:
+    for _, end in record_bytes.places(file):
+      if end is None:
         raise _cut_off(path, count, size)
       count += 1
   return count

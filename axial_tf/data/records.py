@@ -12,13 +12,13 @@ A 'png' label is an RGB image whose pixel value is R + 256 G + 65536 B, the
 COCO panoptic convention; a 'raw' label is little-endian int32, row by row.
 """
 
-import io
 import os
 from typing import Dict, Optional
 
 import numpy as np
-from PIL import Image
 import tensorflow as tf
+
+from axial_tf.panoptic import label_png
 
 _IMAGE = 'image/encoded'
 _FILENAME = 'image/filename'
@@ -31,20 +31,6 @@ _LABEL_FORMAT = 'image/segmentation/class/format'
 
 # Value of every label pixel when a record has no label (a test split).
 UNLABELED = -1
-
-
-def label_to_png(panoptic: np.ndarray) -> bytes:
-  """Returns a label int32 [height, width] in 0..2**24-1 as RGB PNG bytes."""
-  if panoptic.min() < 0 or panoptic.max() >= 2**24:
-    raise ValueError(
-        f'expected label values in 0..{2**24 - 1}, got {panoptic.min()}..'
-        f'{panoptic.max()}')
-  rgb = np.empty((*panoptic.shape, 3), np.uint8)
-  for channel in range(3):
-    rgb[..., channel] = (panoptic >> 8 * channel) & 255
-  buffer = io.BytesIO()
-  Image.fromarray(rgb).save(buffer, format='PNG', compress_level=6)
-  return buffer.getvalue()
 
 
 def encode_panoptic_example(
@@ -76,7 +62,7 @@ def encode_panoptic_example(
       raise ValueError(
           f'expected a label of shape {(height, width)}, got '
           f'{panoptic.shape}')
-    features[_LABEL] = _bytes(label_to_png(panoptic))
+    features[_LABEL] = _bytes(label_png.encode(panoptic))
     features[_LABEL_FORMAT] = _bytes(b'png')
   return tf.train.Example(
       features=tf.train.Features(feature=features)).SerializeToString()

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from axial_tf import errors
 from axial_tf.data import classification_records, dataset_spec, record_checks
+from axial_tf.panoptic import label_png
 
 FEATURES = ('image', 'panoptic_image', 'panoptic_objects', 'image/filename')
 
@@ -58,7 +59,7 @@ def decode_example(
   rgb = tf.cast(tf.io.decode_png(features['panoptic_image'], 3), tf.int32)
   objects = features['panoptic_objects']
   panoptic = panoptic_label(
-      rgb[..., 0] + 256 * rgb[..., 1] + 65536 * rgb[..., 2],
+      label_png.from_rgb(rgb),
       tf.cast(objects['id'], tf.int32),
       tf.gather(tf.constant(train_id_of_label), objects['label']),
       objects['is_crowd'], spec, features['image/filename'])

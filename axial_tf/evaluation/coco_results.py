@@ -13,8 +13,9 @@ import numpy as np
 from pycocotools import mask as mask_lib
 
 from axial_tf import errors, whole_files
-from axial_tf.data import dataset_spec, records
+from axial_tf.data import dataset_spec
 from axial_tf.evaluation import label_maps
+from axial_tf.panoptic import label_png
 
 ImageId = Union[int, str]
 
@@ -67,7 +68,7 @@ class PanopticWriter:
     ids = index + 1
     whole_files.write(
         os.path.join(self._path[:-len('.json')], file_name),
-        records.label_to_png(ids))
+        label_png.encode(ids))
     self._images.append({
         'id': image_id, 'file_name': file_name,
         'height': ids.shape[0], 'width': ids.shape[1]})

@@ -12,9 +12,10 @@ from typing import Any, Dict, Iterator, List, Optional, Tuple
 import numpy as np
 from PIL import Image
 
-from axial_tf import errors, paths
+from axial_tf import errors, json_files, paths
 from axial_tf.data import dataset_spec, json_keys
 from axial_tf.evaluation import label_maps
+from axial_tf.panoptic import label_png
 
 _GREY = (128, 128, 128)
 
@@ -47,7 +48,7 @@ class PanopticFiles:
       raise errors.UserError(
           f'{path}: expected a file that ends in .json, as its PNGs are looked '
           f'for in the folder of the same name; or name their folder')
-    content = json_keys.read(path)
+    content = json_files.read(path)
     folder = folder or path[:-len('.json')]
     if not os.path.isdir(folder):
       raise errors.UserError(
@@ -76,20 +77,21 @@ class PanopticFiles:
     Raises:
       errors.UserError: there are none, or their fields contradict one another.
     """
-    entries = json_keys.entries(self.content, 'categories', self.path)
-    for entry in entries:
-      json_keys.field(entry, 'id', (int,), 'a category', self.path)
-      json_keys.field(
-          entry, 'isthing', (int,), f'category {entry["id"]}', self.path)
+    categories = []
+    for entry in json_keys.entries(self.content, 'categories', self.path):
+      category_id = json_keys.field(
+          entry, 'id', (int,), 'a category', self.path)
+      is_thing = json_keys.field(
+          entry, 'isthing', (int,), f'category {category_id}', self.path)
+      categories.append({
+          'id': category_id, 'train_id': len(categories),
+          'name': str(entry.get('name', category_id)),
+          'is_thing': bool(is_thing), 'color': _GREY})
     try:
       return dataset_spec.DatasetSpec(
           name=os.path.basename(self.path), label_divisor=2,
-          ignore_label=len(entries), categories=tuple(
-              dataset_spec.Category(
-                  id=entry['id'], train_id=train_id,
-                  name=str(entry.get('name', entry['id'])),
-                  is_thing=bool(entry['isthing']), color=_GREY)
-              for train_id, entry in enumerate(entries)))
+          ignore_label=len(categories), categories=tuple(
+              dataset_spec.Category(**category) for category in categories))
     except errors.UserError as error:
       raise errors.UserError(f'{self.path}: {error}') from error
 
@@ -127,8 +129,7 @@ def compare(truth: PanopticFiles, prediction: PanopticFiles,
   if unknown:
     raise errors.UserError(
         f'{prediction.path}: image {unknown[0]!r}{_and_more(unknown)} is not '
-        f'in {truth.path}; remove it, or check the ids (numbers and texts '
-        f'differ)')
+        f'in {truth.path}; remove it, or check the ids')
   if not truth.annotations:
     raise errors.UserError(f'{truth.path}: no images; nothing to score')
   return (_overlaps(image_id, truth, prediction, spec)
@@ -136,23 +137,17 @@ def compare(truth: PanopticFiles, prediction: PanopticFiles,
 
 
 def read_ids(side: PanopticFiles, image_id) -> np.ndarray:
-  """Returns the segment ids uint32 [height, width] of an image's PNG.
+  """Returns the segment ids int32 [height, width] of an image's PNG.
 
   Raises:
-    errors.UserError: it is missing, damaged or not RGB.
+    errors.UserError: it is missing or damaged, or see `label_png.from_image`.
   """
   name = side.annotations[image_id]['file_name']
   path = os.path.join(side.folder, name)
   where = f'{side.path}: image {image_id!r}: {path}'
   try:
     with Image.open(path) as image:
-      if image.mode not in ('RGB', 'RGBA'):
-        raise errors.UserError(
-            f'{where}: expected an RGB PNG (id = R + 256 G + 65536 B), got '
-            f'mode {image.mode}; write the ids as RGB')
-      # Four bytes per pixel are one integer each, without arithmetic.
-      pixels = np.array(
-          image.convert('RGBX') if image.mode == 'RGB' else image)
+      return label_png.from_image(image, where)
   except (OSError, SyntaxError, ValueError, Image.DecompressionBombError
           ) as error:
     if isinstance(error, errors.UserError):
@@ -160,7 +155,6 @@ def read_ids(side: PanopticFiles, image_id) -> np.ndarray:
     raise errors.UserError(
         f'{where}: expected a PNG, cannot read one '
         f'({errors.first_line(error)}); write it again') from error
-  return pixels.view('<u4')[..., 0] & 0xffffff
 
 
 def _overlaps(image_id, truth, prediction, spec) -> ScoredOverlaps:
@@ -204,10 +198,11 @@ def _segments(side, image_id, ids, area, spec, is_truth: bool
           f'no such pixels; remove it from segments_info')
     # The official tool counts the areas of predictions itself, but believes
     # those of the ground truth.
-    if is_truth and entry.get('area', areas[segment_id]) != areas[segment_id]:
+    stated = json_keys.number(entry.get('area', areas[segment_id]))
+    if is_truth and stated != areas[segment_id]:
       raise errors.UserError(
           f'{where}: the JSON gives segment {segment_id} the area '
-          f'{entry["area"]}, its PNG {areas[segment_id]} pixels; check that '
+          f'{stated}, its PNG {areas[segment_id]} pixels; check that '
           f'they belong together')
   columns = list(zip(*listed)) if listed else [()] * 4
   index = np.array([place.get(v, -1) for v in values.tolist()], np.int64)
@@ -239,7 +234,8 @@ def _listed(entries: List[Any], spec, where: str, is_truth: bool
           f'{"is listed twice" if segment_id in ids else "is out of range"}; '
           f'expected different ids from 1 to {2**24 - 1}')
     ids.add(segment_id)
-    is_crowd = is_truth and bool(entry.get('iscrowd', 0))
+    is_crowd = is_truth and bool(
+        json_keys.number(entry.get('iscrowd', 0)))
     if not category.is_thing and not is_crowd:
       if category.train_id in stuff:
         raise errors.UserError(

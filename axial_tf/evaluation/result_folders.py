@@ -5,7 +5,7 @@ from typing import Dict, List, Mapping, Optional, Sequence
 
 import numpy as np
 
-from axial_tf import errors, paths
+from axial_tf import errors, json_files, paths
 from axial_tf.data import dataset_spec, json_keys
 from axial_tf.evaluation import (
   cityscapes_results,
@@ -85,11 +85,8 @@ class CityscapesFolder:
         os.path.join(folder, 'panoptic.json'), spec)
 
   def image_id(self, path: str) -> str:
-    """Returns the name, without '_leftImg8bit'."""
-    stem = _stem(path)
-    if stem.endswith(_CITYSCAPES_ENDING):
-      return stem[:-len(_CITYSCAPES_ENDING)]
-    return stem
+    """Returns the name, without '_leftImg8bit' and what follows it."""
+    return _stem(path).partition(_CITYSCAPES_ENDING)[0]
 
   def add(self, path: str, panoptic: np.ndarray,
           scores: Mapping[int, float]) -> None:
@@ -169,7 +166,7 @@ def read_class_names(path: str) -> List[str]:
   Raises:
     errors.UserError: it cannot be read or has none.
   """
-  labels = json_keys.entries(json_keys.read(path), 'labels', path)
+  labels = json_keys.entries(json_files.read(path), 'labels', path)
   return [json_keys.field(label, 'name', (str,), f'label {number}', path)
           for number, label in enumerate(labels)]
 
@@ -179,7 +176,7 @@ def _ids_by_name(path: str) -> Dict[str, int]:
       os.path.basename(
           json_keys.field(image, 'file_name', (str,), 'an image', path)):
       json_keys.field(image, 'id', (int,), 'an image', path)
-      for image in json_keys.entries(json_keys.read(path), 'images', path)}
+      for image in json_keys.entries(json_files.read(path), 'images', path)}
 
 
 def _stem(path: str) -> str:

@@ -9,9 +9,7 @@ import numpy as np
 from PIL import Image
 
 from axial_tf import errors, images
-
-# The bits of a segment's id in the channels of its PNG.
-_CHANNELS = np.array([1, 256, 65536], np.int32)
+from axial_tf.panoptic import label_png
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,7 +146,7 @@ def _segmentation(outputs, spec) -> Optional[Segmentation]:
     return None
   png = outputs['panoptic_png_bytes']
   with Image.open(io.BytesIO(png)) as image:
-    panoptic_map = np.asarray(image).astype(np.int32) @ _CHANNELS
+    panoptic_map = label_png.from_image(image, 'the answer')
   segments = [ServedSegment(
       id=int(outputs['segment_ids'][row]),
       score=float(outputs['segment_scores'][row]),

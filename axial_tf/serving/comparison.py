@@ -11,6 +11,7 @@ import tensorflow as tf
 from axial_tf import errors, paths
 from axial_tf import images as images_lib
 from axial_tf.models import classifier_inference, panoptic_inference
+from axial_tf.panoptic import label_png
 from axial_tf.serving import description, versions
 
 # The graph optimizer reorders float operations, so the outputs may differ in
@@ -84,9 +85,9 @@ def _compare_segments(
     for outputs, row in ((from_files, index), (from_tensor, 0)):
       panoptic_map = outputs['panoptic_map'][row, :height, :width].numpy()
       agreement = min(agreement, float(np.mean(panoptic_map == expected)))
-      rgb = np.asarray(Image.open(io.BytesIO(
-          outputs['panoptic_png_bytes'][row].numpy()))).astype(np.int32)
-      decoded = rgb @ np.array([1, 256, 65536], np.int32)
+      png = outputs['panoptic_png_bytes'][row].numpy()
+      decoded = label_png.from_image(
+          Image.open(io.BytesIO(png)), 'panoptic_png_bytes')
       agreement = min(agreement, float(np.mean(decoded == expected)))
   return Differences(head_difference, agreement)
 

@@ -1,12 +1,11 @@
 """The folders that TensorFlow Serving reads: <export_dir>/<version>/."""
 
-import json
 import os
 from typing import Any, Dict, List
 
 import tensorflow as tf
 
-from axial_tf import errors, paths
+from axial_tf import json_files, paths
 
 MODEL_JSON = 'model.json'
 MODEL_CARD = 'model_card.md'
@@ -34,12 +33,6 @@ def read_model_json(version_dir: str) -> Dict[str, Any]:
   Raises:
     errors.UserError: the file is missing or damaged.
   """
-  path = os.path.join(version_dir, MODEL_JSON)
-  try:
-    with tf.io.gfile.GFile(path) as file:
-      return json.loads(file.read())
-  except (tf.errors.OpError, UnicodeDecodeError, json.JSONDecodeError
-          ) as error:
-    raise errors.UserError(
-        f'{path}: missing or not valid JSON; expected a SavedModel that '
-        f'axial_tf.export wrote: export the model again') from error
+  return json_files.read(
+      os.path.join(version_dir, MODEL_JSON),
+      'the model.json that axial_tf.export writes', 'export the model again')

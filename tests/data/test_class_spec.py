@@ -73,5 +73,6 @@ def test_unreadable_files_are_named(tmp_path, text):
   path = tmp_path / 'spec.json'
   if text is not None:
     path.write_bytes(text.encode(errors='surrogateescape'))
-  with pytest.raises(errors.UserError, match='spec.json: expected a readable'):
+  with pytest.raises(errors.UserError, match=(
+      'spec.json: .*expected the JSON file of a class spec')):
     class_spec.ClassSpec.load(str(path))

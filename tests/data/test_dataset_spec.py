@@ -154,11 +154,12 @@ class TestLoad:
     assert spec == dataset_spec.DatasetSpec.from_json(_VALID)
 
   def test_unknown_name_lists_the_shipped_ones(self):
-    with pytest.raises(errors.UserError, match="'cocoo'.*coco.*path"):
+    with pytest.raises(errors.UserError, match=(
+        'cocoo: no such file; expected a shipped name .*coco.*JSON file')):
       dataset_spec.DatasetSpec.load('cocoo')
 
   def test_folder_is_no_spec(self, tmp_path):
-    with pytest.raises(errors.UserError, match='readable JSON file'):
+    with pytest.raises(errors.UserError, match='expected a shipped name.*JSON'):
       dataset_spec.DatasetSpec.load(str(tmp_path))
 
   def test_broken_json_names_the_line(self, tmp_path):

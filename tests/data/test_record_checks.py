@@ -66,7 +66,7 @@ class TestCheckSpec:
   def test_an_unreadable_dataset_info(self, write_shards, examples, tiny_spec):
     pattern = write_shards([examples[0][2]])
     (pathlib.Path(pattern).parent / 'dataset_info.json').write_text('{"spec"')
-    with pytest.raises(errors.UserError, match='dataset_info.json: not read'):
+    with pytest.raises(errors.UserError, match='dataset_info.json: not a read'):
       record_checks.check_spec(_files(pattern), tiny_spec)
 
   def test_an_undecodable_first_record_is_named(self, write_shards, tiny_spec):

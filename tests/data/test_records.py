@@ -11,6 +11,7 @@ import pytest
 import tensorflow as tf
 
 from axial_tf.data import records
+from axial_tf.panoptic import label_png
 
 
 def _encoded(pixels, image_format='PNG', **options):
@@ -54,7 +55,7 @@ def test_labels_survive_the_round_trip(panoptic):
 
 
 def test_label_png_follows_the_coco_convention():
-  png = records.label_to_png(np.array([[1 + 256 * 2 + 65536 * 3]], np.int32))
+  png = label_png.encode(np.array([[1 + 256 * 2 + 65536 * 3]], np.int32))
   decoded = Image.open(io.BytesIO(png))
   assert decoded.mode == 'RGB'
   assert decoded.getpixel((0, 0)) == (1, 2, 3)
@@ -118,7 +119,7 @@ def test_decoding_inside_tf_data_has_static_ranks():
 
 
 @pytest.mark.parametrize('serialized', [
-    _record(records.label_to_png(np.ones([5, 6], np.int32)), b'png'),
+    _record(label_png.encode(np.ones([5, 6], np.int32)), b'png'),
     _record(np.ones([5, 6], np.int32).tobytes(), b'raw'),
     _record(b'no picture', b'png'),
 ])
@@ -135,4 +136,4 @@ def test_encoding_refuses_wrong_labels():
         b'', 'png', 'a', 5, 7, np.zeros([7, 5], np.int32))
   for value in (-1, 2**24):
     with pytest.raises(ValueError, match='label values in'):
-      records.label_to_png(np.full([1, 1], value, np.int32))
+      label_png.encode(np.full([1, 1], value, np.int32))

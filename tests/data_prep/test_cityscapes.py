@@ -159,6 +159,25 @@ def test_ids_of_8_bits_without_a_check_file(tmp_path):
   assert (found['bonn_000007_000000_leftImg8bit.png'] == 11_000).all()
 
 
+@pytest.mark.parametrize('palette', ['of greys', 'of colors'])
+def test_labels_with_a_palette(tmp_path, palette):
+  """Some tools store grey pictures so; others give each class a color."""
+  tiny.make(tmp_path)
+  expected = _labels(tmp_path)
+  for path in tmp_path.glob('gtFine/*/*/*_labelIds.png'):
+    classes = np.asarray(Image.open(path))
+    if palette == 'of greys':
+      ids, places = np.unique(classes, return_inverse=True)
+      label = Image.fromarray(places.reshape(classes.shape).astype(np.uint8))
+      label.putpalette(np.repeat(ids, 3).tolist())
+    else:
+      label = Image.fromarray(classes)
+      label.putpalette([3, 5, 7] * 256)
+    label.save(path)
+    assert Image.open(path).mode == 'P'
+  _assert_equal(_labels(tmp_path), expected)
+
+
 def _write(path, value, shape=(tiny.HEIGHT, tiny.WIDTH), dtype=np.uint16):
   Image.fromarray(np.full(shape, value, dtype)).save(path)
 
@@ -203,17 +222,11 @@ def test_cities_and_images_behind_links(tmp_path):
 
 
 @pytest.mark.parametrize('edit, message', [
-    (lambda root: _image(root).unlink(),
-     r'aachen_000001_000019_gtFine_instanceIds.png: has no image in'),
-    (lambda root: _label(root).unlink(),
-     r'aachen_000001_000019_leftImg8bit.png: has no label in'),
     (lambda root: shutil.copy(
         _image(root), _image(root).parent.parent / 'bonn'),
      'aachen_000001_000019_leftImg8bit.png: has the name of'),
     (lambda root: shutil.rmtree(root / 'leftImg8bit' / 'train'),
      r"no images of split 'train': expected the folder .*leftImg8bit/train"),
-    (lambda root: shutil.rmtree(root / 'leftImg8bit' / 'train' / 'aachen'),
-     'has no image in .*nor have 1 others'),
     (lambda root: [p.unlink() for p in root.glob('leftImg8bit/*/*/*')],
      r'leftImg8bit/train: holds no \*_leftImg8bit.png'),
     (lambda root: shutil.rmtree(root / 'gtFine'),
@@ -300,8 +313,6 @@ def test_mistakes_of_the_json(prepared, edit, message):
     (lambda c: c['annotations'].append(c['annotations'][0]), 'listed twice'),
     (lambda c: c['annotations'][1].update(file_name='../../a_panoptic.png'),
      r"'\.\./\.\./a_panoptic.png' leads out of"),
-    (lambda c: c['annotations'][1].update(file_name='x_panoptic.png'),
-     'x_panoptic.png: no such file'),
     (lambda c: c['annotations'][1].pop('segments_info'), "'segments_info'"),
     (lambda c: c.pop('annotations'), "expected a list under 'annotations'"),
     (lambda c: c.update(annotations=[]), 'no annotated images'),

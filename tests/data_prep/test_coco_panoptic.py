@@ -65,6 +65,25 @@ class TestMeaning:
     image = _encode(tiny, tiny_spec)['image'].numpy()
     np.testing.assert_allclose(image, np.stack([grey] * 3, -1), atol=2)
 
+  @pytest.mark.parametrize('kind', ['RGBA', 'P', 'exchanged sizes'])
+  def test_other_ways_to_write_the_same(self, tiny_coco, tiny_spec, kind):
+    tiny = tiny_coco()
+    path = tiny.label_dir / '0.png'
+    notice = None
+    if kind == 'exchanged sizes':
+      tiny.content['images'][0].update(height=6, width=8)
+      tiny.write_json()
+      notice = 'exchanged'
+    else:
+      label = Image.open(path)
+      label = label.convert(kind) if kind == 'RGBA' else label.quantize(8)
+      label.save(path)
+    image = coco_annotations.read_split(str(tiny.root), 'val', tiny_spec)[0]
+    encoded = coco_panoptic.encode(image, tiny_spec, splits.ReadOptions())
+    np.testing.assert_array_equal(records.decode_panoptic_example(
+        encoded.serialized)['panoptic'], tiny.panoptic())
+    assert (encoded.notice is None) == (notice is None)
+
   def test_area_and_iscrowd_may_be_absent(self, tiny_coco, tiny_spec):
     tiny = tiny_coco()
     for segment in tiny.segments(0):
@@ -221,12 +240,19 @@ def _huge(tiny):
 
 
 def _wrong_size_in_json(tiny):
+  tiny.content['images'][0].update(height=6, width=9)
+
+
+def _exchanged_sizes_of_json_and_image(tiny):
   tiny.content['images'][0].update(height=6, width=8)
+  tiny.write_json()
+  path = tiny.image_dir / '0.jpg'
+  Image.open(path).transpose(Image.Transpose.ROTATE_90).save(path)
 
 
 @pytest.mark.parametrize('edit, message', [
     (_edit_segment(category_id=31), "0.png.*category_id 31.*'tiny'.*add it"),
-    (_edit_segment(category_id='30'), "integer 'category_id'"),
+    (_edit_segment(category_id='cat'), "integer 'category_id'"),
     (_edit_segment(id=99), '0.png: no pixel has the id of segment 99 .cat'),
     (_edit_segment(area=5), '0.png.*6 pixels, but the JSON gives the area 5'),
     (_edit_segment(id=0), 'id 0 is reserved for void'),
@@ -237,7 +263,8 @@ def _wrong_size_in_json(tiny):
     (_huge, '0.jpg: has 60000x60000 pixels.*--max_pixels'),
     (_many_instances, 'more than 9 instances.*raise label_divisor'),
     (_label_of_size, '0.png: expected 6x8 pixels.*got 8x6'),
-    (_wrong_size_in_json, '0.jpg: expected 8x6 pixels.*got 6x8'),
+    (_wrong_size_in_json, '0.jpg: expected 9x6 pixels.*got 6x8'),
+    (_exchanged_sizes_of_json_and_image, '0.png: expected 8x6 .*got 6x8'),
     (_grey_label, '0.png: expected an RGB PNG.*mode L'),
     (_damage('image_dir', '0.jpg', lambda whole: whole[:-100]),
      '0.jpg: damaged'),

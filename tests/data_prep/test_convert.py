@@ -162,7 +162,8 @@ class TestConvert:
     ({'output_dir': None}, '--output_dir is required'),
     ({'spec': None}, '--spec=FILE.json belongs to --dataset=custom'),
     ({'dataset': 'coco'}, '--spec=FILE.json belongs to --dataset=custom'),
-    ({'spec': 'nothing.json'}, "'nothing.json': expected a shipped name"),
+    ({'spec': 'nothing.json'},
+     'nothing.json: no such file; expected a shipped name'),
     ({'split': 'test'}, "no images of split 'test'"),
     ({'num_shards': 4}, '--num_shards: expected 1..3'),
     ({'num_shards': 0}, '--num_shards: expected 1..3'),
@@ -215,7 +216,7 @@ def test_as_a_command(tiny_coco, spec_path, tmp_path, project_root):
   assert 'Traceback' not in done.stderr
   lines = [line for line in done.stderr.splitlines() if 'error: ' in line]
   assert len(lines) == 1
-  assert '1.jpg: no such file' in lines[0]
+  assert '1 of 3 images are missing, first: ' in lines[0]
   assert not (tmp_path / 'out').exists()
 
 

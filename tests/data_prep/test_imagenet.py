@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from axial_tf import errors
 from axial_tf.data import class_spec, classification_pipeline
-from data_prep import convert, imagenet, splits
+from data_prep import convert, imagenet, listed_files, splits
 
 _VAL_LIST = 'imagenet_2012_validation_synset_labels.txt'
 _WNIDS = ('n01', 'n02', 'n10')
@@ -224,23 +224,37 @@ class TestBadInput:
 
   def test_a_class_without_folder(self, root):
     (root / 'synsets.txt').write_text('n01\nn02\nn10\nn11 fox\n')
-    self._fails(root, 'train', r"'n11' \(fox\) has no folder")
+    self._fails(root, 'train', r"1 of 4 classes .* first: 'n11' \(fox\)")
 
   def test_an_empty_class(self, root):
     for path in (root / 'train' / 'n02').iterdir():
       path.unlink()
-    self._fails(root, 'train', 'n02: holds no images')
+    self._fails(root, 'train', r"1 of 3 classes .* first: 'n02' \(dog\)")
 
-  @pytest.mark.parametrize('lines', ['n10\nn01\nn02', 'n01\n' * 5, ''])
-  def test_a_validation_list_of_the_wrong_length(self, root, lines):
+  @pytest.mark.parametrize('lines, first', [
+      ('n10\nn01\nn02', 'val_00000004'), ('', 'val_00000001')])
+  def test_a_validation_list_that_is_too_short(self, root, lines, first):
     (root / _VAL_LIST).write_text(lines)
-    self._fails(root, 'val', 'lists . images, but .* holds 4')
+    self._fails(root, 'val', f'lists . images, but .* holds .*{first}')
 
-  def test_a_missing_validation_image(self, root):
-    """Of as many images as lines, one stands in another's place."""
-    (root / 'val' / 'ILSVRC2012_val_00000002.JPEG').rename(
-        root / 'val' / 'ILSVRC2012_val_00000005.JPEG')
-    self._fails(root, 'val', 'expected the image number 2, got ILSVRC2012_val')
+  @pytest.mark.parametrize('count', [3, 5])
+  def test_a_validation_list_of_other_names(self, root, count):
+    """Without numbers, only their order tells the classes."""
+    for number, path in enumerate(sorted((root / 'val').iterdir())):
+      path.rename(root / 'val' / f'{"abcd"[number]}.JPEG')
+    assert len(_read(root, 'val').images) == 4
+    (root / _VAL_LIST).write_text('n01\n' * count)
+    self._fails(root, 'val', f'lists {count} images, but .* holds 4')
+
+  def test_missing_validation_images(self, root):
+    for number in (2, 4):
+      (root / 'val' / f'ILSVRC2012_val_{number:08d}.JPEG').unlink()
+    read = _read(root, 'val')
+    assert [i.image_class.id for i in read.images] == [
+        'n10', 'n01', 'n02', 'n01']
+    with pytest.raises(errors.UserError, match=(
+        '2 of 4 images are missing, first: .*ILSVRC2012_val_00000002.JPEG')):
+      listed_files.require_present(read, 0)
 
   def test_an_unknown_synset(self, root):
     (root / _VAL_LIST).write_text('n10\nn01\nn77\nn01\n')
@@ -248,11 +262,12 @@ class TestBadInput:
 
   def test_no_validation_list(self, root):
     (root / _VAL_LIST).unlink()
-    self._fails(root, 'val', 'synset_labels.txt: no such file')
+    self._fails(root, 'val', 'classes of its images are unknown; expected .*'
+                f'{_VAL_LIST}.*LOC_val_solution.csv.*ILSVRC2012_devkit_t12')
 
   def test_a_list_that_is_no_text(self, root):
     (root / _VAL_LIST).write_bytes(b'\xff\xfe\x00')
-    self._fails(root, 'val', 'not a readable text file')
+    self._fails(root, 'val', 'line 1 is not UTF-16-LE text')
 
   @pytest.mark.parametrize('text, words', [
       ('n01\nn02\nn01\n', "line 3 lists 'n01' again"), ('\n', 'found none')])

@@ -1,10 +1,13 @@
 """Inspection: what records hold, and all that makes them unfit."""
 
 import dataclasses
+import gzip
 import json
 import os
+import shutil
 import subprocess
 import sys
+import zlib
 
 import numpy as np
 from PIL import Image
@@ -18,6 +21,7 @@ from axial_tf.data import (
     dataset_spec,
     records,
 )
+from axial_tf.panoptic import label_png
 from data_prep import inspect
 
 _CAT, _GROUND, _VOID = 16, 0, 255 * 16
@@ -42,7 +46,7 @@ def _label():
 
 
 def _image(height=4, width=6):
-  return records.label_to_png(np.arange(height * width).reshape(height, width))
+  return label_png.encode(np.arange(height * width).reshape(height, width))
 
 
 def _record(label, name='a.png'):
@@ -121,6 +125,23 @@ def test_every_figure_of_good_records(folder, capsys, record):
   assert '3 records in 2 shards' in printed
   assert "fit for training with the spec 'tiny'" in printed
   assert '2 to 15, median 4' in printed
+
+
+@pytest.mark.parametrize('compress', [gzip.compress, zlib.compress])
+def test_compressed_shards(folder, compress):
+  folder.write([_record(_label())] * 3, [_record(_label())])
+  expected, _ = folder.inspect()
+  for number in range(2):
+    path = folder.shard(number, 2)
+    path.write_bytes(compress(path.read_bytes()))
+  assert folder.inspect() == (expected, None)
+  shutil.move(path, f'{path}.gz')
+  assert folder.inspect() == (expected, None)
+  path = folder.shard(0, 2)
+  path.write_bytes(path.read_bytes()[:-60])
+  content, refusal = folder.inspect()
+  assert 'records that cannot be read: 1' in refusal
+  assert 'is damaged or cut off here' in content['faults'][0]['reason']
 
 
 def test_a_damaged_record_is_named_and_the_others_are_read(folder):

@@ -157,6 +157,31 @@ def test_an_image_without_things_needs_no_scores(files):
   assert result['ap'] is not None and result['ap']['ap'] is None
 
 
+@pytest.mark.parametrize('mode', ['RGBA', 'P'])
+@pytest.mark.parametrize('encoding', ['utf-8-sig', 'utf-16'])
+def test_files_of_other_tools_score_the_same(files, mode, encoding):
+  """Ids as text, pictures with alpha or a palette, JSON of Windows editors."""
+  expected = _score(files / 't.json', files / 'p.json')
+
+  def as_text(content):
+    for annotation in content['annotations']:
+      annotation['image_id'] = f'{annotation["image_id"]:04d}'
+      for segment in annotation['segments_info']:
+        segment.update(id=str(segment['id']), iscrowd='0',
+                       category_id=float(segment['category_id']))
+
+  _edit(files / 'p.json', as_text)
+  _edit(files / 't.json', lambda c: [
+      category.update(id=str(category['id'])) for category in c['categories']])
+  for side in 'tp':
+    path = files / f'{side}.json'
+    path.write_bytes(path.read_text().encode(encoding))
+    for png in (files / side).glob('*.png'):
+      image = Image.open(png).convert('RGB')
+      (image.quantize(8) if mode == 'P' else image.convert(mode)).save(png)
+  assert _score(files / 't.json', files / 'p.json') == expected
+
+
 def _segments(content):
   return content['annotations'][1]['segments_info']
 
@@ -167,7 +192,7 @@ def _segments(content):
         {**c['annotations'][1], 'image_id': 9}), 'image 9 is not in'),
     (lambda c: c['annotations'][1].update(image_id=0),
      'image 0 has two annotations'),
-    (lambda c: c['annotations'][1].update(image_id='1'), 'image 1'),
+    (lambda c: c['annotations'][1].update(image_id='one'), 'image 1'),
     (lambda c: c['annotations'][1].update(file_name='no.png'), 'no.png'),
     (lambda c: c['annotations'][1].update(file_name='../0.png'),
      "'../0.png' leads out of"),
@@ -183,7 +208,7 @@ def _segments(content):
     (lambda c: _segments(c)[1].update(category_id=7),
      "image 1.*two segments of the stuff class 'road'"),
     (lambda c: _segments(c)[1].update(score='high'), 'image 1.*score'),
-    (lambda c: _segments(c)[1].update(id='6'), "image 1.*'id'"),
+    (lambda c: _segments(c)[1].update(id='6 '), "image 1.*'id'"),
     (lambda c: _segments(c)[1].pop('category_id'), "image 1.*'category_id'"),
     (lambda c: c['annotations'][1].pop('segments_info'), "segments_info"),
     (lambda c: c.pop('annotations'), "'annotations'")])

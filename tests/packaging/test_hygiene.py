@@ -14,14 +14,16 @@ import pytest
 _MACHINE_PATHS = [
     f'/{folder}/' for folder in ('work', 'root', 'home', 'Users', 'opt')]
 
-_BASICS = {'errors', 'paths', 'settings'}
+_BASICS = {'errors', 'json_files', 'paths', 'settings', 'text_files'}
 # Package of axial_tf -> the other packages and modules it may import from.
 _ALLOWED = {
     'errors': set(),
+    'json_files': {'errors', 'text_files'},
     'paths': {'errors'},
     'run_files': set(),
     'settings': _BASICS,
     'cli': _BASICS,
+    'text_files': {'errors'},
     'layers': _BASICS,
     'panoptic': _BASICS,
     'data': _BASICS | {'panoptic'},

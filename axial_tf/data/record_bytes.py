@@ -1,0 +1,109 @@
+"""TFRecord files as bytes: their compression, and the place of each record.
+
+A record is: length uint64, the checksum of these bytes uint32, the data, a
+checksum of the data.
+"""
+
+import struct
+from typing import Iterator, Optional, Sequence, Tuple
+
+import tensorflow as tf
+
+from axial_tf import errors
+
+_HEADER_BYTES = 12
+_FOOTER_BYTES = 4
+BYTES_AROUND_RECORD = _HEADER_BYTES + _FOOTER_BYTES
+
+_GZIP = b'\x1f\x8b\x08'
+_ZLIB = 0x78
+# CRC-32C, as iSCSI has it, with TFRecord's mask.
+_POLYNOMIAL = 0x82f63b78
+_MASK = 0xa282ead8
+
+
+def compression_of(path: str) -> str:
+  """Returns 'GZIP', 'ZLIB' or '' by the first bytes of a file.
+
+  Names say nothing: TensorFlow's writers add no ending. A file that is neither
+  compressed nor begins with a record counts as not compressed.
+
+  Raises:
+    tf.errors.OpError: the file cannot be read.
+  """
+  with tf.io.gfile.GFile(path, 'rb') as file:
+    start = file.read(_HEADER_BYTES)
+  # The length of a record may have the bytes of either mark by chance.
+  if len(start) < 2 or _is_header(start):
+    return ''
+  if start.startswith(_GZIP):
+    return 'GZIP'
+  is_zlib = start[0] == _ZLIB and int.from_bytes(start[:2], 'big') % 31 == 0
+  return 'ZLIB' if is_zlib else ''
+
+
+def common_compression(paths: Sequence[str]) -> str:
+  """Returns the compression of files that are read as one data set.
+
+  Of remote files (gs://) only the first one is opened, as each would be a
+  request.
+
+  Raises:
+    errors.UserError: they are compressed in different ways.
+    tf.errors.OpError: a file cannot be read.
+  """
+  first = compression_of(paths[0])
+  for path in paths[1:]:
+    other = first if '://' in path else compression_of(path)
+    if other != first:
+      raise errors.UserError(
+          f'{path} is {_name(other)}, but {paths[0]} is {_name(first)}; '
+          f'compress all shards in the same way, or none')
+  return first
+
+
+def places(file) -> Iterator[Tuple[int, Optional[int]]]:
+  """Yields start and end of each record; None is the end of one cut off.
+
+  Walks from record to record by their lengths, without reading the data.
+
+  Args:
+    file: not compressed, open for reading bytes, at its start.
+  """
+  size, start = _size(file), 0
+  while start < size:
+    file.seek(start)
+    header = file.read(_HEADER_BYTES)
+    end = None
+    if len(header) == _HEADER_BYTES:
+      length, = struct.unpack('<Q', header[:8])
+      end = start + length + BYTES_AROUND_RECORD
+    if end is None or end > size:
+      yield start, None
+      return
+    yield start, end
+    start = end
+
+
+def _size(file) -> int:
+  if isinstance(file, tf.io.gfile.GFile):
+    return file.size()
+  return file.seek(0, 2)
+
+
+def _is_header(start: bytes) -> bool:
+  """Whether 12 bytes are the length of a record and its checksum."""
+  if len(start) < _HEADER_BYTES:
+    return False
+  crc = 0xffffffff
+  for byte in start[:8]:
+    crc ^= byte
+    for _ in range(8):
+      crc = crc >> 1 ^ (_POLYNOMIAL if crc & 1 else 0)
+  crc ^= 0xffffffff
+  masked = ((crc >> 15 | crc << 17) + _MASK) & 0xffffffff
+  return masked == struct.unpack('<I', start[8:])[0]
+
+
+def _name(compression: str) -> str:
+  return f'compressed by {compression}' if compression else 'not compressed'
