@@ -51,10 +51,11 @@ def run(
 
   Raises:
     errors.UserError: `model_dir` cannot be used or belongs to another model,
-      or the loss exploded.
+      the loss exploded, or another worker has ended.
   """
   with run_folder.usable(model_dir, mode), contextlib.ExitStack() as stack:
     stop = stop_signal.StopSignal()
+    stack.enter_context(exchange.lost_workers())
     if 'train' in mode:
       stack.enter_context(stop)
       stack.enter_context(run_folder.writing_errors(model_dir))

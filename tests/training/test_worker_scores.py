@@ -59,7 +59,7 @@ def _model_dir(folder, checkpoint):
   folder.mkdir()
   for part in ('index', 'data-00000-of-00001'):
     (folder / f'ckpt-7.{part}').symlink_to(f'{checkpoint}.{part}')
-  tf.train.update_checkpoint_state(str(folder), str(folder / 'ckpt-7'))
+  (folder / 'checkpoint').write_text('model_checkpoint_path: "ckpt-7"')
   return folder
 
 
