@@ -123,7 +123,7 @@ def train_dataset(
   augmentation = settings.augmentation
 
   def read(epoch_seed):
-    return source.read(input_context, shuffle_files=True, seed=epoch_seed)
+    return source.read(input_context, epoch_seed)
 
   if settings.cache:
     cached = read(seed).cache()
@@ -194,7 +194,8 @@ def validation_dataset(
         'filename': example['filename'],
     }
 
-  dataset = source.read(input_context, shuffle_files=False, seed=None)
+  dataset = source.read_in_order(input_context).map(
+      lambda place, element: element)
   if settings.cache:
     dataset = dataset.cache()
   dataset = dataset.map(prepare, num_parallel_calls=reading.AUTOTUNE)

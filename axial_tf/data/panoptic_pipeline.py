@@ -103,7 +103,7 @@ def train_dataset(
   batch_size = reading.replica_batch_size(global_batch_size, input_context)
 
   def read(epoch_seed):
-    return source.read(input_context, shuffle_files=True, seed=epoch_seed)
+    return source.read(input_context, epoch_seed)
 
   if settings.cache:
     cached = _decode(read(seed), source, settings, spec).cache()
@@ -147,16 +147,18 @@ def validation_dataset(
         for images without label
       raw_height, raw_width: int32 [batch], the valid part of `panoptic`
       filename: string [batch]
+      place: int64 [batch], rises from image to image; over all workers, it
+        tells the order in which a single one would read
 
   Raises:
     errors.UserError: as `train_dataset`.
   """
   source = _open(settings, 'validation_pattern', spec)
   batch_size = reading.replica_batch_size(global_batch_size, input_context)
-  dataset = source.read(input_context, shuffle_files=False, seed=None)
+  dataset = source.read_in_order(input_context)
   dataset = dataset.map(
-      lambda element: _validation_example(
-          source.decode(element), settings, spec),
+      lambda place, element: {'place': place, **_validation_example(
+          source.decode(element), settings, spec)},
       num_parallel_calls=reading.AUTOTUNE)
   if settings.cache:
     dataset = dataset.cache()
@@ -164,13 +166,15 @@ def validation_dataset(
       batch_size,
       padded_shapes={
           **{key: [] for key in (
-              'height', 'width', 'raw_height', 'raw_width', 'filename')},
+              'height', 'width', 'raw_height', 'raw_width', 'filename',
+              'place')},
           'image': [*(settings.validation_size or (None, None)), 3],
           'panoptic': [None, None],
       },
       padding_values={
           **{key: 0 for key in ('height', 'width', 'raw_height', 'raw_width')},
           'filename': '',
+          'place': tf.constant(0, tf.int64),
           'image': tf.constant(0, tf.uint8),
           'panoptic': spec.void_label,
       })

@@ -2,12 +2,14 @@
 
 A source reads examples, still encoded, and decodes one:
 
-  source.read(input_context, shuffle_files, seed) -> tf.data.Dataset
+  source.read(input_context, seed) -> tf.data.Dataset, shuffled files
+  source.read_in_order(input_context) -> tf.data.Dataset of (place, element)
   source.decode(element) -> dict of tensors
+
+Places, int64, tell in which order a single worker would read the elements.
 """
 
 import dataclasses
-import functools
 import os
 from typing import Any, Callable, Dict, Optional, Tuple
 
@@ -19,6 +21,8 @@ from axial_tf.data import epochs, record_checks, record_files
 
 AUTOTUNE = tf.data.AUTOTUNE
 _OPEN_SHARDS = 16
+# Above the number of elements of a file.
+PLACES_OF_A_FILE = 1 << 40
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,31 +45,42 @@ class RecordSource:
     return len(range(worker, sum(self.counts), workers))
 
   def read(self, input_context: Optional[tf.distribute.InputContext],
-           shuffle_files: bool, seed: epochs.Seed) -> tf.data.Dataset:
-    """Serialized records of this worker's shards.
+           seed: epochs.Seed) -> tf.data.Dataset:
+    """Serialized records of this worker's shards, which are shuffled.
 
     With fewer shards than workers, each worker gets records of all shards.
     """
-    read_shards = functools.partial(
-        tf.data.TFRecordDataset, compression_type=self.compression)
     dataset = tf.data.Dataset.from_tensor_slices(list(self.paths))
     workers, worker = place_among_workers(input_context)
     by_file = len(self.paths) >= workers
     if by_file:
       dataset = dataset.shard(workers, worker)
-    if shuffle_files:
-      # Workers that share files must see them in one order to share the
-      # records.
-      dataset = dataset.shuffle(
-          len(self.paths), seed=0 if seed is None and not by_file else seed)
-      dataset = dataset.interleave(
-          read_shards,
-          cycle_length=min(_OPEN_SHARDS, len(self.paths)),
-          num_parallel_calls=AUTOTUNE,
-          deterministic=seed is not None or not by_file)
-    else:
-      dataset = read_shards(dataset)
+    # Workers that share files must see them in one order to share the records.
+    dataset = dataset.shuffle(
+        len(self.paths), seed=0 if seed is None and not by_file else seed)
+    dataset = dataset.interleave(
+        self._read_shards,
+        cycle_length=min(_OPEN_SHARDS, len(self.paths)),
+        num_parallel_calls=AUTOTUNE,
+        deterministic=seed is not None or not by_file)
     return dataset if by_file else dataset.shard(workers, worker)
+
+  def read_in_order(
+      self, input_context: Optional[tf.distribute.InputContext]
+  ) -> tf.data.Dataset:
+    """The same records shard by shard, each with its place among all."""
+    workers, worker = place_among_workers(input_context)
+    by_file = len(self.paths) >= workers
+    dataset = tf.data.Dataset.from_tensor_slices(list(self.paths)).enumerate()
+    if by_file:
+      dataset = dataset.shard(workers, worker)
+    dataset = dataset.flat_map(
+        lambda number, path: self._read_shards(path).enumerate(
+            number * PLACES_OF_A_FILE))
+    return dataset if by_file else dataset.shard(workers, worker)
+
+  def _read_shards(self, path: tf.Tensor) -> tf.data.TFRecordDataset:
+    return tf.data.TFRecordDataset(path, compression_type=self.compression)
 
 
 def open_records(pattern: str, spec: record_checks.Spec,

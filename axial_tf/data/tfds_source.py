@@ -31,7 +31,7 @@ from axial_tf.data import (
 
 @dataclasses.dataclass(frozen=True)
 class TfdsSource:
-  """A split of a prepared data set; see `reading` for its two methods."""
+  """A split of a prepared data set; see `reading` for its methods."""
 
   builder: tfds.core.DatasetBuilder
   split: str
@@ -42,12 +42,24 @@ class TfdsSource:
     """Not known: how a split is divided is not ours to decide."""
 
   def read(self, input_context: Optional[tf.distribute.InputContext],
-           shuffle_files: bool, seed: Optional[int]) -> tf.data.Dataset:
+           seed: Optional[int]) -> tf.data.Dataset:
     """Examples of this worker's share, images still encoded.
 
     Raises:
       errors.UserError: no such split, or the data was not prepared.
     """
+    return self._read(input_context, shuffle_files=True, seed=seed)
+
+  def read_in_order(
+      self, input_context: Optional[tf.distribute.InputContext]
+  ) -> tf.data.Dataset:
+    """The same examples, each with its place among all; raises the same."""
+    _, worker = reading.place_among_workers(input_context)
+    return self._read(input_context, shuffle_files=False, seed=None).enumerate(
+        worker * reading.PLACES_OF_A_FILE)
+
+  def _read(self, input_context, shuffle_files: bool, seed: Optional[int]
+            ) -> tf.data.Dataset:
     workers, worker = reading.place_among_workers(input_context)
     try:
       split = (self.split if workers == 1
@@ -56,7 +68,9 @@ class TfdsSource:
           split=split, shuffle_files=shuffle_files,
           decoders={name: tfds.decode.SkipDecoding() for name in self.encoded},
           read_config=tfds.ReadConfig(
-              shuffle_seed=seed, try_autocache=False, skip_prefetch=True))
+              shuffle_seed=seed, try_autocache=False, skip_prefetch=True,
+              # Shard by shard, or else in turns, which depend on the worker.
+              **({} if shuffle_files else {'interleave_cycle_length': 1})))
     except AssertionError as error:
       name = self.builder.info.full_name
       raise errors.UserError(

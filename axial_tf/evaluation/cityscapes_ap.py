@@ -74,7 +74,7 @@ class CityscapesAP:
           best_of_prediction[mine], ignored_share[mine], scores[mine]], -1))
 
   def merge(self, other: 'CityscapesAP') -> None:
-    """Adds what another replica or process has seen of other images."""
+    """Adds what another process has seen of other images."""
     for train_id in self._spec.thing_ids:
       self._truth[train_id] += other._truth[train_id]
       self._predictions[train_id] += other._predictions[train_id]

@@ -11,7 +11,7 @@ give every mask IoU; pycocotools matches and averages.
 
 import contextlib
 import io
-from typing import Any, Dict, List, Mapping, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 import numpy as np
 from pycocotools import coco, cocoeval
@@ -31,7 +31,7 @@ class InstanceAP:
 
   def __init__(self, spec: dataset_spec.DatasetSpec):
     self._spec = spec
-    self._images: List[_Found] = []
+    self._images: List[Tuple[int, _Found]] = []
 
   def update(self, ground_truth: np.ndarray, prediction: np.ndarray,
              scores: Mapping[int, float]) -> None:
@@ -49,17 +49,23 @@ class InstanceAP:
     pairs = label_maps.overlaps(ground_truth, prediction, self._spec)
     self.add(pairs, thing_scores(pairs, scores, self._spec))
 
-  def add(self, pairs: label_maps.Overlaps, scores: np.ndarray) -> None:
+  def add(self, pairs: label_maps.Overlaps, scores: np.ndarray,
+          place: Optional[int] = None) -> None:
     """Adds one image whose overlaps have been counted.
 
     Args:
       pairs: the segments and their overlaps.
       scores: [predicted segments]; those of stuff do not matter.
+      place: of the image in the order of the data; None puts it behind those
+        that were added before. Of things with equal scores, those of earlier
+        images are looked at first.
     """
-    self._images.append(_ImageEvaluation(pairs, scores, self._spec).found())
+    self._images.append((
+        len(self._images) if place is None else place,
+        _ImageEvaluation(pairs, scores, self._spec).found()))
 
   def merge(self, other: 'InstanceAP') -> None:
-    """Adds what another replica or process has seen of other images."""
+    """Adds what another process has seen of other images."""
     self._images += other._images
 
   def result(self) -> Dict[str, Any]:
@@ -70,7 +76,8 @@ class InstanceAP:
       32 * 32 pixels), 'ap_medium', 'ap_large' (from 96 * 96); 'per_class': 'ap'
       by train id of the things. None where the ground truth has no instance.
     """
-    evaluation = _Accumulation(self._images, self._spec)
+    images = sorted(self._images, key=lambda image: image[0])
+    evaluation = _Accumulation([found for _, found in images], self._spec)
     with contextlib.redirect_stdout(io.StringIO()):
       evaluation.evaluate()
       evaluation.accumulate()

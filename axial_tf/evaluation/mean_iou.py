@@ -45,13 +45,9 @@ class MeanIoU:
     np.add.at(self._confusion, (truth[counted], predicted[counted]),
               pairs.area[counted])
 
-  def state(self) -> np.ndarray:
-    """Returns int64 [classes, classes + 1]: pixels by true, predicted class."""
-    return self._confusion.copy()
-
   def merge(self, other: 'MeanIoU') -> None:
-    """Adds what another replica or process has counted for other images."""
-    self._confusion += other.state()
+    """Adds what another process has counted for other images."""
+    self._confusion += other._confusion
 
   def result(self) -> Dict[str, Any]:
     """Returns the scores of all images so far, as fractions.

@@ -1,12 +1,12 @@
 """Top-1 and top-5 accuracy of a classifier, and the accuracy of each class.
 
-A step finds how many classes come ahead of the true one and counts images on
-its device; reading the counts adds up the devices, of other workers as well. So
-the figures are exact, whatever the batches and replicas into which the images
+A step finds how many classes come ahead of the true one; the host counts. The
+sums are exact, whatever the batches, replicas and workers into which the images
 were divided.
 """
 
-from typing import Dict
+import math
+from typing import Dict, List
 
 import numpy as np
 import tensorflow as tf
@@ -38,24 +38,18 @@ def ranks(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
   return tf.where(is_number, found, classes)
 
 
-class TopK(tf.keras.metrics.Metric):
-  """Counts of right answers, class by class, and the mean cross-entropy.
+class TopK:
+  """Counts of right answers, class by class, and the mean cross-entropy."""
 
-  Counts are exact up to 16 million images of a class.
-  """
-
-  def __init__(self, spec: class_spec.ClassSpec, name: str = 'top1'):
-    super().__init__(name=name, dtype=tf.float32)
+  def __init__(self, spec: class_spec.ClassSpec):
     self._spec = spec
-    classes = [spec.num_classes]
-    self._images = self.add_weight('images', classes, initializer='zeros')
-    # Of each class, the images whose true class is among the first 1 and 5.
-    self._right1 = self.add_weight('right1', classes, initializer='zeros')
-    self._right5 = self.add_weight('right5', classes, initializer='zeros')
-    self._loss = self.add_weight('loss', initializer='zeros')
+    self._images = np.zeros([spec.num_classes], np.int64)
+    # Of each class, the images whose true class is among the first k.
+    self._right = {k: np.zeros_like(self._images) for k in (1, 5)}
+    self._losses: List[float] = []
 
-  def update_state(self, labels: tf.Tensor, ranks: tf.Tensor,
-                   losses: tf.Tensor) -> None:
+  def add(self, labels: np.ndarray, ranks: np.ndarray, losses: np.ndarray
+          ) -> None:
     """Adds images.
 
     Args:
@@ -63,22 +57,17 @@ class TopK(tf.keras.metrics.Metric):
       ranks: int [batch], what `ranks` has found for them.
       losses: float [batch], their cross-entropy.
     """
-    of_class = tf.one_hot(labels, self._spec.num_classes)
-    self._images.assign_add(tf.reduce_sum(of_class, 0))
-    for k, right in ((1, self._right1), (5, self._right5)):
-      is_right = tf.cast(ranks < k, tf.float32)[:, tf.newaxis]
-      right.assign_add(tf.reduce_sum(of_class * is_right, 0))
-    self._loss.assign_add(tf.reduce_sum(tf.cast(losses, tf.float32)))
+    np.add.at(self._images, labels, 1)
+    for k, right in self._right.items():
+      np.add.at(right, labels[ranks < k], 1)
+    self._losses += losses.tolist()
 
-  def reset_state(self) -> None:
-    """Forgets all images; that of Keras is for scalars alone."""
-    for variable in self.variables:
-      variable.assign(tf.zeros(variable.shape))
-
-  def result(self) -> tf.Tensor:
-    """Returns the top-1 accuracy in 0..1; 0 without images."""
-    return tf.math.divide_no_nan(
-        tf.reduce_sum(self._right1), tf.reduce_sum(self._images))
+  def merge(self, other: 'TopK') -> None:
+    """Adds what another process has counted for other images."""
+    self._images += other._images
+    for k, right in self._right.items():
+      right += other._right[k]
+    self._losses += other._losses
 
   def scores(self) -> Dict[str, float]:
     """Returns 'top1', 'top5' (in 0..1) and the mean 'cross_entropy'.
@@ -87,14 +76,14 @@ class TopK(tf.keras.metrics.Metric):
     """
     images = max(1, self.num_images)
     scores = {
-        f'top{k}': float(np.sum(right.numpy(), dtype=np.float64) / images)
-        for k, right in ((1, self._right1), (5, self._right5))
-        if k < self._spec.num_classes}
-    return {**scores, 'cross_entropy': float(self._loss.numpy() / images)}
+        f'top{k}': int(right.sum()) / images
+        for k, right in self._right.items() if k < self._spec.num_classes}
+    # Unlike a running sum, it does not depend on the order.
+    return {**scores, 'cross_entropy': math.fsum(self._losses) / images}
 
   @property
   def num_images(self) -> int:
-    return int(np.sum(self._images.numpy(), dtype=np.float64))
+    return int(self._images.sum())
 
   def format_table(self) -> str:
     """Returns lines for a terminal: all classes, and the least right ones."""
@@ -102,9 +91,8 @@ class TopK(tf.keras.metrics.Metric):
         f'top-{key[3:]} {100 * value:.2f} %'
         for key, value in self.scores().items() if key.startswith('top'))
     lines = [f'{self.num_images} images: {figures}']
-    images = self._images.numpy()
-    present = list(np.flatnonzero(images))
-    accuracy = self._right1.numpy() / np.maximum(1, images)
+    present = list(np.flatnonzero(self._images))
+    accuracy = self._right[1] / np.maximum(1, self._images)
     present.sort(key=lambda label: accuracy[label])
     if len(present) > _SHOWN:
       lines.append(f'the {_SHOWN} least right of {len(present)} classes:')

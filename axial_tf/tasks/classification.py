@@ -11,7 +11,13 @@ from axial_tf.data import class_spec, classification_pipeline
 from axial_tf.evaluation import top_k
 from axial_tf.models import classifier
 from axial_tf.tasks import trained_task
-from axial_tf.training import freezing, optimizers, progress, run_settings
+from axial_tf.training import (
+  exchange,
+  freezing,
+  optimizers,
+  progress,
+  run_settings,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,14 +90,7 @@ class ClassificationTask(trained_task.TrainedTask):
       logging_dir: Optional[str] = None):
     super().__init__(
         settings, load_spec(settings), run, optimizer, logging_dir)
-    self._counts = None
     self._bar = None
-
-  def build_metrics(self, training: bool = True):
-    if training:
-      return super().build_metrics(training)
-    self._counts = top_k.TopK(self.spec)
-    return [self._counts]
 
   def build_model(self) -> tf.keras.Model:
     model = build_model(self._settings, self.spec)
@@ -118,14 +117,13 @@ class ClassificationTask(trained_task.TrainedTask):
             'top1': tf.cast(right, tf.float32)}
 
   def validation_step(self, inputs, model, metrics=None):
-    """Classifies a replica's images and counts the right answers."""
+    """Classifies a replica's images; scoring happens on the host."""
+    del metrics
     logits = self._logits(inputs['image'], model)
     losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
         inputs['label'], logits)
-    ranks = top_k.ranks(logits, inputs['label'])
-    for counts in metrics or ():
-      counts.update_state(inputs['label'], ranks, losses)
-    return {'images': tf.size(ranks)}
+    return {'labels': inputs['label'], 'losses': tf.cast(losses, tf.float32),
+            'ranks': top_k.ranks(logits, inputs['label'])}
 
   def _logits(self, images, model):
     """Classifies images, of which there may be none.
@@ -141,17 +139,25 @@ class ClassificationTask(trained_task.TrainedTask):
     return model(images, training=False)[:count]
 
   def aggregate_logs(self, state, step_logs):
-    """Shows how many images are done."""
+    """Adds one step's images, of all replicas, to the counts."""
     if state is None:
+      state = top_k.TopK(self.spec)
       self._bar = progress.validation_bar()
-    self._bar.update(sum(map(int, step_logs['images'])))
-    return True
+    for replica in zip(*(step_logs[key]
+                         for key in ('labels', 'ranks', 'losses'))):
+      state.add(*(tensor.numpy() for tensor in replica))
+      self._bar.update(replica[0].shape[0])
+    return state
 
   def reduce_aggregated_logs(self, aggregated_logs, global_step=None):
     """Returns 'top1', 'top5' (in 0..1) and the mean 'cross_entropy'.
 
-    'top5' is left out with 5 classes or fewer.
+    'top5' is left out with 5 classes or fewer. All workers get those of all
+    images.
     """
     self._bar.close()
-    self.validation_table = self._counts.format_table()
-    return self._counts.scores()
+    counts, *others = exchange.gather(aggregated_logs)
+    for other in others:
+      counts.merge(other)
+    self.validation_table = counts.format_table()
+    return counts.scores()

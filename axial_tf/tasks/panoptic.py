@@ -20,6 +20,7 @@ from axial_tf.panoptic import merging as merging_lib
 from axial_tf.panoptic import segments as segments_lib
 from axial_tf.tasks import trained_task
 from axial_tf.training import (
+  exchange,
   freezing,
   optimizers,
   progress,
@@ -28,9 +29,11 @@ from axial_tf.training import (
   validation_pictures,
 )
 
-# What a validation step returns of each image, and with `instance_ap`.
-_IMAGE_KEYS = ('panoptic', 'prediction', 'height', 'width', 'raw_height',
-               'raw_width')
+# What a validation step passes on, returns of each image, and with
+# `instance_ap`.
+_PASSED_KEYS = (
+    'panoptic', 'height', 'width', 'raw_height', 'raw_width', 'place')
+_IMAGE_KEYS = ('prediction', *_PASSED_KEYS)
 _SCORE_KEYS = ('segment_ids', 'segment_scores', 'num_segments')
 
 
@@ -147,8 +150,7 @@ class PanopticTask(trained_task.TrainedTask):
                for key in validation_pictures.HEAD_KEYS}
     return {
         'prediction': outputs['panoptic_map'], **scores, **shown,
-        **{key: inputs[key] for key in (
-            'panoptic', 'height', 'width', 'raw_height', 'raw_width')}}
+        **{key: inputs[key] for key in _PASSED_KEYS}}
 
   def _infer(self, images):
     """Segments images, of which there may be none.
@@ -212,15 +214,21 @@ class PanopticTask(trained_task.TrainedTask):
       scores = dict(zip(image['segment_ids'][:rows].tolist(),
                         image['segment_scores'][:rows].tolist()))
       state['ap'].add(
-          pairs, instance_ap.thing_scores(pairs, scores, self.spec))
+          pairs, instance_ap.thing_scores(pairs, scores, self.spec),
+          int(image['place']))
 
   def reduce_aggregated_logs(self, aggregated_logs, global_step=None):
     """Returns `{'pq', 'sq', 'rq', 'pq_things', ..., 'miou'}` in 0..1.
 
     With `instance_ap` also 'ap', 'ap50' and so on, as far as the ground truth
-    has such instances.
+    has such instances. All workers get the scores of all images.
     """
     self._bar.close()
+    aggregated_logs['pictures'].keep_first()
+    aggregated_logs, *others = exchange.gather(aggregated_logs)
+    for other in others:
+      for key, value in aggregated_logs.items():
+        value.merge(other[key])
     aggregated_logs['pictures'].write(global_step)
     result = aggregated_logs['quality'].result()
     logs = {}

@@ -3,11 +3,8 @@
 import os
 import sys
 
-from official.core import actions
-import tensorflow as tf
-
-from axial_tf import errors
-from axial_tf.training import run_settings
+from axial_tf import errors, paths
+from axial_tf.training import checkpoints, run_settings
 
 
 class LossGuard:
@@ -17,32 +14,34 @@ class LossGuard:
   lowers the learning rate each time; what follows trains on other batches.
   """
 
-  def __init__(self, trainer, checkpoint_manager: tf.train.CheckpointManager,
+  def __init__(self, trainer, model_dir: str,
                settings: run_settings.RunSettings):
     self._trainer = trainer
-    self._manager = checkpoint_manager
+    self._model_dir = model_dir
     self._settings = settings
-    self._recover = actions.RecoveryAction(checkpoint_manager)
     self._left = settings.recoveries
 
   def __call__(self, output) -> None:
     step = self._trainer.bad_step
     if step is None:
       return
-    kept = os.path.basename(self._manager.latest_checkpoint or '')
+    # That of the run: workers other than the chief keep none themselves.
+    kept = checkpoints.latest(self._model_dir)
+    name = os.path.basename(kept or 'none yet')
     trouble = (f'the loss of step {step} {self._batch(step)} is not finite, or '
                f'above {self._settings.max_loss:g}')
     if not self._left or not kept:
       raise errors.UserError(
-          f'{trouble}; the last good checkpoint is {kept or "none yet"}: lower '
+          f'{trouble}; the last good checkpoint is {name}: lower '
           f'LEARNING_RATE, set OptimizerSettings.clip_norm, or let '
           f'RunSettings.recoveries be 1 or more')
     self._left -= 1
     scale = self._trainer.task.rate_scale
     lowered = float(scale) * self._settings.recovery_rate
-    self._recover(output)  # The rate of the checkpoint, too.
+    with self._trainer.strategy.scope():
+      self._trainer.checkpoint.restore(paths.literal(kept))  # The rate, too.
     scale.assign(lowered)
-    print(f'{trouble}; going on from {kept} at {lowered:g} times the '
+    print(f'{trouble}; going on from {name} at {lowered:g} times the '
           f'learning rate', file=sys.stderr, flush=True)
 
   def _batch(self, step: int) -> str:

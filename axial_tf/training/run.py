@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import itertools
 import json
 import os
 import sys
@@ -12,11 +13,13 @@ from official.common import distribute_utils
 from official.core import config_definitions, train_lib, train_utils
 import tensorflow as tf
 
-from axial_tf import config, paths, run_files, whole_files
+from axial_tf import config, errors, paths, run_files, whole_files
 from axial_tf.data import record_checks
 from axial_tf.tasks import registry
 from axial_tf.training import (
+  best_checkpoint,
   checkpoints,
+  exchange,
   experiment,
   loss_guard,
   profiling,
@@ -36,7 +39,7 @@ def run(
 ) -> Optional[dict]:
   """Trains and validates; a run in `model_dir` is continued.
 
-  SIGTERM ends a training with a checkpoint and status 143.
+  SIGTERM ends a training, on all its workers, with a checkpoint and status 143.
 
   Args:
     settings: what to run; `axial_tf.config` holds its gin text.
@@ -48,15 +51,13 @@ def run(
 
   Raises:
     errors.UserError: `model_dir` cannot be used or belongs to another model,
-      or the loss exploded.
+      the loss exploded, or another worker has ended.
   """
   with run_folder.usable(model_dir, mode), contextlib.ExitStack() as stack:
     stop = stop_signal.StopSignal()
+    stack.enter_context(exchange.lost_workers())
     if 'train' in mode:
-      # Workers would have to save together, but SIGTERM finds them at
-      # different steps.
-      if settings.run.strategy != 'multi_worker_mirrored':
-        stack.enter_context(stop)
+      stack.enter_context(stop)
       stack.enter_context(run_folder.writing_errors(model_dir))
     return _run(settings, model_dir, mode, stop)
 
@@ -99,12 +100,13 @@ def _run(settings, model_dir, mode, stop) -> Optional[dict]:
     runner = _build_runner(
         settings, strategy, task, paths.literal(model_dir), mode, stop)
   controller, global_step = runner.controller, runner.trainer.global_step
+  with strategy.scope():
+    _require_same_step(int(global_step.numpy()), model_dir)
   line = progress.ProgressLine(
       global_step, settings.run.train_steps, settings.run.global_batch_size)
   if 'train' in mode:
     controller.train_actions += (
-        loss_guard.LossGuard(
-            runner.trainer, runner.checkpoint_manager, settings.run),
+        loss_guard.LossGuard(runner.trainer, model_dir, settings.run),
         line, _StopAction(controller, stop))
     if is_chief:
       run_folder.require_space(
@@ -133,7 +135,7 @@ def _run(settings, model_dir, mode, stop) -> Optional[dict]:
       return validate()
     if mode == 'continuous_eval':
       return _evaluate_continuously(
-          controller, settings.run.train_steps, validate)
+          controller, model_dir, settings.run.train_steps, validate)
     return _train(controller, settings.run, model_dir, validate
                   if mode == 'train_and_eval' else None)
 
@@ -148,8 +150,8 @@ def _train(controller, settings, model_dir, validate) -> Optional[dict]:
   if validate and settings.validate_at_start and step == 0:
     validate()
   interval = settings.validation_interval
-  if validate and step and step % interval == 0 and (
-      progress.metrics_at(model_dir, step) is None):
+  if validate and step and step % interval == 0 and exchange.of_chief(
+      progress.metrics_at(model_dir, step)) is None:
     validate()  # The run was stopped while it did this.
   while step < settings.train_steps:
     stop = min(settings.train_steps, (step // interval + 1) * interval)
@@ -161,17 +163,29 @@ def _train(controller, settings, model_dir, validate) -> Optional[dict]:
   return metrics
 
 
-def _evaluate_continuously(controller, train_steps, validate):
+def _evaluate_continuously(controller, model_dir, train_steps, validate):
   """Validates each new checkpoint until that of the last step."""
   metrics = None
-  for path in tf.train.checkpoints_iterator(
-      controller.checkpoint_manager.directory):
+  is_chief = controller.strategy.extended.should_checkpoint
+  # All validate what the chief finds: workers may look at unlike moments.
+  for path in (tf.train.checkpoints_iterator(paths.literal(model_dir))
+               if is_chief else itertools.repeat(None)):
     with _quiet_orbit():
-      controller.restore_checkpoint(path)
+      controller.restore_checkpoint(exchange.of_chief(path))
     metrics = validate()
     if int(controller.global_step.numpy()) >= train_steps:
       break
   return metrics
+
+
+def _require_same_step(step: int, model_dir: str) -> None:
+  """Raises a UserError if the workers of a run have unlike checkpoints."""
+  steps = exchange.gather(step)
+  if len(set(steps)) > 1:
+    raise errors.UserError(
+        f'{model_dir}: expected one folder for all workers, but their newest '
+        f'checkpoints are of the steps {", ".join(map(str, steps))} (0 is '
+        f'none); give all of them the --model_dir of one shared folder')
 
 
 def _build_runner(settings, strategy, task, model_dir, mode, stop):
@@ -201,15 +215,11 @@ def _profiler(settings, strategy, model_dir):
 
 
 def _best_exporter(settings, task, model_dir, mode):
-  """Keeps the checkpoint of the best validation, while training.
-
-  Several workers would have to write it together, of which it knows nothing.
-  """
-  if (not settings.run.keep_best or mode != 'train_and_eval'
-      or settings.run.strategy == 'multi_worker_mirrored'):
+  """Keeps the checkpoint of the best validation, while training."""
+  if not settings.run.keep_best or mode != 'train_and_eval':
     return None
-  return train_utils.BestCheckpointExporter(
-      os.path.join(model_dir, checkpoints.BEST), task.BEST_METRIC, 'higher')
+  return best_checkpoint.BestCheckpoint(
+      os.path.join(model_dir, checkpoints.BEST), task.BEST_METRIC)
 
 
 def _trainer_config(
@@ -245,8 +255,11 @@ class _StopAction:
     self._stop = stop
 
   def __call__(self, output) -> None:
-    if self._stop.requested:
+    if self._stop.agreed():
       self._controller.save_checkpoint()
+      # Job schedulers kill the other workers when the first one ends: not
+      # before the chief has written the last byte.
+      exchange.gather(None)
       self._stop.check(int(self._controller.global_step.numpy()))
 
 

@@ -44,7 +44,7 @@ class RunSettings:
     recovery_rate: see there.
     profile_steps: first and last step of a profile, for TensorBoard.
     keep_best: whether the checkpoint with the best validation (PQ, top-1) is
-      kept in the folder `best`; not with several workers.
+      kept in the folder `best`.
   """
 
   train_steps: int = 60000

@@ -4,16 +4,15 @@ import signal
 import sys
 import threading
 
+from axial_tf.training import exchange
+
 
 class StopSignal:
-  """A context in which SIGTERM asks for a stop at the next good moment.
-
-  Attributes:
-    requested: whether it came.
-  """
+  """A context in which SIGTERM asks for a stop at the next good moment."""
 
   def __init__(self):
-    self.requested = False
+    self._requested = False
+    self._agreed = False
     self._previous = None
 
   def __enter__(self):
@@ -27,11 +26,23 @@ class StopSignal:
       signal.signal(signal.SIGTERM, self._previous)
 
   def _request(self, *_):
-    self.requested = True
+    self._requested = True
+
+  def agreed(self) -> bool:
+    """Returns whether the signal came to any worker of the run.
+
+    All workers must ask at the same step, and then stop together.
+    """
+    self._agreed = self._agreed or exchange.any_worker(self._requested)
+    return self._agreed
 
   def check(self, step: int) -> None:
-    """Ends the program, with the status of SIGTERM, if a stop was asked for."""
-    if self.requested:
-      print(f'stopped by SIGTERM at step {step}; the same command continues',
+    """Ends the program, with the status of SIGTERM, if a stop was asked for.
+
+    All workers must call it at the same step.
+    """
+    if self.agreed():
+      print(f'stopped by SIGTERM{"" if self._requested else " to a worker"} at '
+            f'step {step}; the same command continues',
             file=sys.stderr, flush=True)
       sys.exit(128 + signal.SIGTERM)

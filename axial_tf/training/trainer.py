@@ -8,10 +8,14 @@ import tensorflow as tf
 from axial_tf import paths
 from axial_tf.training import (
   checkpoints,
+  exchange,
   optimizers,
   profiling,
   stop_signal,
 )
+
+# Of several workers, whether one of them was told to stop.
+_STEPS_BETWEEN_QUESTIONS = 10
 
 
 class WatchedLoss(tf.keras.metrics.Mean):
@@ -44,14 +48,14 @@ class WatchedLoss(tf.keras.metrics.Mean):
   def first_bad(self) -> Optional[int]:
     """Returns how many good steps came before the first bad one, or None.
 
-    Where another worker had the bad one, these are all steps of this worker.
+    All workers must ask at the same step, and get the same answer.
     """
     if float(self._good.read_value()) == 1:
       return None
     strategy = tf.distribute.get_strategy()
-    return int(min(
+    return int(min(exchange.gather(min(
         float(steps) for steps in strategy.experimental_local_results(
-            self._good_steps)))
+            self._good_steps)))))
 
 
 class Trainer(base_trainer.Trainer):
@@ -89,6 +93,11 @@ class Trainer(base_trainer.Trainer):
     if self.config.trainer.train_tf_while_loop:
       return loop  # The device runs it as a whole.
 
+    # Workers must stop at the same step, and asking them all takes a moment.
+    several = isinstance(
+        self.strategy, tf.distribute.MultiWorkerMirroredStrategy)
+    interval = _STEPS_BETWEEN_QUESTIONS if several else 1
+
     def stoppable(iterator, num_steps):
       for step in range(self._first_step + 1,
                         self._first_step + 1 + int(num_steps)):
@@ -97,7 +106,7 @@ class Trainer(base_trainer.Trainer):
         loop(iterator, 1)
         if self._profiler:
           self._profiler.after(step, self.global_step)
-        if self._stop.requested:
+        if step % interval == 0 and self._stop.agreed():
           break
 
     return stoppable

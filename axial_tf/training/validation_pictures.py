@@ -12,31 +12,33 @@ import tensorflow as tf
 from axial_tf import visualize
 from axial_tf.data import dataset_spec
 from axial_tf.models import panoptic_inference
-from axial_tf.training import picture_sizes
+from axial_tf.training import exchange, picture_sizes
 
 # What a validation step must return, besides sizes and maps, for pictures.
 HEAD_KEYS = ('image', 'center_heatmap', 'offset')
 _KEYS = HEAD_KEYS + (
-    'panoptic', 'prediction', 'height', 'width', 'raw_height', 'raw_width')
+    'panoptic', 'prediction', 'height', 'width', 'raw_height', 'raw_width',
+    'place')
 
 
 class ValidationPictures:
-  """Draws the first images of one validation and writes them as summaries."""
+  """Draws the first images of one validation and writes them as summaries.
+
+  With several workers, each draws its own first images, and the chief writes
+  the first ones of all.
+  """
 
   def __init__(self, spec: dataset_spec.DatasetSpec, count: int):
-    """Begins a validation.
+    """Begins a validation, on all workers.
 
     Args:
       spec: of the labels.
-      count: images to draw. None are drawn where no summaries are recorded,
-        or by a worker that is not the chief.
+      count: images to draw. None are drawn where no summaries are recorded.
     """
-    strategy = tf.distribute.get_strategy()
-    is_wanted = (strategy.extended.should_save_summary
-                 and bool(tf.summary.should_record_summaries()))
+    is_wanted = exchange.of_chief(bool(tf.summary.should_record_summaries()))
     self._spec = spec
-    self._missing = count if is_wanted else 0
-    self._drawn = []
+    self._count = self._missing = count if is_wanted else 0
+    self._drawn = {}  # Pictures by name, by the place of their image.
 
   def add(self, step_logs: Mapping[str, Sequence[tf.Tensor]]) -> None:
     """Draws images of one validation step as long as some are missing.
@@ -45,27 +47,39 @@ class ValidationPictures:
       step_logs: of each replica, tensors with a batch axis: uint8 'image',
         padded from 'height' and 'width'; float32 'center_heatmap' and
         'offset' and int32 'prediction' of its size; int32 'panoptic', the
-        ground truth, padded from 'raw_height' and 'raw_width'.
+        ground truth, padded from 'raw_height' and 'raw_width'; int64 'place'
+        in the order of the data.
     """
     if not self._missing:
       return
     for replica in zip(*(step_logs[key] for key in _KEYS)):
       # Only what is drawn leaves the device.
       for index in range(min(self._missing, replica[0].shape[0])):
-        self._drawn.append(self._draw({
-            key: tensor[index].numpy() for key, tensor in zip(_KEYS, replica)}))
+        image = {
+            key: tensor[index].numpy() for key, tensor in zip(_KEYS, replica)}
+        self._drawn[int(image['place'])] = self._draw(image)
         self._missing -= 1
 
+  def keep_first(self) -> None:
+    """Forgets, on all workers, what others have drawn of earlier images."""
+    places = sorted(sum(exchange.gather(list(self._drawn)), []))
+    for place in places[self._count:]:
+      self._drawn.pop(place, None)
+
+  def merge(self, other: 'ValidationPictures') -> None:
+    """Takes over what another process has drawn of other images."""
+    self._drawn.update(other._drawn)
+
   def write(self, step: Optional[int]) -> None:
-    """Writes what was drawn to the default summary writer.
+    """Writes what was drawn to the default summary writer, if there is one.
 
     Args:
       step: of the validation; None for the default step.
     """
-    for number, pictures in enumerate(self._drawn, 1):
+    for number, (_, pictures) in enumerate(sorted(self._drawn.items()), 1):
       for name, picture in pictures.items():
         tf.summary.image(f'{name}/{number}', picture[np.newaxis], step=step)
-    self._drawn = []
+    self._drawn = {}
 
   def _draw(self, image: Dict[str, Any]) -> Dict[str, np.ndarray]:
     """Returns the two pictures of an image by name, uint8 RGB."""

@@ -246,15 +246,21 @@ class TestValidation:
     batch, = panoptic_pipeline.validation_dataset(settings, tiny_spec, 2)
     assert (batch['panoptic'][1].numpy() == tiny_spec.void_label).all()
 
-  @pytest.mark.parametrize('workers', [2, 3])
+  @pytest.mark.parametrize('workers', [1, 2, 3, 4, 11])
   def test_workers_share_the_images(self, data, tiny_spec, workers):
+    """And know in which order a single one would read them."""
     seen = list(itertools.chain.from_iterable(
-        batch['filename'].tolist()
+        zip(batch['place'].tolist(), batch['filename'].tolist())
         for worker in range(workers)
         for batch in panoptic_pipeline.validation_dataset(
             data, tiny_spec, workers, _context(workers, worker)
         ).as_numpy_iterator()))
-    assert sorted(seen) == [f'{i}.png'.encode() for i in range(9)]
+    alone = list(panoptic_pipeline.validation_dataset(
+        data, tiny_spec, 1).unbatch().as_numpy_iterator())
+    assert sorted(seen) == [
+        (image['place'], image['filename']) for image in alone]
+    assert sorted(image['filename'] for image in alone) == [
+        f'{i}.png'.encode() for i in range(9)]
 
 
 both_functions = pytest.mark.parametrize('function', [

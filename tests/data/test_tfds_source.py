@@ -168,12 +168,18 @@ class TestPanoptic:
 
   @pytest.mark.parametrize('workers', [2, 3])
   def test_workers_share_the_images(self, coco_spec, workers):
+    """And know in which order a single one would read them."""
     seen = itertools.chain.from_iterable(
-        batch['filename'].tolist() for worker in range(workers)
+        zip(batch['place'].tolist(), batch['filename'].tolist())
+        for worker in range(workers)
         for batch in panoptic_pipeline.validation_dataset(
             self._settings(), coco_spec, workers, _context(workers, worker)
         ).as_numpy_iterator())
-    assert sorted(seen) == [f'{i}.jpg'.encode() for i in range(5)]
+    names = [name for _, name in sorted(seen)]
+    assert names == [
+        image['filename'] for image in panoptic_pipeline.validation_dataset(
+            self._settings(), coco_spec, 1).unbatch().as_numpy_iterator()]
+    assert sorted(names) == [f'{i}.jpg'.encode() for i in range(5)]
 
   def test_parts_of_a_split(self, coco_spec):
     settings = self._settings(validation_pattern=f'{_COCO}/train[:60%]')

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import pickle
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,7 +12,7 @@ import pytest
 
 from axial_tf import errors
 from axial_tf.data import dataset_spec
-from axial_tf.evaluation import instance_ap
+from axial_tf.evaluation import instance_ap, label_maps
 
 _DIVISOR = 16
 _SPEC = dataset_spec.DatasetSpec(
@@ -127,16 +128,26 @@ def test_no_images_and_no_predictions():
   assert _score([[_CAR + 1]], [[0]], {})['ap'] == 0
 
 
-def test_merging_replicas_equals_one_stream():
+def test_places_and_not_workers_order_equal_scores():
   rng = np.random.default_rng(3)
-  images = [_scene(rng, 30) for _ in range(4)]
+  images = [_scene(rng, 30) for _ in range(6)]
+  # Every score comes many times, so that the order of images matters.
+  images = [(truth, prediction, {label: 0.5 for label in scores})
+            for truth, prediction, scores in images]
   whole = instance_ap.InstanceAP(_SPEC)
-  replicas = [instance_ap.InstanceAP(_SPEC) for _ in range(2)]
-  for number, image in enumerate(images):
-    whole.update(*image)
-    replicas[number // 2].update(*image)
-  replicas[0].merge(replicas[1])
-  assert replicas[0].result() == whole.result()
+  workers = [instance_ap.InstanceAP(_SPEC) for _ in range(3)]
+  backwards = instance_ap.InstanceAP(_SPEC)
+  for place, (truth, prediction, scores) in enumerate(images):
+    whole.update(truth, prediction, scores)
+    pairs = label_maps.overlaps(truth, prediction, _SPEC)
+    workers[2 - place % 2].add(
+        pairs, instance_ap.thing_scores(pairs, scores, _SPEC), place)
+  for image in reversed(images):
+    backwards.update(*image)
+  merged = pickle.loads(pickle.dumps(workers[0]))  # Without images.
+  for other in workers[1:]:
+    merged.merge(other)
+  assert merged.result() == whole.result() != backwards.result()
   assert 0 < whole.result()['ap'] < 1
 
 

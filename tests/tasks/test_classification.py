@@ -144,11 +144,10 @@ def test_data_of_tensorflow_datasets_trains_and_validates():
     batch = next(iter(task.build_inputs('train')))
     logs = task.train_step(batch, model, task.create_optimizer(None))
     assert np.isfinite(logs['loss'])
-    metrics = task.build_metrics(training=False)
     state = None
     for batch in task.build_inputs('validation'):
-      logs = task.validation_step(batch, model, metrics)
-      state = task.aggregate_logs(state, {'images': [logs['images']]})
+      logs = task.validation_step(batch, model)
+      state = task.aggregate_logs(state, {k: [v] for k, v in logs.items()})
     assert set(task.reduce_aggregated_logs(state)) == {
         'top1', 'top5', 'cross_entropy'}
     assert task.validation_table.startswith('9 images')

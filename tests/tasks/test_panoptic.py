@@ -80,7 +80,7 @@ def test_padding_does_not_count_and_sizes_are_brought_back(task):
   prediction = np.full([1, 6, 6], task.spec.void_label, np.int32)
   prediction[0, :4, :5] = stuff  # Half the size, as after `max_long_side`.
   logs = {'panoptic': truth, 'prediction': prediction, 'height': [4],
-          'width': [5], 'raw_height': [8], 'raw_width': [10]}
+          'width': [5], 'raw_height': [8], 'raw_width': [10], 'place': [0]}
   state = task.aggregate_logs(
       None, {key: (tf.constant(value),) for key, value in logs.items()})
   result = task.reduce_aggregated_logs(state)
@@ -100,7 +100,7 @@ def test_replicas_and_steps_add_up(task):
         'panoptic': [half[0][:1], half[1][:1]],
         'prediction': [half[0][1:], half[1][1:]],
         **{key: [[9], [9]] for key in (
-            'height', 'width', 'raw_height', 'raw_width')}}
+            'height', 'width', 'raw_height', 'raw_width', 'place')}}
     state = task.aggregate_logs(state, {
         key: tuple(map(tf.constant, value))
         for key, value in replicas.items()})
@@ -127,7 +127,7 @@ def test_instance_ap_on_request(task):
   logs = task.validation_step({
       'image': tf.constant(image, tf.uint8), 'panoptic': tf.constant(truth),
       'height': size, 'width': size, 'raw_height': size, 'raw_width': size,
-  }, model)
+      'place': tf.constant([0, 1], tf.int64)}, model)
   state = task.aggregate_logs(None, {k: (v,) for k, v in logs.items()})
   assert 0 <= task.reduce_aggregated_logs(state)['ap'] <= 1
 

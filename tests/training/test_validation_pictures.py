@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import pickle
 
 import numpy as np
 from PIL import Image
@@ -20,7 +21,7 @@ _SPEC = dataset_spec.DatasetSpec(
 
 
 def _replica(brightness, height=60, width=200, raw=(30, 100)):
-  """One image for each brightness, in a batch with padding."""
+  """One image for each brightness, its place, in a batch with padding."""
   count = len(brightness)
   image = np.zeros([count, height + 3, width + 5, 3], np.uint8)
   for index, value in enumerate(brightness):
@@ -34,7 +35,8 @@ def _replica(brightness, height=60, width=200, raw=(30, 100)):
       'center_heatmap': np.zeros(size, np.float32),
       'offset': np.zeros([*size, 2], np.float32),
       'height': [height] * count, 'width': [width] * count,
-      'raw_height': [raw[0]] * count, 'raw_width': [raw[1]] * count}
+      'raw_height': [raw[0]] * count, 'raw_width': [raw[1]] * count,
+      'place': brightness}
   return {key: tf.constant(
       value if isinstance(value, np.ndarray) else np.array(value, np.int32))
           for key, value in logs.items()}
@@ -106,12 +108,28 @@ def test_nothing_is_drawn_where_it_is_not_wanted(tmp_path, monkeypatch):
   pictures.add(_logs(_replica([10])))
   pictures.write(1)
 
-  class Worker:
-    class extended:  # The strategy's own name.
-      should_save_summary = False
 
-  monkeypatch.setattr(tf.distribute, 'get_strategy', Worker)
-  assert not _write(tmp_path / 'worker', [1])
+def test_the_first_images_of_all_workers_are_written(tmp_path):
+  """However they are divided, and one worker may have none."""
+  whole = _write(tmp_path / 'whole', [1])
+  for number, parts in enumerate((
+      ([250, 60], [10, 110, 210, 160]), ([], [250, 210, 160, 10, 60, 110]))):
+    folder = tmp_path / str(number)
+    with tf.summary.create_file_writer(str(folder)).as_default() as writer:
+      workers = [validation_pictures.ValidationPictures(_SPEC, 6)
+                 for _ in parts]
+      for worker, part in zip(workers, parts):
+        worker.add(_logs(_replica(part)))
+      merged = pickle.loads(pickle.dumps(workers[0]))
+      merged.merge(workers[1])
+      merged._count = 3
+      merged.keep_first()
+      merged.write(1)
+      writer.flush()
+    events = _events(folder)
+    assert [event[:2] for event in events] == [event[:2] for event in whole]
+    for event, expected in zip(events, whole):
+      np.testing.assert_array_equal(event[2], expected[2])
 
 
 def _experiment(*bindings):
@@ -135,7 +153,8 @@ def test_the_task_draws_what_its_validation_returns(tmp_path):
   logs = task.validation_step({
       'image': tf.zeros([2, 33, 33, 3], tf.uint8),
       'panoptic': tf.constant(truth), 'height': size, 'width': size,
-      'raw_height': size, 'raw_width': size}, model)
+      'raw_height': size, 'raw_width': size,
+      'place': tf.constant([0, 1], tf.int64)}, model)
   with tf.summary.create_file_writer(str(tmp_path)).as_default() as writer:
     state = task.aggregate_logs(None, {k: (v,) for k, v in logs.items()})
     task.reduce_aggregated_logs(state, global_step=7)

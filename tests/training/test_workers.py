@@ -1,56 +1,36 @@
 """Two processes train one model over the loopback device."""
 
 import json
-import os
-import pathlib
 import re
-import socket
-import subprocess
-import sys
+import signal
+import time
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from axial_tf.training import checkpoints
-from tests import tiny_classes
+from axial_tf import config
+from axial_tf.training import checkpoints, run
+from tests import tiny_classes, worker_processes
+
+_EXPERIMENT = 'experiments/cifar10_axial_resnet.gin'
 
 
-def _free_ports(count):
-  sockets = [socket.socket() for _ in range(count)]
-  for one in sockets:
-    one.bind(('127.0.0.1', 0))
-  ports = [one.getsockname()[1] for one in sockets]
-  for one in sockets:
-    one.close()
-  return ports
-
-
-def _train(records, model_dir, steps, workers):
-  """Returns what each worker printed."""
+def _arguments(records, model_dir, steps, strategy, *bindings, mode='train'):
   bindings = [
       *tiny_classes.BINDINGS, "SPATIAL = 'convolution'",
       f"RECORDS = '{records}'", 'RunSettings.seed = 3',
       "OptimizerSettings.decay = 'constant'", f'TRAIN_STEPS = {steps}',
-      'RunSettings.strategy = '
-      + ("'multi_worker_mirrored'" if workers > 1 else "'one_device'")]
-  cluster = {'worker': [f'127.0.0.1:{p}' for p in _free_ports(workers)]}
-  processes = []
-  for index in range(workers):
-    environment = {**os.environ, 'TF_CPP_MIN_LOG_LEVEL': '3'}
-    if workers > 1:
-      environment['TF_CONFIG'] = json.dumps(
-          {'cluster': cluster, 'task': {'type': 'worker', 'index': index}})
-    processes.append(subprocess.Popen(
-        [sys.executable, '-m', 'axial_tf.train', f'--model_dir={model_dir}',
-         '--gin_file=experiments/cifar10_axial_resnet.gin', '--mode=train',
-         *(f'--gin_params={binding}' for binding in bindings)],
-        env=environment, stderr=subprocess.PIPE, text=True,
-        cwd=pathlib.Path(__file__).resolve().parents[2]))
-  printed = [process.communicate(timeout=500)[1] for process in processes]
-  for process, text in zip(processes, printed):
-    assert process.returncode == 0, text[-3000:]
-  return printed
+      f"RunSettings.strategy = '{strategy}'", *bindings]
+  return [f'--model_dir={model_dir}', f'--gin_file={_EXPERIMENT}',
+          f'--mode={mode}', *(f'--gin_params={one}' for one in bindings)]
+
+
+def _train(records, model_dir, steps, *bindings, mode='train'):
+  """Returns what each of two workers printed."""
+  return worker_processes.finish(worker_processes.start(2, *_arguments(
+      records, model_dir, steps, 'multi_worker_mirrored', *bindings,
+      mode=mode)))
 
 
 def _losses(text):
@@ -61,7 +41,7 @@ def _losses(text):
 def test_workers_train_save_once_and_continue(tmp_path):
   records = tiny_classes.write(tmp_path)
   model_dir = tmp_path / 'run'
-  first, second = _train(records, model_dir, 8, workers=2)
+  first, second = _train(records, model_dir, 8)
   assert _losses(first) == _losses(second) and _losses(first)[-1][0] == '8'
   names = {path.name for path in model_dir.iterdir()}
   assert names == {
@@ -70,7 +50,7 @@ def test_workers_train_save_once_and_continue(tmp_path):
                  for part in ('index', 'data-00000-of-00001'))}
   assert len(list((model_dir / 'train').iterdir())) == 1
   # Both go on from there: their losses, over all replicas, are still one.
-  first, second = _train(records, model_dir, 12, workers=2)
+  first, second = _train(records, model_dir, 12)
   assert _losses(first) == _losses(second)
   assert [step for step, _ in _losses(first)] == ['12']
   reader = tf.train.load_checkpoint(checkpoints.latest(str(model_dir)))
@@ -78,3 +58,65 @@ def test_workers_train_save_once_and_continue(tmp_path):
   for key in reader.get_variable_to_shape_map():
     if key.startswith('model/'):
       assert np.isfinite(reader.get_tensor(key)).all(), key
+
+
+@pytest.mark.slow
+def test_workers_validate_together_and_keep_the_best(tmp_path):
+  """Five images in one file; the last batch leaves a worker without any."""
+  records = tiny_classes.write(tmp_path, val=5)
+  model_dir = tmp_path / 'run'
+  first, second = _train(
+      records, model_dir, 8, 'RunSettings.validation_interval = 4',
+      'RunSettings.validation_batch_size = 2', mode='train_and_eval')
+  tables = [re.findall(r'validation at step .*\n5 images: .*', text)
+            for text in (first, second)]
+  assert tables[0] == tables[1] and len(tables[0]) == 2
+  measured = [json.loads(line) for line in
+              (model_dir / 'metrics.jsonl').read_text().splitlines()]
+  assert [metrics['step'] for metrics in measured] == [4, 8]
+  # One device, with the last weights and with the best ones.
+  _, *bindings = (
+      argument.partition('=')[2] for argument in _arguments(
+          records, '', 8, 'one_device', 'RunSettings.validation_batch_size = 1'
+      ) if argument.startswith('--gin'))
+  alone = run.run(
+      config.parse([_EXPERIMENT], bindings), str(model_dir), 'eval')
+  assert measured[-1] == {'step': 8, **alone}
+  info = json.loads((model_dir / 'best' / 'info.json').read_text())
+  best = max(measured, key=lambda metrics: metrics['top1'])
+  assert info['top1'] == best['top1']
+  assert info['best_ckpt_global_step'] == best['step']
+  alone = run.run(config.parse([_EXPERIMENT], bindings),
+                  str(model_dir / 'best'), 'eval')
+  assert {'step': best['step'], **alone} == best
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('told', [(0,), (1,), (0, 1)])
+def test_workers_stop_together_without_losing_steps(tmp_path, told):
+  """Whichever of them gets the signal."""
+  records = tiny_classes.write(tmp_path)
+  model_dir = tmp_path / 'run'
+  processes = worker_processes.start(2, *_arguments(
+      records, model_dir, 100000, 'multi_worker_mirrored',
+      'RunSettings.steps_per_loop = 5000',
+      'RunSettings.checkpoint_interval = 5000'))
+  try:
+    while not (model_dir / 'config.gin').exists():
+      assert processes[0].poll() is None
+      time.sleep(0.5)
+    time.sleep(20)  # Some steps of the first loop.
+  finally:
+    for index in told:
+      processes[index].send_signal(signal.SIGTERM)
+  printed = worker_processes.finish(processes, status=143)
+  steps = {re.search(r'stopped by SIGTERM.* at step (\d+);', text).group(1)
+           for text in printed}
+  assert len(steps) == 1
+  step = int(steps.pop())
+  assert checkpoints.step_of(checkpoints.latest(str(model_dir))) == step
+  assert step % 10 == 0 and step > 0
+  if told == (1,):
+    first, second = _train(records, model_dir, step + 4)
+    assert _losses(first) == _losses(second)
+    assert _losses(first)[0][0] == str(step + 4)

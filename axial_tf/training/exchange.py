@@ -1,0 +1,71 @@
+"""What the workers of a run tell each other.
+
+All workers call these functions at the same points of their programs, inside
+the scope of their strategy: each call waits for all of them. Only
+MultiWorkerMirroredStrategy has several workers; with any other strategy nothing
+is sent and nobody is waited for.
+"""
+
+import contextlib
+import pickle
+from typing import List, TypeVar
+
+import numpy as np
+import tensorflow as tf
+
+from axial_tf import errors
+
+_T = TypeVar('_T')
+# The type that all collective operations have on all devices.
+_WORD = np.int64
+
+
+@contextlib.contextmanager
+def lost_workers():
+  """Turns the end of another worker of the run into a UserError."""
+  try:
+    yield
+  except tf.errors.OpError as error:
+    if 'Collective ops is aborted' not in str(error):
+      raise
+    raise errors.UserError(
+        f'another worker has ended, or cannot be reached any more '
+        f'({errors.first_line(error):.200}); see what it has printed, and give '
+        f'the same command on all workers: the run goes on from its newest '
+        f'checkpoint') from error
+
+
+def gather(value: _T) -> List[_T]:
+  """Returns the value of each worker, in one order on all of them.
+
+  Args:
+    value: anything that can be pickled. Nobody but the processes of a run, who
+      run each other's graphs anyway, can send something here.
+  """
+  strategy = tf.distribute.get_strategy()
+  if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+    return [value]
+  content = pickle.dumps(value)
+  sizes = strategy.gather(tf.constant([len(content)], _WORD), axis=0).numpy()
+  # Collective operations take rows of one length.
+  words = -(-int(sizes.max()) // np.dtype(_WORD).itemsize)
+  row = np.zeros([1, words], _WORD)
+  row.view(np.uint8)[0, :len(content)] = np.frombuffer(content, np.uint8)
+  rows = strategy.gather(tf.constant(row), axis=0).numpy().view(np.uint8)
+  return [pickle.loads(row[:size].tobytes()) for row, size in zip(rows, sizes)]
+
+
+def any_worker(flag: bool) -> bool:
+  """Returns whether the flag of any worker is set; quicker than `gather`."""
+  strategy = tf.distribute.get_strategy()
+  if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+    return flag
+  return bool(strategy.reduce(
+      tf.distribute.ReduceOp.SUM, tf.constant([flag], _WORD), axis=None)[0])
+
+
+def of_chief(value: _T) -> _T:
+  """Returns what the chief, who writes the files, has passed here."""
+  is_chief = tf.distribute.get_strategy().extended.should_checkpoint
+  return next(content for from_chief, content in gather((is_chief, value))
+              if from_chief)
