@@ -18,7 +18,9 @@ _BASICS = {'errors', 'settings'}
 # Package of axial_tf -> the other packages and modules it may import from.
 _ALLOWED = {
     'errors': set(),
+    'process_identity': set(),
     'run_files': set(),
+    'folder_lock': _BASICS | {'process_identity'},
     'settings': _BASICS,
     'cli': _BASICS,
     'layers': _BASICS,
@@ -37,8 +39,8 @@ _ALLOWED = {
     'visualize': _BASICS | {'data', 'evaluation', 'images', 'whole_files'},
     # The inspection of records draws them.
     'data_prep': _BASICS | {
-        'beam_runner', 'cli', 'data', 'panoptic', 'version', 'visualize',
-        'whole_files'},
+        'beam_runner', 'cli', 'data', 'folder_lock', 'panoptic', 'version',
+        'visualize', 'whole_files'},
 }
 
 
