@@ -194,8 +194,8 @@ def _acquire(lock, folder: str, flag: str) -> Optional[bool]:
       return lock.acquire()
   except OSError as error:
     raise errors.UserError(
-        f'{folder}: cannot be made or written to ({errors.first_line(error)}); '
-        f'give a writable --{flag}') from error
+        f'cannot write to {folder}: {errors.first_line(error)}; check the '
+        f'permissions or give another --{flag}') from error
 
 
 @contextlib.contextmanager

@@ -135,4 +135,5 @@ def _is_address(address: Any) -> bool:
 
 
 def _wrong(got: str) -> errors.UserError:
-  return errors.UserError(f'{VARIABLE}: expected {_EXAMPLE}, got {got}')
+  return errors.UserError(
+      f'{VARIABLE}: got {got}; expected a value such as {_EXAMPLE}')
