@@ -1,7 +1,9 @@
 """What all command-line tools share: flags in, one clear line on a mistake."""
 
+import contextlib
 import io
 import os
+import signal
 import sys
 from typing import Iterable, List, Optional, Sequence
 import warnings
@@ -24,8 +26,9 @@ def run(main, docstring: str, takes_arguments: bool = False) -> None:
   are no flags, which are paths; otherwise there must not be any.
 
   A `UserError` is printed as one line `error: ...` and exits with status 1;
-  Ctrl-C exits with 130; `--help` prints `docstring` and the flags and exits
-  with 0. Anything else is a defect of ours and keeps its traceback.
+  Ctrl-C exits with 130 and SIGTERM with 143, both after tidying up; `--help`
+  prints `docstring` and the flags and exits with 0. Anything else is a defect
+  of ours and keeps its traceback.
   """
   sys.modules['__main__'].__doc__ = docstring
   for stream in (sys.stdout, sys.stderr):
@@ -56,7 +59,8 @@ def run(main, docstring: str, takes_arguments: bool = False) -> None:
       a.split('=')[0].lstrip('-') in ('help', 'helpshort', 'helpfull')
       for a in sys.argv[1:])
   try:
-    app.run(guarded, flags_parser=_parse)
+    with _tidy_stop():
+      app.run(guarded, flags_parser=_parse)
   except SystemExit as stop:
     if asked_for_help:
       sys.exit(0)
@@ -65,6 +69,17 @@ def run(main, docstring: str, takes_arguments: bool = False) -> None:
     if not _output_is_unread():
       raise
     sys.exit(1)
+
+
+@contextlib.contextmanager
+def _tidy_stop():
+  """Lets SIGTERM end the program as an exception does."""
+  previous = signal.signal(
+      signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+  try:
+    yield
+  finally:
+    signal.signal(signal.SIGTERM, previous)
 
 
 class _PathParser(flags.ArgumentParser):

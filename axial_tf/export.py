@@ -100,12 +100,14 @@ def main() -> None:
 
 def _export(version, scales, is_classifier: bool) -> None:
   """Writes a version."""
+  from axial_tf import devices
   from axial_tf.models import multi_scale
   from axial_tf.serving import export, serving_settings, warmup
   from axial_tf.training import checkpoints, progress, restore
 
   settings = serving_settings.ServingSettings(
       FLAGS.max_pixels, FLAGS.on_error, FLAGS.top, _batch_sizes())
+  devices.available().announce()
   if is_classifier:
     inference = restore.load_classifier(FLAGS.model_dir, FLAGS.checkpoint)
   else:

@@ -139,10 +139,12 @@ def _classify() -> None:
   paths.require_reachable(FLAGS.output_dir)
   files = image_files.find(FLAGS.input, FLAGS.output_dir)
 
-  from axial_tf import image_classifier, predicted_classes
+  from axial_tf import devices, image_classifier, predicted_classes
 
+  model = image_classifier.ImageClassifier(FLAGS.model)
+  devices.available().announce()
   predicted_classes.classify_all(
-      image_classifier.ImageClassifier(FLAGS.model), files, top=FLAGS.top,
+      model, files, top=FLAGS.top,
       batch_size=FLAGS.batch_size, as_json=FLAGS.json,
       output_dir=FLAGS.output_dir)
 
@@ -215,6 +217,7 @@ def _segment_here(files, pictures, scales):
   """Writes the results of all files; returns those that failed."""
   from axial_tf import (
     batching,
+    devices,
     errors,
     image_files,
     image_reader,
@@ -228,6 +231,7 @@ def _segment_here(files, pictures, scales):
   folder = _result_folder(model.spec)
   if folder is not None:
     result_folders.require_different_ids(folder, files)
+  devices.available().announce()
   stems = image_files.output_stems(files)
   with image_reader.ImageReader(files) as reader:
     for batch in batching.equal_sizes(reader, FLAGS.batch_size):

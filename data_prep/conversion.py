@@ -14,7 +14,7 @@ from typing import Any, Callable, Dict, List, Sequence
 
 import tensorflow as tf
 
-from axial_tf import errors, paths
+from axial_tf import errors, folder_lock, paths
 from axial_tf.data import record_files
 from data_prep import dataset_info, faults, jobs, shards
 
@@ -36,14 +36,23 @@ def convert(job: jobs.Job, max_errors: int, make_shards: MakeShards
     The entry of the split in dataset_info.json.
 
   Raises:
-    errors.UserError: faulty images, a folder that cannot be written or holds
-      another data set. Finished shards stay for the next attempt.
+    errors.UserError: faulty images, a folder that cannot be written, holds
+      another data set or is in use. Finished shards stay for the next attempt.
   """
   info = dataset_info.read(job.output_dir, job.split.spec)
   if dataset_info.is_finished(job, info, max_errors):
     _remove_reports(job)
     return info['splits'][job.split.name]
-  folder = _open_folder(job, info)
+  try:
+    with folder_lock.held(job.output_dir, 'output_dir', job.split.name):
+      return _make_and_publish(job, max_errors, make_shards)
+  finally:
+    _remove_empty(job.output_dir)
+
+
+def _make_and_publish(job: jobs.Job, max_errors: int, make_shards: MakeShards
+                      ) -> Dict[str, Any]:
+  folder = _open_folder(job, dataset_info.read(job.output_dir, job.split.spec))
   kept = _keep_finished(job, folder, max_errors)
   collected = faults.Faults(max_errors)
   try:
@@ -58,7 +67,7 @@ def convert(job: jobs.Job, max_errors: int, make_shards: MakeShards
     finished = sum(tf.io.gfile.exists(shards.report_path(folder, name))
                    for name in job.shard_names)
     if not finished:
-      _remove_empty(folder, job.output_dir)
+      _remove_empty(folder)
     elif isinstance(error, errors.UserError):
       raise errors.UserError(
           f'{error} ({finished} of {job.num_shards} shards are finished; the '
@@ -121,7 +130,9 @@ def _publish(job: jobs.Job, folder: str) -> Dict[str, Any]:
     raise errors.UserError(
         f'no image of {name} could be converted; the first one: '
         f'{skipped[0][1]}')
-  with shards.writing_errors(output_dir):
+  # Other splits of the folder enter themselves in the same file.
+  with shards.writing_errors(output_dir), folder_lock.held(
+      output_dir, 'output_dir', record_files.DATASET_INFO, patience=60):
     # Read again: another split may have been finished meanwhile.
     info = dataset_info.read(output_dir, job.split.spec)
     if folder != output_dir:
@@ -178,11 +189,10 @@ def _remove(*files: str) -> None:
       tf.io.gfile.remove(path)
 
 
-def _remove_empty(*folders: str) -> None:
-  """Removes folders in which nothing was finished."""
-  for folder in dict.fromkeys(folders):
-    if tf.io.gfile.isdir(folder) and not paths.listdir(folder):
-      tf.io.gfile.rmtree(folder)
+def _remove_empty(folder: str) -> None:
+  """Removes a folder in which nothing was finished."""
+  if tf.io.gfile.isdir(folder) and not paths.listdir(folder):
+    tf.io.gfile.rmtree(folder)
 
 
 def _move_all(source: str, target: str) -> None:

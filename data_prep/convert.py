@@ -19,6 +19,7 @@ import os
 from typing import Callable, Dict, Optional, Sequence
 
 from absl import flags
+import tensorflow as tf
 
 from axial_tf import beam_runner, cli, errors, paths
 from data_prep import (
@@ -189,6 +190,8 @@ def _define_flags() -> None:
 
 
 def main() -> None:
+  # A GPU has nothing to do here, and may be another program's.
+  tf.config.set_visible_devices([], 'GPU')
   given = flags.FLAGS
   if given.infer_spec:
     write_spec(given.input_dir, given.split, given.infer_spec)

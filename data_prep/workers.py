@@ -66,6 +66,8 @@ def _start(pickled_function: bytes) -> None:
   _function = pickle.loads(pickled_function)
   # Ctrl-C reaches the whole group; the parent decides what happens.
   signal.signal(signal.SIGINT, signal.SIG_IGN)
+  # They encode on the CPU; each would take memory of a GPU that is there.
+  tf.config.set_visible_devices([], 'GPU')
   # One process per core is there already.
   tf.config.threading.set_intra_op_parallelism_threads(1)
   tf.config.threading.set_inter_op_parallelism_threads(1)

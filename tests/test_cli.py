@@ -27,6 +27,18 @@ def test_a_users_mistake_is_one_line_and_status_1():
   assert done.stderr == 'error: a.png: not an image; convert it\n'
 
 
+def test_sigterm_ends_as_an_exception_does():
+  done = _run('''
+        import os, signal, time
+        try:
+          os.kill(os.getpid(), signal.SIGTERM)
+          time.sleep(60)
+        finally:
+          print('tidy')
+      ''')
+  assert (done.returncode, done.stdout, done.stderr) == (143, 'tidy\n', '')
+
+
 def test_our_own_defect_keeps_its_traceback():
   done = _run("raise KeyError('x')")
   assert done.returncode == 1 and 'Traceback' in done.stderr

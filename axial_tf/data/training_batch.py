@@ -61,7 +61,7 @@ def unpack(batch: Dict[str, tf.Tensor], spec: dataset_spec.DatasetSpec,
     }
 
   # One operation after the other takes four times as long on CPUs.
-  if tf.inside_function() and not tf.config.list_physical_devices('GPU'):
+  if tf.inside_function() and not tf.config.get_visible_devices('GPU'):
     compute = tf.function(compute, autograph=False, jit_compile=True)
   return compute(batch)
 

@@ -326,5 +326,5 @@ def _use_fused(query, key, band) -> bool:
 
 
 def _has_accelerator() -> bool:
-  return bool(tf.config.list_physical_devices('GPU')) or isinstance(
+  return bool(tf.config.get_visible_devices('GPU')) or isinstance(
       tf.distribute.get_strategy(), tf.distribute.TPUStrategy)

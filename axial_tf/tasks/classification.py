@@ -105,7 +105,7 @@ class ClassificationTask(trained_task.TrainedTask):
           input_context=input_context, seed=self._run.seed,
           first_step=self.first_step)
     return classification_pipeline.validation_dataset(
-        self._settings.data, self.spec, self._run.validation_batch_size,
+        self._settings.data, self.spec, self.validation_batch_size,
         input_context=input_context)
 
   def training_values(self, inputs, model):

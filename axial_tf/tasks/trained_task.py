@@ -46,6 +46,12 @@ class TrainedTask(base_task.Task, abc.ABC):
     self._optimizer_settings = optimizer
     self._optimizer = None
 
+  @property
+  def validation_batch_size(self) -> int:
+    """Images of a validation step, over all replicas."""
+    return self._run.validation_batch(
+        tf.distribute.get_strategy().num_replicas_in_sync)
+
   @abc.abstractmethod
   def training_values(self, inputs: Dict[str, tf.Tensor], model
                       ) -> Dict[str, tf.Tensor]:
@@ -155,12 +161,6 @@ def _require_sound(run: run_settings.RunSettings,
         "OptimizerSettings.average_decay: expected None with "
         "RunSettings.mixed_precision = 'float16', got "
         f"{optimizer.average_decay}; use 'bfloat16' with averages")
-  replicas = tf.distribute.get_strategy().num_replicas_in_sync
-  if run.global_batch_size % (replicas * run.accumulate_steps):
-    raise errors.UserError(
-        f'RunSettings.global_batch_size: expected a multiple of {replicas} '
-        f'replicas times {run.accumulate_steps} accumulate_steps, got '
-        f'{run.global_batch_size}')
 
 
 def _part(inputs: Dict[str, tf.Tensor], number: int, parts: int

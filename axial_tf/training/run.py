@@ -9,11 +9,17 @@ import sys
 from typing import Optional
 
 import numpy as np
-from official.common import distribute_utils
 from official.core import config_definitions, train_lib, train_utils
 import tensorflow as tf
 
-from axial_tf import config, errors, paths, run_files, whole_files
+from axial_tf import (
+  config,
+  errors,
+  folder_lock,
+  paths,
+  run_files,
+  whole_files,
+)
 from axial_tf.data import record_checks
 from axial_tf.tasks import registry
 from axial_tf.training import (
@@ -27,6 +33,7 @@ from axial_tf.training import (
   run_folder,
   run_settings,
   stop_signal,
+  strategies,
   trainer,
 )
 from axial_tf.training import dry_run as dry_run_lib
@@ -50,16 +57,22 @@ def run(
     The last validation's metrics, or None when nothing was validated.
 
   Raises:
-    errors.UserError: `model_dir` cannot be used or belongs to another model,
-      the loss exploded, or another worker has ended.
+    errors.UserError: `model_dir` cannot be used, belongs to another model or
+      is in use, devices or workers are missing, the loss exploded, or another
+      worker has ended.
   """
+  trains = 'train' in mode
+  place = strategies.find_place(settings.run, trains)
   with run_folder.usable(model_dir, mode), contextlib.ExitStack() as stack:
+    if trains and place.is_chief:
+      stack.enter_context(folder_lock.held(model_dir, 'model_dir'))
+    strategy = _prepare(settings.run, place, trains)
+    stack.enter_context(strategies.worker_errors(place.cluster))
     stop = stop_signal.StopSignal()
-    stack.enter_context(exchange.lost_workers())
-    if 'train' in mode:
+    if trains:
       stack.enter_context(stop)
       stack.enter_context(run_folder.writing_errors(model_dir))
-    return _run(settings, model_dir, mode, stop)
+    return _run(settings, strategy, model_dir, mode, stop)
 
 
 def dry_run(settings: experiment.Experiment) -> str:
@@ -68,25 +81,27 @@ def dry_run(settings: experiment.Experiment) -> str:
   Raises:
     errors.UserError: the data or the settings do not work.
   """
-  strategy = _prepare(settings.run)
-  with config.plain_user_errors():
+  place = strategies.find_place(settings.run, trains=True)
+  strategy = _prepare(settings.run, place, trains=True)
+  with config.plain_user_errors(), strategies.worker_errors(place.cluster):
     return dry_run_lib.describe(settings, strategy)
 
 
-def _prepare(settings: run_settings.RunSettings) -> tf.distribute.Strategy:
+def _prepare(settings: run_settings.RunSettings, place: strategies.Place,
+             trains: bool) -> tf.distribute.Strategy:
   """Sets what holds for the whole program; returns where to compute."""
   if settings.seed is not None:
     tf.keras.utils.set_random_seed(settings.seed)
   if settings.deterministic:
     tf.config.experimental.enable_op_determinism()
   _set_precision(settings.mixed_precision)
-  return distribute_utils.get_distribution_strategy(
-      settings.strategy, num_gpus=settings.num_gpus,
-      tpu_address=settings.tpu_address)
+  strategy = strategies.start(settings, place)
+  if trains:
+    settings.require_shared(strategy.num_replicas_in_sync)
+  return strategy
 
 
-def _run(settings, model_dir, mode, stop) -> Optional[dict]:
-  strategy = _prepare(settings.run)
+def _run(settings, strategy, model_dir, mode, stop) -> Optional[dict]:
   with strategy.scope():
     task = registry.build(
         settings.task, settings.run, settings.optimizer, logging_dir=model_dir)
@@ -232,8 +247,7 @@ def _trainer_config(
   return config_definitions.ExperimentConfig(
       task=task,
       runtime=config_definitions.RuntimeConfig(
-          distribution_strategy=settings.strategy,
-          num_gpus=settings.num_gpus),
+          distribution_strategy=settings.strategy),
       trainer=config_definitions.TrainerConfig(
           train_steps=settings.train_steps,
           validation_interval=settings.validation_interval,

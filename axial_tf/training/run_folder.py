@@ -7,7 +7,7 @@ import uuid
 
 import tensorflow as tf
 
-from axial_tf import errors, paths, run_files
+from axial_tf import errors, folder_lock, paths, run_files
 from axial_tf.training import checkpoints
 
 
@@ -88,7 +88,8 @@ def _is_about_files(error: Exception) -> bool:
 def _require_own(model_dir: str) -> None:
   if not tf.io.gfile.isdir(model_dir):
     return
-  names = paths.listdir(model_dir)
+  names = [name for name in paths.listdir(model_dir)
+           if not name.startswith(folder_lock.PREFIX)]
   if (names and run_files.CONFIG not in names
       and not checkpoints.latest(model_dir)):
     raise errors.UserError(

@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Literal, Optional, Tuple
 
+from axial_tf import errors
 from axial_tf import settings as settings_lib
 
 
@@ -16,16 +17,22 @@ class RunSettings:
     accumulate_steps: parts in which each replica works through its share of
       the batch, one after the other, to save memory. Batch norms then see one
       part at a time.
-    validation_batch_size: images a validation step. With 1, each image is
-      segmented at its own size, exactly as an exported model does it; larger
-      batches are padded to their largest image.
+    validation_batch_size: images a validation step, over all replicas; of a
+      number that these cannot share evenly, the next higher one is taken. With
+      one image a replica, each is segmented at its own size, exactly as an
+      exported model does it; larger batches are padded to their largest image.
     validation_interval: steps between validations in `train_and_eval`.
     validate_at_start: validate the untrained model first (`train_and_eval`).
     checkpoint_interval: steps between checkpoints.
     checkpoints_to_keep: older ones are deleted.
     steps_per_loop: steps between two lines of progress.
     strategy: a `tf.distribute` strategy by its Model Garden name.
-    num_gpus: GPUs to use with 'one_device' and 'mirrored'; 0 uses the CPU.
+    num_gpus: GPUs to use on each machine; None takes one with 'one_device' and
+      all of them with 'mirrored' and 'multi_worker_mirrored', or the CPU where
+      there is none; 0 always takes the CPU.
+    tpu_address: address or name of the TPU; None takes that of this machine.
+    worker_timeout: seconds that a worker waits for the others, or for a TPU,
+      when a run starts.
     mixed_precision: compute type; losses and softmax stay in float32.
     init_checkpoint: a checkpoint, or the folder of a training run, whose
       weights a new run starts from, as far as they fit. The run of a
@@ -58,8 +65,9 @@ class RunSettings:
   steps_per_loop: int = 100
   strategy: Literal[
       'one_device', 'mirrored', 'multi_worker_mirrored', 'tpu'] = 'one_device'
-  num_gpus: int = 0
+  num_gpus: Optional[int] = None
   tpu_address: Optional[str] = None
+  worker_timeout: float = 600.0
   mixed_precision: Literal['float32', 'bfloat16', 'float16'] = 'float32'
   init_checkpoint: Optional[settings_lib.Path] = None
   frozen_batch_norms: Tuple[str, ...] = ()
@@ -80,7 +88,14 @@ class RunSettings:
       settings_lib.require(
           getattr(self, field) >= 1, self, field, 'an int >= 1')
     settings_lib.require(
-        self.num_gpus >= 0, self, 'num_gpus', 'an int >= 0')
+        self.num_gpus is None or self.num_gpus >= 0, self, 'num_gpus',
+        'None or an int >= 0')
+    settings_lib.require(
+        self.strategy != 'one_device' or self.num_gpus in (None, 0, 1), self,
+        'num_gpus', "None, 0 or 1 with the strategy 'one_device' ('mirrored' "
+        'uses several GPUs)')
+    settings_lib.require(
+        self.worker_timeout > 0, self, 'worker_timeout', 'a number > 0')
     settings_lib.require(
         self.profile_steps is None
         or 1 <= self.profile_steps[0] <= self.profile_steps[1], self,
@@ -99,3 +114,23 @@ class RunSettings:
     settings_lib.require(
         0 < self.recovery_rate <= 1, self, 'recovery_rate',
         'a number in (0, 1]')
+
+  def validation_batch(self, replicas: int) -> int:
+    """Returns the images of a validation step that replicas share evenly."""
+    return -(-self.validation_batch_size // replicas) * replicas
+
+  def require_shared(self, replicas: int) -> None:
+    """Checks that replicas can share a training batch evenly.
+
+    Raises:
+      errors.UserError: they cannot.
+    """
+    parts = replicas * self.accumulate_steps
+    if self.global_batch_size % parts:
+      lower = self.global_batch_size // parts * parts
+      raise errors.UserError(
+          f'RunSettings.global_batch_size (BATCH_SIZE in the gin files): '
+          f'expected a multiple of {parts} ({replicas} replicas times '
+          f'{self.accumulate_steps} accumulate_steps), such as '
+          f'{f"{lower} or " if lower else ""}{lower + parts}, got '
+          f'{self.global_batch_size}')

@@ -20,7 +20,9 @@ _ALLOWED = {
     'errors': set(),
     'json_files': {'errors', 'text_files'},
     'paths': {'errors'},
+    'process_identity': set(),
     'run_files': set(),
+    'folder_lock': _BASICS | {'process_identity'},
     'settings': _BASICS,
     'cli': _BASICS,
     'text_files': {'errors'},
@@ -40,8 +42,8 @@ _ALLOWED = {
     'visualize': _BASICS | {'data', 'evaluation', 'images', 'whole_files'},
     # The inspection of records draws them.
     'data_prep': _BASICS | {
-        'beam_runner', 'cli', 'data', 'panoptic', 'version', 'visualize',
-        'whole_files'},
+        'beam_runner', 'cli', 'data', 'folder_lock', 'panoptic', 'version',
+        'visualize', 'whole_files'},
 }
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from axial_tf import config, errors
+from axial_tf import config
 from axial_tf.layers import normalization
 from axial_tf.tasks import registry
 from tests import tiny_classes
@@ -116,14 +116,6 @@ def test_shorter_numbers_learn_nearly_the_same(train, precision):
       *_SIMPLE, f"RunSettings.mixed_precision = '{precision}'")
   np.testing.assert_allclose(losses, expected, rtol=0.05)
   assert {v.dtype for v in model.trainable_variables} == {tf.float32}
-
-
-def test_a_batch_that_cannot_be_divided_is_refused(records):
-  with pytest.raises(errors.UserError, match='multiple of 1 replicas times 3'):
-    experiment = config.parse(['experiments/cifar10_axial_resnet.gin'], [
-        f"RECORDS = '{records}'", *tiny_classes.BINDINGS,
-        'RunSettings.accumulate_steps = 3'])
-    registry.build(experiment.task, experiment.run, experiment.optimizer)
 
 
 def test_statistics_are_those_of_all_replicas_unless_told_otherwise(

@@ -1,0 +1,105 @@
+"""Chooses the devices of a run from those that are there, and names them."""
+
+import collections
+import dataclasses
+import os
+import sys
+from typing import Optional, Sequence
+
+import tensorflow as tf
+
+from axial_tf import errors
+
+_DRIVER = '/proc/driver/nvidia/version'
+
+
+@dataclasses.dataclass(frozen=True)
+class Devices:
+  """The devices of one process.
+
+  Attributes:
+    gpus: names of the kinds of the GPUs, one for each; none is the CPU.
+    reason: why it is the CPU.
+  """
+
+  gpus: Sequence[str] = ()
+  reason: str = ''
+
+  def __str__(self) -> str:
+    if not self.gpus:
+      return f'CPU ({self.reason})' if self.reason else 'CPU'
+    kinds = collections.Counter(self.gpus)
+    names = ', '.join(
+        name if count == len(self.gpus) else f'{count} x {name}'
+        for name, count in kinds.items())
+    return f'{len(self.gpus)} GPU{"s" * (len(self.gpus) > 1)} ({names})'
+
+  def announce(self, *before: str) -> None:
+    """Prints one line with the devices, after other words."""
+    print(f'devices: {", ".join((*before, str(self)))}', file=sys.stderr,
+          flush=True)
+
+
+def choose(strategy: str, num_gpus: Optional[int], gpus: Sequence[str],
+           has_driver: bool = False) -> Devices:
+  """Returns the devices that a strategy takes.
+
+  Args:
+    strategy: name of the strategy, see RunSettings.
+    num_gpus: GPUs that the user wants; None for all that the strategy can use.
+    gpus: names of the kinds of the GPUs that TensorFlow sees.
+    has_driver: whether the machine has a driver of NVIDIA's GPUs.
+
+  Raises:
+    errors.UserError: more GPUs are wanted than there are.
+  """
+  hint = (
+      '; the machine has an NVIDIA driver, but TensorFlow lacks its CUDA '
+      f"libraries or the GPU is hidden: pip install 'tensorflow[and-cuda]=="
+      f"{tf.__version__}', and look at CUDA_VISIBLE_DEVICES"
+      if has_driver and not gpus else '')
+  if num_gpus is None:
+    num_gpus = min(len(gpus), 1) if strategy == 'one_device' else len(gpus)
+    return Devices(
+        gpus[:num_gpus],
+        '' if gpus else f'TensorFlow sees no GPU{hint}')
+  if num_gpus > len(gpus):
+    raise errors.UserError(
+        f'RunSettings.num_gpus: expected at most {len(gpus)}, the number of '
+        f'GPUs that TensorFlow sees, got {num_gpus}; leave it out to use those '
+        f'that are there{hint}')
+  return Devices(
+      gpus[:num_gpus], '' if num_gpus else 'RunSettings.num_gpus = 0')
+
+
+def take(strategy: str, num_gpus: Optional[int]) -> Devices:
+  """Chooses among the GPUs of this machine and hides the others.
+
+  TensorFlow would reserve their memory, too. To be called before it is used.
+
+  Raises:
+    errors.UserError: see `choose`.
+  """
+  physical = tf.config.list_physical_devices('GPU')
+  devices = choose(
+      strategy, num_gpus, [_kind(gpu) for gpu in physical], _has_driver())
+  try:
+    tf.config.set_visible_devices(physical[:len(devices.gpus)], 'GPU')
+  except RuntimeError:
+    pass  # In a program that has used TensorFlow before, they stay visible.
+  return devices
+
+
+def available() -> Devices:
+  """Returns what TensorFlow computes on where nobody chooses."""
+  gpus = [_kind(gpu) for gpu in tf.config.get_visible_devices('GPU')]
+  return choose('one_device', None, gpus, _has_driver())
+
+
+def _kind(gpu: tf.config.PhysicalDevice) -> str:
+  details = tf.config.experimental.get_device_details(gpu)
+  return details.get('device_name', gpu.name)
+
+
+def _has_driver() -> bool:
+  return os.path.exists(_DRIVER)

@@ -1,0 +1,48 @@
+"""A start that hangs with Python's lock held is ended from outside."""
+
+import signal
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+# PyDLL functions keep Python's lock, as TensorFlow does while it connects.
+_HANG = textwrap.dedent('''
+    import ctypes, sys
+    from axial_tf.training import start_guard
+    with start_guard.limited(float(sys.argv[1]), 'nobody came'):
+      print('begun', flush=True)
+      while int(sys.argv[2]):
+        ctypes.PyDLL(None).sleep(60)
+    print('over', flush=True)
+    ''')
+
+
+def _start(project_root, seconds, hangs):
+  process = subprocess.Popen(
+      [sys.executable, '-c', _HANG, str(seconds), str(int(hangs))],
+      cwd=project_root, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+      text=True)
+  assert process.stdout.readline() == 'begun\n'
+  return process
+
+
+def test_it_is_ended_after_the_time(project_root):
+  process = _start(project_root, 0.5, hangs=True)
+  assert process.communicate(timeout=20) == ('', 'error: nobody came\n')
+  assert process.returncode == -signal.SIGKILL
+
+
+def test_ctrl_c_ends_it_at_once(project_root):
+  process = _start(project_root, 60, hangs=True)
+  process.send_signal(signal.SIGINT)
+  assert process.communicate(timeout=20) == ('', '')
+  assert process.returncode == -signal.SIGKILL
+
+
+@pytest.mark.parametrize('seconds', [20])
+def test_one_that_succeeds_goes_on(project_root, seconds):
+  process = _start(project_root, seconds, hangs=False)
+  assert process.communicate(timeout=10) == ('over\n', '')
+  assert process.returncode == 0
