@@ -4,11 +4,7 @@ import glob
 import os
 from typing import Dict, List
 
-from axial_tf import errors
-
-# What is taken for an image in a folder.
-_EXTENSIONS = frozenset(
-    ('.bmp', '.gif', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp'))
+from axial_tf import errors, images
 
 
 def find(pattern: str) -> List[str]:
@@ -29,8 +25,8 @@ def find(pattern: str) -> List[str]:
     files = sorted(
         os.path.join(folder, name)
         for folder, _, names in os.walk(pattern) for name in names
-        if os.path.splitext(name)[1].lower() in _EXTENSIONS)
-    missing = f'expected image files ({" ".join(sorted(_EXTENSIONS))}) in it'
+        if name.lower().endswith(images.ENDINGS))
+    missing = f'expected image files ({" ".join(images.ENDINGS)}) in it'
   else:
     files = sorted({
         path for path in glob.glob(pattern, recursive=True)
@@ -50,7 +46,7 @@ def _find_remote(pattern: str) -> List[str]:
       files = [
           f'{folder.rstrip("/")}/{name}'
           for folder, _, names in tf.io.gfile.walk(pattern) for name in names
-          if os.path.splitext(name)[1].lower() in _EXTENSIONS]
+          if name.lower().endswith(images.ENDINGS)]
     else:
       files = tf.io.gfile.glob(pattern)
   except tf.errors.OpError as error:

@@ -9,6 +9,7 @@ from typing import Any, Dict, List, Optional, Tuple
 from absl import logging
 
 from axial_tf import errors
+from axial_tf import images as images_lib
 from axial_tf.data import dataset_spec
 from data_prep import source_images
 
@@ -118,7 +119,7 @@ def _read_test(root: pathlib.Path, split: str,
   else:
     json_path = image_dir
     named = [(name, None, None) for name in sorted(os.listdir(image_dir))
-             if name.lower().endswith(source_images.NAME_ENDINGS)]
+             if name.lower().endswith(images_lib.ENDINGS)]
   if not named:
     raise errors.UserError(f'{json_path}: no images; nothing to do')
   return [

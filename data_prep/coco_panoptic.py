@@ -22,18 +22,20 @@ def encode(image: coco_annotations.PanopticImage,
     errors.UserError: a file is damaged or too large, or image, PNG, JSON and
       spec do not agree.
   """
-  content, image_format, decoded = source_images.read_for_record(
-      image.image_path, options.max_pixels)
-  _check_size(decoded, image, image.image_path)
+  picture = source_images.read_for_record(image.image_path, options.max_pixels)
+  if image.width is not None:
+    picture.require_size(
+        (image.width, image.height), 'the JSON', image.image_path)
   panoptic = None
   if image.label_path is not None:
     _, label = source_images.read(image.label_path, options.max_pixels)
-    _check_size(label, image, image.label_path)
+    _check_label_size(label, image)
     panoptic = panoptic_labels.panoptic_label(
         panoptic_labels.segment_ids(label, image.label_path), image.segments,
         spec, source=image.label_path, crowds=options.crowds)
   content, image_format, decoded, panoptic = resizing.shrink(
-      content, image_format, decoded, panoptic, options.max_long_side)
+      picture.content, picture.image_format, picture.image, panoptic,
+      options.max_long_side)
   return splits.Encoded(
       records.encode_panoptic_example(
           content, image_format, image.filename, decoded.height, decoded.width,
@@ -41,12 +43,10 @@ def encode(image: coco_annotations.PanopticImage,
       {} if panoptic is None else splits.label_counts(panoptic, spec))
 
 
-def _check_size(decoded: Image.Image, image: coco_annotations.PanopticImage,
-                path: str) -> None:
-  if image.width is None:
-    return
-  if decoded.size != (image.width, image.height):
+def _check_label_size(label: Image.Image,
+                      image: coco_annotations.PanopticImage) -> None:
+  if label.size != (image.width, image.height):
     raise errors.UserError(
-        f'{path}: expected {image.width}x{image.height} pixels (width x '
-        f'height) as the JSON says, got {decoded.width}x{decoded.height}; '
+        f'{image.label_path}: expected {image.width}x{image.height} pixels '
+        f'(width x height) as the JSON says, got {label.width}x{label.height}; '
         f'check that image, PNG and JSON belong together')

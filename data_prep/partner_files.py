@@ -36,7 +36,8 @@ def files_by_name(folder: pathlib.Path, patterns: List[str],
   """
   found = {}
   for path in sorted(p for pattern in patterns for p in folder.glob(pattern)):
-    ending = next((e for e in endings if path.name.endswith(e)), None)
+    lower = path.name.lower()
+    ending = next((e for e in endings if lower.endswith(e.lower())), None)
     if ending is None or path.name.startswith('.'):
       continue
     name = path.name[:-len(ending)]

@@ -25,16 +25,12 @@ def encode(filename: str, image_path: str, panoptic: Optional[np.ndarray],
   Raises:
     errors.UserError: the image is damaged or has another size than its label.
   """
-  content, image_format, image = source_images.read_for_record(
-      image_path, options.max_pixels)
-  if panoptic is not None and panoptic.shape != (image.height, image.width):
-    raise errors.UserError(
-        f'{label_path}: expected {image.width}x{image.height} pixels (width x '
-        f'height) as in {image_path}, got '
-        f'{panoptic.shape[1]}x{panoptic.shape[0]}; check that they belong '
-        f'together')
+  picture = source_images.read_for_record(image_path, options.max_pixels)
+  if panoptic is not None:
+    picture.require_size(panoptic.shape[::-1], label_path, image_path)
   content, image_format, image, panoptic = resizing.shrink(
-      content, image_format, image, panoptic, options.max_long_side)
+      picture.content, picture.image_format, picture.image, panoptic,
+      options.max_long_side)
   return splits.Encoded(
       records.encode_panoptic_example(
           content, image_format, filename, image.height, image.width,
