@@ -23,13 +23,12 @@ def encode(image: coco_annotations.PanopticImage,
       spec do not agree.
   """
   picture = source_images.read_for_record(image.image_path, options.max_pixels)
-  if image.width is not None:
-    picture.require_size(
-        (image.width, image.height), 'the JSON', image.image_path)
+  picture.require_upright((image.width, image.height), image.image_path)
+  _check_size(picture.image, image, image.image_path)
   panoptic = None
   if image.label_path is not None:
     _, label = source_images.read(image.label_path, options.max_pixels)
-    _check_label_size(label, image)
+    _check_size(label, image, image.label_path)
     panoptic = panoptic_labels.panoptic_label(
         panoptic_labels.segment_ids(label, image.label_path), image.segments,
         spec, source=image.label_path, crowds=options.crowds)
@@ -43,10 +42,12 @@ def encode(image: coco_annotations.PanopticImage,
       {} if panoptic is None else splits.label_counts(panoptic, spec))
 
 
-def _check_label_size(label: Image.Image,
-                      image: coco_annotations.PanopticImage) -> None:
-  if label.size != (image.width, image.height):
+def _check_size(decoded: Image.Image, image: coco_annotations.PanopticImage,
+                path: str) -> None:
+  if image.width is None:
+    return
+  if decoded.size != (image.width, image.height):
     raise errors.UserError(
-        f'{image.label_path}: expected {image.width}x{image.height} pixels '
-        f'(width x height) as the JSON says, got {label.width}x{label.height}; '
+        f'{path}: expected {image.width}x{image.height} pixels (width x '
+        f'height) as the JSON says, got {decoded.width}x{decoded.height}; '
         f'check that image, PNG and JSON belong together')

@@ -3,7 +3,7 @@
 import io
 import os
 import pathlib
-from typing import NamedTuple, Tuple
+from typing import NamedTuple, Optional, Tuple
 
 import numpy as np
 from PIL import Image
@@ -112,28 +112,24 @@ class ForRecord(NamedTuple):
   image: Image.Image
   stored_size: Tuple[int, int]
 
-  def require_size(self, size: Tuple[int, int], source: str, path: str) -> None:
-    """Checks that the image has the size of its label.
+  def require_upright(
+      self, size: Tuple[Optional[int], Optional[int]], path: str) -> None:
+    """Checks that a label was not made for the image before it was turned.
 
     Args:
       size: (width, height) of the label.
-      source: what says so, as in "as SOURCE says".
       path: of the image.
 
     Raises:
-      errors.UserError: it has not.
+      errors.UserError: the label fits the image before EXIF data turned it
+        only.
     """
-    if self.image.size == tuple(size):
-      return
-    expected = (f'{path}: expected {size[0]}x{size[1]} pixels (width x height) '
-                f'as {source} says, ')
-    found = f'{self.image.width}x{self.image.height}'
-    if self.stored_size == tuple(size):
+    if self.image.size != size and self.stored_size == size:
       raise errors.UserError(
-          f'{expected}but its EXIF orientation turns it to {found}; turn the '
-          f'label as people see the image, or remove the orientation')
-    raise errors.UserError(
-        f'{expected}got {found}; check that image and label belong together')
+          f'{path}: its EXIF orientation turns it to {self.image.width}x'
+          f'{self.image.height} pixels (width x height), but its label has '
+          f'{size[0]}x{size[1]}; turn the label as people see the image, or '
+          f'remove the orientation from the image')
 
 
 def read_for_record(path: str, max_pixels: int,

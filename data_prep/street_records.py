@@ -26,10 +26,16 @@ def encode(filename: str, image_path: str, panoptic: Optional[np.ndarray],
     errors.UserError: the image is damaged or has another size than its label.
   """
   picture = source_images.read_for_record(image_path, options.max_pixels)
-  if panoptic is not None:
-    picture.require_size(panoptic.shape[::-1], label_path, image_path)
+  image = picture.image
+  if panoptic is not None and panoptic.shape != (image.height, image.width):
+    picture.require_upright(panoptic.shape[::-1], image_path)
+    raise errors.UserError(
+        f'{label_path}: expected {image.width}x{image.height} pixels (width x '
+        f'height) as in {image_path}, got '
+        f'{panoptic.shape[1]}x{panoptic.shape[0]}; check that they belong '
+        f'together')
   content, image_format, image, panoptic = resizing.shrink(
-      picture.content, picture.image_format, picture.image, panoptic,
+      picture.content, picture.image_format, image, panoptic,
       options.max_long_side)
   return splits.Encoded(
       records.encode_panoptic_example(
