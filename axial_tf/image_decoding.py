@@ -167,14 +167,14 @@ def _orientation_of_block(block: tf.Tensor) -> tf.Tensor:
   entries = tf.reshape(
       _bytes(block, start + 2, 12 * count, added=12), [-1, 12])
   is_orientation = tf.equal(_number(entries[:, :2], is_big), exif.TAG)
-  entry = entries[tf.argmax(is_orientation)]
+  entry = entries[tf.argmax(tf.cast(is_orientation, tf.int32))]
   tag, kind, number, value = (
       _number(entry[begin:end], is_big)
       for begin, end in ((0, 2), (2, 4), (4, 8), (8, 10)))
   is_valid = (
       is_readable & tf.equal(tag, exif.TAG) & tf.equal(kind, 3)
       & tf.equal(number, 1) & (value >= 1) & (value <= 8))
-  return tf.where(is_valid, value, 1)
+  return tf.where(is_valid, value, tf.ones_like(value))
 
 
 def _starts_with(content: tf.Tensor, prefix: bytes) -> tf.Tensor:
