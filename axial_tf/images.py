@@ -127,7 +127,7 @@ def open_image(content: bytes, name: str) -> Image.Image:
           f'install pillow-heif (HEIC) or pillow-avif-plugin (AVIF), or save '
           f'it as JPEG or PNG') from error
     raise errors.UserError(
-        f'{name}: not an image that can be read; expected one of '
+        f'{name}: damaged or no picture; expected one of '
         f'{", ".join(formats())}') from error
   except Exception as error:  # Decoders stumble over damage in many ways.
     raise _damaged(name, error) from error
@@ -179,8 +179,7 @@ def of_pillow(image: Image.Image, name: str, content: bytes = b'') -> Stored:
 
 def _damaged(name: str, error: Exception) -> errors.UserError:
   return errors.UserError(
-      f'{name}: cannot be read as an image ({error}); it may be damaged or '
-      f'incomplete')
+      f'{name}: damaged or no picture ({error}); copy it again')
 
 
 def _orientation(image: Image.Image, content: bytes) -> int:
