@@ -41,7 +41,19 @@ def orientation(content: tf.Tensor) -> tf.Tensor:
   """Returns `exif.orientation` of a file, int64 []."""
   return _orientation_of_block(tf.cond(
       _starts_with(content, exif.PNG), lambda: _in_png(content),
-      lambda: _in_jpeg(content)))
+      lambda: _in_jpeg(content, 0xe1, b'Exif\0\0')))
+
+
+def is_unmarked_cmyk(content: tf.Tensor) -> tf.Tensor:
+  """Returns whether a JPEG has four inks and no mark of Adobe, bool [].
+
+  Nearly all have it. TensorFlow decodes the others to their negatives; `images`
+  does not.
+  """
+  return tf.cond(
+      tf.equal(tf.io.extract_jpeg_shape(content)[2], 4),
+      lambda: tf.equal(_length(_in_jpeg(content, 0xee, b'Adobe')), 0),
+      lambda: tf.constant(False))
 
 
 def _decode_png(content: tf.Tensor) -> tf.Tensor:
@@ -91,7 +103,7 @@ def _upright(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
       tf.cond(orientation > 1, turned, lambda: image), [None, None, 3])
 
 
-def _in_jpeg(content: tf.Tensor) -> tf.Tensor:
+def _in_jpeg(content: tf.Tensor, wanted: int, mark: bytes) -> tf.Tensor:
 
   def step(position):
     head = _bytes(content, position, 10)
@@ -101,7 +113,7 @@ def _in_jpeg(content: tf.Tensor) -> tf.Tensor:
         tf.where(is_filling, position + 1, position + 2 + size),
         position + 10,
         position + 2 + size,
-        tf.equal(marker, 0xe1) & _equal(head[4:], b'Exif\0\0'),
+        tf.equal(marker, wanted) & _equal(head[4:4 + len(mark)], mark),
         tf.not_equal(head[0], 0xff) | ~is_filling & (
             tf.equal(marker, 0xd9) | tf.equal(marker, 0xda) | (size < 2)))
 
@@ -121,7 +133,7 @@ def _in_png(content: tf.Tensor) -> tf.Tensor:
 
 def _find_part(content: tf.Tensor, first: int, head_size: int,
                step: Callable[[tf.Tensor], Tuple[tf.Tensor, ...]]) -> tf.Tensor:
-  """Looks through the parts of a file for its EXIF data.
+  """Looks through the parts of a file for one of them.
 
   Args:
     content: string [].

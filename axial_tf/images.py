@@ -174,7 +174,14 @@ def of_pillow(image: Image.Image, name: str, content: bytes = b'') -> Stored:
     raise
   except Exception as error:  # Decoders stumble over damage in many ways.
     raise _damaged(name, error) from error
-  return Stored(rgb, orientation, _IN_GRAPHS.get(image.format))
+  return Stored(rgb, orientation, graph_format(image))
+
+
+def graph_format(image: Image.Image) -> Optional[str]:
+  """Returns 'jpeg' or 'png' if `image_decoding` decodes a file, else None."""
+  if image.mode == 'CMYK' and 'adobe' not in image.info:
+    return None  # TensorFlow mistakes these.
+  return _IN_GRAPHS.get(image.format)
 
 
 def _damaged(name: str, error: Exception) -> errors.UserError:

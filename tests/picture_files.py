@@ -62,7 +62,9 @@ def turned(kind: str, orientation: int, scale: int = 1) -> bytes:
   return encode(Image.fromarray(pixels), kind, exif=exif)
 
 
-def _without_adobe_mark(jpeg: bytes) -> bytes:
+def unmarked_cmyk() -> bytes:
+  """Returns a CMYK file that TensorFlow mistakes for its negative."""
+  jpeg = jpegs()['JPEG CMYK']
   place = jpeg.index(b'Adobe') - 4
   return jpeg[:place] + jpeg[place + 2 + jpeg[place + 3]:]
 
@@ -86,7 +88,6 @@ def jpegs() -> Dict[str, bytes]:
       'JPEG high quality': encode(rgb, 'JPEG', quality=100),
       'JPEG CMYK': ink_file,
       'JPEG YCCK': ink_file[:mark] + b'\x02' + ink_file[mark + 1:],
-      'JPEG CMYK not inverted': _without_adobe_mark(ink_file),
       **{f'JPEG EXIF {orientation}': turned('JPEG', orientation)
          for orientation in range(1, 9)},
   }

@@ -16,6 +16,9 @@ from axial_tf import exif, image_decoding
 _PNG = exif.PNG + b'\x00\x00\x00\rIHDR'
 
 NO_IMAGE = 'is not a readable JPEG or PNG file'
+UNMARKED_CMYK = (
+    'is a CMYK JPEG without the mark of Adobe; send it as RGB or as PNG')
+_UNMARKED = -1  # In place of a number of pixels.
 # What other files have at some position.
 _OTHER_KINDS = (
     (0, b'GIF8', 'GIF'), (0, b'BM', 'BMP'), (0, b'II*\0', 'TIFF'),
@@ -50,7 +53,9 @@ def decode(content: tf.Tensor, max_pixels: int
       tf.strings.join([
           'claims ', tf.strings.as_string(count),
           f' pixels, more than the {max_pixels} that this model takes']),
-      tf.where(tf.size(image) > 0, '', _kind(content)))
+      tf.where(
+          tf.equal(count, _UNMARKED), UNMARKED_CMYK,
+          tf.where(tf.size(image) > 0, '', _kind(content))))
   return image, problem
 
 
@@ -83,7 +88,8 @@ def _kind(content: tf.Tensor) -> tf.Tensor:
 
 
 def _jpeg_pixels(content: tf.Tensor) -> tf.Tensor:
-  return tf.reduce_prod(tf.io.extract_jpeg_shape(content, tf.int64)[:2])
+  count = tf.reduce_prod(tf.io.extract_jpeg_shape(content, tf.int64)[:2])
+  return tf.where(image_decoding.is_unmarked_cmyk(content), _UNMARKED, count)
 
 
 def _starts_with(content: tf.Tensor, prefix: bytes) -> tf.Tensor:

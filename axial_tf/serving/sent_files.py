@@ -10,7 +10,7 @@ from typing import Union
 import numpy as np
 from PIL import Image
 
-from axial_tf import errors, exif, images
+from axial_tf import errors, images
 
 ImageLike = Union[str, os.PathLike, bytes, np.ndarray, Image.Image]
 
@@ -40,9 +40,10 @@ def content(image: ImageLike) -> bytes:
 
 
 def _of_file(file: bytes) -> bytes:
-  if file.startswith((exif.JPEG, exif.PNG)):
-    return file
   try:
+    with images.quiet(), images.open_image(file, 'image') as image:
+      if images.graph_format(image) is not None:
+        return file
     return images.png_bytes(images.from_bytes(file, 'image'))
   except errors.UserError:
     return file  # The server says what is wrong with it.

@@ -24,6 +24,7 @@ _FILES = {
     'WebP': picture_files.encode(_SCENE, 'WEBP'),
     'BMP': picture_files.encode(_SCENE, 'BMP'),
     'GIF': picture_files.encode(_SCENE, 'GIF', transparency=3),
+    'CMYK without a mark': picture_files.unmarked_cmyk(),
     'PPM': picture_files.encode(_SCENE, 'PPM'),
 }
 

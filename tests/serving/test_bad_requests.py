@@ -115,6 +115,11 @@ def test_other_kinds_of_files_are_named(failing):
       failing('serving_default', image_bytes=[content])
 
 
+def test_cmyk_without_a_mark_is_named(failing):
+  with session.invalid_argument('image_bytes[0] is a CMYK JPEG without'):
+    failing('serving_default', image_bytes=[picture_files.unmarked_cmyk()])
+
+
 def test_bad_files_can_be_marked(marking):
   good = _file(_SCENE)
   files = [good, *_BAD.values(), good, *_TOO_LARGE.values(),

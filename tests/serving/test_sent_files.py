@@ -31,6 +31,7 @@ _OTHERS = {
     'WebP': _file(Image.fromarray(_SCENE), 'WEBP', lossless=True),
     'GIF': _file(Image.fromarray(_SCENE), 'GIF'),
     'BMP': _file(Image.fromarray(_SCENE), 'BMP'),
+    'CMYK without a mark': picture_files.unmarked_cmyk(),
 }
 
 
