@@ -130,7 +130,7 @@ def test_both_read_any_exif_data_alike(data):
       st.binary(max_size=12)), max_size=4))
   for content in (b'\xff\xd8' + b''.join(parts), exif.PNG + b''.join(chunks)):
     cut = content[:data.draw(st.integers(0, len(content)))]
-    for found in (content, cut):
+    for found in (content, cut, content + bytes(2**16)):
       assert _orientation(found) == exif.orientation(found), found
 
 

@@ -89,7 +89,8 @@ def _kind(content: tf.Tensor) -> tf.Tensor:
 
 def _jpeg_pixels(content: tf.Tensor) -> tf.Tensor:
   count = tf.reduce_prod(tf.io.extract_jpeg_shape(content, tf.int64)[:2])
-  return tf.where(image_decoding.is_unmarked_cmyk(content), _UNMARKED, count)
+  return tf.where(image_decoding.is_unmarked_cmyk(content),
+                  tf.constant(_UNMARKED, tf.int64), count)
 
 
 def _starts_with(content: tf.Tensor, prefix: bytes) -> tf.Tensor:
