@@ -3,11 +3,7 @@
 import os
 from typing import Dict, List, Optional
 
-from axial_tf import earlier_results, errors, paths
-
-# What is taken for an image in a folder.
-_EXTENSIONS = frozenset(
-    ('.bmp', '.gif', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp'))
+from axial_tf import earlier_results, errors, images, paths
 
 
 def find(pattern: str, output_dir: Optional[str] = None) -> List[str]:
@@ -32,8 +28,8 @@ def find(pattern: str, output_dir: Optional[str] = None) -> List[str]:
   if os.path.isdir(pattern):
     files = sorted(
         path for path in paths.walk(pattern)
-        if os.path.splitext(path)[1].lower() in _EXTENSIONS)
-    missing = f'expected image files ({" ".join(sorted(_EXTENSIONS))}) in it'
+        if path.lower().endswith(images.ENDINGS))
+    missing = f'expected image files ({" ".join(images.ENDINGS)}) in it'
   else:
     files = [path for path in paths.matching(pattern, recursive=True)
              if os.path.isfile(path)]
@@ -53,7 +49,7 @@ def _find_remote(pattern: str) -> List[str]:
       files = [
           f'{folder.rstrip("/")}/{name}'
           for folder, _, names in tf.io.gfile.walk(pattern) for name in names
-          if os.path.splitext(name)[1].lower() in _EXTENSIONS]
+          if name.lower().endswith(images.ENDINGS)]
     else:
       files = paths.matching(pattern)
   except tf.errors.OpError as error:

@@ -7,6 +7,7 @@ from typing import Any, Dict, List
 import numpy as np
 import tensorflow as tf
 
+from axial_tf import image_decoding
 from axial_tf.data import class_spec, classification_records
 from data_prep import ranges, record_scan
 
@@ -98,5 +99,5 @@ class ClassStatistics:
 
 def _decode(serialized: tf.Tensor):
   example = classification_records.parse_classification_example(serialized)
-  image = classification_records.decode_image(example['encoded'])
+  image = image_decoding.decode(example['encoded'])
   return image, example['label']

@@ -8,8 +8,9 @@ from typing import Any, Dict, List, Optional, Tuple
 from absl import logging
 
 from axial_tf import errors, json_files
+from axial_tf import images as images_lib
 from axial_tf.data import dataset_spec, json_keys
-from data_prep import listed_files, source_images
+from data_prep import listed_files
 
 _TYPES = {'file_name': str, 'height': int, 'width': int, 'segments_info': list}
 _NUMBERS = ('id', 'image_id', 'category_id', 'height', 'width', 'isthing')
@@ -125,7 +126,7 @@ def _read_test(root: pathlib.Path, split: str,
   else:
     json_path = image_dir
     named = [(name, None, None) for name in sorted(os.listdir(image_dir))
-             if name.lower().endswith(source_images.NAME_ENDINGS)]
+             if name.lower().endswith(images_lib.ENDINGS)]
   if not named:
     raise errors.UserError(f'{json_path}: no images; nothing to do')
   folders = listed_files.Folders()

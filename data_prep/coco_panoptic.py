@@ -25,14 +25,14 @@ def encode(image: coco_annotations.PanopticImage,
     errors.UserError: a file is damaged or too large, or image, PNG, JSON and
       spec do not agree.
   """
-  content, image_format, decoded = source_images.read_for_record(
-      image.image_path, options.max_pixels)
+  picture = source_images.read_for_record(image.image_path, options.max_pixels)
   size, label, panoptic = image.size, None, None
   if image.label_path is not None:
     _, label = source_images.read(image.label_path, options.max_pixels)
-    if decoded.size == label.size == size[::-1]:
-      size = decoded.size  # Two against one.
-  _check_size(decoded, size, image.image_path)
+    if picture.image.size == label.size == size[::-1]:
+      size = label.size  # Two against one.
+  picture.require_upright(size, image.image_path)
+  _check_size(picture.image, size, image.image_path)
   if label is not None:
     _check_size(label, size, image.label_path)
     panoptic = panoptic_labels.panoptic_label(
@@ -40,7 +40,8 @@ def encode(image: coco_annotations.PanopticImage,
         spec, source=image.label_path, crowds=options.crowds)
   notice = splits.size_notice(image.size, size)
   content, image_format, decoded, panoptic = resizing.shrink(
-      content, image_format, decoded, panoptic, options.max_long_side)
+      picture.content, picture.image_format, picture.image, panoptic,
+      options.max_long_side)
   return splits.Encoded(
       records.encode_panoptic_example(
           content, image_format, image.filename, decoded.height, decoded.width,

@@ -11,14 +11,12 @@ are those of a list of synsets or the folders of train/: `imagenet_classes`.
 
 import dataclasses
 import functools
-import io
 import os
 import pathlib
 from typing import Iterator, List, Optional, Sequence, Tuple
 
-from PIL import Image
-
 from axial_tf import errors, paths
+from axial_tf import images as images_lib
 from axial_tf.data import class_spec, classification_records
 from data_prep import (
     imagenet_classes,
@@ -29,8 +27,6 @@ from data_prep import (
 
 # Where train/ and val/ are: Kaggle's archive has them further down.
 _INNER = ('', 'ILSVRC/Data/CLS-LOC', 'Data/CLS-LOC', 'CLS-LOC')
-_JPEG_NAMES = ('.jpg', '.jpeg')
-_IMAGE_NAMES = (*_JPEG_NAMES, '.png', '.bmp', '.gif', '.webp', '.tif', '.tiff')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,42 +89,21 @@ def read_split(input_dir: str, split: str,
 def encode(image: LabeledImage, max_pixels: int) -> splits.Encoded:
   """Makes the record of one image: a pure function of its file.
 
-  A file named as JPEG gives an RGB or grey JPEG: ImageNet has some in CMYK
-  and one PNG under such a name, which are compressed anew at the best quality,
-  as the scripts for Cloud TPUs and tensorflow-datasets do.
+  JPEG and PNG files are stored as they are, whatever their names say: ImageNet
+  has some JPEGs in CMYK, and one PNG under the name of a JPEG.
 
   Raises:
     errors.UserError: the file is damaged, no picture or too large.
   """
-  if image.path.lower().endswith(_JPEG_NAMES):
-    content, decoded = source_images.read(image.path, max_pixels)
-    if (decoded.format not in ('JPEG', 'MPO')
-        or decoded.mode not in ('L', 'RGB')):
-      content = _jpeg_bytes(decoded, image.path)
-    image_format = 'jpeg'
-  else:
-    content, image_format, decoded = source_images.read_for_record(
-        image.path, max_pixels)
+  picture = source_images.read_for_record(
+      image.path, max_pixels, is_turned_later=True)
   serialized = classification_records.encode_classification_example(
-      content, image_format, image.filename, decoded.height, decoded.width,
-      image.image_class)
+      picture.content, picture.image_format, image.filename,
+      picture.image.height, picture.image.width, image.image_class)
   counts = {}
   if image.image_class is not None:
     counts = {'images': {image.image_class.label: 1}}
   return splits.Encoded(serialized, counts)
-
-
-def _jpeg_bytes(decoded: Image.Image, path: str) -> bytes:
-  """Returns a Pillow image as RGB JPEG of the best quality."""
-  buffer = io.BytesIO()
-  try:
-    decoded.convert('RGB').save(
-        buffer, format='JPEG', quality=100, subsampling=0)
-  except OSError as error:
-    raise errors.UserError(
-        f'{path}: {decoded.width}x{decoded.height} pixels do not fit into a '
-        f'JPEG; shrink it') from error
-  return buffer.getvalue()
 
 
 def _places(root: pathlib.Path, top: pathlib.Path) -> List[pathlib.Path]:
@@ -225,7 +200,7 @@ def _files(folder: pathlib.Path) -> List[str]:
   """Sorted paths of the images in a folder; others and hidden ones are not."""
   return [os.path.join(folder, name)
           for name, is_folder in _entries(folder)
-          if not is_folder and name.lower().endswith(_IMAGE_NAMES)]
+          if not is_folder and name.lower().endswith(images_lib.ENDINGS)]
 
 
 def _entries(folder: pathlib.Path) -> Iterator[Tuple[str, bool]]:

@@ -22,6 +22,7 @@ import pathlib
 from typing import Any, List, Mapping, Optional, Sequence, Tuple
 
 from axial_tf import errors
+from axial_tf import images as images_lib
 from axial_tf.data import dataset_spec
 from axial_tf.panoptic import label_png
 from data_prep import (
@@ -36,7 +37,6 @@ from data_prep import (
 
 _JSON = {'v1.2': 'panoptic_2018.json', 'v2.0': 'panoptic_2020.json'}
 _FOLDERS = {'train': 'training', 'val': 'validation', 'test': 'testing'}
-_IMAGE_ENDINGS = ['.jpg', '.jpeg', '.png']
 # In which mode Pillow opens 16 bits depends on the version.
 _INSTANCE_MODES = ['I;16', 'I']
 _LABEL_MODES = ['P', 'L']
@@ -193,7 +193,7 @@ def _config(root: pathlib.Path, version: str):
 def _images(folder: pathlib.Path):
   """Returns the paths of the images by their names without ending."""
   image_dir = folder / 'images'
-  images = partner_files.files_by_name(image_dir, ['*'], _IMAGE_ENDINGS)
+  images = partner_files.files_by_name(image_dir, ['*'], images_lib.ENDINGS)
   if not images:
     raise errors.UserError(f'{image_dir}: holds no images; unpack them there')
   return images

@@ -29,37 +29,14 @@ class Outcome:
 
 
 def of_image(encode: Callable[[Any], splits.Encoded], image) -> Outcome:
-  """Encodes one image and checks that training will be able to read it."""
+  """Encodes one image."""
   name = paths.printable(image.filename)
   try:
     encoded = encode(image)
-    height, width = _check_readable(encoded.serialized, name)
   except errors.UserError as error:
     return Outcome(
         name, fault=paths.printable(' '.join(str(error).split())))
-  return Outcome(name, encoded, height, width)
-
-
-def _check_readable(serialized: bytes, filename: str):
-  """Decodes the image of a record with TensorFlow; returns its size.
-
-  Pillow, with which the readers look at pictures, forgives some damage that
-  TensorFlow does not, and the other way round.
-  """
-  features = tf.train.Example.FromString(serialized).features.feature
+  features = tf.train.Example.FromString(encoded.serialized).features.feature
   height, width = (features[f'image/{side}'].int64_list.value[0]
                    for side in ('height', 'width'))
-  try:
-    decoded = tf.io.decode_image(
-        features['image/encoded'].bytes_list.value[0], channels=3,
-        expand_animations=False)
-  except tf.errors.OpError as error:
-    raise errors.UserError(
-        f'{filename}: damaged: TensorFlow cannot decode it '
-        f'({error.message[:200]}); copy the data again') from error
-  if decoded.shape != (height, width, 3):
-    raise errors.UserError(
-        f'{filename}: damaged: expected {height}x{width} pixels (height x '
-        f'width) as its header says, TensorFlow decodes {decoded.shape[:2]}; '
-        f'copy the data again')
-  return height, width
+  return Outcome(name, encoded, height, width)

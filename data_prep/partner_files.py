@@ -2,7 +2,7 @@
 
 import os
 import pathlib
-from typing import Dict, List
+from typing import Dict, List, Sequence
 
 from axial_tf import errors
 from data_prep import source_images, splits
@@ -27,7 +27,7 @@ def root_folder(input_dir: str, dataset: str,
 
 
 def files_by_name(folder: pathlib.Path, patterns: List[str],
-                  endings: List[str]) -> Dict[str, str]:
+                  endings: Sequence[str]) -> Dict[str, str]:
   """Finds files; returns their paths by the name less one of the endings.
 
   Raises:
@@ -36,8 +36,8 @@ def files_by_name(folder: pathlib.Path, patterns: List[str],
   """
   found = {}
   for path in sorted(p for pattern in patterns for p in folder.glob(pattern)):
-    ending = next(
-        (e for e in endings if path.name.lower().endswith(e.lower())), None)
+    lower = path.name.lower()
+    ending = next((e for e in endings if lower.endswith(e.lower())), None)
     if ending is None or path.name.startswith('.'):
       continue
     name = path.name[:-len(ending)]

@@ -18,7 +18,7 @@ def shrink(
   """Shrinks an image whose longer side exceeds `max_long_side`.
 
   Args:
-    content, image_format, image: as from `source_images.read_for_record`.
+    content, image_format, image: of a `source_images.ForRecord`.
     panoptic: its label int32 [height, width], or None.
     max_long_side: pixels; None keeps every size.
 

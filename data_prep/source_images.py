@@ -3,27 +3,18 @@
 import io
 import os
 import pathlib
-from typing import Tuple
-import warnings
+from typing import NamedTuple, Optional, Tuple
 
-from PIL import Image, UnidentifiedImageError
+import numpy as np
+from PIL import Image
+import tensorflow as tf
 
-from axial_tf import errors, paths
+from axial_tf import errors, image_decoding, images, paths
 
-# The names under which TensorFlow can decode the bytes as they are.
-_STORED_FORMATS = {'JPEG': 'jpeg', 'MPO': 'jpeg', 'PNG': 'png'}
-_STORED_MODES = ('L', 'RGB')
-# Pillow knows more, some of which run other programs (EPS) or hold no pixels.
-_READ_FORMATS = ('JPEG', 'PNG', 'BMP', 'GIF', 'PPM', 'TIFF', 'WEBP')
 _PNG_END = b'IEND\xaeB`\x82'
-
-# How the names of picture files end, in lower case.
-NAME_ENDINGS = (
-    '.jpg', '.jpeg', '.png', '.bmp', '.gif', '.ppm', '.tif', '.tiff', '.webp')
 
 # Bytes, on all file systems that are in use.
 LONGEST_NAME = 255
-
 # `read` has a limit of its own, which the user can choose.
 Image.MAX_IMAGE_PIXELS = None
 
@@ -84,20 +75,8 @@ def read(path: str, max_pixels: int) -> Tuple[bytes, Image.Image]:
         f'{path}: cannot be read ({os.strerror(error.errno)}), but the data '
         f'set lists it; copy the data again') from error
   try:
-    decoded = _open(content)
-    if decoded.width * decoded.height > max_pixels:
-      raise errors.UserError(
-          f'{path}: has {decoded.width}x{decoded.height} pixels (width x '
-          f'height), more than the limit of {max_pixels}; shrink it or raise '
-          f'--max_pixels')
-    if decoded.format == 'PNG':
-      # Loading alone forgives wrong checksums and a missing end; TensorFlow,
-      # which reads the same bytes in training, does not.
-      decoded.verify()
-      if _PNG_END not in content:
-        raise OSError('its end is missing')
-      decoded = _open(content)
-    decoded.load()
+    with images.quiet():
+      decoded = _decoded(content, path, max_pixels)
   except errors.UserError:
     raise
   except Exception as error:  # Decoders stumble over damage in many ways.
@@ -107,38 +86,100 @@ def read(path: str, max_pixels: int) -> Tuple[bytes, Image.Image]:
   return content, decoded
 
 
-def read_for_record(path: str, max_pixels: int
-                    ) -> Tuple[bytes, str, Image.Image]:
-  """Returns image bytes that TensorFlow can decode, their format, the image.
+def _decoded(content: bytes, path: str, max_pixels: int) -> Image.Image:
+  decoded = images.open_image(content, path)
+  if decoded.width * decoded.height > max_pixels:
+    raise errors.UserError(
+        f'{path}: has {decoded.width}x{decoded.height} pixels (width x '
+        f'height), more than the limit of {max_pixels}; shrink it or raise '
+        f'--max_pixels')
+  if decoded.format == 'PNG':
+    # Loading alone forgives wrong checksums and a missing end; TensorFlow,
+    # which reads the same bytes in training, does not.
+    decoded.verify()
+    if _PNG_END not in content:
+      raise OSError('its end is missing')
+    decoded = images.open_image(content, path)
+  decoded.load()
+  return decoded
 
-  Grey and RGB files in JPEG or PNG are stored as they are; others (CMYK,
-  palettes, WebP ...) as a lossless RGB PNG.
+
+class ForRecord(NamedTuple):
+  """An image as a record holds it.
+
+  Attributes:
+    content: bytes that the decoder of the records turns into `image`.
+    image_format: 'jpeg' or 'png'.
+    image: RGB, upright.
+    stored_size: (width, height) before EXIF data turned it.
+  """
+
+  content: bytes
+  image_format: str
+  image: Image.Image
+  stored_size: Tuple[int, int]
+
+  def require_upright(
+      self, size: Tuple[Optional[int], Optional[int]], path: str) -> None:
+    """Checks that a label was not made for the image before it was turned.
+
+    Args:
+      size: (width, height) of the label.
+      path: of the image.
+
+    Raises:
+      errors.UserError: the label fits the image before EXIF data turned it
+        only.
+    """
+    if self.image.size != size and self.stored_size == size:
+      raise errors.UserError(
+          f'{path}: its EXIF orientation turns it to {self.image.width}x'
+          f'{self.image.height} pixels (width x height), but its label has '
+          f'{size[0]}x{size[1]}; turn the label as people see the image, or '
+          f'remove the orientation from the image')
+
+
+def read_for_record(path: str, max_pixels: int,
+                    is_turned_later: bool = False) -> ForRecord:
+  """Reads an image for a record.
+
+  JPEG and PNG files are stored as they are where the decoder of the records
+  makes the pixels of `images` of them; others (turned by EXIF data, WebP ...)
+  as a lossless RGB PNG of these pixels.
+
+  Args:
+    path: of the image.
+    max_pixels: see `read`.
+    is_turned_later: whether the decoder of the records follows EXIF data.
 
   Raises:
-    errors.UserError: as `read`.
+    errors.UserError: as `read`; or TensorFlow cannot decode it.
   """
   content, decoded = read(path, max_pixels)
-  stored = _STORED_FORMATS.get(decoded.format)
-  if stored is None or decoded.mode not in _STORED_MODES:
-    try:
-      decoded = decoded.convert('RGB')
-    except ValueError as error:
-      raise errors.UserError(
-          f'{path}: expected a grey or color picture of 8 bits per channel, '
-          f'got mode {decoded.mode}; convert it') from error
-    content, stored = png_bytes(decoded), 'png'
-  return content, stored, decoded
+  stored = images.of_pillow(decoded, path, content)
+  image = Image.fromarray(stored.upright)
+  image_format = stored.graph_format
+  is_same = image_format is not None and np.array_equal(
+      _decoded_in_training(content, path), stored.rgb)
+  if not is_same or not (stored.orientation == 1 or is_turned_later):
+    content, image_format = png_bytes(image), 'png'
+  return ForRecord(content, image_format, image, decoded.size)
 
 
-def _open(content: bytes) -> Image.Image:
-  with warnings.catch_warnings():
-    # What matters is refused; odd tags of no consequence are not news.
-    warnings.simplefilter('ignore')
-    try:
-      return Image.open(io.BytesIO(content), formats=_READ_FORMATS)
-    except UnidentifiedImageError:  # It would tell the address of the object.
-      raise ValueError(
-          f'its format is none of {", ".join(_READ_FORMATS)}') from None
+def _decoded_in_training(content: bytes, path: str) -> np.ndarray:
+  try:
+    return _decode(content).numpy()
+  except tf.errors.OpError as error:
+    # Pillow forgives some damage that TensorFlow does not.
+    raise errors.UserError(
+        f'{path}: damaged: TensorFlow cannot decode it '
+        f'({errors.first_line(error)[:200]}); copy the data again, or save it '
+        f'as PNG') from error
+
+
+@tf.function(input_signature=[tf.TensorSpec([], tf.string)])
+def _decode(content):
+  return image_decoding.decode(content, upright=False)
 
 
 def png_bytes(image: Image.Image) -> bytes:

@@ -27,9 +27,10 @@ def encode(filename: str, image_path: str, panoptic: Optional[np.ndarray],
   Raises:
     errors.UserError: the image is damaged or has another size than its label.
   """
-  content, image_format, image = source_images.read_for_record(
-      image_path, options.max_pixels)
+  picture = source_images.read_for_record(image_path, options.max_pixels)
+  image = picture.image
   if panoptic is not None and panoptic.shape != (image.height, image.width):
+    picture.require_upright(panoptic.shape[::-1], image_path)
     raise errors.UserError(
         f'{label_path}: expected {image.width}x{image.height} pixels (width x '
         f'height) as in {image_path}, got '
@@ -37,7 +38,8 @@ def encode(filename: str, image_path: str, panoptic: Optional[np.ndarray],
         f'together')
   notice = splits.size_notice(stated_size, image.size)
   content, image_format, image, panoptic = resizing.shrink(
-      content, image_format, image, panoptic, options.max_long_side)
+      picture.content, picture.image_format, image, panoptic,
+      options.max_long_side)
   return splits.Encoded(
       records.encode_panoptic_example(
           content, image_format, filename, image.height, image.width,

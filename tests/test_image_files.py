@@ -27,6 +27,10 @@ def test_folders_and_patterns_find_images(tmp_path):
 
   assert found('.') == ['./a.JPG', './sub/b.png'] or found('.') == [
       'a.JPG', 'sub/b.png']
+  for name in ('p.heic', 'p.avif', 'p.PPM'):
+    (tmp_path / 'sub' / name).write_text('')
+  assert found('sub') == [f'sub/{name}' for name in (
+      'b.png', 'p.PPM', 'p.avif', 'p.heic')]
   assert found('*') == ['a.JPG', 'notes.txt']
   assert found('**/*.png') == ['sub/b.png']
   assert found('notes.txt') == ['notes.txt']

@@ -42,17 +42,43 @@ def test_transparent_parts_show_white(tmp_path):
     assert np.all(result[3:] == 255)
 
 
-def test_16_bits_are_scaled_to_8(tmp_path):
-  path = tmp_path / 'a.png'
-  Image.fromarray(np.uint16([[0, 257, 32768, 65535]])).save(path)
+@pytest.mark.parametrize('kind', ['PNG', 'TIFF', 'PPM'])
+def test_the_upper_8_of_16_bits_count(tmp_path, kind):
+  path = tmp_path / 'a'
+  Image.fromarray(np.uint16([[0, 255, 256, 32768, 65535]])).save(path, kind)
   np.testing.assert_array_equal(
-      images.as_rgb(path)[..., 0], [[0, 1, 128, 255]])
+      images.as_rgb(path)[..., 0], [[0, 0, 1, 128, 255]])
 
 
-@pytest.mark.parametrize('mode', ['1', 'L', 'P', 'CMYK', 'LA', 'YCbCr'])
+@pytest.mark.parametrize('mode', ['1', 'L', 'P', 'LA', 'YCbCr'])
 def test_other_modes_look_like_their_rgb_version(mode):
   image = Image.fromarray(_RGB).convert(mode)
   np.testing.assert_array_equal(images.as_rgb(image), image.convert('RGB'))
+
+
+def test_ink_takes_away_light():
+  ink = Image.frombytes('CMYK', (2, 1), bytes([0, 255, 100, 0, 0, 9, 100, 77]))
+  np.testing.assert_array_equal(
+      images.as_rgb(ink), [[[255, 0, 155], [178, 171, 108]]])
+
+
+def test_damaged_exif_data_turns_nothing(tmp_path):
+  for kind in ('JPEG', 'PNG', 'WEBP'):
+    path = tmp_path / kind
+    Image.fromarray(_RGB).save(path, kind, exif=b'Exif\0\0MM\0*\0\0\0\x08\0')
+    assert images.as_rgb(path).shape == _RGB.shape
+
+
+def test_avif_and_what_no_plugin_reads(tmp_path):
+  path = tmp_path / 'a.heic'
+  path.write_bytes(b'\0\0\0\x18ftypheic' + bytes(99))
+  if 'HEIF' not in images.formats():
+    with pytest.raises(
+        errors.UserError, match='a.heic: is a HEIC .* install pillow-heif'):
+      images.as_rgb(path)
+  if 'AVIF' in images.formats():
+    Image.fromarray(np.full([8, 8, 3], 90, np.uint8)).save(path, 'AVIF')
+    np.testing.assert_allclose(images.as_rgb(path), 90, atol=3)
 
 
 @pytest.mark.parametrize('content', [b'', b'hello', b'\x89PNG\r\n\x1a\n'])
@@ -77,7 +103,7 @@ def test_truncated_files_are_named(tmp_path, kind):
 @pytest.mark.parametrize('image', [
     np.zeros([4, 4, 3], np.float32), np.zeros([4, 4, 2], np.uint8),
     np.zeros([4], np.uint8), np.zeros([0, 4, 3], np.uint8), 3, None,
-    Image.new('F', (3, 3)), '/no/such/file.jpg', '/'])
+    Image.new('F', (3, 3)), Image.new('I', (3, 3)), '/no/such/file.jpg', '/'])
 def test_what_cannot_be_an_image_is_refused(image):
   with pytest.raises(errors.UserError):
     images.as_rgb(image)
@@ -86,5 +112,5 @@ def test_what_cannot_be_an_image_is_refused(image):
 def test_formats_that_run_other_programs_are_not_opened(tmp_path):
   path = tmp_path / 'a.jpg'
   Image.new('RGB', (5, 4)).save(path, 'EPS')
-  with pytest.raises(errors.UserError, match='not an image that can be read'):
+  with pytest.raises(errors.UserError, match='no picture; expected one of'):
     images.as_rgb(path)

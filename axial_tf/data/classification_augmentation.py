@@ -10,8 +10,9 @@ from typing import Literal, Optional, Tuple
 
 import tensorflow as tf
 
+from axial_tf import image_decoding
 from axial_tf import settings as settings_lib
-from axial_tf.data import auto_augment, classification_records, resizing
+from axial_tf.data import auto_augment, resizing
 
 RAND_AUGMENT = 'rand_augment'
 _GREY = 128
@@ -91,7 +92,7 @@ def augment(encoded: tf.Tensor, seed: tf.Tensor, image_size: Tuple[int, int],
     image = decode_random_window(
         encoded, seeds[0], settings.area_range, settings.ratio_range)
   else:
-    image = classification_records.decode_image(encoded)
+    image = image_decoding.decode(encoded)
   image = tf.image.resize(image, image_size, 'bilinear')
   if settings.crop == 'pad':
     image = random_shift(image, seeds[0], settings.padding)
@@ -111,7 +112,7 @@ def augment(encoded: tf.Tensor, seed: tf.Tensor, image_size: Tuple[int, int],
 def decode_random_window(
     encoded: tf.Tensor, seed: tf.Tensor, area_range: Tuple[float, float],
     ratio_range: Tuple[float, float]) -> tf.Tensor:
-  """Decodes a random window of an image; of a JPEG, that window alone.
+  """Decodes a random window of an image; of most JPEGs, that window alone.
 
   Where ten draws find no window that fits (very long pictures), it is the
   whole image.
@@ -130,14 +131,17 @@ def decode_random_window(
 
   def from_jpeg():
     place = window(tf.io.extract_jpeg_shape(encoded))
-    return tf.image.decode_and_crop_jpeg(encoded, place, channels=3)
+    return tf.image.decode_and_crop_jpeg(
+        encoded, place, channels=3, dct_method=image_decoding.DCT_METHOD)
 
   def from_others():
-    image = classification_records.decode_image(encoded)
+    image = image_decoding.decode(encoded)
     top, left, height, width = tf.unstack(window(tf.shape(image)))
     return image[top:top + height, left:left + width]
 
-  return tf.cond(tf.io.is_jpeg(encoded), from_jpeg, from_others)
+  is_stored_upright = tf.equal(image_decoding.orientation(encoded), 1)
+  return tf.cond(
+      tf.io.is_jpeg(encoded) & is_stored_upright, from_jpeg, from_others)
 
 
 def random_shift(image: tf.Tensor, seed: tf.Tensor, padding: int) -> tf.Tensor:

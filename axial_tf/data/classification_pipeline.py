@@ -7,6 +7,7 @@ from typing import Dict, Optional, Tuple
 
 import tensorflow as tf
 
+from axial_tf import image_decoding
 from axial_tf import settings as settings_lib
 from axial_tf.data import (
   class_counts,
@@ -186,7 +187,7 @@ def validation_dataset(
 
   def prepare(element):
     example = source.decode(element)
-    image = classification_records.decode_image(example['encoded'])
+    image = image_decoding.decode(example['encoded'])
     return {
         'image': resizing.center_crop(
             image, settings.image_size, settings.validation_resize),
@@ -224,7 +225,7 @@ def _problem(example, spec: class_spec.ClassSpec, first_label: int
             f'with which the records were made, and set '
             f'ClassificationDataSettings.first_label')
   try:
-    classification_records.decode_image(example['encoded'])
+    image_decoding.decode(example['encoded'])
   except tf.errors.InvalidArgumentError as error:
     return f'holds no image ({error.message:.100}); convert the data again'
   return None

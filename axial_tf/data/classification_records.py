@@ -2,7 +2,8 @@
 
 The keys are those of the Model Garden's ImageNet records:
 
-  image/encoded, image/format      JPEG or PNG bytes; 'jpeg' or 'png'
+  image/encoded, image/format      JPEG or PNG bytes; 'jpeg' or 'png'. EXIF
+      data turns them when they are decoded, see `image_decoding`
   image/filename, image/height, image/width
   image/class/label    0, 1, 2, ... in the order of `class_spec`; -1 without
   image/class/synset   the class's id in the source, image/class/text its name
@@ -83,13 +84,6 @@ def parse_classification_example(serialized: tf.Tensor) -> Dict[str, tf.Tensor]:
       'label': tf.cast(features[LABEL], tf.int32),
       'filename': features[_FILENAME],
   }
-
-
-def decode_image(encoded: tf.Tensor) -> tf.Tensor:
-  """Decodes JPEG, PNG, BMP or GIF bytes to RGB uint8 [height, width, 3]."""
-  image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
-  image.set_shape([None, None, 3])
-  return image
 
 
 def _bytes(value: bytes) -> tf.train.Feature:

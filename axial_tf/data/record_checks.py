@@ -8,7 +8,7 @@ from typing import Any, Callable, Dict, Optional, Union
 import numpy as np
 import tensorflow as tf
 
-from axial_tf import errors, json_files
+from axial_tf import errors, image_decoding, json_files
 from axial_tf.data import (
     class_spec,
     classification_records,
@@ -168,7 +168,7 @@ def _decode(serialized: tf.Tensor) -> None:
   """Decodes a record of either kind, to see whether it can be decoded."""
   features = tf.train.Example.FromString(serialized.numpy()).features.feature
   if classification_records.LABEL in features:
-    classification_records.decode_image(
+    image_decoding.decode(
         classification_records.parse_classification_example(
             serialized)['encoded'])
   else:

@@ -3,13 +3,16 @@
 Each record is a serialized tf.train.Example with DeepLab2's keys, so its
 TFRecords can be read too:
 
-  image/encoded    JPEG, PNG, BMP or GIF bytes; grey or RGB
+  image/encoded    JPEG or PNG bytes
   image/filename, image/format, image/height, image/width, image/channels
   image/segmentation/class/encoded   the panoptic label
   image/segmentation/class/format    'png' (ours), 'raw' (DeepLab2's) or ''
 
 A 'png' label is an RGB image whose pixel value is R + 256 G + 65536 B, the
 COCO panoptic convention; a 'raw' label is little-endian int32, row by row.
+
+An image is decoded as it is stored, whatever its EXIF data says: that is how
+its label lies. data_prep stores images upright.
 """
 
 import os
@@ -18,6 +21,7 @@ from typing import Dict, Optional
 import numpy as np
 import tensorflow as tf
 
+from axial_tf import image_decoding
 from axial_tf.panoptic import label_png
 
 _IMAGE = 'image/encoded'
@@ -72,7 +76,7 @@ def decode_panoptic_example(serialized: tf.Tensor) -> Dict[str, tf.Tensor]:
   """Parses one record (a scalar string tensor) with TensorFlow ops.
 
   Returns:
-    image: uint8 [height, width, 3] RGB; a grey image has three equal channels.
+    image: uint8 [height, width, 3] RGB, see `image_decoding`, not turned.
     panoptic: int32 [height, width]; UNLABELED everywhere without a label.
     filename: string [].
     height, width: int32 [], the image's own, whatever the record says.
@@ -87,9 +91,7 @@ def decode_panoptic_example(serialized: tf.Tensor) -> Dict[str, tf.Tensor]:
       _LABEL: tf.io.FixedLenFeature([], tf.string, ''),
       _LABEL_FORMAT: tf.io.FixedLenFeature([], tf.string, ''),
   })
-  image = tf.io.decode_image(
-      features[_IMAGE], channels=3, expand_animations=False)
-  image.set_shape([None, None, 3])
+  image = image_decoding.decode(features[_IMAGE], upright=False)
   height, width = tf.shape(image)[0], tf.shape(image)[1]
   label = features[_LABEL]
   panoptic = tf.case([

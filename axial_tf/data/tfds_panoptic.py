@@ -8,8 +8,8 @@ from typing import Any, Dict, Optional, Sequence
 
 import tensorflow as tf
 
-from axial_tf import errors
-from axial_tf.data import classification_records, dataset_spec, record_checks
+from axial_tf import errors, image_decoding
+from axial_tf.data import dataset_spec, record_checks
 from axial_tf.panoptic import label_png
 
 FEATURES = ('image', 'panoptic_image', 'panoptic_objects', 'image/filename')
@@ -54,7 +54,8 @@ def decode_example(
     tf.errors.InvalidArgumentError: when the ops run: a picture that cannot be
       decoded, or pictures and objects that do not belong together.
   """
-  image = classification_records.decode_image(features['image'])
+  # As it is stored: so its label lies.
+  image = image_decoding.decode(features['image'], upright=False)
   height, width = tf.shape(image)[0], tf.shape(image)[1]
   rgb = tf.cast(tf.io.decode_png(features['panoptic_image'], 3), tf.int32)
   objects = features['panoptic_objects']

@@ -15,8 +15,8 @@ def build(inference: classifier_inference.ClassifierInference,
           settings: serving_settings.ServingSettings) -> Dict[str, Any]:
   """Returns the signatures by name, as tf.functions.
 
-  `serving_default`: image_bytes, string [batch]: JPEG, PNG, GIF or BMP files,
-    which may differ in size.
+  `serving_default`: image_bytes, string [batch]: JPEG or PNG files, which may
+    differ in size; EXIF data turns them.
   `image_tensor`: image_tensor, uint8 [batch, height, width, 3] RGB.
 
   Both return the `settings.top` most probable classes, the first one first:

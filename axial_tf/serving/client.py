@@ -100,7 +100,7 @@ class Client:
     if answer is None:
       raise BadImageError(
           f'{_name(image, 0)}: the server takes no such image; expected a '
-          f'JPEG, PNG, GIF or BMP file that is not too large')
+          f'JPEG or PNG file that is not too large')
     return answer
 
   def batch(self, images: Sequence[sent_files.ImageLike]

@@ -12,7 +12,7 @@ Inference = Union[
     panoptic_inference.PanopticInference,
     classifier_inference.ClassifierInference]
 
-_PIXELS = 'uint8 RGB, any size; EXIF rotation is not applied'
+_PIXELS = 'uint8 RGB, any size, upright; files are turned by their EXIF data'
 
 
 @functools.singledispatch

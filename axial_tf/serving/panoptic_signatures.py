@@ -17,8 +17,8 @@ def build(inference: panoptic_inference.PanopticInference,
           settings: serving_settings.ServingSettings) -> Dict[str, Any]:
   """Returns the signatures by name, as tf.functions.
 
-  `serving_default`: image_bytes, string [batch]: JPEG, PNG, GIF or BMP files,
-    which may differ in size. Each is run at its own size.
+  `serving_default`: image_bytes, string [batch]: JPEG or PNG files, which may
+    differ in size; EXIF data turns them. Each is run at its own size.
   `image_tensor`: image_tensor, uint8 [batch, height, width, 3] RGB.
 
   Both return, with n rows per image of which `num_segments` are in use:

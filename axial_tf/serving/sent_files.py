@@ -1,11 +1,9 @@
 """What a client sends to a server in place of an image.
 
-A server decodes JPEG, PNG, GIF and BMP, knows nothing of EXIF rotation and
-drops transparency. Files for which that makes a difference are sent as PNGs of
-what a person sees; all others as they are.
+A server decodes JPEG and PNG as `images` does; these are sent as they are, all
+others as PNGs of their pixels.
 """
 
-import io
 import os
 from typing import Union
 
@@ -15,9 +13,6 @@ from PIL import Image
 from axial_tf import errors, images
 
 ImageLike = Union[str, os.PathLike, bytes, np.ndarray, Image.Image]
-
-_DECODED_BY_SERVER = ('JPEG', 'PNG')  # And some kinds of BMP.
-_EXIF_ORIENTATION = 0x0112
 
 
 def content(image: ImageLike) -> bytes:
@@ -46,11 +41,9 @@ def content(image: ImageLike) -> bytes:
 
 def _of_file(file: bytes) -> bytes:
   try:
-    with Image.open(io.BytesIO(file), formats=images.FORMATS) as image:
-      if (image.format in _DECODED_BY_SERVER and image.mode in ('RGB', 'L')
-          and 'transparency' not in image.info
-          and image.getexif().get(_EXIF_ORIENTATION, 1) == 1):
+    with images.quiet(), images.open_image(file, 'image') as image:
+      if images.graph_format(image) is not None:
         return file
     return images.png_bytes(images.from_bytes(file, 'image'))
-  except Exception:  # Decoders stumble over damage in many ways.
+  except errors.UserError:
     return file  # The server says what is wrong with it.

@@ -7,9 +7,9 @@ from PIL import Image
 import pytest
 import tensorflow as tf
 
-from axial_tf import errors
+from axial_tf import errors, image_decoding, images
 from axial_tf.data import classification_augmentation as lib
-from axial_tf.data import classification_records
+from tests import picture_files
 
 
 def _encode(pixels, image_format):
@@ -43,7 +43,7 @@ both_modes = pytest.mark.parametrize('mode', ['eager', 'tf.data'])
 @pytest.mark.parametrize('image_format', ['PNG', 'JPEG'])
 def test_windows_are_parts_of_the_image_in_the_asked_range(image_format, mode):
   encoded = _encode(_slope(60, 90), image_format)
-  whole = classification_records.decode_image(tf.constant(encoded)).numpy()
+  whole = image_decoding.decode(tf.constant(encoded)).numpy()
   windows = _run(lambda seed: lib.decode_random_window(
       encoded, seed, (0.2, 0.5), (0.75, 4 / 3)), mode)
   places = set()
@@ -63,11 +63,21 @@ def test_windows_are_parts_of_the_image_in_the_asked_range(image_format, mode):
 
 def test_a_jpeg_and_a_png_show_the_same_window():
   encoded = _encode(_slope(50, 40), 'JPEG')
-  png = _encode(classification_records.decode_image(
+  png = _encode(image_decoding.decode(
       tf.constant(encoded)).numpy(), 'PNG')
   for seed in _seeds(5):
     one, other = (lib.decode_random_window(
         e, seed, (0.08, 1.0), (0.75, 4 / 3)).numpy() for e in (encoded, png))
+    np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize('kind', ['JPEG EXIF 6', 'JPEG EXIF 3', 'JPEG CMYK'])
+def test_windows_are_parts_of_what_people_see(kind):
+  jpeg = picture_files.jpegs()[kind]
+  png = _encode(images.from_bytes(jpeg, kind), 'PNG')
+  for seed in _seeds(5):
+    one, other = (lib.decode_random_window(
+        e, seed, (0.08, 1.0), (0.75, 4 / 3)).numpy() for e in (jpeg, png))
     np.testing.assert_array_equal(one, other)
 
 

@@ -2,7 +2,6 @@
 
 import io
 
-import numpy as np
 from PIL import Image
 import tensorflow as tf
 
@@ -56,9 +55,3 @@ def test_a_record_with_no_more_than_image_and_label():
   example = classification_records.parse_classification_example(serialized)
   assert example['label'].numpy() == 1000
   assert example['filename'].numpy() == b''
-
-
-def test_grey_images_have_three_channels():
-  for encoded in (_jpeg('L'), _jpeg()):
-    image = classification_records.decode_image(tf.constant(encoded))
-    assert image.shape == [5, 7, 3] and image.dtype == np.uint8

@@ -10,12 +10,24 @@ from PIL import Image
 import pytest
 import tensorflow as tf
 
-from axial_tf import errors
+from axial_tf import errors, image_decoding, images
 from axial_tf.data import class_spec, classification_pipeline
 from data_prep import convert, imagenet, listed_files, splits
+from tests import picture_files
 
 _VAL_LIST = 'imagenet_2012_validation_synset_labels.txt'
 _WNIDS = ('n01', 'n02', 'n10')
+
+_SCENE = Image.fromarray(picture_files.photograph())
+_EXIF = Image.Exif()
+_EXIF[0x0112] = 6
+_FILES = {
+    **picture_files.all_files(),
+    'TIFF': picture_files.encode(_SCENE, 'TIFF'),
+    'GIF': picture_files.encode(_SCENE, 'GIF'),
+    'turned WebP': picture_files.encode(
+        _SCENE, 'WEBP', lossless=True, exif=_EXIF),
+}
 
 
 def _write(path, color=(10, 20, 30), mode='RGB', image_format='JPEG'):
@@ -165,27 +177,23 @@ class TestOddFiles:
     stored = Image.open(io.BytesIO(found['image/encoded']))
     return found['image/format'], stored
 
-  @pytest.mark.parametrize('mode, image_format', [
-      ('CMYK', 'JPEG'), ('RGB', 'PNG'), ('P', 'PNG'), ('RGBA', 'PNG'),
-      ('RGB', 'BMP')])
-  def test_what_is_named_jpeg_becomes_an_rgb_jpeg(
-      self, root, mode, image_format):
+  @pytest.mark.parametrize('kind', [
+      'JPEG grey', 'JPEG 4:2:0', 'JPEG CMYK', 'JPEG EXIF 6', 'PNG palette',
+      'PNG alpha', 'PNG RGB of 16 bits', 'TIFF', 'GIF', 'turned WebP'])
+  def test_training_sees_what_people_see(self, root, kind):
+    content = _FILES[kind]
     path = root / 'odd.JPEG'
-    _write(path, (200, 100, 50), mode, image_format)
-    stored_format, stored = self._encoded(root, path)
-    assert (stored_format, stored.format, stored.mode) == (
-        b'jpeg', 'JPEG', 'RGB')
-    assert stored.size == (12, 10)
-    np.testing.assert_allclose(
-        np.asarray(stored)[5, 5], [200, 100, 50], atol=4)
-
-  def test_grey_and_rgb_jpegs_are_stored_as_they_are(self, root):
-    for mode in ('L', 'RGB'):
-      path = root / f'{mode}.jpg'
-      _write(path, mode=mode)
-      image = imagenet.LabeledImage('x', str(path), None)
-      assert _features(imagenet.encode(image, 1000))['image/encoded'] == (
-          path.read_bytes())
+    path.write_bytes(content)
+    image = imagenet.LabeledImage('x', str(path), None)
+    found = _features(imagenet.encode(image, 9999))
+    stored = found['image/encoded']
+    expected = images.from_bytes(content, kind)
+    np.testing.assert_array_equal(image_decoding.decode(stored), expected)
+    assert (found['image/height'], found['image/width']) == expected.shape[:2]
+    is_kept = kind.startswith(('JPEG', 'PNG'))
+    assert (stored == content) == is_kept
+    assert found['image/format'] == (
+        b'jpeg' if kind.startswith('JPEG') else b'png')
 
   def test_true_pngs_stay_lossless(self, root):
     path = root / 'a.png'

@@ -28,7 +28,7 @@ _ALLOWED = {
     'text_files': {'errors'},
     'layers': _BASICS,
     'panoptic': _BASICS,
-    'data': _BASICS | {'panoptic'},
+    'data': _BASICS | {'image_decoding', 'panoptic'},
     'models': _BASICS | {'data', 'layers', 'panoptic'},
     # The writers of result files.
     'evaluation': _BASICS | {'data', 'panoptic', 'whole_files'},
@@ -37,13 +37,15 @@ _ALLOWED = {
         'data', 'evaluation', 'models', 'panoptic', 'run_files', 'training'},
     'version': set(),
     'whole_files': _BASICS,
-    'images': _BASICS,
+    'exif': set(),
+    'image_decoding': {'exif'},
+    'images': _BASICS | {'exif'},
     # The picture of errors counts overlaps as the metrics do.
     'visualize': _BASICS | {'data', 'evaluation', 'images', 'whole_files'},
     # The inspection of records draws them.
     'data_prep': _BASICS | {
-        'beam_runner', 'cli', 'data', 'folder_lock', 'panoptic', 'version',
-        'visualize', 'whole_files'},
+        'beam_runner', 'cli', 'data', 'folder_lock', 'image_decoding',
+        'images', 'panoptic', 'version', 'visualize', 'whole_files'},
 }
 
 

@@ -59,7 +59,7 @@ def test_a_batch_of_files_of_different_sizes_and_kinds(signatures):
   grey = np.zeros([30, 10], np.uint8)
   outputs = signatures['serving_default'](image_bytes=tf.constant([
       _encoded(small), _encoded(large, 'JPEG', quality=100, subsampling=0),
-      _encoded(grey), _encoded(small, 'BMP')]))
+      _encoded(grey), _encoded(small, 'JPEG', quality=100, subsampling=0)]))
   outputs = {key: value.numpy() for key, value in outputs.items()}
   np.testing.assert_array_equal(outputs['height'], [24, 48, 30, 24])
   np.testing.assert_array_equal(outputs['width'], [40, 80, 10, 40])
