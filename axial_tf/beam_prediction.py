@@ -107,9 +107,9 @@ def segment_all(
   """
   predictor.Predictor(model)  # What is wrong with it had better come out here.
   report = os.path.join(output_dir, _FAILED)
-  tf.io.gfile.makedirs(output_dir)
   try:
     with beam_runner.pipeline(arguments) as pipeline:
+      tf.io.gfile.makedirs(output_dir)
       _ = (pipeline
            | 'List images' >> beam.Create(list(jobs))
            | 'Spread over workers' >> beam.Reshuffle()

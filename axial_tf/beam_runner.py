@@ -3,12 +3,19 @@
 Apache Beam is an extra, so it is imported when it is asked for.
 """
 
+import argparse
+import contextlib
+import difflib
+import io
 import shlex
 from typing import List, Sequence
 
 from absl import flags
 
-from axial_tf import errors
+from axial_tf import errors, optional_imports
+
+# Their job servers know options of their own, which Beam asks them for.
+_JOB_SERVERS = ('flinkrunner', 'portablerunner', 'sparkrunner')
 
 
 def define_flags(action: str) -> None:
@@ -29,9 +36,15 @@ def arguments() -> List[str]:
   """Returns what the flags say to Beam; nothing if it is not wanted.
 
   Raises:
-    errors.UserError: options without a runner.
+    errors.UserError: options without a runner, or an open quotation.
   """
-  given = shlex.split(flags.FLAGS.pipeline_options)
+  text = flags.FLAGS.pipeline_options
+  try:
+    given = shlex.split(text)
+  except ValueError as error:
+    raise errors.UserError(
+        f'--pipeline_options: expected options as a shell takes them, got '
+        f'{text!r} ({error})') from error
   if flags.FLAGS.runner:
     return [*given, f'--runner={flags.FLAGS.runner}']
   if given:
@@ -40,18 +53,13 @@ def arguments() -> List[str]:
   return []
 
 
-def require_beam() -> None:
-  """Checks that Apache Beam is installed.
+def require_beam():
+  """Returns the module apache_beam.
 
   Raises:
-    errors.UserError: it is not.
+    errors.UserError: it is not installed, or cannot be imported.
   """
-  try:
-    import apache_beam  # noqa: F401
-  except ImportError as error:
-    raise errors.UserError(
-        f'--runner needs Apache Beam ({error}); install it with: pip install '
-        f"'axial_tf[beam]'") from error
+  return optional_imports.load('apache_beam', 'beam', '--runner (or --beam)')
 
 
 def pipeline(given: Sequence[str]):
@@ -61,12 +69,13 @@ def pipeline(given: Sequence[str]):
     given: Beam's own options, '--runner=DirectRunner' for instance.
 
   Raises:
-    errors.UserError: Beam is not installed, or does not accept the options.
+    errors.UserError: Beam cannot be imported, or does not accept the options,
+      or does not know one of them.
   """
-  require_beam()
-  import apache_beam as beam
+  beam = require_beam()
   from apache_beam.options import pipeline_options
 
+  _require_known(given, pipeline_options.PipelineOptions())
   try:
     return beam.Pipeline(
         options=pipeline_options.PipelineOptions(list(given)))
@@ -74,3 +83,34 @@ def pipeline(given: Sequence[str]):
     raise errors.UserError(
         f'Apache Beam does not accept {" ".join(given)!r} ({error}); see its '
         f'documentation for the options of each runner') from error
+
+
+def _require_known(given: Sequence[str], options) -> None:
+  """Refuses options that Beam would drop with no more than a log line.
+
+  Args:
+    given: Beam's own options.
+    options: PipelineOptions without any.
+  """
+  parsers = []
+  known = [f'--{name}' for name in options.get_all_options(
+      add_extra_args_fn=parsers.append)]
+  messages = io.StringIO()
+  try:
+    with contextlib.redirect_stderr(messages):  # argparse prints its usage.
+      found, unknown = parsers[0].parse_known_args(list(given))
+  except (argparse.ArgumentError, SystemExit) as error:
+    last = (messages.getvalue().splitlines() or [str(error)])[-1]
+    said = last.rpartition('error: ')[2]
+    raise errors.UserError(
+        f'--pipeline_options: Apache Beam does not accept '
+        f'{" ".join(given)!r} ({said})') from error
+  has_server = str(found.runner).rpartition('.')[2].lower() in _JOB_SERVERS
+  for argument in unknown:
+    name = argument.partition('=')[0]
+    near = difflib.get_close_matches(name, known, 1, 0.8)
+    if near or not has_server:
+      raise errors.UserError(
+          f'--pipeline_options: Apache Beam knows no option {name}'
+          + (f'; did you mean {near[0]}?' if near else
+             '; see its documentation for the options of each runner'))

@@ -16,7 +16,6 @@ nothing.
 """
 
 import os
-import sys
 from typing import Tuple
 
 from absl import flags
@@ -102,7 +101,7 @@ def _export(version, scales, is_classifier: bool) -> None:
   """Writes a version."""
   from axial_tf import devices
   from axial_tf.models import multi_scale
-  from axial_tf.serving import export, serving_settings, warmup
+  from axial_tf.serving import export, serving_settings
   from axial_tf.training import checkpoints, progress, restore
 
   settings = serving_settings.ServingSettings(
@@ -123,8 +122,6 @@ def _export(version, scales, is_classifier: bool) -> None:
               FLAGS.model_dir, checkpoints.step_of(checkpoint)) or {},
           'config': _read(os.path.join(FLAGS.model_dir, run_files.CONFIG)),
       }, settings=settings)
-  if not warmup.exists(version_dir):
-    print(warmup.MISSING, file=sys.stderr)
   print(f'exported {checkpoint} to {version_dir}')
 
 

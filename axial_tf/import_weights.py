@@ -70,14 +70,41 @@ def main() -> None:
 
   arrays, files, bindings = (
       _read_csrhddlam() if FLAGS.source == 'csrhddlam' else _read_deeplab2())
-  experiment = config.parse(files, [
-      f'RECORDS = {FLAGS.records or _NO_RECORDS!r}', *bindings,
-      *(FLAGS.gin_params or [])])
+
+  def parse(*more):
+    return config.parse(files, [
+        f'RECORDS = {FLAGS.records or _NO_RECORDS!r}', *bindings, *more,
+        *(FLAGS.gin_params or [])])
+
+  experiment = parse()
+  if FLAGS.source == 'deeplab2' and (
+      getattr(experiment.task.model, 'padding', 'gray') != 'gray'):
+    # These networks were trained beside gray.
+    maker = ('panoptic_settings' if 'panoptic_settings.' in
+             config.operative_text() else 'PanopticDeepLabSettings')
+    experiment = parse(f"{maker}.padding = 'gray'")
+  if FLAGS.records:
+    _require_records(experiment.task.data)
   report = importing.write_run(
       experiment.task, arrays, FLAGS.input, FLAGS.output_dir,
       FLAGS.allow_partial)
   print(report.format_table())
   print(f'written to {FLAGS.output_dir}')
+
+
+def _require_records(data) -> None:
+  """Checks that --records holds records of one of the splits at least."""
+  import tensorflow as tf
+
+  from axial_tf import errors
+  from axial_tf.data import record_files
+
+  patterns = data.train_pattern, data.validation_pattern
+  if not any(pattern.startswith(record_files.TFDS)
+             or tf.io.gfile.glob(pattern) for pattern in patterns):
+    raise errors.UserError(
+        f'--records: no files match {patterns[0]!r} or {patterns[1]!r}; give '
+        f'the folder that data_prep.convert wrote, or leave --records out')
 
 
 def _read_csrhddlam():

@@ -40,7 +40,7 @@ and --pipeline_options; --model, --input and --output_dir may then be remote:
 
 Where --model is a classifier, the most probable classes of each image are
 printed; with --json as JSON lines, and with --output_dir these are written to
-classes.jsonl in it:
+classes.jsonl in it, one by one, so that a stop loses none:
 
   python -m axial_tf.predict --model=runs/cifar10 --input=photos --top=3
 

@@ -1,12 +1,13 @@
 """The classes of image files, as lines for a person or as JSON lines."""
 
+import contextlib
 import dataclasses
 import itertools
 import json
 import os
 from typing import Optional, Sequence
 
-from axial_tf import image_classifier, image_reader, paths, whole_files
+from axial_tf import image_classifier, image_reader, line_files, paths
 
 # Of --output_dir.
 _RESULTS = 'classes.jsonl'
@@ -27,28 +28,28 @@ def classify_all(
     top: how many classes of each.
     batch_size: images at a time.
     as_json: print JSON lines in place of text.
-    output_dir: folder in which classes.jsonl is written instead.
+    output_dir: folder in which classes.jsonl is written instead, line by line.
 
   Raises:
     errors.UserError: some files could not be read (the others are done), or
       the results cannot be written.
   """
-  lines = []
-  with image_reader.ImageReader(files) as reader:
+  path = None if output_dir is None else os.path.join(output_dir, _RESULTS)
+  lines = line_files.LineFile(path) if path else contextlib.nullcontext()
+  with lines, image_reader.ImageReader(files) as reader:
     pairs = iter(reader)
     while batch := list(itertools.islice(pairs, batch_size)):
       found = classifier.batch([image for _, image in batch], top)
       for (file, _), classes in zip(batch, found):
-        if output_dir is None:
+        if path is None:
           reader.finish(
               _json(file, classes) if as_json else _text(file, classes))
         else:
-          lines.append(_json(file, classes))
+          lines.add(_json(file, classes))
           reader.finish()
-  if output_dir is not None:
-    path = os.path.join(output_dir, _RESULTS)
-    whole_files.write(path, ''.join(f'{line}\n' for line in lines).encode())
-    print(f'{len(lines)} images classified, results in {path}')
+  if path is not None:
+    print(f'{len(files) - len(reader.failed)} images classified, results in '
+          f'{path}')
   image_reader.require_all(files, reader.failed, 'classified')
 
 

@@ -149,7 +149,7 @@ def make_pipelines(pattern: str, scale: Scale, spec):
         image, panoptic, seeds[1], size, scale.crop)
 
   def unpack(batch):
-    return training_batch.unpack(batch, spec, settings.targets)
+    return training_batch.unpack(batch, spec, settings.targets, 'edge')
 
   return {
       'decode': encoded.map(decode, num_parallel_calls=reading.AUTOTUNE),

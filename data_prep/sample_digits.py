@@ -25,7 +25,7 @@ import numpy as np
 from PIL import Image
 import tqdm
 
-from axial_tf import cli, errors
+from axial_tf import cli, errors, optional_imports
 from axial_tf.data import dataset_spec
 from axial_tf.panoptic import label_png
 from data_prep import digit_scenes
@@ -73,7 +73,8 @@ def make(output_dir: str, seed: int = 0, train_images: int = 800,
   """Writes the whole data set; the folder appears when all is written.
 
   Raises:
-    errors.UserError: the folder holds something, or scikit-learn is missing.
+    errors.UserError: the folder holds something, or scikit-learn cannot be
+      imported.
   """
   target = pathlib.Path(output_dir).absolute()
   if target.exists() and (not target.is_dir() or any(target.iterdir())):
@@ -99,12 +100,7 @@ def make(output_dir: str, seed: int = 0, train_images: int = 800,
 
 
 def _load_sources() -> Dict[str, digit_scenes.Source]:
-  try:
-    from sklearn import datasets
-  except ImportError as error:
-    raise errors.UserError(
-        'the digits come with scikit-learn, which is not installed: pip '
-        'install scikit-learn') from error
+  datasets = optional_imports.load('sklearn.datasets', 'demo', 'the sample')
   digits = datasets.load_digits()
   photos = datasets.load_sample_images().images
   sources = {}

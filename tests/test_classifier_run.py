@@ -117,6 +117,26 @@ def test_results_in_a_file(run_dir, photos, tmp_path):
   assert line['file'].endswith('red.png') and len(line['classes']) == 3
 
 
+def test_results_are_there_when_the_command_is_stopped(
+    run_dir, photos, tmp_path):
+  class Stops(axial_tf.ImageClassifier):
+    calls = 0
+
+    def batch(self, batch, top=5):
+      self.calls += 1
+      if self.calls == 3:
+        raise KeyboardInterrupt
+      return super().batch(batch, top)
+
+  files = [str(photos / f'{name}.png') for name in ('red', 'green', 'blue')]
+  with pytest.raises(KeyboardInterrupt):
+    predicted_classes.classify_all(
+        Stops(str(run_dir)), files, top=1, batch_size=1, as_json=False,
+        output_dir=str(tmp_path))
+  lines = (tmp_path / 'classes.jsonl').read_text().splitlines()
+  assert [json.loads(line)['file'] for line in lines] == files[:2]
+
+
 def test_options_of_segmentation_are_refused(run_dir, photos):
   done = _predict(f'--model={run_dir}', f'--input={photos}', '--scales=1')
   assert done.returncode == 1

@@ -3,9 +3,8 @@
 The operations and policies are those of official.vision.ops.augment. Its
 classes draw from TensorFlow's global random state, so that images come out
 differently in each run and depend on which thread is first; here every draw
-is a pure function of a seed. Its contrast is kept as it is, too: it blends
-with a mean that it computes wrongly (nearly always 255), with which the
-published policies were found and used.
+is a pure function of a seed. Its contrast differs between its versions, see
+`_gray_mean`; ours is Pillow's, as AutoAugment's paper defines the operations.
 
 Images are uint8 [height, width, 3].
 """
@@ -163,9 +162,11 @@ def apply(name: str, image: tf.Tensor, value: tf.Tensor, seed: tf.Tensor
     # The official kernel needs 3 x 3 pixels.
     return tf.cond(
         tf.reduce_min(tf.shape(image)[:2]) >= 3,
-        lambda: _blend(operation, image, value), lambda: image)
+        lambda: _blend(operation(image, 0.0), image, value), lambda: image)
+  if name == 'Contrast':
+    return _blend(_gray_mean(image), image, value)
   if name in _BLENDING:
-    return _blend(operation, image, value)
+    return _blend(operation(image, 0.0), image, value)
   if name in ('Posterize', 'Solarize'):
     return operation(image, tf.cast(value, tf.uint8))
   if name == 'SolarizeAdd':
@@ -184,9 +185,22 @@ def _apply_one(index, names, image, value, seed) -> tf.Tensor:
   return tf.ensure_shape(result, image.shape)  # which branches lose
 
 
-def _blend(operation, image: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
+def _gray_mean(image: tf.Tensor) -> tf.Tensor:
+  """Returns float32 []: the gray (0..255) of an image without contrast.
+
+  It is the mean of the luminance. The Model Garden 2.15 has the number of
+  pixels / 256 instead, so that large images fade to white, and 2.20 the mean
+  of each channel, which changes colors, too.
+  """
+  gray = tf.linalg.matvec(
+      tf.cast(image, tf.float32), tf.constant([0.299, 0.587, 0.114]))
+  return tf.floor(tf.reduce_mean(tf.round(gray)) + 0.5)
+
+
+def _blend(without: tf.Tensor, image: tf.Tensor, factor: tf.Tensor
+           ) -> tf.Tensor:
   """The official blend, which wants its factor when the graph is built."""
-  without = tf.cast(operation(image, 0.0), tf.float32)
+  without = tf.cast(without, tf.float32)
   blended = without + factor * (tf.cast(image, tf.float32) - without)
   return tf.cast(tf.clip_by_value(blended, 0.0, 255.0), tf.uint8)
 

@@ -60,7 +60,9 @@ def encode_classification_example(
       _TEXT: _bytes(text.encode()),
   }
   return tf.train.Example(
-      features=tf.train.Features(feature=features)).SerializeToString()
+      features=tf.train.Features(feature=features)
+  # The order of a map differs between processes.
+  ).SerializeToString(deterministic=True)
 
 
 def parse_classification_example(serialized: tf.Tensor) -> Dict[str, tf.Tensor]:

@@ -69,7 +69,9 @@ def encode_panoptic_example(
     features[_LABEL] = _bytes(label_png.encode(panoptic))
     features[_LABEL_FORMAT] = _bytes(b'png')
   return tf.train.Example(
-      features=tf.train.Features(feature=features)).SerializeToString()
+      features=tf.train.Features(feature=features)
+  # The order of a map differs between processes.
+  ).SerializeToString(deterministic=True)
 
 
 def decode_panoptic_example(serialized: tf.Tensor) -> Dict[str, tf.Tensor]:

@@ -161,7 +161,11 @@ def _builder(pattern: str) -> Tuple[tfds.core.DatasetBuilder, str]:
         f'tfds:imagenet2012/train')
   try:
     return tfds.builder(name), split
-  except (tfds.core.DatasetNotFoundError, ImportError, ValueError) as error:
+  except ImportError as error:
+    raise errors.UserError(
+        f'{pattern}: the code of this data set cannot be imported '
+        f'({errors.first_line(error)}); install what it needs') from error
+  except (tfds.core.DatasetNotFoundError, ValueError) as error:
     reason = ' '.join(str(error).split())[:120]
     raise errors.UserError(
         f'{pattern}: tensorflow-datasets has no data set {name!r} ({reason}); '

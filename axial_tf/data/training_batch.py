@@ -9,7 +9,7 @@ from typing import Dict
 
 import tensorflow as tf
 
-from axial_tf.data import dataset_spec, resizing
+from axial_tf.data import dataset_spec, padding, resizing
 from axial_tf.panoptic import targets as targets_lib
 
 
@@ -39,22 +39,25 @@ def pack(image: tf.Tensor, panoptic: tf.Tensor, inside: tf.Tensor,
 
 
 def unpack(batch: Dict[str, tf.Tensor], spec: dataset_spec.DatasetSpec,
-           settings: targets_lib.TargetSettings) -> Dict[str, tf.Tensor]:
+           settings: targets_lib.TargetSettings, kind: padding.Padding
+           ) -> Dict[str, tf.Tensor]:
   """Computes what the network and its losses take.
 
   Args:
     batch: results of `pack`, [batch, ...] each.
     spec: of the data set.
     settings: as in `pack`.
+    kind: the padding that the network is trained with.
 
   Returns:
-    image: float32 [batch, height, width, 3] in [-1, 1]; padding is grey, 0.
+    image: float32 [batch, height, width, 3] in [-1, 1].
     The targets, [batch, height, width, ...], see `targets.expand`.
   """
 
   def compute(batch):
     return {
-        'image': _to_model_range(batch['image'], batch['inside']),
+        'image': resizing.to_model_range(
+            padding.fill(batch['image'], batch['inside'], kind)),
         **targets_lib.expand(
             batch, label_divisor=spec.label_divisor,
             ignore_label=spec.ignore_label, settings=settings),
@@ -64,15 +67,3 @@ def unpack(batch: Dict[str, tf.Tensor], spec: dataset_spec.DatasetSpec,
   if tf.inside_function() and not tf.config.get_visible_devices('GPU'):
     compute = tf.function(compute, autograph=False, jit_compile=True)
   return compute(batch)
-
-
-def _to_model_range(image: tf.Tensor, inside: tf.Tensor) -> tf.Tensor:
-  """float32 [batch, height, width, 3] in [-1, 1]; 0 but for what is inside."""
-  top, left, bottom, right = (
-      edge[:, tf.newaxis] for edge in tf.unstack(inside, axis=1))
-  y, x = (tf.range(tf.shape(image)[axis]) for axis in (1, 2))
-  in_row = (top <= y) & (y < bottom)  # [batch, height]
-  in_column = (left <= x) & (x < right)  # [batch, width]
-  is_inside = in_row[:, :, tf.newaxis] & in_column[:, tf.newaxis]
-  return tf.where(
-      is_inside[..., tf.newaxis], resizing.to_model_range(image), 0.0)

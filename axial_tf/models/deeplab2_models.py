@@ -37,7 +37,8 @@ def _model(backbone, backbone_params, context='projection', rates=(6, 12, 18)):
   return Deeplab2Variant(
       panoptic_deeplab.PanopticDeepLabSettings(
           backbone=backbone, decoder=panoptic_decoder.DecoderSettings(
-              context=context, aspp_rates=rates, separable_aspp=False)),
+              context=context, aspp_rates=rates, separable_aspp=False),
+          padding='gray'),
       backbone_params=backbone_params)
 
 

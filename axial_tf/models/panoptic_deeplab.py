@@ -6,6 +6,7 @@ from typing import Dict
 import tensorflow as tf
 
 from axial_tf import settings as settings_lib
+from axial_tf.data import padding as padding_lib
 from axial_tf.layers import multiply_adds, resize
 from axial_tf.models import axial_resnet, backbones, panoptic_decoder
 
@@ -25,6 +26,8 @@ class PanopticDeepLabSettings:
       its weights do not grow to the offsets of large instances, and a larger
       unit takes the place of that growth.
     decoder: what the two decoders are made of.
+    padding: what the network sees beside an image: 'edge' repeats its border,
+      'gray' is DeepLab2's.
   """
   backbone: backbones.BackboneSettings = axial_resnet.AxialResNetSettings()
   semantic: panoptic_decoder.BranchSettings = (
@@ -35,6 +38,7 @@ class PanopticDeepLabSettings:
   offset_scale: float = 1.0
   decoder: panoptic_decoder.DecoderSettings = (
       panoptic_decoder.DecoderSettings())
+  padding: padding_lib.Padding = 'edge'
 
   def __post_init__(self):
     settings_lib.check_types(self)
@@ -125,15 +129,15 @@ class PanopticDeepLab(tf.keras.Model):
     }
 
   def pad(self, images):
-    """Pads (gray, right and bottom) to k * output_stride + 1, k at least 1.
+    """Pads at the right and bottom to k * output_stride + 1, k at least 1.
 
     With such sizes the corners of all feature maps lie on each other.
     """
-    margins = [[0, target - size] for size, target in (
-        (size, self._legal_size(size)) for size in resize.size_of(images))]
-    if all(isinstance(m, int) and m == 0 for _, m in margins):
+    margins = [
+        self._legal_size(size) - size for size in resize.size_of(images)]
+    if all(isinstance(margin, int) and margin == 0 for margin in margins):
       return images
-    return tf.pad(images, [[0, 0], *margins, [0, 0]])
+    return padding_lib.enlarge(images, margins, self._settings.padding)
 
   def _legal_size(self, size):
     stride = self._settings.backbone.output_stride

@@ -76,7 +76,7 @@ class PanopticInference(tf.Module):
     """Segments images as they are, without resizing them.
 
     Args:
-      images: uint8 RGB [batch, height, width, 3].
+      images: RGB [batch, height, width, 3], uint8 or float32 in 0..255.
 
     Returns:
       At the size of the images: 'panoptic_map' int32 [batch, height, width];

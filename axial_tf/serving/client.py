@@ -23,7 +23,14 @@ from typing import List, Optional, Sequence
 from absl import flags
 from tqdm import tqdm
 
-from axial_tf import cli, earlier_results, errors, image_files, paths
+from axial_tf import (
+  cli,
+  earlier_results,
+  errors,
+  image_files,
+  optional_imports,
+  paths,
+)
 from axial_tf.serving import answers, sent_files, server_calls
 
 _SIGNATURE = 'serving_default'
@@ -178,12 +185,9 @@ def _transport_class(protocol: str):
   if protocol != 'grpc':
     raise errors.UserError(
         f'protocol: expected grpc or rest, got {protocol!r}')
-  try:
-    from axial_tf.serving import grpc_transport
-  except ImportError as error:
-    raise errors.UserError(
-        f"gRPC needs tensorflow-serving-api ({error}); install it with: pip "
-        f"install 'axial_tf[serving]', or use REST") from error
+  for module in ('grpc', 'tensorflow_serving.apis.predict_pb2'):
+    optional_imports.load(module, 'serving', 'gRPC (REST does without)')
+  from axial_tf.serving import grpc_transport
   return grpc_transport.GrpcTransport
 
 

@@ -14,7 +14,7 @@ from typing import Callable, Dict, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from axial_tf import errors
+from axial_tf import errors, optional_imports
 from axial_tf.data import resizing
 from axial_tf.layers import attention_rows
 from axial_tf.models import multi_scale, panoptic_inference
@@ -65,16 +65,17 @@ def convert(inference: panoptic_inference.PanopticInference, height: int,
       'onnx' (float32).
 
   Raises:
-    errors.UserError: the converter for ONNX is not installed.
+    errors.UserError: the converter for ONNX cannot be imported.
   """
   function = _heads_function(inference, height, width)
   # Nothing but standard operations.
   with attention_rows.backend('matmul'):
     if file_format == 'onnx':
-      tf2onnx = _import('tf2onnx')
+      tf2onnx = optional_imports.load('tf2onnx', 'onnx', 'ONNX')
       model, _ = tf2onnx.convert.from_function(
           function, function.input_signature, opset=_OPSET)
-      return model.SerializeToString()
+      _raise_scales(model)
+      return model.SerializeToString(deterministic=True)
     with tempfile.TemporaryDirectory() as folder:
       export.save(inference.model, folder, {'serving_default': function})
       converter = tf.lite.TFLiteConverter.from_saved_model(folder)
@@ -145,10 +146,28 @@ def _lite_runner(content: bytes) -> Callable[[np.ndarray], Heads]:
 
 
 def _onnx_runner(content: bytes) -> Callable[[np.ndarray], Heads]:
-  session = _import('onnxruntime').InferenceSession(
-      content, providers=['CPUExecutionProvider'])
+  session = optional_imports.load(
+      'onnxruntime', 'onnx', 'the check of ONNX files').InferenceSession(
+          content, providers=['CPUExecutionProvider'])
   names = [output.name for output in session.get_outputs()]
   return lambda image: dict(zip(names, session.run(names, {_INPUT: image})))
+
+
+def _raise_scales(model) -> None:
+  """Makes the scales of an ONNX model, in place, give the sizes it declares.
+
+  tf2onnx rounds a scale to float32, by which 9 * (17 / 9) may end below 17;
+  onnxruntime from 1.28 on cuts off what follows the point. The next float32
+  gives at least 17, and less than 18.
+  """
+  constants = {tensor.name: tensor for tensor in model.graph.initializer}
+  for name in {node.input[2] for node in model.graph.node
+               if node.op_type == 'Resize'}:
+    tensor = constants[name]
+    scales = np.frombuffer(tensor.raw_data, np.float32)
+    tensor.raw_data = np.where(
+        scales == np.round(scales), scales,
+        np.nextafter(scales, np.float32(np.inf))).tobytes()
 
 
 @contextlib.contextmanager
@@ -162,20 +181,6 @@ def _quiet():
   finally:
     os.dup2(kept, 2)
     os.close(kept)
-
-
-def _import(name: str):
-  """Imports what an extra brings."""
-  try:
-    if name == 'tf2onnx':
-      import tf2onnx
-      return tf2onnx
-    import onnxruntime
-    return onnxruntime
-  except ImportError as error:
-    raise errors.UserError(
-        f'ONNX needs tf2onnx and onnxruntime ({error}); install them with: '
-        f"pip install 'axial_tf[onnx]'") from error
 
 
 def _milliseconds(function: Callable[[np.ndarray], Heads], image) -> float:

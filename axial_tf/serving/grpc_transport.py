@@ -1,6 +1,6 @@
 """Image files to TensorFlow Serving and results back, by gRPC.
 
-Needs tensorflow-serving-api: pip install 'axial_tf[serving]'.
+Needs tensorflow-serving-api, of the extra 'serving'.
 """
 
 import time

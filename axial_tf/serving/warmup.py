@@ -6,22 +6,19 @@ taken. With these, no user waits for that.
 
 import io
 import os
+import sys
 from typing import List, Sequence
 
-from absl import logging
 from PIL import Image
 import tensorflow as tf
 
-from axial_tf import images
+from axial_tf import errors, images, optional_imports
 from axial_tf.serving import comparison
 
 # Where the server looks for them in a version.
 FILE = 'assets.extra/tf_serving_warmup_requests'
 # Height and width in pixels; the server learns nothing from larger ones.
 _SIZE = 96, 128
-MISSING = (
-    'no warm-up requests: they need tensorflow-serving-api; install it with '
-    "pip install 'axial_tf[serving]' and export again, or do without")
 
 
 def write(version_dir: str, batch_sizes: Sequence[int], max_pixels: int
@@ -36,12 +33,15 @@ def write(version_dir: str, batch_sizes: Sequence[int], max_pixels: int
 
   Returns:
     Whether they were written: False without tensorflow-serving-api, which is
-    logged.
+    told on stderr.
   """
   try:
-    from tensorflow_serving.apis import prediction_log_pb2
-  except ImportError:
-    logging.warning(MISSING)
+    prediction_log_pb2 = optional_imports.load(
+        'tensorflow_serving.apis.prediction_log_pb2', 'serving',
+        'a file of warm-up requests')
+  except errors.UserError as error:
+    print(f'no warm-up requests: {error}; then export again, or do without',
+          file=sys.stderr)
     return False
   path = os.path.join(version_dir, FILE)
   tf.io.gfile.makedirs(os.path.dirname(path))
@@ -56,7 +56,7 @@ def write(version_dir: str, batch_sizes: Sequence[int], max_pixels: int
       batch = [files[index % len(files)] for index in range(size)]
       request.inputs['image_bytes'].CopyFrom(
           tf.make_tensor_proto(batch, tf.string, [size]))
-      writer.write(log.SerializeToString())
+      writer.write(log.SerializeToString(deterministic=True))
   return True
 
 

@@ -6,7 +6,12 @@ from typing import Optional
 import tensorflow as tf
 
 from axial_tf import settings as settings_lib
-from axial_tf.data import dataset_spec, panoptic_pipeline, training_batch
+from axial_tf.data import (
+  dataset_spec,
+  padding,
+  panoptic_pipeline,
+  training_batch,
+)
 from axial_tf.evaluation import (
   instance_ap,
   label_maps,
@@ -128,11 +133,12 @@ class PanopticTask(trained_task.TrainedTask):
   def training_pictures(self):
     return training_pictures.draw(
         self._settings.data, self.spec, self._settings.tensorboard_images,
-        self._run.seed)
+        self._settings.model.padding, self._run.seed)
 
   def training_values(self, inputs, model):
     inputs = training_batch.unpack(
-        inputs, self.spec, self._settings.data.targets)
+        inputs, self.spec, self._settings.data.targets,
+        self._settings.model.padding)
     outputs = model(inputs['image'], training=True)
     return losses_lib.panoptic_losses(
         outputs, inputs, ignore_label=self.spec.ignore_label,
@@ -141,7 +147,8 @@ class PanopticTask(trained_task.TrainedTask):
   def validation_step(self, inputs, model, metrics=None):
     """Segments a replica's images; scoring happens on the host."""
     del model, metrics  # The inference holds the model.
-    outputs = self._infer(inputs['image'])
+    outputs = self._infer(
+        inputs['image'], inputs['height'], inputs['width'])
     scores = (self._segment_scores(outputs, inputs)
               if self._settings.instance_ap else {})
     shown = {}
@@ -152,8 +159,8 @@ class PanopticTask(trained_task.TrainedTask):
         'prediction': outputs['panoptic_map'], **scores, **shown,
         **{key: inputs[key] for key in _PASSED_KEYS}}
 
-  def _infer(self, images):
-    """Segments images, of which there may be none.
+  def _infer(self, images, bottom, right):
+    """Segments images [0:bottom, 0:right] of a batch, which may be none.
 
     The last batch may leave a replica without images: it then gets a tensor of
     no size at all, on which convolutions fail.
@@ -161,8 +168,13 @@ class PanopticTask(trained_task.TrainedTask):
     count, height, width = (tf.shape(images)[axis] for axis in range(3))
     missing = tf.where(tf.equal(count, 0), 1, 0)
     side = missing * self._settings.model.backbone.output_stride
-    outputs = self._inference(tf.pad(
-        images, [[0, missing], [0, side], [0, side], [0, 0]]))
+    images = tf.pad(images, [[0, missing], [0, side], [0, side], [0, 0]])
+    bottom, right = (tf.pad(edge, [[0, missing]], constant_values=1)
+                     for edge in (bottom, right))
+    first = tf.zeros_like(bottom)
+    outputs = self._inference(padding.fill(
+        images, tf.stack([first, first, bottom, right], 1),
+        self._settings.model.padding))
     return {key: value[:count, :height, :width]
             for key, value in outputs.items()}
 

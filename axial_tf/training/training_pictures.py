@@ -6,20 +6,27 @@ from typing import Dict
 import numpy as np
 
 from axial_tf import visualize
-from axial_tf.data import dataset_spec, panoptic_pipeline, training_batch
+from axial_tf.data import (
+  dataset_spec,
+  padding,
+  panoptic_pipeline,
+  resizing,
+  training_batch,
+)
 from axial_tf.models import panoptic_inference
 from axial_tf.training import picture_sizes
 
 
 def draw(settings: panoptic_pipeline.PanopticDataSettings,
-         spec: dataset_spec.DatasetSpec, count: int, seed=None
-         ) -> Dict[str, np.ndarray]:
+         spec: dataset_spec.DatasetSpec, count: int, kind: padding.Padding,
+         seed=None) -> Dict[str, np.ndarray]:
   """Reads and draws images as the training gets them.
 
   Args:
     settings: of the data; only a few records are read.
     spec: of the labels.
     count: how many images.
+    kind: the padding that the network is trained with.
     seed: of their choice and augmentation.
 
   Returns:
@@ -35,9 +42,10 @@ def draw(settings: panoptic_pipeline.PanopticDataSettings,
       settings, cache=False, shuffle_buffer=count, data_service=None)
   batch = next(iter(
       panoptic_pipeline.train_dataset(few, spec, count, seed=seed)))
-  targets = training_batch.unpack(batch, spec, settings.targets)
+  targets = training_batch.unpack(batch, spec, settings.targets, kind)
+  image = resizing.to_uint8(127.5 * (targets['image'] + 1))
   maps = {key: tensor.numpy() for key, tensor in (
-      ('image', batch['image']), ('panoptic', batch['panoptic']),
+      ('image', image), ('panoptic', batch['panoptic']),
       ('heatmap', targets['center_heatmap']), ('offset', targets['offset']),
       ('is_thing', targets['offset_weight'] > 0))}
   return {

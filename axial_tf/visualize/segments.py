@@ -1,14 +1,14 @@
 """Pictures of panoptic maps: colors, overlays, legends."""
 
 import colorsys
-from typing import List, Tuple
+from typing import Dict, Tuple
 
 import numpy as np
-from PIL import Image, ImageDraw
 
 from axial_tf import errors
 from axial_tf.data import dataset_spec
 from axial_tf.visualize import canvas
+from axial_tf.visualize import labels as labels_lib
 
 _VOID_COLOR = (0, 0, 0)
 
@@ -43,7 +43,8 @@ def panoptic_overlay(
     panoptic: integers [height, width], panoptic labels.
     spec: names and colors of the categories.
     opacity: of the colors, from 0 (the image alone) to 1. Void stays bare.
-    labels: whether to write its category into each segment with room for it.
+    labels: whether to write the names of categories on segments with room for
+      them.
 
   Raises:
     errors.UserError: image and map differ in size, or a label belongs to no
@@ -61,7 +62,9 @@ def panoptic_overlay(
   # Lines of one pixel vanish where large pictures are shown shrunk.
   picture[_borders(panoptic, 1 + min(image.shape[:2]) // 700)] *= 0.35
   picture = np.round(picture).astype(np.uint8)
-  return _write_labels(picture, panoptic, spec) if labels else picture
+  return labels_lib.write(
+      picture, np.asarray(panoptic), _names(panoptic, spec)
+  ) if labels else picture
 
 
 def legend(panoptic: np.ndarray, spec: dataset_spec.DatasetSpec,
@@ -100,6 +103,16 @@ def _category(label: int, spec) -> dataset_spec.Category:
         f'with another spec?') from error
 
 
+def _names(panoptic, spec) -> Dict[int, labels_lib.Name]:
+  """Returns the names of a map's segments by their labels."""
+  names = {}
+  for label in np.unique(panoptic).tolist():
+    if label != spec.void_label:
+      category = _category(label, spec)
+      names[label] = labels_lib.Name(category.name, category.is_thing)
+  return names
+
+
 def _segment_color(label: int, spec) -> Tuple[int, int, int]:
   label = int(label)
   if label == spec.void_label:
@@ -136,59 +149,3 @@ def _borders(panoptic, thickness: int) -> np.ndarray:
     is_border[:-step] |= panoptic[:-step] != panoptic[step:]
     is_border[:, :-step] |= panoptic[:, :-step] != panoptic[:, step:]
   return is_border
-
-
-def _write_labels(picture: np.ndarray, panoptic, spec) -> np.ndarray:
-  """Writes category names where the segments are wide."""
-  height, width = picture.shape[:2]
-  size = int(np.clip(min(height, width) / 30, 11, 40))
-  font = canvas.font(size)
-  lettered = Image.fromarray(picture)
-  draw = ImageDraw.Draw(lettered)
-  # A line's height with what hangs below it and its dark rim.
-  band = int(1.3 * size) + 3
-  for label, x, y, room in _wide_places(np.asarray(panoptic), band):
-    if label == spec.void_label:
-      continue
-    name = _category(label, spec).name
-    if draw.textlength(name, font) + 4 <= room:
-      draw.text((x, y), name, 'white', font, anchor='mm',
-                stroke_width=max(1, size // 10), stroke_fill='black')
-  return np.asarray(lettered)
-
-
-def _wide_places(panoptic: np.ndarray, band: int
-                   ) -> List[Tuple[int, float, float, int]]:
-  """Finds for each label a wide bar of `band` rows, near its middle.
-
-  Returns:
-    label, x and y of the bar's center, width of the bar; nothing for maps
-    with fewer rows.
-  """
-  height, width = panoptic.shape
-  if height < band:
-    return []
-  labels, index = _labels(panoptic)
-  rows = np.broadcast_to(np.arange(height)[:, np.newaxis], panoptic.shape)
-  middle = np.bincount(index.reshape(-1), rows.reshape(-1)) / np.bincount(
-      index.reshape(-1))
-  middle = dict(zip(labels.tolist(), middle.tolist()))
-  # Whether each pixel starts a column of `band` rows of one label.
-  same = np.ones([height - band + 1, width], bool)
-  for row in range(1, band):
-    same &= panoptic[row:row + height - band + 1] == panoptic[
-        :height - band + 1]
-  keys = np.where(same, panoptic[:height - band + 1], -1)
-  places = {}
-  for y, line in enumerate(keys):
-    starts = np.flatnonzero(np.diff(line, prepend=-2))
-    lengths = np.diff(starts, append=width)
-    for start, length in zip(starts.tolist(), lengths.tolist()):
-      label = int(line[start])
-      if label < 0:
-        continue
-      center = y + band / 2
-      fitness = length - abs(center - middle[label])
-      if fitness > places.get(label, (-np.inf,))[0]:
-        places[label] = (fitness, start + length / 2, center, length)
-  return [(label, *place[1:]) for label, place in places.items()]

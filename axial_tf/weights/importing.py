@@ -8,8 +8,8 @@ import uuid
 import numpy as np
 import tensorflow as tf
 
-from axial_tf import config, errors, paths, run_files, whole_files
-from axial_tf.data import class_spec, dataset_spec
+from axial_tf import config, errors, run_files, whole_files
+from axial_tf.data import class_spec, dataset_spec, record_files
 from axial_tf.tasks import classification, panoptic, registry
 from axial_tf.training import initialization
 from axial_tf.weights import naming
@@ -68,8 +68,9 @@ def _load_spec(task, arrays
                ) -> Union[class_spec.ClassSpec, dataset_spec.DatasetSpec]:
   if isinstance(task, panoptic.PanopticTaskSettings):
     return dataset_spec.DatasetSpec.load(task.spec)
-  if task.spec is not None or paths.matching(task.data.train_pattern) or (
-      paths.matching(task.data.validation_pattern)):
+  if task.spec is not None or any(
+      pattern.startswith(record_files.TFDS) or record_files.find(pattern)
+      for pattern in (task.data.train_pattern, task.data.validation_pattern)):
     return classification.load_spec(task)
   # Weights do not tell what their classes are called.
   bias = arrays.get('last/bias')

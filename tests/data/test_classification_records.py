@@ -29,6 +29,11 @@ def test_keys_and_values():
       'image/class/text': b'cat, true cat'}
 
 
+  # In order, so that equal records of all processes are equal bytes.
+  places = [serialized.index(key.encode()) for key in sorted(found)]
+  assert places == sorted(places)
+
+
 def test_reads_what_it_wrote():
   example = classification_records.parse_classification_example(
       classification_records.encode_classification_example(

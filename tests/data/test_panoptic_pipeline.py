@@ -94,7 +94,8 @@ class TestTraining:
   def test_targets_belong_to_their_image(self, data, tiny_spec):
     """The red channel of the examples holds their panoptic label."""
     dataset = panoptic_pipeline.train_dataset(data, tiny_spec, 3).map(
-        lambda batch: training_batch.unpack(batch, tiny_spec, data.targets))
+        lambda batch: training_batch.unpack(
+            batch, tiny_spec, data.targets, 'gray'))
     for batch in _take(dataset, 3):
       for index in range(3):
         image = batch['image'][index]

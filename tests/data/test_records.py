@@ -54,6 +54,18 @@ def test_labels_survive_the_round_trip(panoptic):
   assert (int(example['height']), int(example['width'])) == panoptic.shape
 
 
+def test_records_of_equal_content_are_equal_bytes():
+  """Also of other processes: the keys of the map stand in order."""
+  record = records.encode_panoptic_example(
+      _encoded(_random_image()), 'png', 'a.png', 5, 7,
+      np.zeros([5, 7], np.int32))
+  places = [record.index(key) for key in (
+      b'image/channels', b'image/encoded', b'image/filename', b'image/format',
+      b'image/height', b'image/segmentation/class/encoded',
+      b'image/segmentation/class/format', b'image/width')]
+  assert places == sorted(places)
+
+
 def test_label_png_follows_the_coco_convention():
   png = label_png.encode(np.array([[1 + 256 * 2 + 65536 * 3]], np.int32))
   decoded = Image.open(io.BytesIO(png))

@@ -25,17 +25,20 @@ def _packed(tiny_spec, insides):
   return {key: tf.stack([row[key] for row in rows]) for key in rows[0]}
 
 
+@pytest.mark.parametrize('padding, mode', [
+    ('edge', {'mode': 'edge'}), ('gray', {'constant_values': 127.5})])
 @pytest.mark.parametrize('wrap', [lambda f: f, tf.function],
                          ids=['eager', 'function'])
-def test_padding_is_grey_and_the_rest_in_the_models_range(tiny_spec, wrap):
+def test_images_are_padded_and_in_the_models_range(
+    tiny_spec, wrap, padding, mode):
   insides = [(0, 0, 5, 6), (1, 2, 4, 3), (0, 5, 5, 6)]
   batch = _packed(tiny_spec, insides)
   got = wrap(lambda batch: training_batch.unpack(
-      batch, tiny_spec, targets.TargetSettings()))(batch)
+      batch, tiny_spec, targets.TargetSettings(), padding))(batch)
   for index, (top, left, bottom, right) in enumerate(insides):
-    expected = np.zeros([5, 6, 3])
-    part = slice(top, bottom), slice(left, right)
-    expected[part] = batch['image'][index].numpy()[part] / 127.5 - 1
+    expected = np.pad(
+        batch['image'][index, top:bottom, left:right].numpy().astype(float),
+        [(top, 5 - bottom), (left, 6 - right), (0, 0)], **mode) / 127.5 - 1
     np.testing.assert_allclose(got['image'][index], expected, atol=1e-6)
     for key, value in targets.panoptic_targets(
         batch['panoptic'][index], thing_ids=tiny_spec.thing_ids,

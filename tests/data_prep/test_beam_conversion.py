@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from axial_tf import errors
+from axial_tf import beam_runner, errors
 from data_prep import coco, conversion, jobs, local_conversion, splits
 
 # A runner in this process, which says nothing unless something is wrong.
@@ -49,6 +49,35 @@ def test_faults(tiny_coco, convert, tmp_path):
   assert convert(tiny, tmp_path / 'beam', max_errors=1)['num_images'] == 2
   convert(tiny, tmp_path / 'local', max_errors=1, arguments=None)
   assert _files(tmp_path / 'beam') == _files(tmp_path / 'local')
+
+
+@pytest.mark.parametrize('given, told', [
+    (['--runner=DirectRunner', '--direct_num_wokers=2'],
+     'no option --direct_num_wokers; did you mean --direct_num_workers'),
+    (['--runner=DataflowRunner', '--projct', 'mine'],
+     'no option --projct; did you mean --project'),
+    (['--runner=DirectRunner', '--frobnicate'], 'no option --frobnicate; see'),
+    (['--runner=FlinkRunner', '--flink_mastr=a:1'],
+     'no option --flink_mastr; did you mean --flink_master'),
+    (['--runner=DirectRunner', '--num_workers=many'],
+     'does not accept.*num_workers: invalid int value'),
+])
+def test_options_that_beam_does_not_know(tiny_coco, convert, tmp_path, capfd,
+                                         given, told):
+  with pytest.raises(errors.UserError, match=told):
+    convert(tiny_coco(), tmp_path / 'out', arguments=given)
+  assert not (tmp_path / 'out').exists()
+  assert 'usage' not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize('given', [
+    ['--runner=DataflowRunner', '--project=mine', '--region', 'here',
+     '--max_num_workers=3', '--no_use_public_ips', '--setup_file=./setup.py'],
+    # The second is an option of Flink's job server.
+    ['--runner=FlinkRunner', '--flink_master=a:1', '--parallelism=3']])
+def test_options_of_other_runners(given):
+  # Not run: nothing of theirs is here.
+  assert beam_runner.pipeline(given).options.get_all_options()['runner']
 
 
 def test_wrong_options(tiny_coco, convert, tmp_path):

@@ -99,6 +99,13 @@ def test_models_are_found_by_name():
     assert settings_by_name.variant_settings(name) == row.backbone
 
 
+def test_these_models_alone_see_gray_padding():
+  for name, row in settings_by_name.ROWS.items():
+    if row.is_panoptic:
+      expected = 'gray' if name in deeplab2_models.MODELS else 'edge'
+      assert row.settings.padding == expected, name
+
+
 def test_blocks_of_larger_networks_can_be_configured():
   large = settings_by_name.variant_settings(
       'deeplab2_axial_swidernet_1_1_1', blocks=[6, 12, 6, 6], span=65)

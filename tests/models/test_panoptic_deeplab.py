@@ -96,13 +96,28 @@ def test_any_size_in_eager_mode_and_in_a_graph_of_unknown_size(size):
     np.testing.assert_allclose(output, outputs[key], atol=1e-5, err_msg=key)
 
 
-def test_padding_inside_is_padding_with_gray():
-  model = panoptic_deeplab.PanopticDeepLab(_tiny(), 5)
-  images = tf.random.stateless_normal([1, 20, 33, 3], [1, 2])
-  padded = tf.pad(images, [[0, 0], [0, 13], [0, 0], [0, 0]])
-  for key, output in model(images).items():
-    np.testing.assert_allclose(
-        output, model(padded)[key][:, :20], atol=1e-5, err_msg=key)
+@pytest.mark.parametrize('padding, mode', [
+    ('edge', 'edge'), ('gray', 'constant')])
+def test_sizes_between_the_legal_ones_are_padded_inside(padding, mode):
+  model = panoptic_deeplab.PanopticDeepLab(
+      dataclasses.replace(_tiny(), padding=padding), 5)
+  images = np.random.default_rng(0).normal(size=[1, 20, 30, 3]).astype('f')
+  padded = np.pad(images, [(0, 0), (0, 13), (0, 3), (0, 0)], mode)
+  graph = tf.function(model, input_signature=[
+      tf.TensorSpec([None, None, None, 3], tf.float32)])
+  expected = model(tf.constant(padded))
+  for outputs in (model(tf.constant(images)), graph(images)):
+    for key, output in outputs.items():
+      np.testing.assert_allclose(
+          output, expected[key][:, :20, :30], atol=1e-5, err_msg=key)
+
+
+def test_legal_sizes_have_no_padding():
+  images = tf.random.stateless_normal([1, 33, 49, 3], [1, 2])
+  for padding in ('edge', 'gray'):
+    model = panoptic_deeplab.PanopticDeepLab(
+        dataclasses.replace(_tiny(), padding=padding), 5)
+    assert model.pad(images) is images
 
 
 def test_offsets_count_pixels_of_the_map_they_are_on():

@@ -88,6 +88,30 @@ def test_padding_does_not_count_and_sizes_are_brought_back(task):
   assert 'stuff' in task.validation_table
 
 
+@pytest.mark.parametrize('padding, mode', [
+    ('edge', 'edge'), ('gray', 'constant')])
+def test_smaller_images_of_a_batch_are_padded_as_the_model_pads(padding, mode):
+  settings = config.parse(['experiments/demo.gin'], [
+      *_TINY, f"PanopticDeepLabSettings.padding = '{padding}'"]).task
+  task = panoptic.PanopticTask(
+      settings, config.parse(['experiments/demo.gin'], _TINY).run,
+      optimizers.OptimizerSettings())
+  model = task.build_model()
+  image = np.random.default_rng(0).integers(0, 256, [20, 26, 3]) / 127.5 - 1
+  margins = [(0, 13), (0, 7), (0, 0)]
+  batch = np.full([2, 33, 33, 3], 255, np.uint8)
+  batch[0, :20, :26] = np.round((image + 1) * 127.5)
+  truth = tf.zeros([2, 33, 33], tf.int32)
+  size = {'height': [20, 33], 'width': [26, 33],
+          'raw_height': [20, 33], 'raw_width': [26, 33]}
+  logs = task.validation_step({
+      'image': tf.constant(batch), 'panoptic': truth,
+      **{key: tf.constant(value) for key, value in size.items()}}, model)
+  expected = model(tf.constant(np.pad(image, margins, mode)[None], tf.float32))
+  np.testing.assert_allclose(
+      logs['center_heatmap'][0], expected['center_heatmap'][0], atol=1e-5)
+
+
 def test_replicas_and_steps_add_up(task):
   rng = np.random.default_rng(0)
   labels = [c.train_id * task.spec.label_divisor + c.is_thing

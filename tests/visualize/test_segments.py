@@ -67,6 +67,62 @@ def test_tiny_images_have_overlays(shape):
   assert picture.shape == (*shape, 3)
 
 
+def _text(panoptic, brightness=90):
+  """Pixels that the names change, and the picture with them."""
+  image = np.full([*panoptic.shape, 3], brightness, np.uint8)
+  bare, labeled = (
+      visualize.panoptic_overlay(
+          image, panoptic, _SPEC, opacity=0.5, labels=labels)
+      for labels in (False, True))
+  return (bare != labeled).any(-1), labeled
+
+
+def test_a_small_thing_has_its_name_whole_on_it():
+  """As wide as a digit of the demo; stuff of this width stays bare."""
+  panoptic = np.full([120, 160], _VOID, np.int32)
+  panoptic[50:70, 90:102] = 101
+  thing, _ = _text(panoptic)
+  rows, columns = np.nonzero(thing)
+  assert abs(rows.mean() - 60) < 5 and abs(columns.mean() - 96) < 3
+  assert np.ptp(columns) > 12, 'it stands out'
+  panoptic[panoptic == 101] = 0
+  assert not _text(panoptic)[0].any()
+
+
+def test_a_thing_at_the_border_has_its_name_inside():
+  for corner in ((0, 0), (104, 0), (0, 148), (104, 148)):
+    panoptic = np.full([120, 160], _VOID, np.int32)
+    panoptic[corner[0]:corner[0] + 16, corner[1]:corner[1] + 12] = 101
+    changed, _ = _text(panoptic)
+    rows, columns = np.nonzero(changed)
+    alone = np.full([120, 160], _VOID, np.int32)
+    alone[50:66, 70:82] = 101
+    assert changed.sum() == _text(alone)[0].sum(), 'nothing is cut off'
+    assert abs(rows.mean() - corner[0] - 8) < 8
+    assert abs(columns.mean() - corner[1] - 6) < 8
+
+
+def test_the_largest_is_named_first_and_no_name_covers_another():
+  panoptic = np.full([60, 80], _VOID, np.int32)
+  panoptic[20:40, 30:44] = 101
+  only, _ = _text(panoptic)
+  panoptic[22:38, 44:56] = 102  # Too near for a second name, and smaller.
+  both, _ = _text(panoptic)
+  np.testing.assert_array_equal(only, both)
+  panoptic[panoptic == 102] = _VOID
+  panoptic[45:58, 44:56] = 102
+  assert _text(panoptic)[0].sum() == 2 * only.sum()
+
+
+@pytest.mark.parametrize('brightness', [0, 255])
+def test_names_have_light_and_dark_pixels_on_any_image(brightness):
+  panoptic = np.full([120, 160], _VOID, np.int32)
+  panoptic[50:70, 90:102] = 201
+  changed, labeled = _text(panoptic, brightness)
+  luminance = labeled[changed].mean(-1)
+  assert luminance.max() > 220 and luminance.min() < 60
+
+
 def test_the_legend_names_categories_by_area_in_the_width_given():
   panoptic = np.array([[0, 0, 0, 101, 102, _VOID]])
   wide = visualize.legend(panoptic, _SPEC, 300)

@@ -178,6 +178,8 @@ def test_deeplab2_from_file_to_panoptic_map(tmp_path, shared_dir, oracle):
   assert done.returncode == 0, done.stderr
   assert 'loaded: 808 ' in done.stdout
   assert 'unused by the model: 0' in done.stdout
+  assert "PanopticDeepLabSettings.padding = 'gray'" in open(
+      f'{folder}/config.gin').read()
   result = axial_tf.Predictor(folder)(str(tmp_path / 'image.png'))
   _require_same_segments(
       result.panoptic_map, published['post:panoptic_pred'][0],
@@ -240,9 +242,15 @@ def test_the_authors_classifier_from_file_to_logits(
     ((), '--source is missing'),
     (('--source=csrhddlam', '--input=gone.pth'), 'gone.pth: cannot be read'),
     (('--source=deeplab2', '--input=gone'), '--gin_file is missing'),
+    (('--source=csrhddlam', '--input={weights}', '--records=datasets/typo'),
+     "--records: no files match 'datasets/typo/train-*.tfrecord' or "
+     "'datasets/typo/val-*.tfrecord'"),
 ])
-def test_errors_of_the_command_are_one_line(tmp_path, arguments, part):
-  done = _import(*arguments, f'--output_dir={tmp_path}/run')
+def test_errors_of_the_command_are_one_line(
+    tmp_path, shared_dir, arguments, part):
+  weights = shared_dir / 'oracles/csrhddlam/axial26s.pth'
+  done = _import(*(argument.format(weights=weights) for argument in arguments),
+                 f'--output_dir={tmp_path}/run')
   assert done.returncode == 1 and part in done.stderr
   assert done.stderr.count('\n') == 1 and not os.listdir(tmp_path)
 

@@ -1,0 +1,68 @@
+"""Imports of what the extras of the package bring.
+
+A package that is missing and one that is there but cannot be imported are told
+apart: who reads "not installed" of an installed package looks in the wrong
+place.
+"""
+
+import importlib
+import importlib.metadata
+import os
+import re
+import shlex
+import sys
+from types import ModuleType
+
+from axial_tf import errors
+
+_PACKAGE = os.path.dirname(os.path.abspath(__file__))
+
+
+def load(module: str, extra: str, purpose: str) -> ModuleType:
+  """Imports a module that an extra brings.
+
+  Args:
+    module: dotted name.
+    extra: name of the extra in setup.py.
+    purpose: of the module, the subject of the error: 'gRPC'.
+
+  Raises:
+    errors.UserError: its package is not installed, or cannot be imported; the
+      message ends with the command that installs the extra.
+  """
+  package = module.partition('.')[0]
+  try:
+    return importlib.import_module(module)
+  # Versions that do not fit raise whatever they come across: TypeError of
+  # protobuf, AttributeError of NumPy, OSError of shared libraries.
+  except Exception as error:
+    missing = isinstance(error, ModuleNotFoundError) and error.name == package
+    reason = ('which is not installed' if missing else
+              f'which is installed, but cannot be imported '
+              f'({type(error).__name__}: {errors.first_line(error)})')
+    raise errors.UserError(
+        f'{purpose} needs {package}, {reason}; '
+        f'{"install" if missing else "mend"} it with: '
+        f'{install_command(extra)}') from error
+
+
+def install_command(extra: str) -> str:
+  """Returns the shell command that installs an extra, in any folder.
+
+  No index has the package under its name, so it names the source checkout
+  that runs or, where an installed wheel runs, the packages of the extra.
+  """
+  checkout = os.path.dirname(_PACKAGE)
+  if os.path.exists(os.path.join(checkout, 'setup.py')):
+    wanted = ['-e', f'{checkout}[{extra}]']
+  else:
+    wanted = _requirements(extra)
+  return shlex.join([sys.executable, '-m', 'pip', 'install', *wanted])
+
+
+def _requirements(extra: str):
+  """Returns the requirements of an extra as the installed wheel lists them."""
+  marker = re.compile(rf'\s*;\s*extra\s*==\s*["\']{re.escape(extra)}["\']')
+  return [marker.split(line)[0]
+          for line in importlib.metadata.requires('axial_tf') or ()
+          if marker.search(line)]
