@@ -31,6 +31,7 @@ _DISTRIBUTIONS = {
     'hypothesis': 'hypothesis',
     'matplotlib': 'matplotlib',
     'numpy': 'numpy',
+    'onnx': 'onnx',
     'onnxruntime': 'onnxruntime',
     'official': 'tf_models_official',
     'orbit': 'tf_models_official',
