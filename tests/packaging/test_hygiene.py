@@ -19,6 +19,7 @@ _BASICS = {'errors', 'json_files', 'paths', 'settings', 'text_files'}
 _ALLOWED = {
     'errors': set(),
     'json_files': {'errors', 'text_files'},
+    'optional_imports': {'errors'},
     'paths': {'errors'},
     'process_identity': set(),
     'run_files': set(),
@@ -45,7 +46,8 @@ _ALLOWED = {
     # The inspection of records draws them.
     'data_prep': _BASICS | {
         'beam_runner', 'cli', 'data', 'folder_lock', 'image_decoding',
-        'images', 'panoptic', 'version', 'visualize', 'whole_files'},
+        'images', 'optional_imports', 'panoptic', 'version', 'visualize',
+        'whole_files'},
 }
 
 
