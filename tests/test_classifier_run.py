@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -135,6 +136,16 @@ def test_results_are_there_when_the_command_is_stopped(
         output_dir=str(tmp_path))
   lines = (tmp_path / 'classes.jsonl').read_text().splitlines()
   assert [json.loads(line)['file'] for line in lines] == files[:2]
+
+
+def test_a_name_that_is_no_utf8(run_dir, photos, tmp_path):
+  odd = os.fsdecode(os.fsencode(tmp_path) + b'/caf\xe9.png')
+  shutil.copy(photos / 'red.png', odd)
+  predicted_classes.classify_all(
+      axial_tf.ImageClassifier(str(run_dir)), [odd], top=1, batch_size=1,
+      as_json=False, output_dir=str(tmp_path))
+  line = json.loads((tmp_path / 'classes.jsonl').read_text('utf-8'))
+  assert line['file'] == f'{tmp_path}/caf\\xe9.png'
 
 
 def test_options_of_segmentation_are_refused(run_dir, photos):

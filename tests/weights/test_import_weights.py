@@ -80,6 +80,8 @@ class TestDeepLab2Files:
     prefix = self._save(paths, str(tmp_path / 'ckpt'))
     read = deeplab2.read(prefix)
     assert read.keys() == paths.keys()
+    for name in (f'{prefix}.index', f'{prefix}.data-00000-of-00001'):
+      assert deeplab2.read(name).keys() == paths.keys()
     report = importing.write_run(
         experiment.task, deeplab2.arrays(read), prefix, str(tmp_path / 'run'))
     assert len(report.loaded) == len(model.variables) > 60
@@ -153,7 +155,7 @@ def _cross_entropy(task, model):
     (lambda index, data: open(index, 'wb').close(), 'cannot be read'),
     (lambda index, data: os.remove(data), 'cannot be read'),
     (lambda index, data: open(data, 'r+b').truncate(100), 'cannot be read'),
-    (lambda index, data: os.remove(index), 'Failed to find'),
+    (lambda index, data: os.remove(index), 'holds no checkpoint'),
 ])
 def test_damaged_checkpoints(tmp_path, damage, part):
   prefix = str(tmp_path / 'ckpt')
