@@ -28,13 +28,19 @@ def gather(value: _T) -> List[_T]:
   if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
     return [value]
   content = pickle.dumps(value)
-  sizes = strategy.gather(tf.constant([len(content)], _WORD), axis=0).numpy()
+  sizes = _gather_rows(tf.constant([[len(content)]], _WORD)).numpy()[:, 0]
   # Collective operations take rows of one length.
   words = -(-int(sizes.max()) // np.dtype(_WORD).itemsize)
   row = np.zeros([1, words], _WORD)
   row.view(np.uint8)[0, :len(content)] = np.frombuffer(content, np.uint8)
-  rows = strategy.gather(tf.constant(row), axis=0).numpy().view(np.uint8)
+  rows = _gather_rows(tf.constant(row)).numpy().view(np.uint8)
   return [pickle.loads(row[:size].tobytes()) for row, size in zip(rows, sizes)]
+
+
+@tf.function(input_signature=[tf.TensorSpec([None, None], _WORD)])
+def _gather_rows(rows: tf.Tensor) -> tf.Tensor:
+  """Traced once; outside of a function, each call would be."""
+  return tf.distribute.get_strategy().gather(rows, axis=0)
 
 
 def any_worker(flag: bool) -> bool:

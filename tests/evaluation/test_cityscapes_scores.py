@@ -165,6 +165,21 @@ def test_instance_ap(results, monkeypatch, tmp_path):
   assert 0.05 < averages['allAp'] < 0.9
 
 
+def test_instance_ap_does_not_depend_on_who_has_which_image(results):
+  whole, first, none, last = (
+      cityscapes_ap.CityscapesAP(_SPEC) for _ in range(4))
+  images = list(results[1].values())
+  for image in images:
+    whole.update(*image)
+  last.update(*images[0])
+  for image in reversed(images[1:]):
+    first.update(*image)
+  first.merge(none)
+  first.merge(last)
+  assert first.result() == whole.result()
+  assert 0 < whole.result()['ap'] < 1
+
+
 def test_mean_iou(results, monkeypatch):
   root, images = results
   args = pixel_level.args
