@@ -2,8 +2,10 @@
 
 import pytest
 
-from axial_tf import errors
+from axial_tf import config, errors
+from axial_tf.tasks import registry
 from axial_tf.training import run_settings
+from tests import tiny_classes
 
 
 @pytest.mark.parametrize('batch, replicas, expected', [
@@ -40,3 +42,18 @@ def test_a_training_batch_that_can_be_shared():
 def test_mistakes_are_named(changes, words):
   with pytest.raises(errors.UserError, match=words):
     run_settings.RunSettings(**changes)
+
+
+def test_the_default_validation_batch_works_with_two_replicas(
+    tmp_path, two_replicas):
+  records = tiny_classes.write(tmp_path)
+  experiment = config.parse(['experiments/cifar10_axial_resnet.gin'], [
+      f"RECORDS = '{records}'", *tiny_classes.BINDINGS,
+      'RunSettings.validation_batch_size = 1'])
+  with two_replicas.scope():
+    task = registry.build(
+        experiment.task, experiment.run, experiment.optimizer)
+    batches = two_replicas.distribute_datasets_from_function(
+        lambda context: task.build_inputs('validation', context))
+    first = next(iter(batches))['image']
+  assert [len(share) for share in first.values] == [1, 1]
