@@ -142,7 +142,7 @@ class TestConvert:
     ({'output_dir': None}, '--output_dir is required'),
     ({'spec': None}, '--spec=FILE.json belongs to --dataset=custom'),
     ({'dataset': 'coco'}, '--spec=FILE.json belongs to --dataset=custom'),
-    ({'spec': 'nothing.json'}, 'nothing.json: no such file; expected a shipped'),
+    ({'spec': 'nothing.json'}, 'nothing.json: no such file; expected a ship'),
     ({'split': 'test'}, "no images of split 'test'"),
     ({'num_shards': 4}, '--num_shards: expected 1..3'),
     ({'num_shards': 0}, '--num_shards: expected 1..3'),
