@@ -6,7 +6,6 @@ encodings.
 """
 
 import codecs
-import io
 import os
 from typing import List
 
@@ -58,15 +57,6 @@ def read(path: str, expected: str = 'a text file') -> str:
     reason = getattr(error, 'strerror', None) or str(error)
     raise errors.UserError(
         f'{path}: cannot be read ({reason}); expected {expected}') from error
-
-
-def open_text(path: str) -> io.StringIO:
-  """Returns the text of a file as a stream, for parsers that want one.
-
-  Raises:
-    errors.UserError: see `read`.
-  """
-  return io.StringIO(read(path))
 
 
 def lines(path: str, expected: str = 'a text file') -> List[str]:
