@@ -13,12 +13,12 @@ def read(path: str, expected: str = 'a JSON file',
   Args:
     path: local path or one of a remote file system (gs://).
     expected: noun phrase for errors: what the file should be.
-    advice: what to do about a file that is no JSON.
+    advice: what to do about a file that is missing or no JSON.
 
   Raises:
     errors.UserError: there is no such file, it cannot be read or is no JSON.
   """
-  text = text_files.read(path, expected)
+  text = text_files.read(path, expected, advice)
   try:
     return json.loads(text)
   except (ValueError, RecursionError) as error:

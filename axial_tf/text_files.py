@@ -6,7 +6,6 @@ encodings.
 """
 
 import codecs
-import io
 import os
 from typing import List
 
@@ -38,12 +37,14 @@ def decode(content: bytes) -> str:
   return text.replace('\r\n', '\n').replace('\r', '\n')
 
 
-def read(path: str, expected: str = 'a text file') -> str:
+def read(path: str, expected: str = 'a text file',
+         advice: str = 'check the path') -> str:
   """Returns the text of a file, see `decode`.
 
   Args:
     path: local path or one of a remote file system (gs://).
     expected: noun phrase for errors: what the file should be.
+    advice: what to do about a file that is missing or no such text.
 
   Raises:
     errors.UserError: there is no such file, or it cannot be read.
@@ -53,20 +54,12 @@ def read(path: str, expected: str = 'a text file') -> str:
     return decode(_content(path))
   except FileNotFoundError as error:
     raise errors.UserError(
-        f'{path}: no such file; expected {expected}') from error
+        f'{path}: no such file; expected {expected}; {advice}') from error
   except (OSError, ValueError) as error:
     reason = getattr(error, 'strerror', None) or str(error)
     raise errors.UserError(
-        f'{path}: cannot be read ({reason}); expected {expected}') from error
-
-
-def open_text(path: str) -> io.StringIO:
-  """Returns the text of a file as a stream, for parsers that want one.
-
-  Raises:
-    errors.UserError: see `read`.
-  """
-  return io.StringIO(read(path))
+        f'{path}: cannot be read ({reason}); expected {expected}; '
+        f'{advice}') from error
 
 
 def lines(path: str, expected: str = 'a text file') -> List[str]:

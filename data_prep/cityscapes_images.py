@@ -115,8 +115,8 @@ def _only_folder(root: pathlib.Path, split: str) -> str:
   """
   if (root / _FOLDER).is_dir():
     return _FOLDER
-  found = sorted(path.parent.name for path in root.glob(f'{_FOLDER}*/{split}')
-                 if path.is_dir())
+  found = sorted(path.name for path in root.iterdir()
+                 if path.name.startswith(_FOLDER) and (path / split).is_dir())
   if len(found) > 1:
     raise errors.UserError(
         f'{root}: has {len(found)} folders of images, {", ".join(found)}; '

@@ -43,7 +43,6 @@ def test_text_is_the_same_in_any_encoding(tmp_path, encode, text):
   path = tmp_path / 'a.txt'
   path.write_bytes(encode(text))
   assert text_files.read(path) == text
-  assert text_files.open_text(path).read() == text
 
 
 def test_lines_are_stripped(tmp_path):

@@ -209,7 +209,7 @@ class DatasetSpec:
                    if (root / path).exists()), path)
     content = json_files.read(
         path, f'a shipped name ({", ".join(shipped)}) or the JSON file of a '
-        f'dataset spec', 'fix that line')
+        f'dataset spec', 'correct it')
     return cls.from_json(content, source=path)
 
   @classmethod
