@@ -115,7 +115,7 @@ _BLOCKS = st.builds(
     st.integers(0, 80))
 
 
-@hypothesis.settings(max_examples=300)
+@hypothesis.settings(max_examples=100)
 @hypothesis.given(st.data())
 def test_both_read_any_exif_data_alike(data):
   block = data.draw(st.one_of(_BLOCKS, st.binary(max_size=40)))
