@@ -106,7 +106,6 @@ def _export(version, scales, is_classifier: bool) -> None:
 
   settings = serving_settings.ServingSettings(
       FLAGS.max_pixels, FLAGS.on_error, FLAGS.top, _batch_sizes())
-  devices.available().announce()
   if is_classifier:
     inference = restore.load_classifier(FLAGS.model_dir, FLAGS.checkpoint)
   else:
@@ -114,6 +113,7 @@ def _export(version, scales, is_classifier: bool) -> None:
     if scales is not None or FLAGS.flip:
       inference.multi_scale = multi_scale.MultiScaleSettings(
           tuple(scales or (1.0,)), FLAGS.flip)
+  devices.available().announce()
   checkpoint = checkpoints.find(FLAGS.checkpoint or FLAGS.model_dir)
   version_dir = export.export_saved_model(
       inference, FLAGS.export_dir, version=version, metadata={

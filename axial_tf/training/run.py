@@ -257,6 +257,8 @@ def _trainer_config(
           max_to_keep=settings.checkpoints_to_keep,
           best_checkpoint_eval_metric=best_metric,
           recovery_max_trials=-1,  # LossGuard takes care of that.
+          # It would take SIGTERM away from StopSignal, and go on after it.
+          preemption_on_demand_checkpoint=False,
           # A while loop in the graph saves host traffic on TPUs only.
           train_tf_while_loop=settings.strategy == 'tpu'))
 

@@ -68,10 +68,10 @@ def test_nobody_goes_on_before_the_last_is_there(capfd):
           f'({addresses[1]}) (up to') in told
   workers.append(_Worker(addresses, 1))
   for worker in workers:
-    worker.join(20)
+    worker.join(60)
     assert worker.ended, worker.error
   ends = [worker.ended for worker in workers]
-  assert max(ends) - min(ends) < 3
+  assert max(ends) - min(ends) < 10
 
 
 def test_a_worker_that_comes_again_is_waited_for():
@@ -79,10 +79,10 @@ def test_a_worker_that_comes_again_is_waited_for():
   first = _Worker(addresses, 0, timeout=60)
   gone = _Worker(addresses, 1, timeout=2)
   gone.join(20)
-  assert 'missing: worker 2' in gone.error and first.is_alive()
+  assert 'worker 2 (' in gone.error and first.is_alive()
   again, last = _Worker(addresses, 1), _Worker(addresses, 2)
   for worker in (first, again, last):
-    worker.join(20)
+    worker.join(60)
     assert worker.ended, worker.error
 
 
@@ -106,7 +106,7 @@ def test_another_program_at_the_address_is_no_worker():
     threading.Thread(target=server.serve_forever, daemon=True).start()
     addresses = [*_addresses(1), f'127.0.0.1:{server.server_address[1]}']
     worker = _Worker(addresses, 0, timeout=2)
-    worker.join(20)
+    worker.join(60)
     server.shutdown()
   assert 'another program answers there' in worker.error
 
@@ -115,7 +115,7 @@ def test_unlike_clusters_are_refused_on_both_sides():
   addresses = _addresses(3)
   workers = [_Worker(addresses, 0), _Worker(addresses[:2], 1)]
   for worker in workers:
-    worker.join(20)
+    worker.join(60)
     assert 'the same "cluster" on all workers' in worker.error
 
 
@@ -123,7 +123,7 @@ def test_a_port_in_use_is_named():
   with socket.create_server(('', 0)) as taken:
     addresses = [f'localhost:{taken.getsockname()[1]}', 'localhost:1']
     worker = _Worker(addresses, 0)
-    worker.join(20)
+    worker.join(60)
   assert 'cannot listen at its port (Address already in use)' in worker.error
 
 
@@ -157,5 +157,5 @@ def test_signals_end_the_wait(project_root, number, status):
       env={**os.environ, 'PYTHONPATH': str(project_root)})
   assert 'waiting: 1 of 2' in process.stderr.readline()
   process.send_signal(number)
-  assert process.wait(10) == status
+  assert process.wait(30) == status
   assert 'Traceback' not in process.stderr.read()

@@ -5,8 +5,6 @@ import subprocess
 import sys
 import textwrap
 
-import pytest
-
 # PyDLL functions keep Python's lock, as TensorFlow does while it connects.
 _HANG = textwrap.dedent('''
     import ctypes, sys
@@ -30,19 +28,18 @@ def _start(project_root, seconds, hangs):
 
 def test_it_is_ended_after_the_time(project_root):
   process = _start(project_root, 0.5, hangs=True)
-  assert process.communicate(timeout=20) == ('', 'error: nobody came\n')
+  assert process.communicate(timeout=60) == ('', 'error: nobody came\n')
   assert process.returncode == -signal.SIGKILL
 
 
 def test_ctrl_c_ends_it_at_once(project_root):
   process = _start(project_root, 60, hangs=True)
   process.send_signal(signal.SIGINT)
-  assert process.communicate(timeout=20) == ('', '')
+  assert process.communicate(timeout=60) == ('', '')
   assert process.returncode == -signal.SIGKILL
 
 
-@pytest.mark.parametrize('seconds', [20])
-def test_one_that_succeeds_goes_on(project_root, seconds):
-  process = _start(project_root, seconds, hangs=False)
-  assert process.communicate(timeout=10) == ('over\n', '')
+def test_one_that_succeeds_goes_on(project_root):
+  process = _start(project_root, 120, hangs=False)
+  assert process.communicate(timeout=60) == ('over\n', '')
   assert process.returncode == 0

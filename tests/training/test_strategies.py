@@ -101,6 +101,13 @@ def test_other_errors_pass(cluster, text):
       raise tf.errors.UnavailableError(None, None, text)
 
 
+def test_the_garden_leaves_sigterm_alone():
+  """Its handler would replace the run's, with several workers."""
+  settings = run_settings.RunSettings(strategy='multi_worker_mirrored')
+  parameters = run._trainer_config(settings, 'pq')
+  assert not parameters.trainer.preemption_on_demand_checkpoint
+
+
 def test_a_second_run_in_the_folder_is_refused(tmp_path):
   model_dir = tmp_path / 'run'
   with folder_lock.held(model_dir, 'model_dir'):
