@@ -19,6 +19,7 @@ _BASICS = {'errors', 'settings'}
 _ALLOWED = {
     'errors': set(),
     'run_files': set(),
+    'optional_imports': _BASICS,
     'settings': _BASICS,
     'cli': _BASICS,
     'layers': _BASICS,
@@ -37,8 +38,8 @@ _ALLOWED = {
     'visualize': _BASICS | {'data', 'evaluation', 'images', 'whole_files'},
     # The inspection of records draws them.
     'data_prep': _BASICS | {
-        'beam_runner', 'cli', 'data', 'panoptic', 'version', 'visualize',
-        'whole_files'},
+        'beam_runner', 'cli', 'data', 'optional_imports', 'panoptic', 'version',
+        'visualize', 'whole_files'},
 }
 
 
