@@ -75,14 +75,16 @@ def pipeline(given: Sequence[str]):
   beam = require_beam()
   from apache_beam.options import pipeline_options
 
-  _require_known(given, pipeline_options.PipelineOptions())
+  # Without a list it would take those of this program.
+  _require_known(given, pipeline_options.PipelineOptions([]))
   try:
     return beam.Pipeline(
         options=pipeline_options.PipelineOptions(list(given)))
   except (ValueError, SystemExit) as error:  # Beam's argparse exits.
     raise errors.UserError(
-        f'Apache Beam does not accept {" ".join(given)!r} ({error}); see its '
-        f'documentation for the options of each runner') from error
+        f'Apache Beam does not accept {" ".join(given)!r} '
+        f'({" ".join(str(error).split())}); see its documentation for the '
+        f'options of each runner') from error
 
 
 def _require_known(given: Sequence[str], options) -> None:

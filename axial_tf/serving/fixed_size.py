@@ -160,14 +160,14 @@ def _raise_scales(model) -> None:
   onnxruntime from 1.28 on cuts off what follows the point. The next float32
   gives at least 17, and less than 18.
   """
+  numpy_helper = optional_imports.load('onnx.numpy_helper', 'onnx', 'ONNX')
   constants = {tensor.name: tensor for tensor in model.graph.initializer}
   for name in {node.input[2] for node in model.graph.node
                if node.op_type == 'Resize'}:
-    tensor = constants[name]
-    scales = np.frombuffer(tensor.raw_data, np.float32)
-    tensor.raw_data = np.where(
-        scales == np.round(scales), scales,
-        np.nextafter(scales, np.float32(np.inf))).tobytes()
+    scales = numpy_helper.to_array(constants[name])
+    raised = np.nextafter(scales, np.float32(np.inf))
+    constants[name].CopyFrom(numpy_helper.from_array(
+        np.where(scales == np.round(scales), scales, raised), name))
 
 
 @contextlib.contextmanager

@@ -70,14 +70,15 @@ def test_options_that_beam_does_not_know(tiny_coco, convert, tmp_path, capfd,
   assert 'usage' not in capfd.readouterr().err
 
 
-@pytest.mark.parametrize('given', [
-    ['--runner=DataflowRunner', '--project=mine', '--region', 'here',
-     '--max_num_workers=3', '--no_use_public_ips', '--setup_file=./setup.py'],
-    # The second is an option of Flink's job server.
-    ['--runner=FlinkRunner', '--flink_master=a:1', '--parallelism=3']])
-def test_options_of_other_runners(given):
-  # Not run: nothing of theirs is here.
-  assert beam_runner.pipeline(given).options.get_all_options()['runner']
+def test_options_of_other_runners():
+  # The last is an option of Flink's job server.
+  assert beam_runner.pipeline(
+      ['--runner=FlinkRunner', '--flink_master=a:1', '--parallelism=3'])
+  # Known all, but not enough for Dataflow.
+  with pytest.raises(errors.UserError, match='Missing GCS path option'):
+    beam_runner.pipeline([
+        '--runner=DataflowRunner', '--project=mine', '--region', 'here',
+        '--max_num_workers=3', '--no_use_public_ips'])
 
 
 def test_wrong_options(tiny_coco, convert, tmp_path):
