@@ -6,33 +6,15 @@ MultiWorkerMirroredStrategy has several workers; with any other strategy nothing
 is sent and nobody is waited for.
 """
 
-import contextlib
 import pickle
 from typing import List, TypeVar
 
 import numpy as np
 import tensorflow as tf
 
-from axial_tf import errors
-
 _T = TypeVar('_T')
 # The type that all collective operations have on all devices.
 _WORD = np.int64
-
-
-@contextlib.contextmanager
-def lost_workers():
-  """Turns the end of another worker of the run into a UserError."""
-  try:
-    yield
-  except tf.errors.OpError as error:
-    if 'Collective ops is aborted' not in str(error):
-      raise
-    raise errors.UserError(
-        f'another worker has ended, or cannot be reached any more '
-        f'({errors.first_line(error):.200}); see what it has printed, and give '
-        f'the same command on all workers: the run goes on from its newest '
-        f'checkpoint') from error
 
 
 def gather(value: _T) -> List[_T]:

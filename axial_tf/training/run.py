@@ -51,11 +51,10 @@ def run(
 
   Raises:
     errors.UserError: `model_dir` cannot be used or belongs to another model,
-      the loss exploded, or another worker has ended.
+      or the loss exploded.
   """
   with run_folder.usable(model_dir, mode), contextlib.ExitStack() as stack:
     stop = stop_signal.StopSignal()
-    stack.enter_context(exchange.lost_workers())
     if 'train' in mode:
       stack.enter_context(stop)
       stack.enter_context(run_folder.writing_errors(model_dir))
