@@ -33,6 +33,12 @@ def _train(records, model_dir, steps, *bindings, mode='train'):
       mode=mode)))
 
 
+def _nearly(metrics):
+  """Losses of an image differ in the last bits of float32 between programs."""
+  return {**metrics, 'cross_entropy': pytest.approx(
+      metrics['cross_entropy'], rel=1e-5)}
+
+
 def _losses(text):
   return re.findall(r'step (\d+)/.*cross_entropy (\S+)', text)
 
@@ -81,14 +87,14 @@ def test_workers_validate_together_and_keep_the_best(tmp_path):
       ) if argument.startswith('--gin'))
   alone = run.run(
       config.parse([_EXPERIMENT], bindings), str(model_dir), 'eval')
-  assert measured[-1] == {'step': 8, **alone}
+  assert measured[-1] == _nearly({'step': 8, **alone})
   info = json.loads((model_dir / 'best' / 'info.json').read_text())
   best = max(measured, key=lambda metrics: metrics['top1'])
   assert info['top1'] == best['top1']
   assert info['best_ckpt_global_step'] == best['step']
   alone = run.run(config.parse([_EXPERIMENT], bindings),
                   str(model_dir / 'best'), 'eval')
-  assert {'step': best['step'], **alone} == best
+  assert best == _nearly({'step': best['step'], **alone})
 
 
 @pytest.mark.slow
