@@ -41,6 +41,10 @@ def run(main, docstring: str, takes_arguments: bool = False) -> None:
       logging.set_verbosity(logging.ERROR)
     try:
       if takes_arguments:
+        if '' in argv:
+          raise errors.UserError(
+              'expected names of files, got an empty one; is a variable of the '
+              'shell unset?')
         main([paths.expand(argument) for argument in argv[1:]])
         return
       if len(argv) > 1:

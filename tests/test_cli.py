@@ -114,6 +114,7 @@ cli.run(lambda files: print(given.one, given.near, given.more, files), 'Shows.',
   assert done.stdout == "caf\\udce9 \\xe9 None None []\n"
   for argument, named in ((b'--more=caf\xe9', 'in UTF-8'),
                           ('--near=gs://a', 'a path of this machine'),
+                          ('', 'got an empty one'),
                           ('--one=~nobody-at-all/a', 'the home folder')):
     done = run(argument)
     assert done.returncode == 1 and done.stderr.count('\n') == 1
