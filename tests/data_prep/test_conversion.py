@@ -315,16 +315,6 @@ class TestFolder:
     assert _files(tmp_path) == {'notes.txt': b'mine'}
 
 
-def test_records_that_tensorflow_cannot_decode_are_faults(
-    tmp_path, tiny_spec):
-  def encode(item):
-    serialized = _serialize(item.filename)
-    return splits.Encoded(serialized.replace(b'IDAT', b'IDAX'), {})
-
-  with pytest.raises(errors.UserError, match='x: damaged: TensorFlow cannot'):
-    _convert(_job(tmp_path / 'out', tiny_spec, ['x'], 1, encode))
-
-
 @pytest.mark.parametrize('count, expected', [
     (1, 1), (127, 1), (367, 2), (5000, 39), (118287, 924), (10**6, 1000)])
 def test_default_number_of_shards(count, expected):

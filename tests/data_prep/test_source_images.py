@@ -48,6 +48,23 @@ def test_training_sees_what_people_see(name, tmp_path):
       _SCENE.size if 'EXIF' in name else found.image.size)
 
 
+def test_a_cut_file_is_refused_or_training_can_decode_it(tmp_path):
+  path = tmp_path / 'image'
+  refused = 0
+  for name in ('JPEG 4:2:0', 'JPEG 4:2:0 progressive', 'PNG RGB'):
+    for cut in (1, 2, 3, 5, 20, 300):
+      path.write_bytes(_FILES[name][:-cut])
+      try:
+        found = source_images.read_for_record(str(path), 10_000)
+      except errors.UserError as error:
+        refused += 1
+        assert 'image: damaged' in str(error)
+      else:
+        np.testing.assert_array_equal(
+            image_decoding.decode(found.content), found.image)
+  assert refused >= 6
+
+
 @pytest.mark.parametrize('pixels, part', [
     (np.zeros([4, 5], np.int32), '32-bit integer pixels'),
     (np.zeros([4, 5], np.float32), 'floating-point pixels')])
