@@ -87,9 +87,11 @@ def dry_run(settings: experiment.Experiment) -> str:
     return dry_run_lib.describe(settings, strategy)
 
 
-def _prepare(settings: run_settings.RunSettings, place: strategies.Place,
-             trains: bool) -> tf.distribute.Strategy:
+def _prepare(settings: run_settings.RunSettings,
+             place: Optional[strategies.Place] = None, trains: bool = False
+             ) -> tf.distribute.Strategy:
   """Sets what holds for the whole program; returns where to compute."""
+  place = place or strategies.find_place(settings, trains)
   if settings.seed is not None:
     tf.keras.utils.set_random_seed(settings.seed)
   if settings.deterministic:
