@@ -157,7 +157,7 @@ def test_only_ops_of_the_stock_server(signatures):
       node for function in graph.library.function
       for node in function.node_def]
   operations = {node.op for node in nodes}
-  assert 'DecodeImage' in operations
+  assert {'DecodeJpeg', 'DecodePng'} <= operations
   assert not {op for op in operations if 'PyFunc' in op}
 
 
