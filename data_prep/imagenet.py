@@ -148,9 +148,8 @@ def _by_folder(folder: pathlib.Path, spec: class_spec.ClassSpec, is_part: bool
   return images
 
 
-def _by_list(folder: pathlib.Path, root: pathlib.Path,
-             places: Sequence[pathlib.Path], spec: class_spec.ClassSpec,
-             is_part: bool) -> List[LabeledImage]:
+def _by_list(folder: pathlib.Path, places: Sequence[pathlib.Path],
+             spec: class_spec.ClassSpec, is_part: bool) -> List[LabeledImage]:
   """Images of a flat folder, whose classes a list tells; see `_by_folder`."""
   files = _class_files(folder)
   if not files:

@@ -27,7 +27,8 @@ def find(patterns: Sequence[str]) -> List[str]:
     paths_lib.require_utf8(pattern)
     paths_lib.require_reachable(pattern)
     if tf.io.gfile.isdir(pattern):
-      matches = record_files.find(os.path.join(pattern, '*.tfrecord'))
+      matches = [path for ending in ('', '.gz') for path in record_files.find(
+          os.path.join(pattern, f'*.tfrecord{ending}'))]
     else:
       matches = [path for path in record_files.find(pattern)
                  if not tf.io.gfile.isdir(path)]

@@ -110,7 +110,7 @@ def test_pipelines_read_compressed_shards(shards, tiny_spec, how):
     source = reading.open_records(shards, tiny_spec, record_checks.PANOPTIC)
     return [
         list(dataset.as_numpy_iterator()) for dataset in (
-            source.read(None, False, None), source.read(None, True, 3),
+            source.read_in_order(None), source.read(None, 3),
             panoptic_pipeline.validation_dataset(settings, tiny_spec, 1))]
 
   plain = read()
