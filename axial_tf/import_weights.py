@@ -94,14 +94,13 @@ def main() -> None:
 
 def _require_records(data) -> None:
   """Checks that --records holds records of one of the splits at least."""
-  import tensorflow as tf
 
   from axial_tf import errors
   from axial_tf.data import record_files
 
   patterns = data.train_pattern, data.validation_pattern
   if not any(pattern.startswith(record_files.TFDS)
-             or tf.io.gfile.glob(pattern) for pattern in patterns):
+             or record_files.find(pattern) for pattern in patterns):
     raise errors.UserError(
         f'--records: no files match {patterns[0]!r} or {patterns[1]!r}; give '
         f'the folder that data_prep.convert wrote, or leave --records out')

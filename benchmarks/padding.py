@@ -27,7 +27,7 @@ from axial_tf.models import multi_scale, panoptic_inference
 from axial_tf.tasks import panoptic
 from axial_tf.training import checkpoints
 
-_MODEL_DIR = flags.DEFINE_string('model_dir', None, 'folder of the run.')
+_MODEL_DIR = cli.define_path('model_dir', None, 'folder of the run.')
 _SCALES = flags.DEFINE_list('scales', ['1', '2'], 'each on its own.')
 _STRIP = flags.DEFINE_integer(
     'strip', 8, 'width of the strips in pixels of the image.', lower_bound=1)

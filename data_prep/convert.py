@@ -161,7 +161,7 @@ def _define_flags() -> None:
   flags.DEFINE_integer(
       'max_pixels', splits_lib.ReadOptions.max_pixels,
       'Refuse images of more pixels before decoding them.', lower_bound=1)
-  flags.DEFINE_string(
+  cli.define_path(
       'image_folder', None,
       'Folder of the images in Cityscapes, leftImg8bit_foggy for instance. '
       'Default: leftImg8bit, or the only one that begins so.')
@@ -169,7 +169,7 @@ def _define_flags() -> None:
       'image_ending', None,
       'How the images of Cityscapes end, '
       '_leftImg8bit_foggy_beta_0.02.png for instance. Default: all of them.')
-  flags.DEFINE_string(
+  cli.define_path(
       'classes', None,
       'File that lists the classes of ImageNet to take, one a line: the '
       'folder\'s name (n01440764), then its readable name if you like.')

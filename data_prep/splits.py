@@ -44,7 +44,7 @@ class ReadOptions:
   max_pixels: int = 100_000_000
   image_folder: Optional[str] = None
   image_ending: Optional[str] = None
-  classes: Optional[str] = None
+  classes: Optional[settings_lib.Path] = None
 
   def __post_init__(self):
     settings_lib.check_types(self)
