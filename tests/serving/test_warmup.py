@@ -59,7 +59,8 @@ def test_the_requests_run_in_the_servers_session(
 
 
 def test_without_the_extra_the_export_goes_on(tmp_path, monkeypatch):
-  monkeypatch.setitem(sys.modules, 'tensorflow_serving.apis', None)
+  monkeypatch.setitem(
+      sys.modules, 'tensorflow_serving.apis.prediction_log_pb2', None)
   version = export.export_saved_model(color_model.inference(), str(tmp_path))
   assert not warmup.exists(version)
   assert os.path.exists(os.path.join(version, batching_parameters.FILE))
