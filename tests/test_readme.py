@@ -64,8 +64,9 @@ def _write_scenes(folder: pathlib.Path, split: str, count: int, ids) -> None:
 
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory):
-  """An empty folder but for the user's data, as the README names them."""
-  folder = tmp_path_factory.mktemp('user')
+  """A folder that holds nothing but the user's data, as the README names it."""
+  folder = tmp_path_factory.mktemp('user') / "it's [1] ü"
+  folder.mkdir()
   # Dirt, sports ball, sky.
   _write_scenes(folder / 'data' / 'coco', 'val2017', 2, (194, 37, 187))
   for split, count in (('train', 4), ('val', 2)):
