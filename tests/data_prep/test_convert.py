@@ -247,5 +247,5 @@ def test_skipping_as_a_command(tiny_coco, tmp_path, project_root):
 def test_without_beam(tiny_coco, run, tmp_path, monkeypatch):
   monkeypatch.setitem(sys.modules, 'apache_beam', None)
   monkeypatch.delitem(sys.modules, 'data_prep.beam_conversion', raising=False)
-  with pytest.raises(errors.UserError, match=r"'axial_tf\[beam\]'"):
+  with pytest.raises(errors.UserError, match=r'install it with: .*\[beam\]'):
     run(tiny_coco(), tmp_path / 'out', beam_arguments=['--runner=Direct'])
