@@ -29,7 +29,7 @@ import tensorflow as tf
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from axial_tf import cli, errors
+from axial_tf import cli, errors, image_decoding
 from axial_tf.data import dataset_spec
 from axial_tf.models import (
   panoptic_deeplab,
@@ -116,10 +116,11 @@ def exported_functions(version_dir: str, image: np.ndarray, file: bytes
 
 
 def decodings(file: bytes) -> Dict[str, _Run]:
-  """Fast decoding of a JPEG file, and what the export does in its place."""
+  """Plain decoding of a JPEG file, and what the export does in its place."""
   max_pixels = serving_settings.ServingSettings().max_pixels
   functions = {
-      'decoding': lambda content: tf.io.decode_jpeg(content, 3),
+      'decoding': lambda content: tf.io.decode_jpeg(
+          content, 3, dct_method=image_decoding.DCT_METHOD),
       'checked decoding': lambda content: image_bytes.decode(
           content, max_pixels)[0]}
   content = tf.constant(file)

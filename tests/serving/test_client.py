@@ -294,20 +294,11 @@ def test_answers_of_more_than_four_megabytes():
     (dict(batch_size=0), 'batch_size: expected a number from 1 on, got 0'),
     (dict(retries=-1), 'retries: expected a number from 0 on, got -1'),
     (dict(timeout=0), 'timeout: expected seconds above 0, got 0'),
-    (dict(model_json='nowhere'), 'nowhere.*model.json: missing'),
+    (dict(model_json='nowhere'), 'nowhere.*model.json: no such file'),
 ])
 def test_wrong_arguments(options, part):
   with pytest.raises(errors.UserError, match=part):
     client.Client('localhost:1', 'colors', **options)
-
-
-def test_without_the_extra(monkeypatch):
-  monkeypatch.setitem(sys.modules, 'tensorflow_serving.apis', None)
-  monkeypatch.delitem(
-      sys.modules, 'axial_tf.serving.grpc_transport', raising=False)
-  monkeypatch.delattr('axial_tf.serving.grpc_transport', raising=False)
-  with pytest.raises(errors.UserError, match=r"'axial_tf\[serving\]'"):
-    client.Client('localhost:1', 'colors')
 
 
 @_PROTOCOLS

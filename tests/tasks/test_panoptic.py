@@ -103,7 +103,8 @@ def test_smaller_images_of_a_batch_are_padded_as_the_model_pads(padding, mode):
   batch[0, :20, :26] = np.round((image + 1) * 127.5)
   truth = tf.zeros([2, 33, 33], tf.int32)
   size = {'height': [20, 33], 'width': [26, 33],
-          'raw_height': [20, 33], 'raw_width': [26, 33]}
+          'raw_height': [20, 33], 'raw_width': [26, 33],
+          'place': tf.constant([0, 1], tf.int64)}
   logs = task.validation_step({
       'image': tf.constant(batch), 'panoptic': truth,
       **{key: tf.constant(value) for key, value in size.items()}}, model)

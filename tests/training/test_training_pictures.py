@@ -48,7 +48,7 @@ def _draw(pattern, count, crop=(_HEIGHT, _WIDTH), scale=1.0):
           augmentation=augmentation.AugmentationSettings(
               scale_range=(scale, scale), crop_size=crop,
               horizontal_flip=False)),
-      _SPEC, count, seed=1)
+      _SPEC, count, 'edge', seed=1)
 
 
 def test_image_segments_centers_and_offsets(pattern):
