@@ -84,5 +84,5 @@ def _content(path: str) -> bytes:
       return file.read()
   except tf.errors.NotFoundError as error:
     raise FileNotFoundError(error.message) from error
-  except (tf.errors.OpError, NotImplementedError) as error:
+  except tf.errors.OpError as error:
     raise OSError(errors.first_line(error)) from error

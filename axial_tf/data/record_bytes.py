@@ -16,10 +16,7 @@ _FOOTER_BYTES = 4
 BYTES_AROUND_RECORD = _HEADER_BYTES + _FOOTER_BYTES
 
 _GZIP = b'\x1f\x8b\x08'
-_ZLIB = 0x78
-# CRC-32C, as iSCSI has it, with TFRecord's mask.
-_POLYNOMIAL = 0x82f63b78
-_MASK = 0xa282ead8
+_ZLIB = b'\x78'
 
 
 def compression_of(path: str) -> str:
@@ -32,14 +29,15 @@ def compression_of(path: str) -> str:
     tf.errors.OpError: the file cannot be read.
   """
   with tf.io.gfile.GFile(path, 'rb') as file:
-    start = file.read(_HEADER_BYTES)
-  # The length of a record may have the bytes of either mark by chance.
-  if len(start) < 2 or _is_header(start):
-    return ''
+    start = file.read(len(_GZIP))
   if start.startswith(_GZIP):
-    return 'GZIP'
-  is_zlib = start[0] == _ZLIB and int.from_bytes(start[:2], 'big') % 31 == 0
-  return 'ZLIB' if is_zlib else ''
+    compression = 'GZIP'
+  elif start[:1] == _ZLIB and int.from_bytes(start[:2], 'big') % 31 == 0:
+    compression = 'ZLIB'
+  else:
+    return ''
+  # The length of a record may have the bytes of either mark by chance.
+  return '' if _begins_with_record(path) else compression
 
 
 def common_compression(paths: Sequence[str]) -> str:
@@ -91,18 +89,11 @@ def _size(file) -> int:
   return file.seek(0, 2)
 
 
-def _is_header(start: bytes) -> bool:
-  """Whether 12 bytes are the length of a record and its checksum."""
-  if len(start) < _HEADER_BYTES:
+def _begins_with_record(path: str) -> bool:
+  try:
+    return bool(list(tf.data.TFRecordDataset(path).take(1)))
+  except tf.errors.DataLossError:
     return False
-  crc = 0xffffffff
-  for byte in start[:8]:
-    crc ^= byte
-    for _ in range(8):
-      crc = crc >> 1 ^ (_POLYNOMIAL if crc & 1 else 0)
-  crc ^= 0xffffffff
-  masked = ((crc >> 15 | crc << 17) + _MASK) & 0xffffffff
-  return masked == struct.unpack('<I', start[8:])[0]
 
 
 def _name(compression: str) -> str:
