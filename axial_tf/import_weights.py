@@ -94,7 +94,6 @@ def main() -> None:
 
 def _require_records(data) -> None:
   """Checks that --records holds records of one of the splits at least."""
-
   from axial_tf import errors
   from axial_tf.data import record_files
 
