@@ -17,12 +17,11 @@ from typing import Collection, Dict, List, Optional
 
 from absl import logging
 
-from axial_tf import errors
+from axial_tf import errors, images
 from data_prep import partner_files, splits
 
 _FOLDER = 'leftImg8bit'
 _IMAGE = re.compile(r'(?P<name>.+?)(?P<ending>_leftImg8bit.*)')
-_FORMATS = ['.png', '.jpg', '.jpeg']
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +79,8 @@ def find(root: pathlib.Path, split: str, options: splits.ReadOptions,
           f'are train, val, test and train_extra; unpack leftImg8bit_*.zip in '
           f'{root}, or name another folder of images by --image_folder)')
     folder = top
-  files = partner_files.files_by_name(folder, ['*', '*/*'], _FORMATS)
+  files = partner_files.files_by_name(
+      folder, ['*', '*/*'], images.ENDINGS)
   by_name, endings = collections.defaultdict(list), collections.Counter()
   for path in files.values():
     name, ending = _parts(os.path.basename(path), options.image_ending)
