@@ -99,9 +99,10 @@ def _find(path: str) -> str:
   """Returns the folder of a run or of a version of an export."""
   path = os.fspath(path)
   if not tf.io.gfile.isdir(path):
+    found = 'is a file' if tf.io.gfile.exists(path) else 'no such folder'
     raise errors.UserError(
-        f'{path}: no such folder; expected an export or a training run\'s '
-        f'model_dir')
+        f'{path}: {found}; expected the folder of an export or a training '
+        f'run\'s model_dir')
   existing = versions.versions(path)
   if existing and not versions.is_saved_model(path):
     return os.path.join(path, str(existing[-1]))

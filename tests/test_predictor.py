@@ -123,6 +123,7 @@ def test_a_training_run_predicts_what_its_export_predicts(
 
 @pytest.mark.parametrize('make, word', [
     (lambda folder: folder / 'missing', 'no such folder'),
+    (lambda folder: __file__, 'is a file; expected the folder'),
     (lambda folder: folder, 'holds no model')])
 def test_what_is_no_model_is_refused(tmp_path, make, word):
   with pytest.raises(errors.UserError, match=word):
