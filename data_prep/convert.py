@@ -19,7 +19,6 @@ import os
 from typing import Callable, Dict, Optional, Sequence
 
 from absl import flags
-import tensorflow as tf
 
 from axial_tf import beam_runner, cli, errors, paths
 from data_prep import (
@@ -32,6 +31,7 @@ from data_prep import (
     listed_files,
     local_conversion,
     mapillary,
+    workers,
 )
 from data_prep import splits as splits_lib
 
@@ -191,7 +191,7 @@ def _define_flags() -> None:
 
 def main() -> None:
   # A GPU has nothing to do here, and may be another program's.
-  tf.config.set_visible_devices([], 'GPU')
+  workers.leave_gpus()
   given = flags.FLAGS
   if given.infer_spec:
     write_spec(given.input_dir, given.split, given.infer_spec)

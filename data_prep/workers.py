@@ -57,6 +57,11 @@ def ordered_map(function: Callable[[Any], Any], items: Iterable[Any],
     executor.shutdown(wait=False, cancel_futures=True)
 
 
+def leave_gpus() -> None:
+  """Keeps TensorFlow off the GPUs, whose memory it would take."""
+  tf.config.set_visible_devices([], 'GPU')
+
+
 _function: Callable[[Any], Any]
 
 
@@ -67,7 +72,7 @@ def _start(pickled_function: bytes) -> None:
   # Ctrl-C reaches the whole group; the parent decides what happens.
   signal.signal(signal.SIGINT, signal.SIG_IGN)
   # They encode on the CPU; each would take memory of a GPU that is there.
-  tf.config.set_visible_devices([], 'GPU')
+  leave_gpus()
   # One process per core is there already.
   tf.config.threading.set_intra_op_parallelism_threads(1)
   tf.config.threading.set_inter_op_parallelism_threads(1)

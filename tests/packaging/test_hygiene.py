@@ -6,6 +6,7 @@ imports from the packages before it and from the pure functions of panoptic.
 
 import ast
 import os
+import re
 import subprocess
 
 import pytest
@@ -163,3 +164,16 @@ def _package(name: str) -> str:
   if parts[0] == 'axial_tf':
     return parts[1] if len(parts) > 1 else 'axial_tf'
   return 'data_prep' if parts[0] == 'data_prep' else ''
+
+
+def test_tools_quiet_tensorflow_before_they_load_it(project_root):
+  """`cli` sets its log level, which holds only if it is imported first."""
+  tools = 0
+  for package in ('axial_tf', 'data_prep'):
+    for path in (project_root / package).rglob('*.py'):
+      text = path.read_text(encoding='utf-8')
+      if 'cli.run(' in text and path.name != 'cli.py':
+        tools += 1
+        loads = re.search(r'^(import|from) tensorflow', text, re.MULTILINE)
+        assert not loads, f'{path}: load it in the functions that need it'
+  assert tools > 10
