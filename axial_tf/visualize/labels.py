@@ -49,12 +49,13 @@ def write(picture: np.ndarray, labels: np.ndarray, names: Dict[int, Name]
   largest = int(np.clip(min(height, width) / 30, 11, 40))
   sizes = sorted({largest, max(_SMALLEST, 3 * largest // 4), _SMALLEST})[::-1]
   # A line's height with what hangs below it and its dark rim.
-  bars = [_wide_places(labels, int(1.3 * size) + 3) for size in sizes]
-  rows = _wide_places(labels, 1)
+  found, areas, middles = _measure(labels)
+  rows, *bars = (
+      _wide_places(labels, middles, band)
+      for band in (1, *(int(1.3 * size) + 3 for size in sizes)))
   lettered = Image.fromarray(picture)
   draw = ImageDraw.Draw(lettered)
   taken: List[Tuple[float, ...]] = []
-  found, areas = np.unique(labels, return_counts=True)
   for label in found[np.argsort(-areas, kind='stable')].tolist():
     if label not in names:
       continue
@@ -98,19 +99,25 @@ def _overlap(one, other) -> bool:
           and one[1] < other[3] and other[1] < one[3])
 
 
-def _wide_places(labels: np.ndarray, band: int) -> Dict[int, _Place]:
-  """Finds for each label a wide bar of `band` rows, near its middle.
+def _measure(labels: np.ndarray
+             ) -> Tuple[np.ndarray, np.ndarray, Dict[int, float]]:
+  """Returns the labels, how many pixels each has, and its mean row."""
+  found, index, areas = np.unique(
+      labels, return_inverse=True, return_counts=True)
+  rows = np.repeat(np.arange(labels.shape[0]), labels.shape[1])
+  means = np.bincount(index.reshape(-1), rows) / areas
+  return found, areas, dict(zip(found.tolist(), means.tolist()))
+
+
+def _wide_places(labels: np.ndarray, middles: Dict[int, float], band: int
+                 ) -> Dict[int, _Place]:
+  """Finds for each label a wide bar of `band` rows, near its middle row.
 
   Returns nothing for maps with fewer rows.
   """
   height, width = labels.shape
   if height < band:
     return {}
-  ids, index = np.unique(labels, return_inverse=True)
-  index = index.reshape(-1)
-  rows = np.broadcast_to(np.arange(height)[:, np.newaxis], labels.shape)
-  middle = dict(zip(ids.tolist(), (
-      np.bincount(index, rows.reshape(-1)) / np.bincount(index)).tolist()))
   # Whether each pixel starts a column of `band` rows of one label.
   same = np.ones([height - band + 1, width], bool)
   for row in range(1, band):
@@ -125,7 +132,7 @@ def _wide_places(labels: np.ndarray, band: int) -> Dict[int, _Place]:
       if label < 0:
         continue
       center = y + band / 2
-      fitness = length - abs(center - middle[label])
+      fitness = length - abs(center - middles[label])
       if label not in best or fitness > best[label][0]:
         best[label] = fitness, _Place(start + length / 2, center, length)
   return {label: place for label, (_, place) in best.items()}
