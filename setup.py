@@ -69,7 +69,7 @@ setuptools.setup(
     + [_CONFIGS],
     package_dir={_CONFIGS: 'gin_configs'},
     package_data={
-        'axial_tf.data': ['specs/*.json'],
+        'axial_tf.specs': ['*.json'],
         _CONFIGS: ['**/*.gin', '**/*.json'],
     },
 )

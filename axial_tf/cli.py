@@ -10,7 +10,8 @@ import warnings
 
 from absl import app, flags, logging
 
-from axial_tf import errors, paths
+from axial_tf import errors
+from axial_tf.files import paths
 
 # The flags defined here are those of the tools that ask for them.
 flags.disclaim_key_flags()

@@ -16,7 +16,8 @@ import time
 
 from absl import flags
 
-from axial_tf import cli, paths, run_files
+from axial_tf import cli
+from axial_tf.files import paths, run_files
 
 FLAGS = flags.FLAGS
 
@@ -83,10 +84,10 @@ def _predict(export: str, records: str, output_dir: str):
   import tensorflow as tf
   from tqdm import tqdm
 
-  from axial_tf import predictor as predictor_lib
   from axial_tf import visualize
-  from axial_tf.data import records as records_lib
+  from axial_tf.data.panoptic import records as records_lib
   from axial_tf.evaluation import panoptic_quality
+  from axial_tf.prediction import predictor as predictor_lib
 
   predictor = predictor_lib.Predictor(export)
   quality = panoptic_quality.PanopticQuality(predictor.spec)

@@ -18,7 +18,8 @@ import sys
 
 from absl import flags
 
-from axial_tf import cli, paths
+from axial_tf import cli
+from axial_tf.files import paths
 
 FLAGS = flags.FLAGS
 
@@ -54,8 +55,8 @@ def main() -> None:
 
   from tqdm import tqdm
 
-  from axial_tf import whole_files
   from axial_tf.evaluation import file_scores, panoptic_files
+  from axial_tf.files import atomic_files
 
   truth = panoptic_files.PanopticFiles.load(
       FLAGS.ground_truth, FLAGS.ground_truth_dir)
@@ -70,7 +71,7 @@ def main() -> None:
   result = scores.result()
   if FLAGS.json:
     text = json.dumps(result, indent=1, allow_nan=False) + '\n'
-    whole_files.write(FLAGS.json, text.encode())
+    atomic_files.write(FLAGS.json, text.encode())
   print(scores.format_table(FLAGS.per_class))
 
 

@@ -16,7 +16,8 @@ import os
 
 from absl import flags
 
-from axial_tf import cli, paths, run_files
+from axial_tf import cli
+from axial_tf.files import paths, run_files
 
 FLAGS = flags.FLAGS
 
@@ -59,14 +60,14 @@ def main() -> None:
         f'{FLAGS.model_dir}: is the run of a classifier, expected one of '
         f'panoptic segmentation')
 
-  from axial_tf import whole_files
-  from axial_tf.serving import fixed_size
-  from axial_tf.training import restore
+  from axial_tf.experiment import restore
+  from axial_tf.export import fixed_size
+  from axial_tf.files import atomic_files
 
   inference = restore.load_inference(FLAGS.model_dir, FLAGS.checkpoint)
   content = fixed_size.convert(inference, height, width, FLAGS.format)
   report = fixed_size.check(inference, content, height, width, FLAGS.format)
-  whole_files.write(FLAGS.output, content)
+  atomic_files.write(FLAGS.output, content)
   print(f'{FLAGS.output}: {len(content) / 1e6:.2f} MB, {report}')
 
 

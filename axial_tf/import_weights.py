@@ -65,7 +65,7 @@ def main() -> None:
         'architecture, such as experiments/cityscapes_deeplab2.gin (see '
         'docs/weights.md)')
 
-  from axial_tf import config
+  from axial_tf.experiment import config
   from axial_tf.weights import importing
 
   arrays, files, bindings = (
@@ -95,7 +95,7 @@ def main() -> None:
 def _require_records(data) -> None:
   """Checks that --records holds records of one of the splits at least."""
   from axial_tf import errors
-  from axial_tf.data import record_files
+  from axial_tf.data.common import record_files
 
   patterns = data.train_pattern, data.validation_pattern
   if not any(pattern.startswith(record_files.TFDS)

@@ -54,7 +54,8 @@ import sys
 
 from absl import flags
 
-from axial_tf import beam_runner, cli, paths
+from axial_tf import beam_runner, cli
+from axial_tf.files import paths
 
 FLAGS = flags.FLAGS
 
@@ -110,7 +111,8 @@ def _define_flags() -> None:
 
 
 def main() -> None:
-  from axial_tf import errors, model_kind
+  from axial_tf import errors
+  from axial_tf.files import model_kind
 
   if FLAGS.model and model_kind.is_classifier(FLAGS.model):
     _classify()
@@ -125,7 +127,8 @@ def main() -> None:
 
 def _classify() -> None:
   """Prints or writes the classes of all images."""
-  from axial_tf import errors, image_files
+  from axial_tf import errors
+  from axial_tf.files import image_files
 
   given = [name for name in _SEGMENTERS_FLAGS if FLAGS[name].present]
   if given:
@@ -139,7 +142,8 @@ def _classify() -> None:
   paths.require_reachable(FLAGS.output_dir)
   files = image_files.find(FLAGS.input, FLAGS.output_dir)
 
-  from axial_tf import devices, image_classifier, predicted_classes
+  from axial_tf import devices
+  from axial_tf.prediction import image_classifier, predicted_classes
 
   model = image_classifier.ImageClassifier(FLAGS.model)
   devices.available().announce()
@@ -151,7 +155,8 @@ def _classify() -> None:
 
 def _segment() -> None:
   """Writes the segments and pictures of all images."""
-  from axial_tf import errors, image_files
+  from axial_tf import errors
+  from axial_tf.files import image_files
 
   for flag, meaning in ((FLAGS['model'], 'an export or a training run'),
                         (FLAGS['input'], 'an image, a folder or a pattern'),
@@ -178,14 +183,15 @@ def _segment() -> None:
   print(f'{len(files) - len(failed)} images segmented, results in '
         f'{FLAGS.output_dir}')
 
-  from axial_tf import image_reader
+  from axial_tf.files import image_reader
 
   image_reader.require_all(files, failed, 'segmented')
 
 
 def _segment_with_beam(files, pictures, arguments):
   """Writes the results of all files; returns those that failed."""
-  from axial_tf import errors, image_files
+  from axial_tf import errors
+  from axial_tf.files import image_files
 
   given = [name for name in ('image_list', 'class_list', 'scales', 'flip')
            if FLAGS[name].present]
@@ -199,7 +205,7 @@ def _segment_with_beam(files, pictures, arguments):
         f'--pictures=overlay; leave it out or run without Beam')
   beam_runner.require_beam()
 
-  from axial_tf import beam_prediction
+  from axial_tf.prediction import beam as beam_prediction
 
   stems = image_files.output_stems(files)
   reasons = beam_prediction.segment_all(
@@ -215,16 +221,10 @@ def _segment_with_beam(files, pictures, arguments):
 
 def _segment_here(files, pictures, scales):
   """Writes the results of all files; returns those that failed."""
-  from axial_tf import (
-    batching,
-    devices,
-    errors,
-    image_files,
-    image_reader,
-    predicted_files,
-    predictor,
-  )
-  from axial_tf.evaluation import result_folders
+  from axial_tf import devices, errors
+  from axial_tf.files import image_files, image_reader
+  from axial_tf.prediction import batching, predicted_files, predictor
+  from axial_tf.prediction.formats import result_folders
 
   model = predictor.Predictor(FLAGS.model, scales=scales, flip=FLAGS.flip)
   pictures.check(model)
@@ -258,7 +258,7 @@ def _segment_here(files, pictures, scales):
 
 def _require_new(files, pictures) -> None:
   """Checks that no result replaces an image."""
-  from axial_tf import earlier_results, image_files
+  from axial_tf.files import earlier_results, image_files
 
   if paths.is_remote(FLAGS.output_dir):
     return
@@ -277,7 +277,7 @@ def _require_new(files, pictures) -> None:
 def _result_folder(spec):
   """Returns the writer that --format asks for; None for files."""
   from axial_tf import errors
-  from axial_tf.evaluation import result_folders
+  from axial_tf.prediction.formats import result_folders
 
   for name, wanted in (('image_list', 'coco'), ('class_list', 'mapillary')):
     if FLAGS[name].value is not None and FLAGS.format != wanted:
@@ -297,7 +297,9 @@ def _result_folder(spec):
 
 def _pictures():
   """Returns what --pictures asks for."""
-  from axial_tf import earlier_results, errors, predicted_files
+  from axial_tf import errors
+  from axial_tf.files import earlier_results
+  from axial_tf.prediction import predicted_files
 
   names = FLAGS.pictures
   if names is None:

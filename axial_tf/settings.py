@@ -11,7 +11,8 @@ import types
 import typing
 from typing import Any, Mapping
 
-from axial_tf import errors, paths
+from axial_tf import errors
+from axial_tf.files import paths
 
 # The type of a field that holds a path or a pattern of paths; ~ is expanded.
 Path = typing.NewType('Path', str)

@@ -52,8 +52,9 @@ def _define_flags() -> None:
 def main() -> None:
   import tensorflow as tf
 
-  from axial_tf import config, errors, paths, run_files
-  from axial_tf.training import run
+  from axial_tf import errors
+  from axial_tf.experiment import config, run
+  from axial_tf.files import paths, run_files
 
   if not (FLAGS.model_dir or FLAGS.dry_run and FLAGS.gin_file):
     raise errors.UserError(

@@ -22,11 +22,13 @@ import numpy as np
 import tensorflow as tf
 
 from axial_tf import cli
-from axial_tf import paths as paths_lib
-from axial_tf.data import dataset_spec, record_files, records
+from axial_tf.data.common import record_files
+from axial_tf.data.panoptic import records
 from axial_tf.evaluation import label_maps, panoptic_quality
+from axial_tf.files import paths as paths_lib
 from axial_tf.layers import resize
 from axial_tf.panoptic import merging, targets
+from axial_tf.specs import dataset_spec
 
 _RECORDS = cli.define_path('records', None, 'pattern of the shards.')
 _SPEC = cli.define_path(

@@ -23,16 +23,8 @@ from PIL import Image, ImageFilter
 import tensorflow as tf
 
 from axial_tf import cli
-from data_prep import (
-    coco,
-    conversion,
-    faults,
-    jobs,
-    outcomes,
-    shards,
-    splits,
-    workers,
-)
+from data_prep.engine import conversion, faults, jobs, outcomes, shards, workers
+from data_prep.readers import coco, splits
 
 _IMAGES = flags.DEFINE_integer('images', 1000, 'how many, at most.')
 _PROCESSES = flags.DEFINE_list('processes', ['1', '2'], 'numbers to try.')

@@ -29,16 +29,11 @@ import tensorflow as tf
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from axial_tf import cli
-from axial_tf.data import (
-    augmentation,
-    dataset_spec,
-    panoptic_pipeline,
-    reading,
-    record_files,
-    records,
-    training_batch,
-)
+from axial_tf.data.common import reading, record_files
+from axial_tf.data.panoptic import augmentation, records, training_batch
+from axial_tf.data.panoptic import pipeline as panoptic_pipeline
 from axial_tf.panoptic import label_png
+from axial_tf.specs import dataset_spec
 
 _CITYSCAPES = flags.DEFINE_bool(
     'cityscapes', False, '1024x2048 PNG pictures and crops of 1025x2049 '

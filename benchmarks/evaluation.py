@@ -27,8 +27,9 @@ from panopticapi import evaluation as panopticapi
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from axial_tf import cli
-from axial_tf.data import dataset_spec
-from axial_tf.evaluation import coco_results, panoptic_files, panoptic_quality
+from axial_tf.evaluation import panoptic_files, panoptic_quality
+from axial_tf.prediction.formats import coco as coco_results
+from axial_tf.specs import dataset_spec
 from benchmarks import measure
 
 _IMAGES = flags.DEFINE_integer('images', 8, 'Images of each size.')

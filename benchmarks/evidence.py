@@ -16,8 +16,10 @@ from matplotlib import figure
 import numpy as np
 import tensorflow as tf
 
-from axial_tf import cli, config, errors, run_files
-from axial_tf.data import classification_pipeline
+from axial_tf import cli, errors
+from axial_tf.data.classification import pipeline as classification_pipeline
+from axial_tf.experiment import config
+from axial_tf.files import run_files
 from axial_tf.tasks import registry
 from benchmarks import measure
 

@@ -17,8 +17,9 @@ import tensorflow as tf
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from axial_tf import cli, config, errors
-from axial_tf.data import training_batch
+from axial_tf import cli, errors
+from axial_tf.data.panoptic import training_batch
+from axial_tf.experiment import config
 from axial_tf.tasks import registry
 from benchmarks import measure
 

@@ -20,10 +20,14 @@ import tensorflow as tf
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from axial_tf import cli, config, errors, run_files
-from axial_tf.data import dataset_spec, panoptic_pipeline
+from axial_tf import cli, errors
+from axial_tf.data.panoptic import pipeline as panoptic_pipeline
 from axial_tf.evaluation import label_maps, panoptic_quality
-from axial_tf.models import multi_scale, panoptic_inference
+from axial_tf.experiment import config
+from axial_tf.files import run_files
+from axial_tf.inference import multi_scale
+from axial_tf.inference import panoptic as panoptic_inference
+from axial_tf.specs import dataset_spec
 from axial_tf.tasks import panoptic
 from axial_tf.training import checkpoints
 

@@ -29,21 +29,19 @@ import tensorflow as tf
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from axial_tf import cli, errors, image_decoding
-from axial_tf.data import dataset_spec
-from axial_tf.models import (
-  panoptic_deeplab,
-  panoptic_inference,
-  settings_by_name,
-)
-from axial_tf.panoptic import merging
-from axial_tf.serving import (
+from axial_tf import cli, errors
+from axial_tf.export import (
   comparison,
-  export,
   fixed_size,
   image_bytes,
+  saved_model,
   serving_settings,
 )
+from axial_tf.files import image_decoding
+from axial_tf.inference import panoptic as panoptic_inference
+from axial_tf.models import panoptic_deeplab, settings_by_name
+from axial_tf.panoptic import merging
+from axial_tf.specs import dataset_spec
 from benchmarks import measure
 
 _MODEL_DIR = cli.define_path(
@@ -63,7 +61,7 @@ _Run = Callable[[], Dict[str, np.ndarray]]
 def load() -> panoptic_inference.PanopticInference:
   """Returns the model of the flags."""
   if _MODEL_DIR.value:
-    from axial_tf.training import restore
+    from axial_tf.experiment import restore
     return restore.load_inference(_MODEL_DIR.value)
   tf.keras.utils.set_random_seed(0)
   spec = dataset_spec.DatasetSpec.load('cityscapes')
@@ -168,7 +166,7 @@ def main():
   decoders = decodings(file)
   image = decoders['decoding']()['image']
   with tempfile.TemporaryDirectory() as folder:
-    version_dir = export.export_saved_model(
+    version_dir = saved_model.export_saved_model(
         inference, os.path.join(folder, 'export'))
     functions = {
         **keras_functions(inference, image),

@@ -20,20 +20,18 @@ from typing import Callable, Dict, Optional, Sequence
 
 from absl import flags
 
-from axial_tf import beam_runner, cli, errors, paths
-from data_prep import (
-    cityscapes,
-    coco,
-    conversion,
-    imagenet,
-    infer_spec,
-    jobs,
-    listed_files,
-    local_conversion,
-    mapillary,
-    workers,
+from axial_tf import beam_runner, cli, errors
+from axial_tf.files import paths
+from data_prep.engine import conversion, jobs, local_conversion, workers
+from data_prep.readers import (
+  cityscapes,
+  coco,
+  imagenet,
+  infer_spec,
+  listed_files,
+  mapillary,
 )
-from data_prep import splits as splits_lib
+from data_prep.readers import splits as splits_lib
 
 _READERS: Dict[
     str, Callable[[str, str, splits_lib.ReadOptions], splits_lib.Split]] = {
@@ -127,7 +125,7 @@ def _require(values: Dict[str, Optional[str]]) -> None:
 
 def _beam(arguments: Sequence[str]):
   beam_runner.require_beam()
-  from data_prep import beam_conversion
+  from data_prep.engine import beam_conversion
 
   return functools.partial(beam_conversion.make_shards, arguments=arguments)
 

@@ -18,7 +18,8 @@ from typing import Dict, List, Sequence
 
 from absl import flags
 
-from axial_tf import cli, errors, paths
+from axial_tf import cli, errors
+from axial_tf.files import paths
 
 _SHOWN_FAULTS = 20
 
@@ -63,8 +64,9 @@ def run(patterns: Sequence[str], spec_name=None, pictures: int = 0,
     errors.UserError: the records are not fit for training, or there is nothing
       to inspect.
   """
-  from axial_tf import visualize, whole_files
-  from data_prep import record_folders, record_scan, shard_reader
+  from axial_tf import visualize
+  from axial_tf.files import atomic_files
+  from data_prep.inspection import record_folders, record_scan, shard_reader
 
   paths = record_folders.find(patterns)
   spec = record_folders.spec_of(paths, spec_name)
@@ -90,7 +92,7 @@ def run(patterns: Sequence[str], spec_name=None, pictures: int = 0,
     reasons.insert(0, f'records that cannot be read: {len(faults)}')
   _print(statistics, paths, found, faults)
   if json_path:
-    whole_files.write(json_path, json.dumps({
+    atomic_files.write(json_path, json.dumps({
         'spec': spec.name, 'records': sum(found.values()),
         'shards': len(paths), 'is_fit': not reasons, 'reasons': reasons,
         'faults': [{'shard': f.path, 'record': f.number, 'reason': f.reason}
@@ -104,8 +106,8 @@ def run(patterns: Sequence[str], spec_name=None, pictures: int = 0,
 
 
 def _statistics(spec):
-  from axial_tf.data import class_spec
-  from data_prep import class_statistics, panoptic_statistics
+  from axial_tf.specs import class_spec
+  from data_prep.inspection import class_statistics, panoptic_statistics
 
   if isinstance(spec, class_spec.ClassSpec):
     return class_statistics.ClassStatistics(spec)

@@ -26,8 +26,8 @@ from PIL import Image
 import tqdm
 
 from axial_tf import cli, errors, optional_imports
-from axial_tf.data import dataset_spec
 from axial_tf.panoptic import label_png
+from axial_tf.specs import dataset_spec
 from data_prep import digit_scenes
 
 _DIGIT_COLORS = (

@@ -8,10 +8,10 @@ Its results are known without training.
 import numpy as np
 import tensorflow as tf
 
-from axial_tf.data import dataset_spec
+from axial_tf.inference import panoptic as panoptic_inference
 from axial_tf.layers import resize
-from axial_tf.models import panoptic_inference
 from axial_tf.panoptic import merging
+from axial_tf.specs import dataset_spec
 
 SPEC = dataset_spec.DatasetSpec(
     name='colors', label_divisor=100, ignore_label=9, categories=(

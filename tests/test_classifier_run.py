@@ -12,9 +12,11 @@ import pytest
 import tensorflow as tf
 
 import axial_tf
-from axial_tf import config, errors, predicted_classes, predictor
+from axial_tf import errors
+from axial_tf.experiment import config, restore, run
+from axial_tf.prediction import predicted_classes, predictor
 from axial_tf.tasks import classification
-from axial_tf.training import initialization, restore, run
+from axial_tf.training import initialization
 from tests import tiny_classes
 
 _EXPERIMENT = 'experiments/cifar10_axial_resnet.gin'

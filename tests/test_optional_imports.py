@@ -7,7 +7,8 @@ import sys
 import pytest
 
 from axial_tf import beam_runner, errors, optional_imports
-from axial_tf.serving import client, fixed_size, warmup
+from axial_tf.client import client
+from axial_tf.export import fixed_size, warmup
 from data_prep import sample_digits
 from tests import color_model
 

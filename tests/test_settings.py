@@ -6,8 +6,9 @@ from typing import Literal, Optional, Tuple
 
 import pytest
 
-from axial_tf import config, errors
+from axial_tf import errors
 from axial_tf import settings as settings_lib
+from axial_tf.experiment import config
 
 
 @dataclasses.dataclass(frozen=True)

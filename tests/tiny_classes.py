@@ -7,7 +7,9 @@ import numpy as np
 from PIL import Image
 import tensorflow as tf
 
-from axial_tf.data import class_spec, classification_records, record_files
+from axial_tf.data.classification import records as classification_records
+from axial_tf.data.common import record_files
+from axial_tf.specs import class_spec
 
 SPEC = class_spec.ClassSpec.from_ids(
     'colors', ['n1', 'n2', 'n3'], {'n1': 'red', 'n2': 'green', 'n3': 'blue'})

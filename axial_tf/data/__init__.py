@@ -1,1 +1,1 @@
-"""Data set descriptions, the record schema, augmentation and tf.data."""
+"""Record schemas, augmentation and tf.data pipelines of both tasks."""

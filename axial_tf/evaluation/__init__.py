@@ -1,1 +1,1 @@
-"""Scores of panoptic maps: panoptic quality and mean IoU."""
+"""Metrics: panoptic quality, average precision, mean IoU, top-k accuracy."""

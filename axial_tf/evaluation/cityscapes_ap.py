@@ -10,8 +10,8 @@ from typing import Any, Dict, List, Mapping, Optional
 
 import numpy as np
 
-from axial_tf.data import dataset_spec
 from axial_tf.evaluation import instance_ap, label_maps
+from axial_tf.specs import dataset_spec
 
 # The evaluator's own sums of floats: 0.6 there is 0.6000000000000001.
 _THRESHOLDS = np.arange(0.5, 1.0, 0.05)

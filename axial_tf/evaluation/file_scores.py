@@ -4,7 +4,6 @@ from typing import Any, Dict
 
 import numpy as np
 
-from axial_tf.data import dataset_spec
 from axial_tf.evaluation import (
   cityscapes_ap,
   instance_ap,
@@ -12,6 +11,7 @@ from axial_tf.evaluation import (
   panoptic_files,
   panoptic_quality,
 )
+from axial_tf.specs import dataset_spec
 
 
 class FileScores:

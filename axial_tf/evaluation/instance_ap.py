@@ -17,8 +17,8 @@ import numpy as np
 from pycocotools import coco, cocoeval
 
 from axial_tf import errors
-from axial_tf.data import dataset_spec
 from axial_tf.evaluation import label_maps
+from axial_tf.specs import dataset_spec
 
 KEYS = ('ap', 'ap50', 'ap75', 'ap_small', 'ap_medium', 'ap_large')
 

@@ -6,7 +6,7 @@ from typing import Tuple
 import numpy as np
 
 from axial_tf import errors
-from axial_tf.data import dataset_spec
+from axial_tf.specs import dataset_spec
 
 
 @dataclasses.dataclass(frozen=True)

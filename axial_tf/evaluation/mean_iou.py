@@ -4,8 +4,8 @@ from typing import Any, Dict
 
 import numpy as np
 
-from axial_tf.data import dataset_spec
 from axial_tf.evaluation import label_maps
+from axial_tf.specs import dataset_spec
 
 
 class MeanIoU:

@@ -12,10 +12,11 @@ from typing import Any, Dict, Iterator, List, Optional, Tuple
 import numpy as np
 from PIL import Image
 
-from axial_tf import errors, json_files, paths
-from axial_tf.data import dataset_spec, json_keys
+from axial_tf import errors
 from axial_tf.evaluation import label_maps
+from axial_tf.files import json_files, json_keys, paths
 from axial_tf.panoptic import label_png
+from axial_tf.specs import dataset_spec
 
 _GREY = (128, 128, 128)
 

@@ -16,8 +16,8 @@ from typing import Any, Dict
 
 import numpy as np
 
-from axial_tf.data import dataset_spec
 from axial_tf.evaluation import label_maps
+from axial_tf.specs import dataset_spec
 
 _GROUPS = ('all', 'things', 'stuff')
 # A float64 above 1/2 is a whole number of these parts. Their sums are exact, so

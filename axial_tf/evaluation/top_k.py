@@ -11,7 +11,7 @@ from typing import Dict, List
 import numpy as np
 import tensorflow as tf
 
-from axial_tf.data import class_spec
+from axial_tf.specs import class_spec
 
 _SHOWN = 20
 

@@ -6,8 +6,8 @@ from typing import Dict
 import tensorflow as tf
 
 from axial_tf import settings as settings_lib
-from axial_tf.data import padding as padding_lib
 from axial_tf.layers import multiply_adds, resize
+from axial_tf.layers import padding as padding_lib
 from axial_tf.models import axial_resnet, backbones, panoptic_decoder
 
 _HEADS_STRIDE = 4

@@ -1,1 +1,1 @@
-"""Export of trained models for TensorFlow Serving."""
+"""Earlier home of the client, kept for existing scripts."""

@@ -7,9 +7,10 @@ import tensorflow as tf
 
 from axial_tf import errors
 from axial_tf import settings as settings_lib
-from axial_tf.data import class_spec, classification_pipeline
+from axial_tf.data.classification import pipeline as classification_pipeline
 from axial_tf.evaluation import top_k
 from axial_tf.models import classifier
+from axial_tf.specs import class_spec
 from axial_tf.tasks import trained_task
 from axial_tf.training import (
   exchange,

@@ -6,23 +6,22 @@ from typing import Optional
 import tensorflow as tf
 
 from axial_tf import settings as settings_lib
-from axial_tf.data import (
-  dataset_spec,
-  padding,
-  panoptic_pipeline,
-  training_batch,
-)
+from axial_tf.data.panoptic import pipeline as panoptic_pipeline
+from axial_tf.data.panoptic import training_batch
 from axial_tf.evaluation import (
   instance_ap,
   label_maps,
   mean_iou,
   panoptic_quality,
 )
-from axial_tf.models import multi_scale as multi_scale_lib
-from axial_tf.models import panoptic_deeplab, panoptic_inference
+from axial_tf.inference import multi_scale as multi_scale_lib
+from axial_tf.inference import panoptic as panoptic_inference
+from axial_tf.layers import padding
+from axial_tf.models import panoptic_deeplab
 from axial_tf.panoptic import losses as losses_lib
 from axial_tf.panoptic import merging as merging_lib
 from axial_tf.panoptic import segments as segments_lib
+from axial_tf.specs import dataset_spec
 from axial_tf.tasks import trained_task
 from axial_tf.training import (
   exchange,
@@ -30,6 +29,8 @@ from axial_tf.training import (
   optimizers,
   progress,
   run_settings,
+)
+from axial_tf.visualize.tensorboard import (
   training_pictures,
   validation_pictures,
 )

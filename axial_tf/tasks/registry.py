@@ -2,7 +2,7 @@
 
 from typing import Optional, Union
 
-from axial_tf import run_files
+from axial_tf.files import run_files
 from axial_tf.tasks import classification, panoptic
 from axial_tf.training import optimizers, run_settings
 

@@ -1,1 +1,1 @@
-"""Optimizers, the run itself, checkpoints and progress."""
+"""Parts of a run: optimizers, checkpoints, strategies, workers, progress."""

@@ -10,7 +10,7 @@ from typing import Any, Mapping, Optional
 
 import tensorflow as tf
 
-from axial_tf import whole_files
+from axial_tf.files import atomic_files
 from axial_tf.training import exchange
 
 _CHECKPOINT = 'best_ckpt'
@@ -60,7 +60,7 @@ class BestCheckpoint:
     self._checkpoint_manager(checkpoint).save()
     if not self._temporary:
       content = {**figures, 'best_ckpt_global_step': float(global_step)}
-      whole_files.write(
+      atomic_files.write(
           os.path.join(self._folder, _FIGURES),
           (json.dumps(content, indent=4) + '\n').encode())
     return True

@@ -7,7 +7,8 @@ from typing import Dict, List, Optional, Tuple
 import numpy as np
 import tensorflow as tf
 
-from axial_tf import errors, paths
+from axial_tf import errors
+from axial_tf.files import paths
 
 MODEL = 'model/'
 VALUE = '/.ATTRIBUTES/VARIABLE_VALUE'

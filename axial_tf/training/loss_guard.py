@@ -3,7 +3,8 @@
 import os
 import sys
 
-from axial_tf import errors, paths
+from axial_tf import errors
+from axial_tf.files import paths
 from axial_tf.training import checkpoints, run_settings
 
 

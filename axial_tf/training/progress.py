@@ -12,7 +12,7 @@ from typing import Any, Dict, Optional
 import tensorflow as tf
 from tqdm import tqdm
 
-from axial_tf import run_files
+from axial_tf.files import run_files
 
 
 class ProgressLine:

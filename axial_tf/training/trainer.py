@@ -5,7 +5,7 @@ from typing import Optional
 from official.core import base_trainer
 import tensorflow as tf
 
-from axial_tf import paths
+from axial_tf.files import paths
 from axial_tf.training import (
   checkpoints,
   exchange,

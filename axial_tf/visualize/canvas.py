@@ -5,8 +5,9 @@ from typing import Optional, Sequence, Tuple
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from axial_tf import errors, whole_files
-from axial_tf import images as images_lib
+from axial_tf import errors
+from axial_tf.files import atomic_files
+from axial_tf.files import images as images_lib
 
 _PANEL_GAP = 4  # Pixels of white between pictures that stand side by side.
 
@@ -79,7 +80,7 @@ def save_png(image: np.ndarray, path: str) -> None:
     errors.UserError: the file cannot be written.
   """
   check_image(image)
-  whole_files.write(path, images_lib.png_bytes(image))
+  atomic_files.write(path, images_lib.png_bytes(image))
 
 
 def check_image(image) -> None:

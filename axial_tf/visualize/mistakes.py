@@ -3,8 +3,8 @@
 import numpy as np
 
 from axial_tf import errors
-from axial_tf.data import dataset_spec
 from axial_tf.evaluation import label_maps
+from axial_tf.specs import dataset_spec
 from axial_tf.visualize import canvas
 
 # What may be wrong with a pixel; colors that color-blind people tell apart.

@@ -8,8 +8,11 @@ import uuid
 import numpy as np
 import tensorflow as tf
 
-from axial_tf import config, errors, run_files, whole_files
-from axial_tf.data import class_spec, dataset_spec, record_files
+from axial_tf import errors
+from axial_tf.data.common import record_files
+from axial_tf.experiment import config
+from axial_tf.files import atomic_files, run_files
+from axial_tf.specs import class_spec, dataset_spec
 from axial_tf.tasks import classification, panoptic, registry
 from axial_tf.training import initialization
 from axial_tf.weights import naming
@@ -119,4 +122,4 @@ def _write(folder: str, task, model: tf.keras.Model, spec) -> None:
   for name, text in (
       (run_files.CONFIG, config.raw_text()),
       (registry.spec_file(task), json.dumps(spec.to_json(), indent=1))):
-    whole_files.write(os.path.join(folder, name), text.encode())
+    atomic_files.write(os.path.join(folder, name), text.encode())

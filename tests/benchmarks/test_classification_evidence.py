@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from axial_tf import config
+from axial_tf.experiment import config
 from axial_tf.layers import axial_attention
 from benchmarks import classification_evidence
 

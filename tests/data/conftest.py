@@ -7,7 +7,9 @@ from PIL import Image
 import pytest
 import tensorflow as tf
 
-from axial_tf.data import dataset_spec, record_files, records
+from axial_tf.data.common import record_files
+from axial_tf.data.panoptic import records
+from axial_tf.specs import dataset_spec
 
 
 @pytest.fixture(scope='session')

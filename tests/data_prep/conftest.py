@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from axial_tf.data import dataset_spec
+from axial_tf.specs import dataset_spec
 
 # Segment ids of the label below; they use all three channels.
 GROUND, CAT, OTHER_CAT, HEAP = 7, 256 * 3 + 1, 65536 * 2, 65536 * 200 + 5

@@ -11,8 +11,11 @@ import pytest
 import tensorflow as tf
 
 from axial_tf import errors
-from axial_tf.data import dataset_spec, record_checks, record_files, records
-from data_prep import convert, inspect, splits
+from axial_tf.data.common import record_checks, record_files
+from axial_tf.data.panoptic import records
+from axial_tf.specs import dataset_spec
+from data_prep import convert, inspect
+from data_prep.readers import splits
 
 
 @pytest.fixture
@@ -246,6 +249,6 @@ def test_skipping_as_a_command(tiny_coco, tmp_path, project_root):
 
 def test_without_beam(tiny_coco, run, tmp_path, monkeypatch):
   monkeypatch.setitem(sys.modules, 'apache_beam', None)
-  monkeypatch.delitem(sys.modules, 'data_prep.beam_conversion', raising=False)
+  monkeypatch.delitem(sys.modules, 'data_prep.engine.beam_conversion', raising=False)
   with pytest.raises(errors.UserError, match=r'install it with: .*\[beam\]'):
     run(tiny_coco(), tmp_path / 'out', beam_arguments=['--runner=Direct'])

@@ -15,13 +15,10 @@ import pytest
 import tensorflow as tf
 
 from axial_tf import errors
-from axial_tf.data import (
-    class_spec,
-    classification_records,
-    dataset_spec,
-    records,
-)
+from axial_tf.data.classification import records as classification_records
+from axial_tf.data.panoptic import records
 from axial_tf.panoptic import label_png
+from axial_tf.specs import class_spec, dataset_spec
 from data_prep import inspect
 
 _CAT, _GROUND, _VOID = 16, 0, 255 * 16

@@ -7,13 +7,9 @@ from PIL import Image
 import pytest
 
 from axial_tf import errors
-from axial_tf.data import dataset_spec
-from data_prep import (
-  coco_annotations,
-  coco_panoptic,
-  sample_digits,
-  splits,
-)
+from axial_tf.specs import dataset_spec
+from data_prep import sample_digits
+from data_prep.readers import coco_annotations, coco_panoptic, splits
 
 pytest.importorskip('sklearn')
 

@@ -5,7 +5,7 @@ import json
 import numpy as np
 from PIL import Image
 
-from axial_tf.data import dataset_spec
+from axial_tf.specs import dataset_spec
 
 HEIGHT, WIDTH = 12, 16
 NAMES = ('-_x0', 'M2kh', 'zzz9')

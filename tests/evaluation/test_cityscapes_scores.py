@@ -17,14 +17,10 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from axial_tf.data import dataset_spec
-from axial_tf.evaluation import (
-  cityscapes_ap,
-  cityscapes_results,
-  coco_results,
-  file_scores,
-  panoptic_files,
-)
+from axial_tf.evaluation import cityscapes_ap, file_scores, panoptic_files
+from axial_tf.prediction.formats import cityscapes as cityscapes_results
+from axial_tf.prediction.formats import coco as coco_results
+from axial_tf.specs import dataset_spec
 
 _SPEC = dataset_spec.DatasetSpec.load('cityscapes')
 _DIVISOR = _SPEC.label_divisor

@@ -11,8 +11,8 @@ from pycocotools import coco, cocoeval, mask
 import pytest
 
 from axial_tf import errors
-from axial_tf.data import dataset_spec
 from axial_tf.evaluation import instance_ap, label_maps
+from axial_tf.specs import dataset_spec
 
 _DIVISOR = 16
 _SPEC = dataset_spec.DatasetSpec(

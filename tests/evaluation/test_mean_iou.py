@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from axial_tf import errors
-from axial_tf.data import dataset_spec
 from axial_tf.evaluation import mean_iou
+from axial_tf.specs import dataset_spec
 
 _SPEC = dataset_spec.DatasetSpec(
     name='test', label_divisor=16, ignore_label=255, categories=tuple(

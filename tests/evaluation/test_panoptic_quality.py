@@ -11,8 +11,8 @@ from PIL import Image
 import pytest
 
 from axial_tf import errors
-from axial_tf.data import dataset_spec
 from axial_tf.evaluation import panoptic_quality
+from axial_tf.specs import dataset_spec
 
 _DIVISOR = 16
 

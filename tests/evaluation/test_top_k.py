@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from axial_tf.data import class_spec
 from axial_tf.evaluation import top_k
+from axial_tf.specs import class_spec
 
 
 def _spec(classes):

@@ -3,9 +3,9 @@ import pytest
 import tensorflow as tf
 
 from axial_tf import errors
+from axial_tf.inference import attention_probe
 from axial_tf.layers import basic_block, bottleneck
 from axial_tf.models import (
-  attention_probe,
   backbones,
   hybrid_resnet,
   panoptic_decoder,

@@ -8,8 +8,8 @@ from PIL import Image
 import pytest
 import tensorflow as tf
 
-from axial_tf.data import dataset_spec
 from axial_tf.panoptic import merging, targets
+from axial_tf.specs import dataset_spec
 
 
 def _read_label(path, segments, spec):

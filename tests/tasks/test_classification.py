@@ -9,7 +9,8 @@ import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from axial_tf import config, errors
+from axial_tf import errors
+from axial_tf.experiment import config
 from axial_tf.tasks import classification
 from tests import tiny_classes
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from axial_tf import config
-from axial_tf.data import training_batch
+from axial_tf.data.panoptic import training_batch
 from axial_tf.evaluation import panoptic_quality
+from axial_tf.experiment import config
 from axial_tf.panoptic import merging, targets
 from axial_tf.tasks import panoptic
 from axial_tf.training import optimizers

@@ -9,8 +9,9 @@ from PIL import Image
 import pytest
 import tensorflow as tf
 
-from axial_tf import config
-from axial_tf.data import dataset_spec, records
+from axial_tf.data.panoptic import records
+from axial_tf.experiment import config
+from axial_tf.specs import dataset_spec
 from axial_tf.tasks import panoptic
 
 

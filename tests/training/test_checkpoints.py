@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from axial_tf import errors, paths
+from axial_tf import errors
+from axial_tf.files import paths
 from axial_tf.training import checkpoints
 
 

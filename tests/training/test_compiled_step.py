@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from axial_tf import config
-from axial_tf.data import training_batch
+from axial_tf.data.panoptic import training_batch
+from axial_tf.experiment import config
 from axial_tf.tasks import registry
 
 _SIDE = 33

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from axial_tf import config, errors
+from axial_tf import errors
+from axial_tf.experiment import config
 from axial_tf.tasks import registry
 from axial_tf.training import checkpoints, freezing
 from tests import tiny_classes

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from axial_tf import config
+from axial_tf.experiment import config
 from axial_tf.layers import normalization
 from axial_tf.tasks import registry
 from tests import tiny_classes

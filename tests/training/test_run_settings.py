@@ -2,7 +2,8 @@
 
 import pytest
 
-from axial_tf import config, errors
+from axial_tf import errors
+from axial_tf.experiment import config
 from axial_tf.tasks import registry
 from axial_tf.training import run_settings
 from tests import tiny_classes

@@ -6,9 +6,11 @@ import os
 import pytest
 import tensorflow as tf
 
-from axial_tf import config, errors, folder_lock
+from axial_tf import errors
+from axial_tf.experiment import config, run
+from axial_tf.files import folder_lock
 from axial_tf.training import cluster as cluster_lib
-from axial_tf.training import run, run_settings, strategies
+from axial_tf.training import run_settings, strategies
 from tests import tiny_classes
 
 

@@ -14,9 +14,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from axial_tf import config, errors, image_classifier
-from axial_tf.serving import export
-from axial_tf.training import checkpoints, progress, restore, run, run_folder
+from axial_tf import errors
+from axial_tf.experiment import config, restore, run, run_folder
+from axial_tf.export import saved_model
+from axial_tf.prediction import image_classifier
+from axial_tf.training import checkpoints, progress
 from tests import tiny_classes
 
 _EXPERIMENT = 'experiments/cifar10_axial_resnet.gin'
@@ -240,7 +242,7 @@ def test_folders_named_like_patterns(tmp_path, capsys):
   assert 'validation at step 8' in capsys.readouterr().err
   inference = restore.load_classifier(
       str(model_dir), str(model_dir / 'ckpt-8.index'))
-  export.export_saved_model(inference, exports)
+  saved_model.export_saved_model(inference, exports)
   image = np.full([16, 16, 3], 99, np.uint8)
   from_export, from_run = (
       image_classifier.ImageClassifier(path)(image)[0].probability

@@ -8,10 +8,11 @@ from PIL import Image
 import pytest
 import tensorflow as tf
 
-from axial_tf import config
-from axial_tf.data import dataset_spec, record_files, records
+from axial_tf.data.common import record_files
+from axial_tf.data.panoptic import records
+from axial_tf.experiment import config, run
+from axial_tf.specs import dataset_spec
 from axial_tf.tasks import panoptic
-from axial_tf.training import run
 from tests import worker_processes
 
 _EXPERIMENT = 'experiments/demo.gin'

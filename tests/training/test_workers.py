@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from axial_tf import config
-from axial_tf.training import checkpoints, run
+from axial_tf.experiment import config, run
+from axial_tf.training import checkpoints
 from tests import tiny_classes, worker_processes
 
 _EXPERIMENT = 'experiments/cifar10_axial_resnet.gin'

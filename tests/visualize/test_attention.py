@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from axial_tf import errors, visualize
-from axial_tf.models import attention_probe
+from axial_tf.inference import attention_probe
 
 
 def _attention(size, query, height_at, width_at, step):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from axial_tf import errors, visualize
-from axial_tf.data import dataset_spec
 from axial_tf.evaluation import panoptic_quality
+from axial_tf.specs import dataset_spec
 from axial_tf.visualize import mistakes
 
 _SPEC = dataset_spec.DatasetSpec(

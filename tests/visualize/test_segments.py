@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from axial_tf import errors, visualize
-from axial_tf.data import dataset_spec
+from axial_tf.specs import dataset_spec
 
 _SPEC = dataset_spec.DatasetSpec(
     name='test', label_divisor=100, ignore_label=9, categories=(

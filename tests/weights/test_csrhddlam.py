@@ -3,7 +3,7 @@
 import pytest
 import tensorflow as tf
 
-from axial_tf import config
+from axial_tf.experiment import config
 from axial_tf.layers import attention_core
 from axial_tf.models import classifier
 

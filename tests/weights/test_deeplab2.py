@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from axial_tf import config
-from axial_tf.data import dataset_spec
+from axial_tf.experiment import config
 from axial_tf.layers import basic_block
 from axial_tf.models import (
   deeplab2_models,
   panoptic_decoder,
   panoptic_deeplab,
 )
+from axial_tf.specs import dataset_spec
 from axial_tf.tasks import panoptic
 from axial_tf.weights import deeplab2, importing, naming
 from tests.layers import harness

@@ -12,11 +12,12 @@ import pytest
 import tensorflow as tf
 
 import axial_tf
-from axial_tf import config, errors
-from axial_tf.data import class_spec, classification_pipeline
+from axial_tf import errors
+from axial_tf.data.classification import pipeline as classification_pipeline
+from axial_tf.experiment import config, restore, run
+from axial_tf.export import saved_model
 from axial_tf.models import settings_by_name
-from axial_tf.serving import export
-from axial_tf.training import restore, run
+from axial_tf.specs import class_spec
 from axial_tf.weights import csrhddlam, deeplab2, importing, naming, torch_files
 from tests import tiny_classes
 
@@ -186,7 +187,7 @@ def test_deeplab2_from_file_to_panoptic_map(tmp_path, shared_dir, oracle):
   _require_same_segments(
       result.panoptic_map, published['post:panoptic_pred'][0],
       result.spec.void_label)
-  version = export.export_saved_model(
+  version = saved_model.export_saved_model(
       restore.load_inference(folder), str(tmp_path / 'export'))
   exported = axial_tf.Predictor(version)(str(tmp_path / 'image.png'))
   np.testing.assert_array_equal(exported.panoptic_map, result.panoptic_map)

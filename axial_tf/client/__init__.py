@@ -1,0 +1,1 @@
+"""Client of a TF Serving that runs an exported model; no TensorFlow."""

@@ -1,0 +1,103 @@
+"""Asks a running TensorFlow Serving about image files, by gRPC or REST.
+
+Example (REST's usual port is 8501):
+  python -m axial_tf.client --server=localhost:8500 --model=demo \\
+    --model_json=exports/demo/1 --output_dir=answers street.jpg
+
+prints what each image shows and, with --output_dir, writes it as
+<name>_panoptic.png (id = R + 256 G + 65536 B) and, with --model_json, the image
+under its labeled segments as <name>_overlay.png. An image that the server
+refuses is named, the others are done, and the exit status is 1.
+"""
+
+import os
+import sys
+from typing import List, Sequence
+
+from absl import flags
+from tqdm import tqdm
+
+from axial_tf import cli, errors
+from axial_tf.client import answers
+from axial_tf.client import client as client_lib
+from axial_tf.files import earlier_results, image_files, paths
+
+
+def _define_flags() -> None:
+  flags.DEFINE_string('server', None, 'host:port of TensorFlow Serving.')
+  flags.DEFINE_string('model', None, 'name of the model in the server.')
+  flags.DEFINE_enum('protocol', 'grpc', ['grpc', 'rest'], 'how to ask.')
+  flags.DEFINE_integer(
+      'version', None, 'of the model; default: the newest.', lower_bound=1)
+  cli.define_path(
+      'model_json', None, 'model.json of the export, for names and colors.')
+  cli.define_path('output_dir', None, 'folder for pictures.')
+  flags.DEFINE_float('timeout', 60.0, 'seconds for an image.')
+
+
+def main(files: Sequence[str]) -> None:
+  given = flags.FLAGS
+  for flag, meaning in ((given['server'], 'host:port'),
+                        (given['model'], 'the name of a model')):
+    if not flag.value:
+      raise errors.UserError(
+          f'--{flag.name} is missing: expected {meaning} (see --help for an '
+          f'example)')
+  if not files:
+    raise errors.UserError(
+        'expected names of image files after the options, got none')
+  paths.require_reachable(given.output_dir)
+  files = list({os.path.abspath(file): file for file in files}.values())
+  stems = image_files.output_stems(files)
+  if given.output_dir and not paths.is_remote(given.output_dir):
+    earlier_results.require_new(files, (
+        os.path.join(given.output_dir, f'{stem}_{picture}.png')
+        for stem in stems.values() for picture in ('panoptic', 'overlay')))
+  failed = []
+  with client_lib.Client(given.server, given.model, protocol=given.protocol,
+              version=given.version, model_json=given.model_json,
+              timeout=given.timeout) as client:
+    with tqdm(files, unit=' images', file=sys.stderr) as bar:
+      for file in bar:
+        try:
+          answer = client(file)
+        except client_lib.BadImageError as error:
+          failed.append(file)
+          bar.write(f'error: {error}', file=sys.stderr)
+          continue
+        bar.write('\n'.join([file, *(f'  {line}' for line in _lines(answer))]),
+                  file=sys.stdout)
+        if given.output_dir and isinstance(answer, answers.Segmentation):
+          _write(answer, file, os.path.join(given.output_dir, stems[file]))
+  if failed:
+    raise errors.UserError(
+        f'{len(failed)} of {len(files)} images were not answered (reasons '
+        f'above): {", ".join(failed)}')
+
+
+def _lines(answer: answers.Answer) -> List[str]:
+  if isinstance(answer, answers.Segmentation):
+    return [f'{100 * segment.score:6.2f} %  '
+            f'{segment.name or f"category {segment.label}"}, '
+            f'{segment.area} pixels in {segment.box}'
+            for segment in answer.segments]
+  return [f'{100 * entry.score:6.2f} %  {entry.name}' for entry in answer]
+
+
+def _write(answer: answers.Segmentation, file: str, stem: str) -> None:
+  from axial_tf import visualize
+  from axial_tf.files import atomic_files
+
+  atomic_files.write(f'{stem}_panoptic.png', answer.panoptic_png)
+  if answer.spec is not None:
+    visualize.save_png(answer.picture(file), f'{stem}_overlay.png')
+
+
+def run() -> None:
+  """Runs the command."""
+  _define_flags()
+  cli.run(main, __doc__, takes_arguments=True)
+
+
+if __name__ == '__main__':
+  run()

@@ -1,0 +1,180 @@
+"""Asks a running TensorFlow Serving about images.
+
+  client = Client('localhost:8500', 'demo', model_json='exports/demo/1')
+  for segment in client('street.jpg').segments:
+    print(segment.name, segment.score, segment.box)
+
+`python -m axial_tf.client` is the same as a command.
+"""
+
+import functools
+import os
+import re
+from typing import List, Optional, Sequence
+
+from axial_tf import errors, optional_imports
+from axial_tf.client import answers, sent_files, server_calls
+
+_SIGNATURE = 'serving_default'
+# How an export names the one that is no image.
+_BAD_ELEMENT = re.compile(r'image_bytes\[(\d+)\] ([^\]]+)')
+_PORTS = 'usually 8500 for gRPC, 8501 for REST'
+
+
+class BadImageError(errors.UserError):
+  """An image that cannot be sent or is refused; others may be fine."""
+
+
+class Client:
+  """One model of one server. May be used by several threads."""
+
+  def __init__(self, server: str, model: str, *, protocol: str = 'grpc',
+               version: Optional[int] = None,
+               model_json: Optional[str] = None, batch_size: int = 4,
+               timeout: float = 60.0, retries: int = 5):
+    """Connects when it is first used.
+
+    Args:
+      server: host:port; for REST also a URL with https://.
+      model: its name in the server.
+      protocol: 'grpc' (needs the extra 'serving') or 'rest'.
+      version: of the model; None for the newest.
+      model_json: of the export, or its version's folder; gives segments names
+        and colors.
+      batch_size: images of one request at most; the server's max_batch_size
+        must not be smaller.
+      timeout: seconds for a request, with all its retries.
+      retries: how many times a request is repeated that has not reached a
+        server, or came while it had too much to do.
+
+    Raises:
+      errors.UserError: an argument is wrong, the model.json cannot be read, or
+        the extra is missing.
+    """
+    for name, value, least in (('batch_size', batch_size, 1),
+                               ('retries', retries, 0)):
+      if value < least:
+        raise errors.UserError(
+            f'{name}: expected a number from {least} on, got {value}')
+    if not timeout > 0:
+      raise errors.UserError(
+          f'timeout: expected seconds above 0, got {timeout}')
+    self._spec = None if model_json is None else answers.read_spec(model_json)
+    self._transport = _transport_class(protocol)(
+        server, model, version, _SIGNATURE)
+    self._server = server
+    self._model = model if version is None else f'{model}, version {version}'
+    self._batch_size = batch_size
+    self._timeout = timeout
+    self._retries = retries
+
+  def __enter__(self) -> 'Client':
+    return self
+
+  def __exit__(self, *exception) -> None:
+    self.close()
+
+  def close(self) -> None:
+    """Ends the connection."""
+    self._transport.close()
+
+  def __call__(self, image: sent_files.ImageLike) -> answers.Answer:
+    """Asks about one image; see `batch`.
+
+    Raises:
+      BadImageError: also for one that the model marks as bad.
+      errors.UserError: as in `batch`.
+    """
+    answer, = self.batch([image])
+    if answer is None:
+      raise BadImageError(
+          f'{_name(image, 0)}: the server takes no such image; expected a '
+          f'JPEG or PNG file that is not too large')
+    return answer
+
+  def batch(self, images: Sequence[sent_files.ImageLike]
+            ) -> List[Optional[answers.Answer]]:
+    """Asks about images, which may differ in size.
+
+    Args:
+      images: each the name or the content of an image file, a uint8 array
+        [height, width, 3] (RGB) or [height, width] (grey), or a Pillow image.
+
+    Returns:
+      For each image its `answers.Segmentation`, or its most probable
+      `answers.ServedClass`es where the model is a classifier. None for an
+      image that a model marks as bad (exported with --on_error=mark).
+
+    Raises:
+      BadImageError: one of the images cannot be read, or the server refuses
+        it; it is named.
+      errors.UserError: the server cannot be reached, has no such model, is too
+        slow or fails.
+    """
+    found = []
+    for start in range(0, len(images), self._batch_size):
+      part = images[start:start + self._batch_size]
+      names = [_name(image, start + place) for place, image in enumerate(part)]
+      found += [answers.from_outputs(outputs, self._spec)
+                for outputs in self._predict(part, names)]
+    return found
+
+  def _predict(self, images, names: Sequence[str]):
+    try:
+      files = [sent_files.content(image) for image in images]
+    except errors.UserError as error:
+      raise BadImageError(str(error)) from error
+    try:
+      return server_calls.with_retries(
+          functools.partial(self._transport.predict, files),
+          self._timeout, self._retries)
+    except server_calls.ServerError as error:
+      raise self._user_error(error, names) from error
+
+  def _user_error(self, error: server_calls.ServerError, names: Sequence[str]
+                  ) -> errors.UserError:
+    said = error.message or 'no reason given'
+    if error.proxy:
+      said += (f'; between is the proxy {error.proxy} of the environment, name '
+               f'the server in no_proxy to do without')
+    if error.code == server_calls.UNAVAILABLE:
+      return errors.UserError(
+          f'{self._server}: cannot be reached, or has too much to do ({said}); '
+          f'is the server running, and is this its port ({_PORTS})?')
+    if error.code == server_calls.NOT_FOUND:
+      return errors.UserError(
+          f'{self._server}: has no model {self._model} ({said}); check the '
+          f'name, or wait until it is loaded')
+    if error.code == server_calls.DEADLINE_EXCEEDED:
+      return errors.UserError(
+          f'{self._server}: no answer within {self._timeout:g} seconds '
+          f'({said}); allow more, or send fewer or smaller images at a time')
+    bad = _BAD_ELEMENT.search(error.message)
+    if bad and int(bad.group(1)) < len(names):
+      return BadImageError(
+          f'{names[int(bad.group(1))]}: {bad.group(2)} (says '
+          f'{self._server}); leave it out')
+    return errors.UserError(
+        f'{self._server}: {error.code} ({said}); expected a model that '
+        f'axial_tf.export wrote, and batches that the server allows')
+
+
+def _transport_class(protocol: str):
+  # Imported when needed: REST does without TensorFlow and its extra.
+  if protocol == 'rest':
+    from axial_tf.client import rest_transport
+    return rest_transport.RestTransport
+  if protocol != 'grpc':
+    raise errors.UserError(
+        f'protocol: expected grpc or rest, got {protocol!r}')
+  for module in ('grpc', 'tensorflow_serving.apis.predict_pb2'):
+    optional_imports.load(module, 'serving', 'gRPC (REST does without)')
+  from axial_tf.client import grpc_transport
+  return grpc_transport.GrpcTransport
+
+
+def _name(image, place: int) -> str:
+  """What to call an image in an error."""
+  if isinstance(image, (str, os.PathLike)):
+    return os.fspath(image)
+  return f'images[{place}]'

@@ -1,0 +1,178 @@
+"""Data sets prepared by tensorflow-datasets, as sources of the pipelines.
+
+A pattern 'tfds:NAME/SPLIT' names one, where data_prep's shards have a path:
+
+  tfds:imagenet2012/train
+  tfds:imagenet2012:5.1.0/train[:90%]
+  tfds:coco/2017_panoptic/validation
+
+Everything up to the last slash is what `tfds.builder` takes; the rest is a
+split of it. The data must have been prepared (`tfds build coco/2017_panoptic`);
+the environment variable TFDS_DATA_DIR says where, if not in
+~/tensorflow_datasets. Images stay encoded until a pipeline decodes them, as
+those of TFRecords do.
+"""
+
+import dataclasses
+from typing import Any, Callable, Dict, Optional, Tuple
+
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+from axial_tf import errors
+from axial_tf.data.common import reading, record_files
+from axial_tf.data.panoptic import tfds_panoptic
+from axial_tf.specs import class_spec, dataset_spec
+
+
+@dataclasses.dataclass(frozen=True)
+class TfdsSource:
+  """A split of a prepared data set; see `reading` for its methods."""
+
+  builder: tfds.core.DatasetBuilder
+  split: str
+  encoded: Tuple[str, ...]  # the features that stay encoded
+  decode: Callable[[Dict[str, Any]], Dict[str, tf.Tensor]]
+
+  def num_records(self, input_context) -> None:
+    """Not known: how a split is divided is not ours to decide."""
+
+  def read(self, input_context: Optional[tf.distribute.InputContext],
+           seed: Optional[int]) -> tf.data.Dataset:
+    """Examples of this worker's share, images still encoded.
+
+    Raises:
+      errors.UserError: no such split, or the data was not prepared.
+    """
+    return self._read(input_context, shuffle_files=True, seed=seed)
+
+  def read_in_order(
+      self, input_context: Optional[tf.distribute.InputContext]
+  ) -> tf.data.Dataset:
+    """The same examples, each with its place among all; raises the same."""
+    _, worker = reading.place_among_workers(input_context)
+    return self._read(input_context, shuffle_files=False, seed=None).enumerate(
+        worker * reading.PLACES_OF_A_FILE)
+
+  def _read(self, input_context, shuffle_files: bool, seed: Optional[int]
+            ) -> tf.data.Dataset:
+    workers, worker = reading.place_among_workers(input_context)
+    try:
+      split = (self.split if workers == 1
+               else tfds.even_splits(self.split, workers)[worker])
+      return self.builder.as_dataset(
+          split=split, shuffle_files=shuffle_files,
+          decoders={name: tfds.decode.SkipDecoding() for name in self.encoded},
+          read_config=tfds.ReadConfig(
+              shuffle_seed=seed, try_autocache=False, skip_prefetch=True,
+              # Shard by shard, or else in turns, which depend on the worker.
+              **({} if shuffle_files else {'interleave_cycle_length': 1})))
+    except AssertionError as error:
+      name = self.builder.info.full_name
+      raise errors.UserError(
+          f'{record_files.TFDS}{name}: not found in {self.builder.data_dir}; '
+          f'run "tfds build {name}", or set TFDS_DATA_DIR to where it '
+          f'is') from error
+    except (KeyError, ValueError) as error:
+      raise errors.UserError(
+          f'{record_files.TFDS}{self.builder.info.full_name}: no split '
+          f'{self.split!r} (it has {", ".join(self.builder.info.splits)}); '
+          f'correct the part behind the last slash') from error
+
+
+def open_panoptic(
+    pattern: str, spec: dataset_spec.DatasetSpec) -> TfdsSource:
+  """Opens panoptic data, as coco/2017_panoptic holds it.
+
+  Elements decode to what `records.decode_panoptic_example` returns.
+
+  Raises:
+    errors.UserError: no such data set, other features, or categories that the
+      spec does not have.
+  """
+  builder, split = _builder(pattern)
+  _require_features(pattern, builder, tfds_panoptic.FEATURES)
+  names = builder.info.features['panoptic_objects']['label'].names
+  train_ids = tfds_panoptic.train_ids(names, spec, pattern)
+
+  def decode(element):
+    return tfds_panoptic.decode_example(element, train_ids, spec)
+
+  return TfdsSource(builder, split, ('image', 'panoptic_image'), decode)
+
+
+def open_classification(
+    pattern: str, spec: class_spec.ClassSpec) -> TfdsSource:
+  """Opens labeled images, as imagenet2012 holds them.
+
+  Elements decode to what `classification_records.parse_classification_example`
+  returns.
+
+  Raises:
+    errors.UserError: no such data set, other features, or other classes than
+      those of the spec.
+  """
+  builder, split = _builder(pattern)
+  _require_features(pattern, builder, ('image', 'label'))
+  found = _class_spec(builder)
+  if not found.has_same_labels(spec):
+    raise errors.UserError(
+        f'{pattern}: has {found.summary()}, but the spec {spec.name!r} '
+        f'({spec.summary()}) is configured; use the spec of the data')
+
+  def decode(element):
+    return {
+        'encoded': element['image'],
+        'label': tf.cast(element['label'], tf.int32),
+        'filename': element.get('file_name', tf.constant('')),
+    }
+
+  return TfdsSource(builder, split, ('image',), decode)
+
+
+def load_class_spec(pattern: str) -> class_spec.ClassSpec:
+  """Returns the classes of 'tfds:NAME/SPLIT', in the order of its labels.
+
+  Raises:
+    errors.UserError: no such data set, or one without labels.
+  """
+  builder, _ = _builder(pattern)
+  _require_features(pattern, builder, ('image', 'label'))
+  return _class_spec(builder)
+
+
+def _class_spec(builder: tfds.core.DatasetBuilder) -> class_spec.ClassSpec:
+  label = builder.info.features['label']
+  names = label.names or map(str, range(label.num_classes))
+  return class_spec.ClassSpec(builder.name, tuple(
+      class_spec.ImageClass(number, name, name)
+      for number, name in enumerate(names)))
+
+
+def _builder(pattern: str) -> Tuple[tfds.core.DatasetBuilder, str]:
+  name, slash, split = pattern[len(record_files.TFDS):].rpartition('/')
+  if not (name and slash and split):
+    raise errors.UserError(
+        f'{pattern!r}: expected tfds:NAME/SPLIT, for example '
+        f'tfds:imagenet2012/train')
+  try:
+    return tfds.builder(name), split
+  except ImportError as error:
+    raise errors.UserError(
+        f'{pattern}: the code of this data set cannot be imported '
+        f'({errors.first_line(error)}); install what it needs') from error
+  except (tfds.core.DatasetNotFoundError, ValueError) as error:
+    reason = ' '.join(str(error).split())[:120]
+    raise errors.UserError(
+        f'{pattern}: tensorflow-datasets has no data set {name!r} ({reason}); '
+        f'compare with "tfds list"') from error
+
+
+def _require_features(pattern: str, builder, names) -> None:
+  missing = sorted(set(names) - set(builder.info.features))
+  if missing:
+    raise errors.UserError(
+        f'{pattern}: expected the features {", ".join(names)}, got '
+        f'{", ".join(sorted(builder.info.features))}; use a data set like '
+        f'coco/2017_panoptic for panoptic segmentation, like imagenet2012 for '
+        f'classification')

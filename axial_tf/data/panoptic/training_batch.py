@@ -1,0 +1,71 @@
+"""Batches of training: small on their way to the device, then complete.
+
+`pack` runs in the input pipeline, `unpack` in the training step. In between,
+a pixel takes 13 bytes instead of 52: less to write, to stack into batches and
+to copy to accelerators.
+"""
+
+from typing import Dict
+
+import tensorflow as tf
+
+from axial_tf.data.common import resizing
+from axial_tf.layers import padding
+from axial_tf.panoptic import targets as targets_lib
+from axial_tf.specs import dataset_spec
+
+
+def pack(image: tf.Tensor, panoptic: tf.Tensor, inside: tf.Tensor,
+         spec: dataset_spec.DatasetSpec, settings: targets_lib.TargetSettings
+         ) -> Dict[str, tf.Tensor]:
+  """Collects what the device needs of one training example.
+
+  Args:
+    image: uint8 [height, width, 3] RGB, of static size.
+    panoptic: int32 [height, width], its label.
+    inside: int32 [4]: top, left, bottom, right of the part that is no padding.
+    spec: of the data set.
+    settings: what the heads learn.
+
+  Returns:
+    `image`, `inside` and the results of `targets.compact`.
+  """
+  return {
+      'image': image,
+      'inside': inside,
+      **targets_lib.compact(
+          panoptic, thing_ids=spec.thing_ids,
+          label_divisor=spec.label_divisor, ignore_label=spec.ignore_label,
+          settings=settings, compiled=tf.inside_function()),
+  }
+
+
+def unpack(batch: Dict[str, tf.Tensor], spec: dataset_spec.DatasetSpec,
+           settings: targets_lib.TargetSettings, kind: padding.Padding
+           ) -> Dict[str, tf.Tensor]:
+  """Computes what the network and its losses take.
+
+  Args:
+    batch: results of `pack`, [batch, ...] each.
+    spec: of the data set.
+    settings: as in `pack`.
+    kind: the padding that the network is trained with.
+
+  Returns:
+    image: float32 [batch, height, width, 3] in [-1, 1].
+    The targets, [batch, height, width, ...], see `targets.expand`.
+  """
+
+  def compute(batch):
+    return {
+        'image': resizing.to_model_range(
+            padding.fill(batch['image'], batch['inside'], kind)),
+        **targets_lib.expand(
+            batch, label_divisor=spec.label_divisor,
+            ignore_label=spec.ignore_label, settings=settings),
+    }
+
+  # One operation after the other takes four times as long on CPUs.
+  if tf.inside_function() and not tf.config.get_visible_devices('GPU'):
+    compute = tf.function(compute, autograph=False, jit_compile=True)
+  return compute(batch)

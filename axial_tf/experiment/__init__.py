@@ -1,0 +1,1 @@
+"""An experiment: its gin files, its folder, and the run from start to end."""

@@ -1,0 +1,173 @@
+"""Gin at the edge: what users may configure, and the errors of their files.
+
+The only module that imports gin. Settings stay plain dataclasses; here they
+become configurables, and gin's exceptions become one clear line.
+"""
+
+import contextlib
+import re
+from typing import Sequence
+
+import gin
+
+from axial_tf import errors
+from axial_tf.data.classification import (
+  augmentation as classification_augmentation,
+)
+from axial_tf.data.classification import pipeline as classification_pipeline
+from axial_tf.data.common import record_files
+from axial_tf.data.panoptic import augmentation
+from axial_tf.data.panoptic import pipeline as panoptic_pipeline
+from axial_tf.experiment import experiment, gin_files
+from axial_tf.inference import multi_scale
+from axial_tf.layers import axial_attention, normalization
+from axial_tf.models import (
+  classifier,
+  panoptic_decoder,
+  panoptic_deeplab,
+  settings_by_name,
+)
+from axial_tf.panoptic import losses, merging, targets
+from axial_tf.tasks import classification, panoptic
+from axial_tf.training import optimizers, run_settings
+
+CONFIGURABLES = (
+    experiment.Experiment,
+    run_settings.RunSettings,
+    optimizers.OptimizerSettings,
+    panoptic.PanopticTaskSettings,
+    classification.ClassificationTaskSettings,
+    panoptic_pipeline.PanopticDataSettings,
+    augmentation.AugmentationSettings,
+    classification_pipeline.ClassificationDataSettings,
+    classification_augmentation.ClassificationAugmentationSettings,
+    targets.TargetSettings,
+    losses.LossSettings,
+    merging.MergingSettings,
+    multi_scale.MultiScaleSettings,
+    panoptic_deeplab.PanopticDeepLabSettings,
+    classifier.ClassifierSettings,
+    panoptic_decoder.BranchSettings,
+    panoptic_decoder.DecoderSettings,
+    settings_by_name.variant_settings,
+    settings_by_name.panoptic_settings,
+    axial_attention.AttentionTerms,
+    normalization.BatchNormSettings,
+    record_files.shard_pattern,
+)
+
+_REGISTERED = {c.__name__: gin.external_configurable(c) for c in CONFIGURABLES}
+
+
+def parse(
+    files: Sequence[str], bindings: Sequence[str] = ()
+) -> experiment.Experiment:
+  """Reads gin files and `NAME = value` bindings into an experiment.
+
+  Args:
+    files: gin files; a later one overrides an earlier one.
+    bindings: single bindings, which override the files.
+
+  Raises:
+    errors.UserError: a file is missing, or names or types in it are wrong.
+  """
+  gin.clear_config()
+  for file in files:
+    parse_file(file)
+  for binding in bindings:
+    if gin_files.is_include(binding):
+      raise errors.UserError(
+          f'{binding}: expected NAME = value; give the file as --gin_file')
+    with _clear_errors(binding):
+      gin.parse_config(binding)
+  with _clear_errors('configuration'):
+    gin.finalize()
+    _require_task(files)
+    parsed = _REGISTERED['Experiment']()
+    _require_use(bindings)
+    return parsed
+
+
+def parse_file(file: str) -> None:
+  """Adds a gin file, and what it includes, to gin's configuration.
+
+  Raises:
+    errors.UserError: see `parse`.
+  """
+  for chunk in gin_files.chunks(file):
+    with _clear_errors(chunk.name):
+      gin.parse_config(chunk)
+
+
+def _require_use(bindings: Sequence[str]) -> None:
+  """Raises a UserError for a binding that changes nothing.
+
+  Gin accepts parameters of what the experiment never makes.
+  """
+  used = operative_text()
+  for binding in bindings:
+    name = binding.partition('=')[0].strip()
+    if re.search(rf'^{re.escape(name)} =', used, re.MULTILINE):
+      continue
+    made = name.rpartition('.')[0].rpartition('/')[2]
+    reason = (f'nothing in this experiment refers to @{made}()'
+              if made and f'{made}.' not in used else
+              'its gin files, and the operative_config.gin of a run, list the '
+              'names in use')
+    raise errors.UserError(f'{binding}: {name} is used nowhere; {reason}')
+
+
+def raw_text() -> str:
+  """The whole parsed configuration, includes resolved."""
+  return gin.config_str(max_line_length=100)
+
+
+def operative_text() -> str:
+  """The values in use, defaults included, of all that was configured."""
+  return gin.operative_config_str(max_line_length=100)
+
+
+def operative_markdown() -> str:
+  """`operative_text` for TensorBoard."""
+  return gin.markdown(operative_text())
+
+
+@contextlib.contextmanager
+def plain_user_errors():
+  """Takes off what gin adds to a UserError that passes through a configurable.
+
+  The Model Garden makes configurables of some of its functions.
+  """
+  try:
+    yield
+  except errors.UserError as error:
+    raise errors.UserError(errors.first_line(error)) from error
+
+
+def _require_task(files: Sequence[str]) -> None:
+  try:
+    gin.query_parameter('Experiment.task')
+  except ValueError as error:
+    raise errors.UserError(
+        f'{", ".join(files)}: expected an experiment, which sets '
+        f'Experiment.task, got none; begin with a copy of one of those in '
+        f'gin_configs/experiments/') from error
+
+
+@contextlib.contextmanager
+def _clear_errors(source: str):
+  """Turns what gin raises for a user's mistake into a UserError."""
+  try:
+    with plain_user_errors():
+      yield
+  except errors.UserError:
+    raise
+  except SyntaxError as error:
+    raise errors.UserError(
+        f'{source}: {errors.first_line(error)}; expected NAME = value, with '
+        f'strings in quotes') from error
+  except (AttributeError, LookupError, RuntimeError, TypeError, ValueError
+          ) as error:
+    raise errors.UserError(
+        f'{source}: {errors.first_line(error)}; compare the names with those '
+        f'in gin_configs/') from error

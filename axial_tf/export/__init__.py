@@ -1,0 +1,1 @@
+"""SavedModels for TF Serving; TFLite and ONNX files."""

@@ -1,0 +1,186 @@
+"""Exports a trained model for TensorFlow Serving and axial_tf.Predictor.
+
+Example:
+  python -m axial_tf.export --model_dir=runs/demo --export_dir=exports/demo
+
+Writes exports/demo/<version>/ with a SavedModel that takes images of any size,
+as uint8 tensors or as image files, model.json with the categories, and
+model_card.md. The version appears only after the SavedModel was loaded again
+and has given the same results as the trained model.
+
+  python -m axial_tf.export --model_dir=runs/demo --export_dir=exports/demo \\
+    --check
+
+compares an existing version with the checkpoint that it was made of, and writes
+nothing.
+"""
+
+import os
+from typing import Tuple
+
+from absl import flags
+
+from axial_tf import cli
+from axial_tf.files import paths, run_files
+
+FLAGS = flags.FLAGS
+
+# What --check cannot take.
+_OF_AN_EXPORT = ('checkpoint', 'scales', 'flip', 'top', 'max_pixels',
+                 'on_error', 'batch_sizes')
+
+
+def _define_flags() -> None:
+  cli.define_path(
+      'model_dir', None, 'folder of the training run.')
+  cli.define_path(
+      'export_dir', None, 'folder for the exported versions.')
+  cli.define_path(
+      'checkpoint', None, 'path of one of the run\'s checkpoints. Default: the '
+      'newest.')
+  flags.DEFINE_string(
+      'version', 'auto', 'number of the version; auto takes the highest in '
+      '--export_dir plus 1.')
+  flags.DEFINE_list(
+      'scales', None, 'average over these scales of the image, such as '
+      '0.5,1,1.5; default: those of the run.')
+  flags.DEFINE_bool('flip', False, 'average over the mirrored image, too.')
+  flags.DEFINE_integer(
+      'top', 5, 'how many classes of an image a classifier returns.',
+      lower_bound=1)
+  flags.DEFINE_integer(
+      'max_pixels', 50_000_000, 'height times width of the largest image file '
+      'that is decoded; larger ones are errors.', lower_bound=1)
+  flags.DEFINE_enum(
+      'on_error', 'fail', ['fail', 'mark'], 'what a bad file does: fail its '
+      'whole request, or be marked with num_segments (of a classifier: '
+      'classes) -1 while the others are done.')
+  flags.DEFINE_list(
+      'batch_sizes', ['1', '2', '4'], 'of the warm-up requests, and of the '
+      'batches that the server may form, ascending.')
+  flags.DEFINE_bool(
+      'check', False, 'compare the version (auto: the highest) with the model '
+      'instead of writing one.')
+
+
+def main() -> None:
+  from axial_tf import errors
+
+  for flag, meaning in ((FLAGS['model_dir'], 'the folder of a training run'),
+                        (FLAGS['export_dir'], 'a folder for the export')):
+    if not flag.value:
+      raise errors.UserError(
+          f'--{flag.name} is missing: expected {meaning} (see --help for an '
+          f'example)')
+  paths.require_reachable(FLAGS.export_dir)
+  version = None
+  if FLAGS.version != 'auto':
+    if not FLAGS.version.isdecimal():
+      raise errors.UserError(
+          f'--version: expected auto or a positive integer, got '
+          f'{FLAGS.version!r}')
+    version = int(FLAGS.version)
+  scales = cli.numbers('scales', FLAGS.scales)
+  is_classifier = run_files.is_classifier(FLAGS.model_dir)
+  refused, why = (), ''
+  if FLAGS.check:
+    refused, why = _OF_AN_EXPORT, '--check takes it from the export'
+  elif is_classifier:
+    refused, why = ('scales', 'flip'), 'the model is a classifier'
+  else:
+    refused, why = ('top',), 'the model is no classifier'
+  given = [name for name in refused if FLAGS[name].present]
+  if given:
+    raise errors.UserError(f'--{given[0]}: {why}; leave it out')
+  if FLAGS.check:
+    _check(version, is_classifier)
+  else:
+    _export(version, scales, is_classifier)
+
+
+def _export(version, scales, is_classifier: bool) -> None:
+  """Writes a version."""
+  from axial_tf import devices
+  from axial_tf.experiment import restore
+  from axial_tf.export import saved_model, serving_settings
+  from axial_tf.inference import multi_scale
+  from axial_tf.training import checkpoints, progress
+
+  settings = serving_settings.ServingSettings(
+      FLAGS.max_pixels, FLAGS.on_error, FLAGS.top, _batch_sizes())
+  if is_classifier:
+    inference = restore.load_classifier(FLAGS.model_dir, FLAGS.checkpoint)
+  else:
+    inference = restore.load_inference(FLAGS.model_dir, FLAGS.checkpoint)
+    if scales is not None or FLAGS.flip:
+      inference.multi_scale = multi_scale.MultiScaleSettings(
+          tuple(scales or (1.0,)), FLAGS.flip)
+  devices.available().announce()
+  checkpoint = checkpoints.find(FLAGS.checkpoint or FLAGS.model_dir)
+  version_dir = saved_model.export_saved_model(
+      inference, FLAGS.export_dir, version=version, metadata={
+          'checkpoint': os.path.relpath(checkpoint, FLAGS.model_dir),
+          'metrics': progress.metrics_at(
+              FLAGS.model_dir, checkpoints.step_of(checkpoint)) or {},
+          'config': _read(os.path.join(FLAGS.model_dir, run_files.CONFIG)),
+      }, settings=settings)
+  print(f'exported {checkpoint} to {version_dir}')
+
+
+def _batch_sizes() -> Tuple[int, ...]:
+  from axial_tf import errors
+
+  if not all(size.isdecimal() for size in FLAGS.batch_sizes):
+    raise errors.UserError(
+        f'--batch_sizes: expected numbers such as 1,2,4, got '
+        f'{",".join(FLAGS.batch_sizes)}')
+  return tuple(map(int, FLAGS.batch_sizes))
+
+
+def _check(version, is_classifier: bool) -> None:
+  """Compares a version with its checkpoint."""
+  from axial_tf import errors
+  from axial_tf.experiment import restore
+  from axial_tf.export import saved_model
+  from axial_tf.files import versions
+  from axial_tf.inference import multi_scale
+
+  existing = versions.versions(FLAGS.export_dir)
+  if not existing or version not in (None, *existing):
+    raise errors.UserError(
+        f'{FLAGS.export_dir}: expected '
+        f'{"an exported version" if version is None else f"version {version}"}'
+        f', found {existing or "none"}')
+  version_dir = os.path.join(FLAGS.export_dir, str(version or existing[-1]))
+  content = versions.read_model_json(version_dir)
+  try:
+    content['class_spec' if is_classifier else 'dataset_spec']
+    rules, checkpoint = content['input_rules'], content['checkpoint']
+    views = None if is_classifier else multi_scale.MultiScaleSettings(
+        tuple(rules['scales']), rules['flip'])
+  except (KeyError, TypeError) as error:
+    raise errors.UserError(
+        f'{version_dir}: model.json lacks what a comparison with '
+        f'{FLAGS.model_dir} needs ({errors.first_line(error)}); is it of this '
+        f'run? If so, export the model again') from error
+  checkpoint_path = os.path.join(FLAGS.model_dir, checkpoint)
+  if is_classifier:
+    inference = restore.load_classifier(FLAGS.model_dir, checkpoint_path)
+  else:
+    inference = restore.load_inference(FLAGS.model_dir, checkpoint_path)
+    inference.multi_scale = views
+  differences = saved_model.check(inference, version_dir)
+  print(f'{version_dir} equals {checkpoint} of {FLAGS.model_dir}: '
+        f'{differences}')
+
+
+def _read(path: str) -> str:
+  import tensorflow as tf
+
+  with tf.io.gfile.GFile(path) as file:
+    return file.read()
+
+
+if __name__ == '__main__':
+  _define_flags()
+  cli.run(main, __doc__)

@@ -1,0 +1,158 @@
+"""Writes a SavedModel for TensorFlow Serving and proves that it is right."""
+
+import json
+import os
+from typing import Any, Mapping, Optional, Sequence
+import uuid
+
+from absl import logging
+import numpy as np
+import tensorflow as tf
+
+from axial_tf import errors
+from axial_tf.export import (
+  batching_parameters,
+  classifier_signatures,
+  comparison,
+  model_card,
+  model_json,
+  panoptic_signatures,
+  serving_settings,
+  warmup,
+)
+from axial_tf.files import versions
+from axial_tf.inference import classification as classifier_inference
+from axial_tf.layers import attention_rows
+
+
+def export_saved_model(
+    inference: model_json.Inference, export_dir: str,
+    metadata: Optional[Mapping[str, Any]] = None,
+    version: Optional[int] = None,
+    samples: Optional[Sequence[np.ndarray]] = None,
+    settings: Optional[serving_settings.ServingSettings] = None) -> str:
+  """Writes `<export_dir>/<version>/` for TensorFlow Serving, all or nothing.
+
+  The version appears only after the SavedModel was loaded again and has given
+  on sample images what `inference` gives. The signatures are described in
+  `panoptic_signatures` and `classifier_signatures`; `model.json` beside
+  `saved_model.pb` holds the data's spec, the input rules and `metadata`;
+  model_card.md tells it to people. Warm-up requests (with the extra 'serving'
+  only) and batching parameters are for the server.
+
+  Args:
+    inference: the trained model.
+    export_dir: folder of all versions; made if needed.
+    metadata: more entries of `model.json`, such as 'metrics'; JSON types.
+    version: positive integer; None takes the highest one there plus 1.
+    samples: uint8 RGB [height, width, 3] images for the comparison; None takes
+      generated ones.
+    settings: what a served model does with files; None for the defaults.
+
+  Returns:
+    The path of the version's folder.
+
+  Raises:
+    errors.UserError: the version exists, the folder cannot be written, or the
+      SavedModel does not agree with `inference`.
+  """
+  version_dir = _new_version_dir(export_dir, version)
+  temporary = os.path.join(export_dir, f'writing-{uuid.uuid4().hex}')
+  try:
+    tf.io.gfile.makedirs(temporary)
+    _write(inference, temporary, metadata or {},
+           settings or serving_settings.ServingSettings())
+    check(inference, temporary, samples)
+    tf.io.gfile.rename(temporary, version_dir)
+  except tf.errors.OpError as error:
+    raise errors.UserError(
+        f'{version_dir}: cannot be written ({error.message}); give another '
+        f'--export_dir') from error
+  finally:
+    if tf.io.gfile.exists(temporary):
+      tf.io.gfile.rmtree(temporary)
+  return version_dir
+
+
+def check(
+    inference: model_json.Inference, version_dir: str,
+    samples: Optional[Sequence[np.ndarray]] = None
+) -> comparison.Differences:
+  """Compares an export with the model that it was made of.
+
+  Args:
+    inference: the trained model.
+    version_dir: folder of one exported version.
+    samples: see `export_saved_model`.
+
+  Raises:
+    errors.UserError: they do not agree, or the SavedModel cannot be read.
+  """
+  try:
+    differences = comparison.compare(inference, version_dir, samples or ())
+  except errors.UserError:
+    raise
+  except (OSError, LookupError, TypeError, ValueError, tf.errors.OpError
+          ) as error:
+    raise errors.UserError(
+        f'{version_dir}: cannot be loaded as a SavedModel of axial_tf.export '
+        f'({type(error).__name__}); it may be damaged: export the model again'
+    ) from error
+  logging.info('exported against original model: %s', differences)
+  differences.require_none()
+  return differences
+
+
+def _new_version_dir(export_dir: str, version: Optional[int]) -> str:
+  if tf.io.gfile.exists(export_dir) and not tf.io.gfile.isdir(export_dir):
+    raise errors.UserError(
+        f'{export_dir}: is a file, expected a folder for exported versions')
+  existing = versions.versions(export_dir)
+  if version is None:
+    version = max(existing, default=0) + 1
+  if version < 1:
+    raise errors.UserError(
+        f'version: expected a positive integer, got {version}')
+  version_dir = os.path.join(export_dir, str(version))
+  if tf.io.gfile.exists(version_dir):
+    raise errors.UserError(
+        f'{version_dir}: exists already; give another version or delete it')
+  return version_dir
+
+
+def save(model: tf.keras.Model, folder: str, signatures: Mapping[str, Any]
+         ) -> None:
+  """Writes a SavedModel of functions that run a model, for inference alone.
+
+  Args:
+    model: whose weights the functions use.
+    folder: of the SavedModel.
+    signatures: tf.functions by name.
+  """
+  # Only the weights are tracked: saving the Keras layers themselves would
+  # trace each of them again, also in training mode.
+  root = tf.Module(name='axial_tf')
+  root.weights = model.variables
+  with attention_rows.backend('matmul'):  # Stock servers do not compile.
+    tf.saved_model.save(
+        root, folder, signatures=signatures,
+        options=tf.saved_model.SaveOptions(experimental_custom_gradients=False))
+
+
+def _write(inference, folder: str, metadata: Mapping[str, Any], settings
+           ) -> None:
+  is_classifier = isinstance(
+      inference, classifier_inference.ClassifierInference)
+  signatures = (
+      classifier_signatures if is_classifier else panoptic_signatures)
+  save(inference.model, folder, signatures.build(inference, settings))
+  content = {**metadata, **model_json.describe(inference, settings)}
+  for name, text in (
+      (versions.MODEL_JSON, json.dumps(content, indent=1) + '\n'),
+      (versions.MODEL_CARD, model_card.text(content))):
+    with tf.io.gfile.GFile(os.path.join(folder, name), 'w') as file:
+      file.write(text)
+  warmup.write(folder, settings.batch_sizes, settings.max_pixels)
+  # The network sees the images of a classifier at one size, hence at once.
+  batching_parameters.write(
+      folder, settings.batch_sizes, runs_images_at_once=is_classifier)

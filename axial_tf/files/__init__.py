@@ -1,0 +1,1 @@
+"""Paths, and files of every kind: text, JSON, images, locks, model folders."""

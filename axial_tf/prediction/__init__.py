@@ -1,0 +1,1 @@
+"""Predictors in Python, and the files that predictions are written to."""

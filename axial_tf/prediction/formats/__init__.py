@@ -1,0 +1,1 @@
+"""Result files as the official evaluators take them."""

@@ -1,0 +1,183 @@
+"""Folders of results as the evaluators of the public data sets take them."""
+
+import os
+from typing import Dict, List, Mapping, Optional, Sequence
+
+import numpy as np
+
+from axial_tf import errors
+from axial_tf.files import json_files, json_keys, paths
+from axial_tf.prediction.formats import cityscapes as cityscapes_results
+from axial_tf.prediction.formats import coco as coco_results
+from axial_tf.prediction.formats import mapillary as mapillary_results
+from axial_tf.specs import dataset_spec
+
+_CITYSCAPES_ENDING = '_leftImg8bit'
+
+
+class CocoFolder:
+  """panoptic.json with panoptic/*.png, and detections.json of the things."""
+
+  def __init__(self, folder: str, spec: dataset_spec.DatasetSpec,
+               image_list: Optional[str] = None):
+    """Nothing is written yet.
+
+    Args:
+      folder: for the files.
+      spec: what the labels mean.
+      image_list: path of a JSON whose "images" have "id" and "file_name", such
+        as COCO's annotation files; None takes numbers in the images' names.
+
+    Raises:
+      errors.UserError: the list cannot be read.
+    """
+    self._image_list = image_list
+    self._ids = None if image_list is None else _ids_by_name(image_list)
+    self._panoptic = coco_results.PanopticWriter(
+        os.path.join(folder, 'panoptic.json'), spec)
+    self._detections = coco_results.DetectionWriter(
+        os.path.join(folder, 'detections.json'), spec)
+
+  def image_id(self, path: str) -> coco_results.ImageId:
+    """Returns COCO's number of an image.
+
+    Raises:
+      errors.UserError: the list lacks the image, or its name is no number.
+    """
+    name = os.path.basename(path)
+    if self._ids is not None:
+      if name not in self._ids:
+        raise errors.UserError(
+            f'{path}: is not in {self._image_list}; expected a "file_name" '
+            f'{name!r} among its "images"')
+      return self._ids[name]
+    if not _stem(path).isdecimal():
+      raise errors.UserError(
+          f'{path}: expected a number for a name, such as 000000000139.jpg, '
+          f'which is the image\'s id in COCO\'s format; give a JSON with '
+          f'"images" of "id" and "file_name" by --image_list')
+    return int(_stem(path))
+
+  def add(self, path: str, panoptic: np.ndarray,
+          scores: Mapping[int, float]) -> None:
+    """Writes the PNG of an image; see `PanopticWriter.add`."""
+    image_id = self.image_id(path)
+    self._panoptic.add(image_id, f'{_stem(path)}.png', panoptic, scores)
+    self._detections.add(image_id, panoptic, scores)
+
+  def close(self) -> None:
+    """Writes the JSON files."""
+    self._panoptic.close()
+    self._detections.close()
+
+
+class CityscapesFolder:
+  """panoptic.json with panoptic/, labelIds in semantic/, and instances/.
+
+  Names are <city>_<sequence>_<frame>, what an image's name starts with.
+  """
+
+  def __init__(self, folder: str, spec: dataset_spec.DatasetSpec):
+    """Nothing is written yet."""
+    self._folder, self._spec = folder, spec
+    self._panoptic = coco_results.PanopticWriter(
+        os.path.join(folder, 'panoptic.json'), spec)
+
+  def image_id(self, path: str) -> str:
+    """Returns the name, without '_leftImg8bit' and what follows it."""
+    return _stem(path).partition(_CITYSCAPES_ENDING)[0]
+
+  def add(self, path: str, panoptic: np.ndarray,
+          scores: Mapping[int, float]) -> None:
+    """Writes the files of an image; see `PanopticWriter.add`."""
+    name = self.image_id(path)
+    self._panoptic.add(name, f'{name}_panoptic.png', panoptic, scores)
+    cityscapes_results.write_label_ids(
+        os.path.join(self._folder, 'semantic'), name, panoptic, self._spec)
+    cityscapes_results.write_instances(
+        os.path.join(self._folder, 'instances'), name, panoptic, scores,
+        self._spec)
+
+  def close(self) -> None:
+    """Writes the JSON file."""
+    self._panoptic.close()
+
+
+class MapillaryFolder:
+  """panoptic.json with panoptic/*.png and, with config.json, instances/."""
+
+  def __init__(self, folder: str, spec: dataset_spec.DatasetSpec,
+               class_names: Optional[Sequence[str]] = None):
+    """Nothing is written yet.
+
+    Args:
+      folder: for the files.
+      spec: what the labels mean.
+      class_names: the "name" of each label of config.json; None leaves the
+        older format of instances/ out.
+    """
+    self._folder, self._spec, self._names = folder, spec, class_names
+    self._panoptic = coco_results.PanopticWriter(
+        os.path.join(folder, 'panoptic.json'), spec)
+
+  def image_id(self, path: str) -> str:
+    """Returns the image's name."""
+    return _stem(path)
+
+  def add(self, path: str, panoptic: np.ndarray,
+          scores: Mapping[int, float]) -> None:
+    """Writes the files of an image; see `PanopticWriter.add`."""
+    name = self.image_id(path)
+    self._panoptic.add(name, f'{name}.png', panoptic, scores)
+    if self._names is not None:
+      mapillary_results.write_instances(
+          os.path.join(self._folder, 'instances'), name, panoptic, self._spec,
+          self._names)
+
+  def close(self) -> None:
+    """Writes the JSON file."""
+    self._panoptic.close()
+
+
+def require_different_ids(folder, paths: Sequence[str]) -> None:
+  """Checks the ids of all images before any of them is segmented.
+
+  Args:
+    folder: one of the classes above.
+    paths: of the images.
+
+  Raises:
+    errors.UserError: two images have one id, or one has none.
+  """
+  seen: Dict[coco_results.ImageId, str] = {}
+  for path in paths:
+    image_id = folder.image_id(path)
+    if image_id in seen:
+      raise errors.UserError(
+          f'{path} and {seen[image_id]}: both are image {image_id!r}; each '
+          f'has one result: give the folder of one of them')
+    seen[image_id] = path
+
+
+def read_class_names(path: str) -> List[str]:
+  """Returns the class names of a Mapillary Vistas config.json.
+
+  Raises:
+    errors.UserError: it cannot be read or has none.
+  """
+  labels = json_keys.entries(json_files.read(path), 'labels', path)
+  return [json_keys.field(label, 'name', (str,), f'label {number}', path)
+          for number, label in enumerate(labels)]
+
+
+def _ids_by_name(path: str) -> Dict[str, int]:
+  return {
+      os.path.basename(
+          json_keys.field(image, 'file_name', (str,), 'an image', path)):
+      json_keys.field(image, 'id', (int,), 'an image', path)
+      for image in json_keys.entries(json_files.read(path), 'images', path)}
+
+
+def _stem(path: str) -> str:
+  # Goes into JSON and text files, which hold no other bytes than UTF-8.
+  return paths.printable(os.path.splitext(os.path.basename(path))[0])

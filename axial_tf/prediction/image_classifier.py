@@ -1,0 +1,78 @@
+"""Image in, most probable classes out.
+
+  classify = axial_tf.ImageClassifier('runs/cifar10')
+  for entry in classify('cat.jpg', top=3):
+    print(entry.name, entry.probability)
+"""
+
+import dataclasses
+from typing import Sequence, Tuple
+
+import numpy as np
+
+from axial_tf.files import images
+from axial_tf.prediction import loaded_model
+
+
+@dataclasses.dataclass(frozen=True)
+class ClassProbability:
+  """How probable a class is for an image.
+
+  Attributes:
+    label: the model's number of the class, from 0.
+    id: the class's name in the source, such as n01440764.
+    name: what a person reads.
+    probability: in 0..1.
+  """
+
+  label: int
+  id: str
+  name: str
+  probability: float
+
+
+class ImageClassifier:
+  """Classifies images with a trained or exported model."""
+
+  def __init__(self, path: str):
+    """Loads a model.
+
+    Args:
+      path: of an export (the highest version is taken), of one version in it,
+        or of a training run's model_dir (its newest checkpoint is taken).
+
+    Raises:
+      errors.UserError: none of these is there, or it cannot be read.
+    """
+    self._model = loaded_model.load_classifier(path)
+    self.spec = self._model.spec
+
+  def __call__(self, image: images.ImageLike, top: int = 5
+               ) -> Tuple[ClassProbability, ...]:
+    """Returns the most probable classes of an image, the first one first.
+
+    Args:
+      image: file name, Pillow image, or uint8 array [height, width, 3] (RGB)
+        or [height, width] (grey); files are turned as their EXIF data says.
+        It is resized and cut as in validation.
+      top: how many classes.
+
+    Raises:
+      errors.UserError: not an image.
+    """
+    return self.batch([image], top)[0]
+
+  def batch(self, batch: Sequence[images.ImageLike], top: int = 5
+            ) -> Tuple[Tuple[ClassProbability, ...], ...]:
+    """Does the same for images of any sizes at once."""
+    probabilities = self._model.probabilities(
+        [images.as_rgb(image) for image in batch])
+    return tuple(map(lambda row: self._top(row, top), probabilities))
+
+  def _top(self, probabilities: np.ndarray, top: int):
+    best = np.argsort(-probabilities, kind='stable')[:top]
+    return tuple(
+        ClassProbability(
+            int(label), self.spec.classes[label].id,
+            self.spec.classes[label].name, float(probabilities[label]))
+        for label in best)

@@ -1,0 +1,105 @@
+"""What `axial_tf.predict` writes for an image: its map, segments, pictures."""
+
+import dataclasses
+import json
+from typing import Any, Dict, NamedTuple, Optional, Sequence, Tuple
+
+import numpy as np
+
+from axial_tf import errors, visualize
+from axial_tf.files import atomic_files
+from axial_tf.panoptic import label_png
+from axial_tf.prediction import predictor
+
+
+class Pictures(NamedTuple):
+  """Which pictures to draw, names out of
+  `earlier_results.PICTURES`.
+
+  Attributes:
+    names: of the pictures.
+    pixel: (y, x) whose attention is drawn; None for the middle of the image.
+    layer: of the attention; None for the last one.
+    head: of the attention; None for the mean.
+  """
+
+  names: Sequence[str]
+  pixel: Optional[Tuple[int, int]] = None
+  layer: Optional[str] = None
+  head: Optional[int] = None
+
+  def check(self, model: predictor.Predictor) -> None:
+    """Raises a UserError unless the model has the layer and the head."""
+    if 'attention' in self.names:
+      model.check_attention(self.layer, self.head)
+
+  def draw(self, model: predictor.Predictor, result: predictor.PanopticResult
+           ) -> Dict[str, np.ndarray]:
+    """Returns the pictures of a result by name, uint8 RGB.
+
+    Raises:
+      errors.UserError: the image has no such pixel.
+    """
+    drawn = {}
+    if 'overlay' in self.names:
+      drawn['overlay'] = visualize.stack([
+          result.picture, visualize.legend(
+              result.panoptic_map, result.spec, result.image.shape[1])])
+    if 'heatmap' in self.names or 'offsets' in self.names:
+      heads = model.heads(result)
+      if 'heatmap' in self.names:
+        drawn['heatmap'] = heads.heatmap_picture
+      if 'offsets' in self.names:
+        drawn['offsets'] = heads.offset_picture
+    if 'attention' in self.names:
+      height, width = result.panoptic_map.shape
+      drawn['attention'] = model.attention(
+          result.image, self.pixel or (height // 2, width // 2), self.layer,
+          self.head)
+    return drawn
+
+
+def parse_pixel(text: Optional[str]) -> Optional[Tuple[int, int]]:
+  """Returns (y, x) of a text such as 120,80.
+
+  Raises:
+    errors.UserError: it is no such text.
+  """
+  if text is None:
+    return None
+  try:
+    y, x = map(int, text.split(','))
+    if min(y, x) < 0:
+      raise ValueError('negative')
+  except ValueError as error:
+    raise errors.UserError(
+        f'--pixel: expected y,x such as 120,80, counted from the upper left '
+        f'corner, got {text}') from error
+  return y, x
+
+
+def write_pictures(pictures: Dict[str, np.ndarray], stem: str) -> None:
+  """Writes <stem>_<name>.png of each picture.
+
+  Raises:
+    errors.UserError: a file cannot be written.
+  """
+  for name, picture in pictures.items():
+    visualize.save_png(picture, f'{stem}_{name}.png')
+
+
+def write_segments(result: predictor.PanopticResult, stem: str) -> None:
+  """Writes <stem>_panoptic.png and <stem>.json, each whole or not at all.
+
+  Raises:
+    errors.UserError: a file cannot be written.
+  """
+  ids = result.panoptic_map
+  atomic_files.write(f'{stem}_panoptic.png', label_png.encode(ids))
+  content: Dict[str, Any] = {
+      'height': ids.shape[0], 'width': ids.shape[1],
+      'void_id': result.spec.void_label,
+      'segments': [dataclasses.asdict(s) for s in result.segments],
+  }
+  text = json.dumps(content, indent=1) + '\n'
+  atomic_files.write(f'{stem}.json', text.encode())

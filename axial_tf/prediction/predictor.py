@@ -1,0 +1,264 @@
+"""Image in, panoptic result out: the one-line Python API.
+
+  predictor = axial_tf.Predictor('export')
+  result = predictor('street.jpg')
+  for segment in result.segments:
+    print(segment.name, segment.score, segment.box)
+"""
+
+import contextlib
+import dataclasses
+import os
+from typing import Dict, List, Optional, Sequence, Tuple
+
+import numpy as np
+import tensorflow as tf
+
+from axial_tf import errors, visualize
+from axial_tf.data.common import resizing
+from axial_tf.files import images
+from axial_tf.inference import attention_probe, multi_scale
+from axial_tf.inference import panoptic as panoptic_inference
+from axial_tf.prediction import loaded_model
+from axial_tf.specs import dataset_spec
+
+
+@dataclasses.dataclass(frozen=True)
+class Segment:
+  """One thing, or all pixels of one kind of stuff, in an image.
+
+  Attributes:
+    id: its label, the value of its pixels in `PanopticResult.panoptic_map`.
+    category: id of its category in the data set's own numbering.
+    name: of its category.
+    score: certainty in 0..1.
+    area: pixels.
+    box: (ymin, xmin, ymax, xmax) in pixels, maxima exclusive.
+    is_thing: whether it is a single object.
+  """
+
+  id: int
+  category: int
+  name: str
+  score: float
+  area: int
+  box: Tuple[int, int, int, int]
+  is_thing: bool
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class PanopticResult:
+  """What was found in one image.
+
+  Attributes:
+    panoptic_map: int32 [height, width], a segment's id at each of its pixels
+      and `spec.void_label` elsewhere.
+    segments: largest first.
+    image: uint8 RGB [height, width, 3], as the network has seen it.
+    spec: the categories.
+  """
+
+  panoptic_map: np.ndarray
+  segments: Tuple[Segment, ...]
+  image: np.ndarray
+  spec: dataset_spec.DatasetSpec
+
+  @property
+  def picture(self) -> np.ndarray:
+    """The image under its colored, labeled segments, uint8 RGB."""
+    return visualize.panoptic_overlay(
+        self.image, self.panoptic_map, self.spec, labels=True)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Heads:
+  """What the instance heads say, at the size at which the network saw it.
+
+  Attributes:
+    image: uint8 RGB [height, width, 3].
+    center_heatmap: float32 [height, width].
+    offset: float32 [height, width, 2], (y, x) in pixels to the center.
+    panoptic_map: int32 [height, width].
+    spec: the categories.
+  """
+
+  image: np.ndarray
+  center_heatmap: np.ndarray
+  offset: np.ndarray
+  panoptic_map: np.ndarray
+  spec: dataset_spec.DatasetSpec
+
+  @property
+  def heatmap_picture(self) -> np.ndarray:
+    """The centers as heat over the image, uint8 RGB."""
+    return visualize.center_heatmap(self.image, self.center_heatmap)
+
+  @property
+  def offset_picture(self) -> np.ndarray:
+    """Directions to the centers, on things, as hues, uint8 RGB."""
+    is_thing = np.isin(
+        self.panoptic_map // self.spec.label_divisor, self.spec.thing_ids)
+    return visualize.offset_wheel(self.image, self.offset, is_thing)
+
+
+class Predictor:
+  """Segments images with a trained or exported model."""
+
+  def __init__(self, path: str, *, scales: Optional[Sequence[float]] = None,
+               flip: bool = False):
+    """Loads a model.
+
+    Args:
+      path: of an export (the highest version is taken), of one version in it,
+        or of a training run's model_dir (its newest checkpoint is taken).
+      scales: average what the network finds with the image at these scales,
+        such as (0.5, 1, 1.5), and with `flip` mirrored, too: more exact, and
+        as many times slower. None for what the run was configured with.
+      flip: see `scales`.
+
+    Raises:
+      errors.UserError: none of these is there, or it cannot be read; scales or
+        flip are given for an export, which has its own for good.
+    """
+    self._path = os.fspath(path)
+    settings = None
+    if scales is not None or flip:
+      settings = multi_scale.MultiScaleSettings(
+          tuple(scales or (1.0,)), flip)
+    self._model = loaded_model.load(self._path, settings)
+    self.spec = self._model.spec
+
+  def __call__(self, image: images.ImageLike) -> PanopticResult:
+    """Segments one image of any size.
+
+    Args:
+      image: file name, Pillow image, or uint8 array [height, width, 3] (RGB)
+        or [height, width] (grey); files are turned as their EXIF data says.
+
+    Raises:
+      errors.UserError: not an image, or too large for the memory.
+    """
+    pixels = images.as_rgb(image)
+    name = image if isinstance(image, (str, os.PathLike)) else 'the image'
+    with _memory_error(name, pixels.shape):
+      return self._segment(pixels[np.newaxis])[0]
+
+  def batch(self, same_size: Sequence[np.ndarray]) -> List[PanopticResult]:
+    """Segments images of one size together.
+
+    Args:
+      same_size: uint8 RGB [height, width, 3] each.
+
+    Raises:
+      errors.UserError: their sizes differ, or they are too large for the
+        memory.
+    """
+    pixels = [images.as_rgb(image) for image in same_size]
+    sizes = sorted({image.shape[:2] for image in pixels})
+    if len(sizes) != 1:
+      raise errors.UserError(
+          f'expected images of one size, got {len(pixels)} with sizes '
+          f'{sizes}; segment those of each size together')
+    with _memory_error(f'{len(pixels)} images at a time', pixels[0].shape):
+      return self._segment(np.stack(pixels))
+
+  def _segment(self, pixels: np.ndarray) -> List[PanopticResult]:
+    outputs = {key: value.numpy() for key, value in self._model.predict(
+        tf.constant(pixels)).items()}
+    results = []
+    for index, image in enumerate(pixels):
+      of_image = {key: value[index] for key, value in outputs.items()}
+      results.append(PanopticResult(
+          of_image['panoptic_map'], _segments(of_image, self.spec), image,
+          self.spec))
+    return results
+
+  def heads(self, result: PanopticResult) -> Heads:
+    """Returns what the instance heads say about the image of a result.
+
+    Raises:
+      errors.UserError: it is too large for the memory.
+    """
+    shown = self._model.resized(tf.constant(result.image[np.newaxis]))
+    with _memory_error('the image', result.image.shape):
+      outputs = self._model.heads(shown)
+    return Heads(
+        shown[0].numpy(), outputs['center_heatmap'][0].numpy(),
+        outputs['offset'][0].numpy(), panoptic_inference.to_raw_size(
+            result.panoptic_map, *shown.shape[1:3]), self.spec)
+
+  def attention_layers(self) -> Dict[str, int]:
+    """Returns name -> number of heads of the layers with axial attention.
+
+    Raises:
+      errors.UserError: the model is an export.
+    """
+    return attention_probe.layers(self._network().backbone)
+
+  def check_attention(self, layer: Optional[str], head: Optional[int]) -> None:
+    """Checks what `attention` takes before any image is read.
+
+    Raises:
+      errors.UserError: the model is an export, or has no such layer or head.
+    """
+    attention_probe.find_layer(self._network().backbone, layer, head)
+
+  def attention(self, image: images.ImageLike, pixel: Tuple[int, int],
+                layer: Optional[str] = None, head: Optional[int] = None
+                ) -> np.ndarray:
+    """Draws what a pixel attends to: along its column, its row, and in all.
+
+    Args:
+      image: as in `__call__`.
+      pixel: (y, x) in the image.
+      layer: one of `attention_layers()`; None for the last one.
+      head: its number, from 0; None for the mean over the heads.
+
+    Returns:
+      uint8 RGB, see `visualize.attention_pictures`.
+
+    Raises:
+      errors.UserError: the model is an export, or there is no such pixel,
+        layer or head.
+    """
+    network = self._network()
+    pixels = images.as_rgb(image)
+    attention_probe.check_pixel(pixel, pixels.shape[:2])
+    shown = self._model.resized(tf.constant(pixels[np.newaxis]))
+    pixel = tuple(
+        (2 * p + 1) * new // (2 * old) for p, old, new in zip(
+            pixel, pixels.shape, shown.shape[1:3]))
+    attention = attention_probe.probe(
+        network, resizing.to_model_range(shown), layer=layer, pixel=pixel,
+        head=head)
+    return visualize.attention_pictures(shown[0].numpy(), attention, pixel)
+
+  def _network(self) -> tf.keras.Model:
+    if self._model.inference is None:
+      raise errors.UserError(
+          f'{self._path}: is an export, which has no layers to look into; '
+          f'give the training run\'s model_dir for attention')
+    return self._model.inference.model
+
+
+@contextlib.contextmanager
+def _memory_error(name, shape):
+  try:
+    yield
+  except tf.errors.ResourceExhaustedError as error:
+    raise errors.UserError(
+        f'{name}: {shape[1]}x{shape[0]} pixels do not fit into the memory; '
+        f'shrink it') from error
+
+
+def _segments(outputs: Dict[str, np.ndarray], spec) -> Tuple[Segment, ...]:
+  found = []
+  for row in range(outputs['num_segments']):
+    category = spec.category(outputs['segment_classes'][row])
+    found.append(Segment(
+        id=int(outputs['segment_ids'][row]), category=category.id,
+        name=category.name, score=float(outputs['segment_scores'][row]),
+        area=int(outputs['segment_areas'][row]),
+        box=tuple(outputs['segment_boxes'][row].tolist()),
+        is_thing=category.is_thing))
+  return tuple(sorted(found, key=lambda segment: -segment.area))

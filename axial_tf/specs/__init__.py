@@ -1,0 +1,1 @@
+"""Data set specifications: categories, colors and names, without pixels."""

@@ -1,0 +1,1 @@
+"""Conversion of what a reader lists into shards, locally or by Beam."""

@@ -1,0 +1,50 @@
+"""Makes shards on this machine: processes encode, this one writes."""
+
+import contextlib
+import functools
+import itertools
+import os
+from typing import Optional, Sequence
+
+import tqdm
+
+from data_prep.engine import faults, jobs, outcomes, shards, workers
+
+# Below this a further process takes longer to start than it saves.
+_IMAGES_PER_PROCESS = 64
+
+
+def make_shards(job: jobs.Job, folder: str, indices: Sequence[int],
+                collected: faults.Faults, processes: Optional[int] = None
+                ) -> None:
+  """Makes the shards of these numbers, one after another.
+
+  Args:
+    job: what to do.
+    folder: exists.
+    indices: of the shards.
+    collected: takes the faulty images, and may end the conversion.
+    processes: that encode images; None for one per core, fewer for a small
+      job.
+
+  Raises:
+    errors.UserError: too many faulty images, the folder cannot be written, or
+      a process died.
+  """
+  todo = sum(len(job.shard_images(i)) for i in indices)
+  if processes is None:
+    processes = min(
+        len(os.sched_getaffinity(0)), todo // _IMAGES_PER_PROCESS)
+  results = workers.ordered_map(
+      functools.partial(outcomes.of_image, job.split.encode),
+      itertools.chain.from_iterable(map(job.shard_images, indices)),
+      max(1, min(processes, todo)))
+  with contextlib.closing(results), tqdm.tqdm(
+      results, desc=job.split.name, unit='image', mininterval=0.5,
+      total=len(job.images), initial=len(job.images) - todo) as bar:
+    stream = iter(bar)
+    for index in indices:
+      shards.write(
+          folder, job.shard_names[index], job.fingerprint,
+          itertools.islice(stream, len(job.shard_images(index))), collected)
+    next(stream, None)  # Lets the bar reach its end.

@@ -1,0 +1,123 @@
+"""Which shards are meant, their spec, and whether they are all there."""
+
+import collections
+import os
+from typing import Any, Dict, List, Mapping, Optional, Sequence
+
+import tensorflow as tf
+
+from axial_tf import errors
+from axial_tf.data.common import record_checks, record_files
+from axial_tf.files import json_files
+from axial_tf.files import paths as paths_lib
+from axial_tf.specs import class_spec, dataset_spec
+
+
+def find(patterns: Sequence[str]) -> List[str]:
+  """Returns the files that paths, glob patterns and folders stand for.
+
+  Raises:
+    errors.UserError: one of them stands for no file.
+  """
+  paths = set()
+  for pattern in patterns:
+    paths_lib.require_utf8(pattern)
+    paths_lib.require_reachable(pattern)
+    if tf.io.gfile.isdir(pattern):
+      matches = [path for ending in ('', '.gz') for path in record_files.find(
+          os.path.join(pattern, f'*.tfrecord{ending}'))]
+    else:
+      matches = [path for path in record_files.find(pattern)
+                 if not tf.io.gfile.isdir(path)]
+    if not matches:
+      raise errors.UserError(
+          f'{pattern}: expected a TFRecord file, a pattern or a folder with '
+          f'*.tfrecord files, found none; check the path')
+    paths.update(matches)
+  return sorted(paths)
+
+
+def spec_of(paths: Sequence[str], name: Optional[str]) -> record_checks.Spec:
+  """Returns the named spec, or the one that stands beside the shards.
+
+  Args:
+    paths: the shards.
+    name: shipped name or JSON file; None takes the dataset_info.json of the
+      first shard's folder.
+
+  Raises:
+    errors.UserError: there is no spec, or it is not valid.
+  """
+  if name is not None:
+    paths_lib.require_reachable(name)
+    if tf.io.gfile.exists(name) and not tf.io.gfile.isdir(name):
+      return _from_json(_read_json(name), name)
+    return dataset_spec.DatasetSpec.load(name)
+  path = _info_path(os.path.dirname(paths[0]))
+  if not tf.io.gfile.exists(path):
+    raise errors.UserError(
+        f'--spec is missing and {path} does not exist: give the shipped name '
+        f'or the JSON file of the spec with which the records were made')
+  return _from_json(record_checks.read_info(path)['spec'], path)
+
+
+def problems(paths: Sequence[str], spec: record_checks.Spec,
+             found: Mapping[str, int], has_faults: bool) -> List[str]:
+  """Returns what is missing or was made with another spec, if anything.
+
+  Args:
+    paths: the shards.
+    spec: with which they should have been made.
+    found: readable records of each shard.
+    has_faults: whether others could not be read, so that numbers of records
+      say nothing new.
+  """
+  reasons = []
+  if not found:
+    reasons.append('there is no readable record')
+  try:
+    record_files.check_complete(paths)
+  except errors.UserError as error:
+    reasons.append(str(error))
+  for folder in sorted({os.path.dirname(path) for path in paths}):
+    if not tf.io.gfile.exists(_info_path(folder)):
+      continue
+    info = record_checks.read_info(_info_path(folder))
+    try:
+      record_checks.compare_specs(_info_path(folder), info['spec'], spec)
+    except errors.UserError as error:
+      reasons.append(str(error))
+    if not has_faults:
+      reasons += _missing_records(folder, info['splits'], paths, found)
+  return reasons
+
+
+def _missing_records(folder, splits: Dict[str, Any], paths, found) -> List[str]:
+  """Compares numbers of records with those that were written."""
+  counts = collections.Counter()
+  for path in paths:
+    if os.path.dirname(path) == folder:
+      counts[record_files.split_of(path)] += found.get(path, 0)
+  return [
+      f'{folder}: {split!r} has {counts[split]} records, but '
+      f'{entry["num_images"]} were written; convert it again'
+      for split, entry in splits.items()
+      if split in counts and counts[split] != entry['num_images']]
+
+
+def _info_path(folder: str) -> str:
+  return os.path.join(folder, record_files.DATASET_INFO)
+
+
+def _read_json(path: str) -> Any:
+  content = json_files.read(path, 'a spec or a dataset_info.json (--spec)')
+  if isinstance(content, dict) and {'spec', 'splits'} <= set(content):
+    return content['spec']
+  return content
+
+
+def _from_json(content: Any, source: str) -> record_checks.Spec:
+  kind = dataset_spec.DatasetSpec
+  if isinstance(content, dict) and 'classes' in content:
+    kind = class_spec.ClassSpec
+  return kind.from_json(content, source=source)

@@ -1,0 +1,54 @@
+"""Reads COCO panoptic, and any data set laid out like it.
+
+  {split}/*.jpg or images/{split}/*.jpg
+  annotations/panoptic_{split}.json
+  annotations/panoptic_{split}/*.png or panoptic_{split}/*.png
+
+Test images have no annotations: their list is annotations/image_info_{split}
+.json or, without it, what the folder of images holds.
+"""
+
+import functools
+
+from axial_tf import errors
+from axial_tf.specs import dataset_spec
+from data_prep.readers import coco_annotations, coco_panoptic, splits
+
+
+def read_split(input_dir: str, split: str,
+               options: splits.ReadOptions) -> splits.Split:
+  """Lists the images of a split of COCO: 'train2017', 'val2017', 'test2017'.
+
+  Raises:
+    errors.UserError: see `coco_annotations.read_split`.
+  """
+  if options.spec:
+    raise errors.UserError(
+        '--spec=FILE.json belongs to --dataset=custom; COCO has a spec of its '
+        'own')
+  return _read(input_dir, split, dataset_spec.DatasetSpec.load('coco'), options)
+
+
+def read_custom_split(input_dir: str, split: str,
+                      options: splits.ReadOptions) -> splits.Split:
+  """Lists the images of a split of one's own data in COCO's layout.
+
+  Raises:
+    errors.UserError: see `coco_annotations.read_split`; no spec is given.
+  """
+  if not options.spec:
+    raise errors.UserError(
+        '--spec=FILE.json belongs to --dataset=custom: a JSON file with the '
+        'categories; --infer_spec=FILE.json writes one')
+  spec = dataset_spec.DatasetSpec.load(options.spec)
+  return _read(input_dir, split, spec, options)
+
+
+def _read(input_dir, split, spec, options) -> splits.Split:
+  return splits.Split(
+      name=split,
+      spec=spec,
+      images=coco_annotations.read_split(input_dir, split, spec),
+      encode=functools.partial(
+          coco_panoptic.encode, spec=spec, options=options),
+      is_training=split.startswith('train'))

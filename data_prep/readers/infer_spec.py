@@ -1,0 +1,86 @@
+"""Writes the spec of one's own data from the categories its JSON lists."""
+
+import collections
+import colorsys
+import json
+import os
+import pathlib
+from typing import Any, Dict, Tuple
+
+from axial_tf import errors
+from axial_tf.files import atomic_files, json_keys
+from axial_tf.specs import dataset_spec
+from data_prep.readers import coco_annotations
+
+_IGNORE_LABEL = 255
+_LABEL_DIVISOR = 256
+# Turning the hue by it again and again never comes close to an earlier hue.
+_GOLDEN_RATIO = 0.6180339887
+
+
+def write_spec(input_dir: str, split: str, path: str
+               ) -> dataset_spec.DatasetSpec:
+  """Makes a spec from the categories of a split and writes it as JSON.
+
+  Train ids count from 0 in the order of the source ids. The colors are those
+  of the JSON or, where it lacks one, distinct ones. The divisor is 256, or
+  more where one image has more instances of a class.
+
+  Raises:
+    errors.UserError: no JSON, or its categories are incomplete.
+  """
+  source = coco_annotations.annotations_path(input_dir, split)
+  content = coco_annotations.read_json(source)
+  listed = coco_annotations.entries(content, 'categories', source, ('id',))
+  listed = sorted(listed, key=lambda entry: str(entry['id']).zfill(20))
+  try:
+    categories = tuple(
+        _category(entry, number) for number, entry in enumerate(listed))
+    spec = dataset_spec.DatasetSpec(
+        name=pathlib.Path(os.path.abspath(input_dir)).name,
+        categories=categories,
+        label_divisor=_label_divisor(content, source),
+        ignore_label=max(_IGNORE_LABEL, len(categories)))
+  except errors.UserError as error:
+    raise errors.UserError(f'{source}: {error}') from error
+  atomic_files.write(
+      path, json.dumps(spec.to_json(), indent=2).encode() + b'\n')
+  return spec
+
+
+def _category(entry: Dict[str, Any], number: int) -> dataset_spec.Category:
+  """Returns category `number` of the spec from an entry of the JSON."""
+  is_thing = entry.get('isthing')
+  if is_thing not in (0, 1):
+    raise errors.UserError(
+        f'category {entry["id"]}: expected "isthing" 0 or 1, got '
+        f'{is_thing!r:.40}; add it')
+  color = entry.get('color')
+  return dataset_spec.Category(
+      id=entry['id'], train_id=number, name=entry.get('name', ''),
+      is_thing=bool(is_thing),
+      color=_color(number) if color is None else color)
+
+
+def _color(number: int) -> Tuple[int, ...]:
+  """Returns a color unlike those of the other numbers."""
+  red_green_blue = colorsys.hsv_to_rgb(
+      number * _GOLDEN_RATIO % 1, 1 - 0.25 * (number % 3),
+      1 - 0.2 * (number // 3 % 3))
+  return tuple(round(255 * c) for c in red_green_blue)
+
+
+def _label_divisor(content: Dict[str, Any], source: pathlib.Path) -> int:
+  """Returns 256, or the power of two above the most instances of a class."""
+  most = 0
+  for annotation in coco_annotations.entries(
+      content, 'annotations', source, ('segments_info',)):
+    used = collections.Counter(
+        str(json_keys.number(segment.get('category_id')))
+        for segment in annotation['segments_info']
+        if isinstance(segment, dict))
+    most = max([most, *used.values()])
+  divisor = _LABEL_DIVISOR
+  while divisor <= most:
+    divisor *= 2
+  return divisor

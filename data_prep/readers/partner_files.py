@@ -1,0 +1,50 @@
+"""Finds the images of a data set and the labels that belong to them by name."""
+
+import os
+import pathlib
+from typing import Dict, List, Sequence
+
+from axial_tf import errors
+from data_prep.readers import source_images, splits
+
+
+def root_folder(input_dir: str, dataset: str,
+                options: splits.ReadOptions) -> pathlib.Path:
+  """Returns the folder of a data set that has a spec of its own.
+
+  Raises:
+    errors.UserError: there is no such folder, or another spec was asked for.
+  """
+  if options.spec:
+    raise errors.UserError(
+        f'--spec=FILE.json belongs to --dataset=custom; {dataset} has a spec '
+        f'of its own')
+  root = pathlib.Path(input_dir)
+  if not root.is_dir():
+    raise errors.UserError(
+        f'--input_dir={input_dir}: expected a folder, found none')
+  return root
+
+
+def files_by_name(folder: pathlib.Path, patterns: List[str],
+                  endings: Sequence[str]) -> Dict[str, str]:
+  """Finds files; returns their paths by the name less one of the endings.
+
+  Raises:
+    errors.UserError: two files have the same name, or one is a link to
+      nothing.
+  """
+  found = {}
+  for path in sorted(p for pattern in patterns for p in folder.glob(pattern)):
+    lower = path.name.lower()
+    ending = next((e for e in endings if lower.endswith(e.lower())), None)
+    if ending is None or path.name.startswith('.'):
+      continue
+    name = path.name[:-len(ending)]
+    if name in found:
+      raise errors.UserError(
+          f'{path}: has the name of {found[name]}; each image may be there '
+          f'once, remove one')
+    listed = os.path.relpath(path, folder)
+    found[name] = source_images.inside(folder, listed, folder)
+  return found

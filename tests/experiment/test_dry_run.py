@@ -1,0 +1,39 @@
+"""What a run would cost, without a trace of it."""
+
+import os
+import re
+
+import pytest
+
+from axial_tf import errors
+from axial_tf.experiment import config, run
+from tests import tiny_classes
+
+_EXPERIMENT = 'experiments/cifar10_axial_resnet.gin'
+
+
+def _parse(records):
+  return config.parse([_EXPERIMENT], [
+      f"RECORDS = '{records}'", *tiny_classes.BINDINGS,
+      "SPATIAL = 'convolution'"])
+
+
+def test_it_tells_what_a_run_costs_and_writes_nothing(tmp_path, monkeypatch):
+  records = tmp_path / 'records'
+  records.mkdir()
+  tiny_classes.write(records)
+  (tmp_path / 'here').mkdir()
+  monkeypatch.chdir(tmp_path / 'here')
+  text = run.dry_run(_parse(records))
+  parameters = int(re.search(
+      r'parameters: ([\d,]+) trainable', text)[1].replace(',', ''))
+  rows = re.findall(r'^  \S+ +\S+ +([\d,]+)$', text, re.MULTILINE)
+  assert sum(int(row.replace(',', '')) for row in rows) == parameters > 0
+  for words in ('billion for an image of 16 x 16', ' GB', 'for 12 steps'):
+    assert words in text
+  assert not os.listdir('.')
+
+
+def test_it_finds_missing_data(tmp_path):
+  with pytest.raises(errors.UserError, match='dataset_info.json'):
+    run.dry_run(_parse(tmp_path))

@@ -1,0 +1,34 @@
+"""Grouping images of equal size."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+import numpy as np
+
+from axial_tf.prediction import batching
+
+
+@given(st.lists(st.integers(1, 4), max_size=60), st.integers(1, 5))
+def test_all_come_once_in_batches_of_one_size(widths, batch_size):
+  taken = []
+
+  def items():
+    for key, width in enumerate(widths):
+      taken.append(key)
+      yield key, np.full([2, width, 3], key)
+
+  seen = []
+  for batch in batching.equal_sizes(items(), batch_size):
+    assert 1 <= len(batch) <= batch_size
+    assert len({image.shape for _, image in batch}) == 1
+    assert all(np.all(image == key) for key, image in batch)
+    seen += [key for key, _ in batch]
+    # What was read and not given back is held in memory.
+    assert len(taken) - len(seen) < 4 * batch_size
+  assert sorted(seen) == list(range(len(widths)))
+
+
+def test_equal_images_wait_for_a_full_batch():
+  images = [np.zeros([2, width, 3]) for width in (1, 2, 1, 2, 2, 1)]
+  batches = list(batching.equal_sizes(enumerate(images), 3))
+  assert [[key for key, _ in batch] for batch in batches] == [
+      [1, 3, 4], [0, 2, 5]]
