@@ -12,7 +12,7 @@ PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-slow lint bench build-files lock clean
+.PHONY: help venv demo test test-slow lint bench lock clean
 
 help:
 	@echo 'make demo         train a small model on digits, draw its results'
@@ -21,7 +21,7 @@ help:
 	@echo 'make bench        every measurement in benchmarks/'
 	@echo 'make lint         ruff'
 	@echo 'make venv         the environment in .venv (the others make it too)'
-	@echo 'make build-files  BUILD files for Bazel, after changed imports'
+	@echo 'make  BUILD files for Bazel, after changed imports'
 	@echo 'make lock         requirements.lock from the newest releases'
 	@echo 'make clean        remove caches and what demo and builds wrote'
 
@@ -65,9 +65,6 @@ bench: $(STAMP)
 	@for script in $$(grep -l __main__ benchmarks/*.py); do \
 	  echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
-build-files: $(STAMP)
-	$(BIN)/python tools/generate_build.py
-
 # Of the setuptools that have pkg_resources, those before 70 load it quietly.
 lock:
 	rm -rf build/lock
@@ -82,5 +79,5 @@ lock:
 
 clean:
 	rm -rf build dist demo *.egg-info .pytest_cache .ruff_cache .hypothesis
-	find axial_tf data_prep tests benchmarks tools -name __pycache__ \
+	find axial_tf data_prep tests benchmarks -name __pycache__ \
 	  -type d -prune -exec rm -rf {} +

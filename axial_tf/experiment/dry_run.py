@@ -5,7 +5,7 @@ import time
 
 import tensorflow as tf
 
-from axial_tf.data.common import record_checks
+from axial_tf.data import reading_errors
 from axial_tf.experiment import experiment
 from axial_tf.tasks import registry
 from axial_tf.training import progress
@@ -25,7 +25,7 @@ def describe(settings: experiment.Experiment,
     errors.UserError: the data or the settings do not work.
   """
   data = settings.task.data
-  with strategy.scope(), record_checks.reading_errors(
+  with strategy.scope(), reading_errors.reading_errors(
       data.train_pattern, data.validation_pattern):
     task = registry.build(settings.task, settings.run, settings.optimizer)
     model = task.build_model()

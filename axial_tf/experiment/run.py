@@ -13,7 +13,7 @@ from official.core import config_definitions, train_lib, train_utils
 import tensorflow as tf
 
 from axial_tf import errors
-from axial_tf.data.common import record_checks
+from axial_tf.data import reading_errors
 from axial_tf.experiment import config, experiment, run_folder
 from axial_tf.experiment import dry_run as dry_run_lib
 from axial_tf.files import atomic_files, folder_lock, paths, run_files
@@ -139,7 +139,7 @@ def _run(settings, strategy, model_dir, mode, stop) -> Optional[dict]:
     return metrics
 
   data = settings.task.data
-  with strategy.scope(), record_checks.reading_errors(
+  with strategy.scope(), reading_errors.reading_errors(
       data.train_pattern, data.validation_pattern):
     if mode == 'eval':
       return validate()

@@ -16,7 +16,8 @@ def test_what_is_timed_gives_the_same_map(tmp_path):
   functions = {
       **serving.keras_functions(inference, image),
       **serving.exported_functions(
-          saved_model.export_saved_model(inference, str(tmp_path)), image, file)}
+          saved_model.export_saved_model(inference, str(tmp_path)),
+          image, file)}
   assert len(functions) == 6
   expected = inference.predict(image[np.newaxis])['panoptic_map']
   for name, run in functions.items():

@@ -122,7 +122,7 @@ class TestConvert:
         options=splits.ReadOptions())
     spec = dataset_spec.DatasetSpec.load('coco')
     files = record_files.verify_shards(str(tmp_path / 'val2017-*'))
-    record_checks.check_spec(files, spec)
+    record_checks.check_spec(files, spec, records.SCHEMA)
     examples = {e['filename'].numpy().decode(): e
                 for e in _examples(tmp_path, 'val2017')}
     assert sorted(examples) == [
@@ -249,6 +249,7 @@ def test_skipping_as_a_command(tiny_coco, tmp_path, project_root):
 
 def test_without_beam(tiny_coco, run, tmp_path, monkeypatch):
   monkeypatch.setitem(sys.modules, 'apache_beam', None)
-  monkeypatch.delitem(sys.modules, 'data_prep.engine.beam_conversion', raising=False)
+  monkeypatch.delitem(
+      sys.modules, 'data_prep.engine.beam_conversion', raising=False)
   with pytest.raises(errors.UserError, match=r'install it with: .*\[beam\]'):
     run(tiny_coco(), tmp_path / 'out', beam_arguments=['--runner=Direct'])

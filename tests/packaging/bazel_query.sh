@@ -24,9 +24,11 @@ py_library = rule(_nothing, attrs = {
     "data": attr.label_list(allow_files = True),
     "deps": attr.label_list(),
 })
-py_binary = py_library
 
-def py_test(main_module, args, timeout = None, **attributes):
+def py_binary(main = None, **attributes):
+    py_library(**attributes)
+
+def py_test(main_module, args, **attributes):
     py_library(testonly = True, **attributes)
 BZL
 
@@ -52,6 +54,12 @@ query() {
 all=$(query //...)
 needed=$(query 'deps(//...)')
 train=$(query 'kind("py_library rule", deps(//axial_tf:train))')
-echo "$(wc -l <<< "$all") targets; with all they need: $(wc -l <<< "$needed")"
+seen=$(query 'kind("source file", deps(//...))' | grep '\.py$' |
+  sed 's|^//||; s|^:||; s|:|/|' | sort)
+files=$(find . -name '*.py' -printf '%P\n' | sort)
+diff <(echo "$seen") <(echo "$files") ||
+  { echo 'these files are in no target' >&2; exit 1; }
+echo "$(wc -l <<< "$all") targets of $(wc -l <<< "$files") Python files; with" \
+  "all they need: $(wc -l <<< "$needed")"
 echo "$(wc -l <<< "$train") Python targets make //axial_tf:train:"
 echo "$train"

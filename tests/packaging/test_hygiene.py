@@ -1,55 +1,19 @@
 """What must not be in the sources: machine paths, private APIs, wrong imports.
 
-The directions are those of the data's way through the project: a package
-imports from the packages before it and from the pure functions of panoptic.
+The directions of imports are those of `rooms`.
 """
 
-import ast
 import os
 import re
 import subprocess
 
 import pytest
 
+from tests.packaging import rooms
+
 # Joined here so that this file passes its own test.
 _MACHINE_PATHS = [
     f'/{folder}/' for folder in ('work', 'root', 'home', 'Users', 'opt')]
-
-_BASICS = {'errors', 'json_files', 'paths', 'settings', 'text_files'}
-# Package of axial_tf -> the other packages and modules it may import from.
-_ALLOWED = {
-    'errors': set(),
-    'json_files': {'errors', 'text_files'},
-    'optional_imports': {'errors'},
-    'paths': {'errors'},
-    'process_identity': set(),
-    'run_files': set(),
-    'folder_lock': _BASICS | {'process_identity'},
-    'settings': _BASICS,
-    'cli': _BASICS,
-    'text_files': {'errors'},
-    'layers': _BASICS,
-    'panoptic': _BASICS,
-    'data': _BASICS | {'image_decoding', 'panoptic'},
-    'models': _BASICS | {'data', 'layers', 'panoptic'},
-    # The writers of result files.
-    'evaluation': _BASICS | {'data', 'panoptic', 'whole_files'},
-    # A task builds its optimizer; the run itself (training.run) builds tasks.
-    'tasks': _BASICS | {
-        'data', 'evaluation', 'models', 'panoptic', 'run_files', 'training'},
-    'version': set(),
-    'whole_files': _BASICS,
-    'exif': set(),
-    'image_decoding': {'exif'},
-    'images': _BASICS | {'exif'},
-    # The picture of errors counts overlaps as the metrics do.
-    'visualize': _BASICS | {'data', 'evaluation', 'images', 'whole_files'},
-    # The inspection of records draws them.
-    'data_prep': _BASICS | {
-        'beam_runner', 'cli', 'data', 'folder_lock', 'image_decoding',
-        'images', 'optional_imports', 'panoptic', 'version', 'visualize',
-        'whole_files'},
-}
 
 
 @pytest.fixture(scope='module')
@@ -69,24 +33,13 @@ def project_files(project_root):
   return [path for path in files if path.is_file()]
 
 
-def _imports(path):
-  """Dotted names that a file imports; `from a import b` gives `a.b`."""
-  names = set()
-  for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
-    if isinstance(node, ast.Import):
-      names |= {alias.name for alias in node.names}
-    elif isinstance(node, ast.ImportFrom):
-      names |= {f'{node.module}.{alias.name}' for alias in node.names}
-  return names
-
-
 @pytest.fixture(scope='module')
 def imports(project_root):
   """Source file of the two packages -> what it imports."""
   found = {}
   for package in ('axial_tf', 'data_prep'):
     for path in (project_root / package).rglob('*.py'):
-      found[path.relative_to(project_root).as_posix()] = _imports(path)
+      found[path.relative_to(project_root).as_posix()] = rooms.imports(path)
   return found
 
 
@@ -127,7 +80,7 @@ def test_only_public_api_is_used(imports, project_root):
       parts = name.split('.')
       assert parts[0] != 'keras', f'{file}: {name}; use tf.keras'
       assert name.split('.')[:2] != ['tensorflow', 'python'], f'{file}: {name}'
-      assert not any(part.startswith('_') and part != '__future__'
+      assert not any(part.startswith('_') and not part.startswith('__')
                      for part in parts), f'{file}: private {name}'
     for private in ('tensorflow.python', 'keras.src', 'tf.python.'):
       assert private not in text, f'{file} uses {private}'
@@ -135,7 +88,7 @@ def test_only_public_api_is_used(imports, project_root):
 
 @pytest.mark.parametrize('library, owner', [
     ('tensorflow_addons', 'axial_tf/training/optimizers.py'),
-    ('gin', 'axial_tf/config.py'),
+    ('gin', 'axial_tf/experiment/config.py'),
 ])
 def test_one_module_imports_the_library(imports, library, owner):
   users = {
@@ -144,26 +97,45 @@ def test_one_module_imports_the_library(imports, library, owner):
   assert users == {owner}
 
 
-def test_imports_follow_the_way_of_the_data(imports):
+def test_the_order_has_every_room(project_root):
+  commands = {path.stem for path in (project_root / 'axial_tf').glob('*.py')
+              if "__name__ == '__main__'" in path.read_text(encoding='utf-8')}
+  found = {path.stem for path in (project_root / 'axial_tf').iterdir()
+           if path.suffix == '.py' or (path / '__init__.py').exists()}
+  assert found - commands - {'__init__'} == set(rooms.ORDER)
+
+
+def test_imports_follow_the_way_of_the_data(project_root):
   checked = 0
-  for file, names in imports.items():
-    importer = _package(file[:-len('.py')].replace('/', '.'))
-    if importer not in _ALLOWED:
-      continue
-    for name in names:
-      imported = _package(name)
-      if imported and imported != importer:
-        checked += 1
-        assert imported in _ALLOWED[importer], f'{file} imports {name}'
-  assert checked > 20
+  for place, room in enumerate(rooms.ORDER):
+    for path in rooms.files_of(room, project_root):
+      imported = rooms.imported(path) - {room}
+      assert imported <= set(rooms.ORDER[:place]), path
+      checked += len(imported)
+  assert checked > 200
 
 
-def _package(name: str) -> str:
-  """'layers' for axial_tf.layers.x; 'data_prep'; '' for other projects."""
-  parts = name.split('.')
-  if parts[0] == 'axial_tf':
-    return parts[1] if len(parts) > 1 else 'axial_tf'
-  return 'data_prep' if parts[0] == 'data_prep' else ''
+def test_sub_rooms_of_data_do_not_import_each_other(project_root):
+  data = project_root / 'axial_tf' / 'data'
+  for own, others in (('common', ('panoptic', 'classification')),
+                      ('panoptic', ('classification',)),
+                      ('classification', ('panoptic',))):
+    for path in (data / own).rglob('*.py'):
+      for name in rooms.imports(path):
+        assert not name.startswith(tuple(
+            f'axial_tf.data.{other}.' for other in others)), f'{path}: {name}'
+
+
+def test_data_prep_needs_no_models(project_root):
+  floors = ('readers', 'engine', 'inspection')
+  for path in (project_root / 'data_prep').rglob('*.py'):
+    names = rooms.imports(path)
+    imported = {rooms.room_of(name) for name in names} - {'', 'data_prep'}
+    assert imported <= rooms.OF_DATA_PREP, path
+    if path.parent.name in floors:
+      above = floors[floors.index(path.parent.name) + 1:]
+      assert not any(name.split('.')[:2] == ['data_prep', floor]
+                     for name in names for floor in above), path
 
 
 def test_tools_quiet_tensorflow_before_they_load_it(project_root):

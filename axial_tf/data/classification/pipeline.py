@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from axial_tf import settings as settings_lib
 from axial_tf.data.classification import augmentation as augmentation_lib
-from axial_tf.data.classification import class_counts
+from axial_tf.data.classification import class_counts, tfds_classification
 from axial_tf.data.classification import records as classification_records
 from axial_tf.data.common import (
   epochs,
@@ -17,7 +17,6 @@ from axial_tf.data.common import (
   record_checks,
   record_files,
   resizing,
-  tfds_source,
 )
 from axial_tf.files import image_decoding
 from axial_tf.specs import class_spec
@@ -86,7 +85,7 @@ def load_spec(settings: ClassificationDataSettings) -> class_spec.ClassSpec:
   field = 'train_pattern' if settings.train_pattern else 'validation_pattern'
   pattern = reading.require_pattern(settings, field)
   if pattern.startswith(record_files.TFDS):
-    return tfds_source.load_class_spec(pattern)
+    return tfds_classification.load_class_spec(pattern)
   return class_spec.ClassSpec.load(
       os.path.join(os.path.dirname(pattern), record_files.DATASET_INFO))
 
@@ -207,7 +206,7 @@ def _open(settings, field: str, spec: class_spec.ClassSpec):
   """Opens what a field names, after checking it against the spec."""
   pattern = reading.require_pattern(settings, field)
   if pattern.startswith(record_files.TFDS):
-    return tfds_source.open_classification(pattern, spec)
+    return tfds_classification.open_source(pattern, spec)
   return reading.open_records(pattern, spec, record_checks.Schema(
       classification_records.parse_classification_example,
       functools.partial(_problem, first_label=settings.first_label)))

@@ -1,4 +1,4 @@
-"""What records hold: do they fit the spec, and which one is damaged."""
+"""Checks that records were made for a spec, by the first of them."""
 
 import contextlib
 import dataclasses
@@ -9,10 +9,8 @@ import numpy as np
 import tensorflow as tf
 
 from axial_tf import errors
-from axial_tf.data.classification import records as classification_records
 from axial_tf.data.common import record_bytes, record_files
-from axial_tf.data.panoptic import records
-from axial_tf.files import image_decoding, json_files
+from axial_tf.files import json_files
 from axial_tf.specs import class_spec, dataset_spec
 
 # Marks the text of an assertion inside tf.data that is meant for the user.
@@ -39,8 +37,7 @@ class Schema:
 
 
 def check_spec(
-    files: record_files.RecordFiles, spec: Spec,
-    schema: Optional[Schema] = None) -> None:
+    files: record_files.RecordFiles, spec: Spec, schema: Schema) -> None:
   """Checks that shards were made for a spec, by their first record.
 
   Compares dataset_info.json too, if the shards have one beside them: the
@@ -49,13 +46,12 @@ def check_spec(
   Args:
     files: the shards.
     spec: what their labels should mean.
-    schema: the kind of the records, `PANOPTIC` if not given.
+    schema: the kind of the records.
 
   Raises:
     errors.UserError: labels that the spec does not know, no label at all, a
       record that cannot be decoded, or too few records.
   """
-  schema = schema or PANOPTIC
   for folder in sorted({os.path.dirname(path) for path in files.paths}):
     info_path = os.path.join(folder, record_files.DATASET_INFO)
     if tf.io.gfile.exists(info_path):
@@ -64,7 +60,7 @@ def check_spec(
       _compare_counts(folder, info['splits'], files)
   first = tf.data.TFRecordDataset(
       list(files.paths), files.compression).take(1).map(schema.decode)
-  with reading_errors(*files.paths):
+  with reading_errors(schema.decode, *files.paths):
     example = next(first.as_numpy_iterator(), None)
   if example is None:
     raise errors.UserError(
@@ -76,11 +72,16 @@ def check_spec(
 
 
 @contextlib.contextmanager
-def reading_errors(*patterns: Optional[str]):
+def reading_errors(decode: Callable[[tf.Tensor], Any],
+                   *patterns: Optional[str]):
   """Turns the errors of a loop over records into UserErrors naming the file.
 
   Wrap it around whatever iterates over the datasets. Only after a failure are
   the shards matching `patterns` read once more, to find the damaged one.
+
+  Args:
+    decode: function that decodes one serialized record, or fails.
+    *patterns: patterns of the shards; None is passed over.
 
   Raises:
     errors.UserError: a record that is damaged or cannot be decoded.
@@ -93,7 +94,7 @@ def reading_errors(*patterns: Optional[str]):
       fault = error.message.split(USER_MESSAGE)[1].split(';')[0]
     elif (isinstance(error, tf.errors.DataLossError)
           or 'IteratorGetNext' in error.message):
-      fault = _find_fault(patterns)
+      fault = _find_fault(decode, patterns)
     if fault is None:
       raise
     raise errors.UserError(fault) from error
@@ -145,34 +146,7 @@ def compare_specs(info_path: str, content, spec: Spec) -> None:
         f'configured; convert the data with it or configure the other')
 
 
-def _panoptic_problem(example, spec: dataset_spec.DatasetSpec
-                      ) -> Optional[str]:
-  panoptic = example['panoptic']
-  if (panoptic == records.UNLABELED).all():
-    return 'has no label; training and validation need labeled records'
-  known = {*spec.thing_ids, *spec.stuff_ids, spec.ignore_label}
-  unknown = set(np.unique(panoptic // spec.label_divisor).tolist()) - known
-  if unknown:
-    return (f'holds the train id {min(unknown)}, which the spec {spec.name!r} '
-            f'does not have; use the spec with which the records were made')
-  return None
-
-
-PANOPTIC = Schema(records.decode_panoptic_example, _panoptic_problem)
-
-
-def _decode(serialized: tf.Tensor) -> None:
-  """Decodes a record of either kind, to see whether it can be decoded."""
-  features = tf.train.Example.FromString(serialized.numpy()).features.feature
-  if classification_records.LABEL in features:
-    image_decoding.decode(
-        classification_records.parse_classification_example(
-            serialized)['encoded'])
-  else:
-    records.decode_panoptic_example(serialized)
-
-
-def _find_fault(patterns) -> Optional[str]:
+def _find_fault(decode, patterns) -> Optional[str]:
   """Describes the first record that cannot be read or decoded, or None."""
   for pattern in filter(None, patterns):
     for path in record_files.find(pattern):
@@ -180,7 +154,7 @@ def _find_fault(patterns) -> Optional[str]:
       try:
         for serialized in tf.data.TFRecordDataset(
             path, record_bytes.compression_of(path)):
-          _decode(serialized)
+          decode(serialized)
           number += 1
       except tf.errors.DataLossError:
         return (f'{path} is damaged after {number} records (its checksums do '

@@ -21,8 +21,6 @@ import tensorflow_datasets as tfds
 
 from axial_tf import errors
 from axial_tf.data.common import reading, record_files
-from axial_tf.data.panoptic import tfds_panoptic
-from axial_tf.specs import class_spec, dataset_spec
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,76 +78,7 @@ class TfdsSource:
           f'correct the part behind the last slash') from error
 
 
-def open_panoptic(
-    pattern: str, spec: dataset_spec.DatasetSpec) -> TfdsSource:
-  """Opens panoptic data, as coco/2017_panoptic holds it.
-
-  Elements decode to what `records.decode_panoptic_example` returns.
-
-  Raises:
-    errors.UserError: no such data set, other features, or categories that the
-      spec does not have.
-  """
-  builder, split = _builder(pattern)
-  _require_features(pattern, builder, tfds_panoptic.FEATURES)
-  names = builder.info.features['panoptic_objects']['label'].names
-  train_ids = tfds_panoptic.train_ids(names, spec, pattern)
-
-  def decode(element):
-    return tfds_panoptic.decode_example(element, train_ids, spec)
-
-  return TfdsSource(builder, split, ('image', 'panoptic_image'), decode)
-
-
-def open_classification(
-    pattern: str, spec: class_spec.ClassSpec) -> TfdsSource:
-  """Opens labeled images, as imagenet2012 holds them.
-
-  Elements decode to what `classification_records.parse_classification_example`
-  returns.
-
-  Raises:
-    errors.UserError: no such data set, other features, or other classes than
-      those of the spec.
-  """
-  builder, split = _builder(pattern)
-  _require_features(pattern, builder, ('image', 'label'))
-  found = _class_spec(builder)
-  if not found.has_same_labels(spec):
-    raise errors.UserError(
-        f'{pattern}: has {found.summary()}, but the spec {spec.name!r} '
-        f'({spec.summary()}) is configured; use the spec of the data')
-
-  def decode(element):
-    return {
-        'encoded': element['image'],
-        'label': tf.cast(element['label'], tf.int32),
-        'filename': element.get('file_name', tf.constant('')),
-    }
-
-  return TfdsSource(builder, split, ('image',), decode)
-
-
-def load_class_spec(pattern: str) -> class_spec.ClassSpec:
-  """Returns the classes of 'tfds:NAME/SPLIT', in the order of its labels.
-
-  Raises:
-    errors.UserError: no such data set, or one without labels.
-  """
-  builder, _ = _builder(pattern)
-  _require_features(pattern, builder, ('image', 'label'))
-  return _class_spec(builder)
-
-
-def _class_spec(builder: tfds.core.DatasetBuilder) -> class_spec.ClassSpec:
-  label = builder.info.features['label']
-  names = label.names or map(str, range(label.num_classes))
-  return class_spec.ClassSpec(builder.name, tuple(
-      class_spec.ImageClass(number, name, name)
-      for number, name in enumerate(names)))
-
-
-def _builder(pattern: str) -> Tuple[tfds.core.DatasetBuilder, str]:
+def builder_of(pattern: str) -> Tuple[tfds.core.DatasetBuilder, str]:
   name, slash, split = pattern[len(record_files.TFDS):].rpartition('/')
   if not (name and slash and split):
     raise errors.UserError(
@@ -168,7 +97,7 @@ def _builder(pattern: str) -> Tuple[tfds.core.DatasetBuilder, str]:
         f'compare with "tfds list"') from error
 
 
-def _require_features(pattern: str, builder, names) -> None:
+def require_features(pattern: str, builder, names) -> None:
   missing = sorted(set(names) - set(builder.info.features))
   if missing:
     raise errors.UserError(

@@ -12,10 +12,9 @@ from axial_tf.data.common import (
   record_checks,
   record_files,
   resizing,
-  tfds_source,
 )
 from axial_tf.data.panoptic import augmentation as augmentation_lib
-from axial_tf.data.panoptic import records, training_batch
+from axial_tf.data.panoptic import records, tfds_panoptic, training_batch
 from axial_tf.panoptic import targets as targets_lib
 from axial_tf.specs import dataset_spec
 
@@ -184,8 +183,8 @@ def _open(settings, field: str, spec):
   """Opens what a field names, after checking it against the spec."""
   pattern = reading.require_pattern(settings, field)
   if pattern.startswith(record_files.TFDS):
-    return tfds_source.open_panoptic(pattern, spec)
-  return reading.open_records(pattern, spec, record_checks.PANOPTIC)
+    return tfds_panoptic.open_source(pattern, spec)
+  return reading.open_records(pattern, spec, records.SCHEMA)
 
 
 def _decode(dataset, source, settings, spec) -> tf.data.Dataset:

@@ -21,8 +21,10 @@ from typing import Dict, Optional
 import numpy as np
 import tensorflow as tf
 
+from axial_tf.data.common import record_checks
 from axial_tf.files import image_decoding
 from axial_tf.panoptic import label_png
+from axial_tf.specs import dataset_spec
 
 _IMAGE = 'image/encoded'
 _FILENAME = 'image/filename'
@@ -137,3 +139,19 @@ def _bytes(value: bytes) -> tf.train.Feature:
 
 def _int(value: int) -> tf.train.Feature:
   return tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))
+
+
+def _problem(example, spec: dataset_spec.DatasetSpec
+                      ) -> Optional[str]:
+  panoptic = example['panoptic']
+  if (panoptic == UNLABELED).all():
+    return 'has no label; training and validation need labeled records'
+  known = {*spec.thing_ids, *spec.stuff_ids, spec.ignore_label}
+  unknown = set(np.unique(panoptic // spec.label_divisor).tolist()) - known
+  if unknown:
+    return (f'holds the train id {min(unknown)}, which the spec {spec.name!r} '
+            f'does not have; use the spec with which the records were made')
+  return None
+
+
+SCHEMA = record_checks.Schema(decode_panoptic_example, _problem)

@@ -9,12 +9,34 @@ from typing import Any, Dict, Optional, Sequence
 import tensorflow as tf
 
 from axial_tf import errors
-from axial_tf.data.common import record_checks
+from axial_tf.data.common import record_checks, tfds_source
 from axial_tf.files import image_decoding
 from axial_tf.panoptic import label_png
 from axial_tf.specs import dataset_spec
 
 FEATURES = ('image', 'panoptic_image', 'panoptic_objects', 'image/filename')
+
+
+def open_source(
+    pattern: str, spec: dataset_spec.DatasetSpec) -> tfds_source.TfdsSource:
+  """Opens panoptic data, as coco/2017_panoptic holds it.
+
+  Elements decode to what `records.decode_panoptic_example` returns.
+
+  Raises:
+    errors.UserError: no such data set, other features, or categories that the
+      spec does not have.
+  """
+  builder, split = tfds_source.builder_of(pattern)
+  tfds_source.require_features(pattern, builder, FEATURES)
+  names = builder.info.features['panoptic_objects']['label'].names
+  labels = train_ids(names, spec, pattern)
+
+  def decode(element):
+    return decode_example(element, labels, spec)
+
+  return tfds_source.TfdsSource(
+      builder, split, ('image', 'panoptic_image'), decode)
 
 
 def train_ids(names: Optional[Sequence[str]], spec: dataset_spec.DatasetSpec,

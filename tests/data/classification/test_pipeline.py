@@ -12,6 +12,7 @@ import pytest
 import tensorflow as tf
 
 from axial_tf import errors
+from axial_tf.data import reading_errors
 from axial_tf.data.classification import (
   augmentation as classification_augmentation,
 )
@@ -201,7 +202,7 @@ class TestBadInput:
         name='one')
     settings = dataclasses.replace(data, train_pattern=pattern)
     with pytest.raises(errors.UserError, match='none of the 3 classes'):
-      with record_checks.reading_errors(pattern):
+      with reading_errors.reading_errors(pattern):
         _take(_train(settings, 1), 4)
 
   @both_functions
@@ -248,7 +249,7 @@ class TestBadInput:
     dataset = classification_pipeline.validation_dataset(settings, _SPEC, 1)
     with pytest.raises(
         errors.UserError, match='00001-of-00002.*record 1 cannot'):
-      with record_checks.reading_errors(pattern):
+      with reading_errors.reading_errors(pattern):
         list(dataset)
 
   @pytest.mark.parametrize('changes, field', [
@@ -278,5 +279,6 @@ def test_panoptic_pipelines_refuse_classification_records(
   pattern = write_shards([_record(0)])
   with pytest.raises(errors.UserError, match='has no label'):
     record_checks.check_spec(
-        record_checks.record_files.verify_shards(pattern), tiny_spec)
+        record_checks.record_files.verify_shards(pattern), tiny_spec,
+        records.SCHEMA)
   assert records.UNLABELED == -1

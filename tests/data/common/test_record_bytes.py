@@ -11,13 +11,14 @@ import pytest
 import tensorflow as tf
 
 from axial_tf import errors
+from axial_tf.data import reading_errors
 from axial_tf.data.common import (
   reading,
   record_bytes,
   record_checks,
   record_files,
 )
-from axial_tf.data.panoptic import augmentation
+from axial_tf.data.panoptic import augmentation, records
 from axial_tf.data.panoptic import pipeline as panoptic_pipeline
 
 
@@ -107,7 +108,7 @@ def test_pipelines_read_compressed_shards(shards, tiny_spec, how):
       augmentation=augmentation.AugmentationSettings(crop_size=(14, 16)))
 
   def read():
-    source = reading.open_records(shards, tiny_spec, record_checks.PANOPTIC)
+    source = reading.open_records(shards, tiny_spec, records.SCHEMA)
     return [
         list(dataset.as_numpy_iterator()) for dataset in (
             source.read_in_order(None), source.read(None, 3),
@@ -140,14 +141,14 @@ def test_damage_of_compressed_shards_is_named(shards, tiny_spec, how):
     file.write(content)
   settings = panoptic_pipeline.PanopticDataSettings(validation_pattern=shards)
   with pytest.raises(errors.UserError, match=f'{path} is damaged after'):
-    with record_checks.reading_errors(shards):
+    with reading_errors.reading_errors(shards):
       list(panoptic_pipeline.validation_dataset(settings, tiny_spec, 1))
   with open(path, 'wb') as file:
     file.write(content[:11])
   paths = record_files.verify_shards(shards)
   alone = dataclasses.replace(paths, paths=paths.paths[:1], counts=(None,))
   with pytest.raises(errors.UserError, match='no record can be read from it'):
-    record_checks.check_spec(alone, tiny_spec)
+    record_checks.check_spec(alone, tiny_spec, records.SCHEMA)
 
 
 def test_shards_of_two_kinds_are_refused(shards):

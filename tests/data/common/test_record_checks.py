@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 from axial_tf import errors
+from axial_tf.data import reading_errors
 from axial_tf.data.common import record_checks, record_files
 from axial_tf.data.panoptic import records
 
@@ -28,19 +29,19 @@ class TestCheckSpec:
 
   def test_accepts_its_own_records(self, write_shards, examples, tiny_spec):
     record_checks.check_spec(
-        _files(write_shards([], [examples[0][2]])), tiny_spec)
+        _files(write_shards([], [examples[0][2]])), tiny_spec, records.SCHEMA)
 
   def test_refuses_an_unknown_train_id(self, write_shards, tiny_spec):
     pattern = write_shards([_encode(np.array([[0, 35, 90]], np.int32))])
     with pytest.raises(errors.UserError, match="train id 3,.*'tiny'"):
-      record_checks.check_spec(_files(pattern), tiny_spec)
+      record_checks.check_spec(_files(pattern), tiny_spec, records.SCHEMA)
 
   def test_refuses_records_without_label(self, write_shards, tiny_spec):
     image = tf.io.encode_png(np.zeros([2, 3, 3], np.uint8)).numpy()
     pattern = write_shards([records.encode_panoptic_example(
         image, 'png', 'a.png', 2, 3, None)])
     with pytest.raises(errors.UserError, match='has no label'):
-      record_checks.check_spec(_files(pattern), tiny_spec)
+      record_checks.check_spec(_files(pattern), tiny_spec, records.SCHEMA)
 
   def test_compares_dataset_info(self, write_shards, examples, tiny_spec):
     pattern = write_shards([examples[0][2]])
@@ -48,10 +49,11 @@ class TestCheckSpec:
     info.write_text(json.dumps({'spec': tiny_spec.to_json(), 'splits': {}}))
     same_labels = dataclasses.replace(
         tiny_spec, name='other', merging={'stuff_area_limit': 1})
-    record_checks.check_spec(_files(pattern), same_labels)
+    record_checks.check_spec(_files(pattern), same_labels, records.SCHEMA)
     with pytest.raises(errors.UserError, match='label_divisor 10.*100'):
       record_checks.check_spec(
-          _files(pattern), dataclasses.replace(tiny_spec, label_divisor=100))
+          _files(pattern), dataclasses.replace(tiny_spec, label_divisor=100),
+          records.SCHEMA)
 
   def test_a_cut_between_two_records_is_found(
       self, write_shards, examples, tiny_spec):
@@ -59,27 +61,27 @@ class TestCheckSpec:
     info = pathlib.Path(pattern).parent / 'dataset_info.json'
     info.write_text(json.dumps({
         'spec': tiny_spec.to_json(), 'splits': {'train': {'num_images': 4}}}))
-    record_checks.check_spec(_files(pattern), tiny_spec)
+    record_checks.check_spec(_files(pattern), tiny_spec, records.SCHEMA)
     pattern = write_shards([example[2] for example in examples[:3]])
     with pytest.raises(errors.UserError, match='hold 3 records, but 4'):
-      record_checks.check_spec(_files(pattern), tiny_spec)
+      record_checks.check_spec(_files(pattern), tiny_spec, records.SCHEMA)
 
   def test_an_unreadable_dataset_info(self, write_shards, examples, tiny_spec):
     pattern = write_shards([examples[0][2]])
     (pathlib.Path(pattern).parent / 'dataset_info.json').write_text('{"spec"')
     with pytest.raises(errors.UserError, match='dataset_info.json: not a read'):
-      record_checks.check_spec(_files(pattern), tiny_spec)
+      record_checks.check_spec(_files(pattern), tiny_spec, records.SCHEMA)
 
   def test_an_undecodable_first_record_is_named(self, write_shards, tiny_spec):
     pattern = write_shards([_encode(np.zeros([2, 3], np.int32), b'nothing')])
     with pytest.raises(errors.UserError, match='00000-of-00001.*record 0'):
-      record_checks.check_spec(_files(pattern), tiny_spec)
+      record_checks.check_spec(_files(pattern), tiny_spec, records.SCHEMA)
 
 
 class TestReadingErrors:
 
   def _read(self, pattern):
-    with record_checks.reading_errors(None, pattern):
+    with reading_errors.reading_errors(None, pattern):
       for _ in tf.data.TFRecordDataset(tf.io.gfile.glob(pattern)).map(
           records.decode_panoptic_example):
         pass
@@ -106,8 +108,8 @@ class TestReadingErrors:
 
   def test_other_errors_pass(self):
     with pytest.raises(tf.errors.InvalidArgumentError):
-      with record_checks.reading_errors('nothing-*'):
+      with reading_errors.reading_errors('nothing-*'):
         tf.reshape(tf.zeros([3]), [2])
     with pytest.raises(KeyError):
-      with record_checks.reading_errors('nothing-*'):
+      with reading_errors.reading_errors('nothing-*'):
         raise KeyError('x')

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from axial_tf import errors
-from axial_tf.data.common import record_checks
+from axial_tf.data import reading_errors
 from axial_tf.data.panoptic import augmentation, records, training_batch
 from axial_tf.data.panoptic import pipeline as panoptic_pipeline
 from axial_tf.panoptic import targets
@@ -230,7 +230,7 @@ class TestValidation:
     settings = dataclasses.replace(data, validation_size=(9, 12))
     dataset = panoptic_pipeline.validation_dataset(settings, tiny_spec, 1)
     with pytest.raises(errors.UserError, match='validation_size.*larger than'):
-      with record_checks.reading_errors(data.validation_pattern):
+      with reading_errors.reading_errors(data.validation_pattern):
         list(dataset)
 
   def test_images_without_label_are_void(
