@@ -17,7 +17,7 @@ from axial_tf.files import folder_lock, process_identity
 
 _HOLD = '''
 import sys, time
-from axial_tf import folder_lock
+from axial_tf.files import folder_lock
 with folder_lock.held(sys.argv[1], 'output_dir', *sys.argv[2:]):
   print('held', flush=True)
   time.sleep(60)

@@ -32,7 +32,7 @@ def test_a_killed_process_leaves_its_lines(tmp_path):
   path = tmp_path / 'lines.txt'
   done = subprocess.run([sys.executable, '-c', f"""
 import os, signal
-from axial_tf import line_files
+from axial_tf.files import line_files
 lines = line_files.LineFile({str(path)!r})
 for number in range(1000):
   lines.add(str(number) * 3000)

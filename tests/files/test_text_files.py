@@ -169,12 +169,12 @@ def test_every_list_of_imagenet(tmp_path, encode, lists):
 
 def test_no_other_module_reads_json_of_users(project_root):
   """Those listed read what this package or a server has written itself."""
-  own = {'axial_tf/json_files.py', 'axial_tf/demo.py',
-         'axial_tf/beam_prediction.py', 'axial_tf/earlier_results.py',
-         'axial_tf/process_identity.py', 'axial_tf/training/progress.py',
+  own = {'axial_tf/files/json_files.py', 'axial_tf/demo.py',
+         'axial_tf/prediction/beam.py', 'axial_tf/files/earlier_results.py',
+         'axial_tf/files/process_identity.py', 'axial_tf/training/progress.py',
          'axial_tf/training/best_checkpoint.py',
          'axial_tf/training/cluster.py', 'axial_tf/training/peers.py',
-         'axial_tf/serving/rest_transport.py', 'data_prep/shards.py'}
+         'axial_tf/client/rest_transport.py', 'data_prep/engine/shards.py'}
   found = {
       path.relative_to(project_root).as_posix()
       for package in ('axial_tf', 'data_prep')

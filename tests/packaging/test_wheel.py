@@ -24,10 +24,10 @@ for name in names:
   assert site in pathlib.Path(module.__file__).parents, module.__file__
   for flag in set(flags.FLAGS) - before:
     delattr(flags.FLAGS, flag)
-from axial_tf import config
+from axial_tf.experiment import config
 experiment = config.parse(
     ['experiments/demo.gin'], ["RECORDS = 'some/folder'"])
-from axial_tf.data import dataset_spec
+from axial_tf.specs import dataset_spec
 spec = dataset_spec.DatasetSpec.load(experiment.task.spec)
 print('imported', len(names), 'parsed', type(experiment).__name__,
       'for', spec.name)

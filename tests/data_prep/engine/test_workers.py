@@ -46,7 +46,7 @@ def test_one_process_is_lazy():
 
 _PARENT = '''
 import time
-from data_prep import workers
+from data_prep.engine import workers
 if __name__ == '__main__':
   results = workers.ordered_map(time.sleep, [0] * 2 + [1000] * 9, 2)
   next(results)
