@@ -247,8 +247,7 @@ def _segment_here(files, pictures, scales):
         if folder is None:
           predicted_files.write_segments(result, stem)
         else:
-          folder.add(file, result.panoptic_map, {
-              segment.id: segment.score for segment in result.segments})
+          folder.add(file, result)
         predicted_files.write_pictures(picture, stem)
         reader.finish()
   if folder is not None:

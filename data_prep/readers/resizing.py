@@ -6,7 +6,7 @@ from typing import Optional, Tuple
 import numpy as np
 from PIL import Image
 
-from data_prep.readers import source_images
+from axial_tf.files import images
 
 _JPEG_QUALITY = 95
 
@@ -36,7 +36,7 @@ def shrink(
     image.save(buffer, format='JPEG', quality=_JPEG_QUALITY)
     content = buffer.getvalue()
   else:
-    content, image_format = source_images.png_bytes(image), 'png'
+    content, image_format = images.png_bytes(image), 'png'
   if panoptic is not None:
     panoptic = shrink_label(panoptic, size)
   return content, image_format, image, panoptic
