@@ -18,7 +18,6 @@ from axial_tf import errors, visualize
 from axial_tf.data.common import resizing
 from axial_tf.files import images
 from axial_tf.inference import attention_probe, multi_scale
-from axial_tf.inference import panoptic as panoptic_inference
 from axial_tf.prediction import loaded_model
 from axial_tf.prediction.results import PanopticResult
 from axial_tf.specs import dataset_spec
@@ -137,7 +136,7 @@ class Predictor:
       outputs = self._model.heads(shown)
     return Heads(
         shown[0].numpy(), outputs['center_heatmap'][0].numpy(),
-        outputs['offset'][0].numpy(), panoptic_inference.to_raw_size(
+        outputs['offset'][0].numpy(), resizing.nearest_array(
             result.panoptic_map, *shown.shape[1:3]), self.spec)
 
   def attention_layers(self) -> Dict[str, int]:
@@ -179,7 +178,7 @@ class Predictor:
     attention_probe.check_pixel(pixel, pixels.shape[:2])
     shown = self._model.resized(tf.constant(pixels[np.newaxis]))
     pixel = tuple(
-        (2 * p + 1) * new // (2 * old) for p, old, new in zip(
+        resizing.nearest(p, new, old) for p, old, new in zip(
             pixel, pixels.shape, shown.shape[1:3]))
     attention = attention_probe.probe(
         network, resizing.to_model_range(shown), layer=layer, pixel=pixel,
