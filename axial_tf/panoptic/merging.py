@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from axial_tf import errors
-from axial_tf.panoptic import histogram, label_ids
+from axial_tf.panoptic import histogram, label_ids, shapes
 from axial_tf.panoptic.merging_settings import MergingSettings
 
 # Side of the tiles in which pixels are assigned: their maps fit the cache, and
@@ -80,7 +80,7 @@ def find_centers(
     float32 heatmap values `[batch, max_centers]`; int32 numbers of centers
     found `[batch]`. Slots past that number hold zeros.
   """
-  batch, height, width = _dimensions(center_heatmap)
+  batch, height, width = shapes.sizes(center_heatmap)
   highest = _window_maximum(center_heatmap, settings.nms_kernel, axis=1)
   highest = _window_maximum(highest, settings.nms_kernel, axis=2)
   is_peak = (center_heatmap > settings.center_threshold) & tf.equal(
@@ -129,7 +129,7 @@ def assign_pixels(
     int32 `[batch, height, width]`: slot of the center + 1, and 0 outside
     things. Without any center, things hold 1.
   """
-  size = _dimensions(offset)[1:]
+  size = shapes.sizes(offset)[1:3]
   tile = tuple(tf.minimum(_TILE, n) for n in size)
   counts = tuple(-(-n // t) for n, t in zip(size, tile))
   offset = _to_tiles(offset, tile, counts)
@@ -174,7 +174,7 @@ def assign_pixels(
 
 def _to_tiles(maps: tf.Tensor, tile, counts) -> tf.Tensor:
   """Cuts [batch, h, w, c] into [batch * tiles, *tile, c], padded with 0."""
-  height, width = _dimensions(maps)[1:]
+  height, width = shapes.sizes(maps)[1:3]
   channels = maps.shape[-1]
   maps = tf.pad(maps, [
       [0, 0], [0, counts[0] * tile[0] - height],
@@ -225,7 +225,7 @@ def _label_pixels(
   All decisions fall on a table of (image, instance, class) with instance 0
   for stuff; each pixel then looks up its label and its score there.
   """
-  batch = _dimensions(semantic)[0]
+  batch = shapes.sizes(semantic)[0]
   rows = tf.shape(scores)[1] + 1 if scores.shape[1] is None else (
       scores.shape[1] + 1)
   image = tf.range(batch)[:, tf.newaxis, tf.newaxis]
@@ -290,10 +290,3 @@ def _window_maximum(image: tf.Tensor, kernel: int, axis: int) -> tf.Tensor:
       image = tf.maximum(image[:, :, :-step], image[:, :, step:])
     covered += step
   return image
-
-
-def _dimensions(image: tf.Tensor):
-  """(batch, height, width) as Python ints where known, else as tensors."""
-  dynamic = tf.shape(image)
-  return tuple(
-      dynamic[i] if n is None else n for i, n in enumerate(image.shape[:3]))

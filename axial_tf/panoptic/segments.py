@@ -4,7 +4,7 @@ from typing import Dict, Optional
 
 import tensorflow as tf
 
-from axial_tf.panoptic import histogram
+from axial_tf.panoptic import histogram, shapes
 
 
 def segment_table(
@@ -83,11 +83,8 @@ class _Pixels:
   def __init__(self, row: tf.Tensor, max_segments: int):
     self._max_segments = max_segments
     self._row = row
-    height, width = (
-        tf.shape(row)[i] if n is None else n for i, n in enumerate(row.shape))
-    self._y, self._x = tf.meshgrid(
-        tf.range(height), tf.range(width), indexing='ij')
-    self._size = height, width
+    self._size = shapes.sizes(row)
+    self._y, self._x = tf.meshgrid(*map(tf.range, self._size), indexing='ij')
     self._in_rows = self._by(0)
     self.areas = tf.reduce_sum(self._in_rows, 1)
 
