@@ -19,6 +19,7 @@ from axial_tf.panoptic.merging_settings import MergingSettings
 # Side of the tiles in which pixels are assigned: their maps fit the cache, and
 # their pixels point to few centers.
 _TILE = 128
+_DEFAULTS = MergingSettings()
 
 
 def merge(
@@ -29,7 +30,7 @@ def merge(
     thing_ids: Sequence[int],
     label_divisor: int,
     void_label: int,
-    settings: MergingSettings,
+    settings: MergingSettings = _DEFAULTS,
 ) -> Dict[str, tf.Tensor]:
   """Merges the three heads, at the size of the image, into panoptic labels.
 
