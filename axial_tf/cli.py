@@ -5,7 +5,7 @@ import io
 import os
 import signal
 import sys
-from typing import Iterable, List, Optional, Sequence
+from typing import Callable, Iterable, List, Optional, Sequence
 import warnings
 
 from absl import app, flags, logging
@@ -141,6 +141,44 @@ def numbers(flag: str, texts: Optional[Sequence[str]]
     raise errors.UserError(
         f'--{flag}: expected numbers such as 0.5,1,1.5, got '
         f'{",".join(texts)}') from error
+
+
+def names_defined_by(define: Callable[[], None]) -> List[str]:
+  """Calls a function that defines flags and returns their names."""
+  before = set(flags.FLAGS)
+  define()
+  return [name for name in flags.FLAGS if name not in before]
+
+
+def require(**meanings: str) -> None:
+  """Checks that flags are given.
+
+  Args:
+    **meanings: noun phrase by flag: what is expected.
+
+  Raises:
+    errors.UserError: one is not.
+  """
+  for name, meaning in meanings.items():
+    if not flags.FLAGS[name].value:
+      raise errors.UserError(
+          f'--{name} is missing: expected {meaning} (see --help for an '
+          f'example)')
+
+
+def refuse(names: Iterable[str], reason: str) -> None:
+  """Checks that flags are not given.
+
+  Args:
+    names: names of the flags.
+    reason: what follows the name of the first one that is given.
+
+  Raises:
+    errors.UserError: one is.
+  """
+  given = next((name for name in names if flags.FLAGS[name].present), None)
+  if given is not None:
+    raise errors.UserError(f'--{given}{reason}')
 
 
 def require_known(flag: str, given: Iterable[str], known: Iterable[str]

@@ -16,8 +16,8 @@ import time
 
 from absl import flags
 
-from axial_tf import cli
-from axial_tf.files import paths, run_files
+from axial_tf import cli, errors
+from axial_tf.files import model_folders, paths
 
 FLAGS = flags.FLAGS
 
@@ -33,8 +33,6 @@ def _define_flags() -> None:
 
 
 def main() -> None:
-  from axial_tf import errors
-
   root = FLAGS.output_dir
   data, records = os.path.join(root, 'data'), os.path.join(root, 'records')
   run_dir, export = os.path.join(root, 'run'), os.path.join(root, 'export')
@@ -118,7 +116,7 @@ def _predict(export: str, records: str, output_dir: str):
 
 def _first_validation(run_dir: str) -> dict:
   """Metrics of the model before its first training step."""
-  with open(os.path.join(run_dir, run_files.METRICS),
+  with open(os.path.join(run_dir, model_folders.METRICS),
             encoding='utf-8') as file:
     first = json.loads(file.readline())
   if first['step'] != 0:

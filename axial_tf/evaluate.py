@@ -43,14 +43,8 @@ def _define_flags() -> None:
 
 
 def main() -> None:
-  from axial_tf import errors
-
-  for flag in (FLAGS['predictions'], FLAGS['ground_truth']):
-    if not flag.value:
-      raise errors.UserError(
-          f'--{flag.name} is missing: expected a panoptic JSON file (see '
-          f'--help for an example)')
-
+  cli.require(predictions='a panoptic JSON file',
+              ground_truth='a panoptic JSON file')
   paths.require_reachable(FLAGS.json)
 
   from tqdm import tqdm

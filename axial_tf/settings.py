@@ -12,7 +12,7 @@ import typing
 from typing import Any, Mapping
 
 from axial_tf import errors
-from axial_tf.files import paths
+from axial_tf.files import json_files, paths
 
 # The type of a field that holds a path or a pattern of paths; ~ is expanded.
 Path = typing.NewType('Path', str)
@@ -62,6 +62,40 @@ def from_dict(kind: type, values: Mapping[str, Any]):
   hints = typing.get_type_hints(kind)
   return kind(**{
       name: restore(value, hints[name]) for name, value in values.items()})
+
+
+def from_json(kind: type, content: Any, what: str):
+  """Makes settings of a JSON object that a user wrote.
+
+  Fields without a default must be there. A tuple of settings is a list of
+  objects.
+
+  Args:
+    kind: class of the settings.
+    content: parsed JSON.
+    what: name of the object, with which messages about its keys begin.
+
+  Raises:
+    errors.UserError: another type, a missing or an unknown key, or values that
+      are out of range.
+  """
+  fields = dataclasses.fields(kind)
+  json_files.require_keys(
+      content, what, optional=[field.name for field in fields], required=[
+          field.name for field in fields
+          if field.default is field.default_factory is dataclasses.MISSING])
+  hints = typing.get_type_hints(kind)
+  values = {}
+  for name, value in content.items():
+    entry_kind = next((argument for argument in typing.get_args(hints[name])
+                       if dataclasses.is_dataclass(argument)), None)
+    if entry_kind is not None:
+      if not isinstance(value, list):
+        raise errors.UserError(f'expected a list under "{name}"')
+      value = tuple(from_json(entry_kind, entry, f'{name}[{place}]')
+                    for place, entry in enumerate(value))
+    values[name] = json_files.number(value) if hints[name] is int else value
+  return kind(**values)
 
 
 def restore(value, hint):

@@ -19,7 +19,7 @@ import tensorflow as tf
 from axial_tf import cli, errors
 from axial_tf.data.classification import pipeline as classification_pipeline
 from axial_tf.experiment import config
-from axial_tf.files import run_files
+from axial_tf.files import model_folders
 from axial_tf.tasks import registry
 from benchmarks import measure
 
@@ -86,10 +86,7 @@ def require_folders(*names: str) -> None:
   Raises:
     errors.UserError: one is not.
   """
-  for name in names:
-    if not flags.FLAGS[name].value:
-      raise errors.UserError(
-          f'--{name} is missing: expected a folder (see --help for an example)')
+  cli.require(**{name: 'a folder' for name in names})
 
 
 def run_all(comparisons: Sequence[Comparison]) -> None:
@@ -128,7 +125,7 @@ def train_missing(runs: Sequence[Run]) -> None:
 
 def curve(run: Run, score: str) -> Dict[int, float]:
   """Returns the validation scores, 0..1, by step; of each step the last."""
-  path = run.folder / run_files.METRICS
+  path = run.folder / model_folders.METRICS
   if not path.exists():
     return {}
   lines = map(json.loads, path.read_text().splitlines())

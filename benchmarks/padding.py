@@ -24,7 +24,7 @@ from axial_tf import cli, errors
 from axial_tf.data.panoptic import pipeline as panoptic_pipeline
 from axial_tf.evaluation import label_maps, panoptic_quality
 from axial_tf.experiment import config
-from axial_tf.files import run_files
+from axial_tf.files import model_folders
 from axial_tf.inference import multi_scale
 from axial_tf.inference import panoptic as panoptic_inference
 from axial_tf.specs import dataset_spec
@@ -80,7 +80,7 @@ def main() -> None:
     raise errors.UserError(
         '--model_dir is missing: expected the folder of a training run')
   task = config.parse(
-      [os.path.join(_MODEL_DIR.value, run_files.CONFIG)]).task
+      [os.path.join(_MODEL_DIR.value, model_folders.CONFIG)]).task
   spec = dataset_spec.DatasetSpec.load(task.spec)
   print(f'strips of {_STRIP.value} pixels; trained with '
         f'{task.model.padding!r}\n\n'

@@ -106,12 +106,13 @@ def run(patterns: Sequence[str], spec_name=None, pictures: int = 0,
 
 
 def _statistics(spec):
-  from axial_tf.specs import class_spec
+  from axial_tf.specs import class_spec, dataset_spec
   from data_prep.inspection import class_statistics, panoptic_statistics
 
-  if isinstance(spec, class_spec.ClassSpec):
-    return class_statistics.ClassStatistics(spec)
-  return panoptic_statistics.PanopticStatistics(spec)
+  return {
+      class_spec.ClassSpec: class_statistics.ClassStatistics,
+      dataset_spec.DatasetSpec: panoptic_statistics.PanopticStatistics,
+  }[type(spec)](spec)
 
 
 def _picture_name(record) -> str:

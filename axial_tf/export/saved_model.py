@@ -2,7 +2,7 @@
 
 import json
 import os
-from typing import Any, Mapping, Optional, Sequence
+from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Sequence
 import uuid
 
 from absl import logging
@@ -20,9 +20,35 @@ from axial_tf.export import (
   serving_settings,
   warmup,
 )
-from axial_tf.files import versions
-from axial_tf.inference import classification as classifier_inference
+from axial_tf.files import model_folders
 from axial_tf.layers import attention_rows
+
+
+class _Row(NamedTuple):
+  """What an export consists of.
+
+  Attributes:
+    signatures: inference and serving settings to tf.functions by name.
+    about: inference to its part of model.json.
+    compare: see `comparison.compare`.
+    runs_images_at_once: whether the network sees the images of a batch at one
+      size, hence all at once.
+  """
+
+  signatures: Callable[..., Dict[str, Any]]
+  about: Callable[[Any], Dict[str, Any]]
+  compare: comparison.Compare
+  runs_images_at_once: bool
+
+
+_ROWS = {
+    model_folders.PANOPTIC: _Row(
+        panoptic_signatures.build, model_json.panoptic,
+        comparison.compare_segments, False),
+    model_folders.CLASSIFICATION: _Row(
+        classifier_signatures.build, model_json.classification,
+        comparison.compare_classes, True),
+}
 
 
 def export_saved_model(
@@ -89,7 +115,8 @@ def check(
     errors.UserError: they do not agree, or the SavedModel cannot be read.
   """
   try:
-    differences = comparison.compare(inference, version_dir, samples or ())
+    differences = comparison.compare(
+        inference, version_dir, samples or (), _ROWS[inference.task].compare)
   except errors.UserError:
     raise
   except (OSError, LookupError, TypeError, ValueError, tf.errors.OpError
@@ -107,7 +134,7 @@ def _new_version_dir(export_dir: str, version: Optional[int]) -> str:
   if tf.io.gfile.exists(export_dir) and not tf.io.gfile.isdir(export_dir):
     raise errors.UserError(
         f'{export_dir}: is a file, expected a folder for exported versions')
-  existing = versions.versions(export_dir)
+  existing = model_folders.versions(export_dir)
   if version is None:
     version = max(existing, default=0) + 1
   if version < 1:
@@ -141,18 +168,16 @@ def save(model: tf.keras.Model, folder: str, signatures: Mapping[str, Any]
 
 def _write(inference, folder: str, metadata: Mapping[str, Any], settings
            ) -> None:
-  is_classifier = isinstance(
-      inference, classifier_inference.ClassifierInference)
-  signatures = (
-      classifier_signatures if is_classifier else panoptic_signatures)
-  save(inference.model, folder, signatures.build(inference, settings))
-  content = {**metadata, **model_json.describe(inference, settings)}
+  row = _ROWS[inference.task]
+  save(inference.model, folder, row.signatures(inference, settings))
+  content = {**metadata, **model_json.content(
+      inference, row.about(inference), settings)}
   for name, text in (
-      (versions.MODEL_JSON, json.dumps(content, indent=1) + '\n'),
-      (versions.MODEL_CARD, model_card.text(content))):
+      (model_folders.MODEL_JSON, json.dumps(content, indent=1) + '\n'),
+      (model_folders.MODEL_CARD, model_card.text(content))):
     with tf.io.gfile.GFile(os.path.join(folder, name), 'w') as file:
       file.write(text)
   warmup.write(folder, settings.batch_sizes, settings.max_pixels)
-  # The network sees the images of a classifier at one size, hence at once.
   batching_parameters.write(
-      folder, settings.batch_sizes, runs_images_at_once=is_classifier)
+      folder, settings.batch_sizes,
+      runs_images_at_once=row.runs_images_at_once)

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from axial_tf.data.common import resizing
+from axial_tf.files import model_folders
 from axial_tf.inference import multi_scale as multi_scale_lib
 from axial_tf.panoptic import histogram, merging, segments
 from axial_tf.specs import dataset_spec
@@ -28,6 +29,8 @@ class PanopticInference(tf.Module):
     enlarge: also enlarge smaller images to `max_long_side`.
     max_segments: rows of the segment table: as many segments as can be found.
   """
+
+  task = model_folders.PANOPTIC
 
   def __init__(
       self, model: Callable[..., Dict[str, tf.Tensor]],

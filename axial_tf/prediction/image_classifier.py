@@ -10,7 +10,7 @@ from typing import Sequence, Tuple
 
 import numpy as np
 
-from axial_tf.files import images
+from axial_tf.files import images, model_folders
 from axial_tf.prediction import loaded_model
 
 
@@ -44,7 +44,7 @@ class ImageClassifier:
     Raises:
       errors.UserError: none of these is there, or it cannot be read.
     """
-    self._model = loaded_model.load_classifier(path)
+    self._model = loaded_model.load(path, model_folders.CLASSIFICATION)
     self.spec = self._model.spec
 
   def __call__(self, image: images.ImageLike, top: int = 5

@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from axial_tf import errors, visualize
 from axial_tf.data.common import resizing
-from axial_tf.files import images
+from axial_tf.files import images, model_folders
 from axial_tf.inference import attention_probe, multi_scale
 from axial_tf.inference import panoptic as panoptic_inference
 from axial_tf.prediction import loaded_model
@@ -125,7 +125,8 @@ class Predictor:
     if scales is not None or flip:
       settings = multi_scale.MultiScaleSettings(
           tuple(scales or (1.0,)), flip)
-    self._model = loaded_model.load(self._path, settings)
+    self._model = loaded_model.load(
+        self._path, model_folders.PANOPTIC, settings)
     self.spec = self._model.spec
 
   def __call__(self, image: images.ImageLike) -> PanopticResult:

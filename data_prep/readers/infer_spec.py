@@ -8,7 +8,7 @@ import pathlib
 from typing import Any, Dict, Tuple
 
 from axial_tf import errors
-from axial_tf.files import atomic_files, json_keys
+from axial_tf.files import atomic_files, json_files
 from axial_tf.specs import dataset_spec
 from data_prep.readers import coco_annotations
 
@@ -76,7 +76,7 @@ def _label_divisor(content: Dict[str, Any], source: pathlib.Path) -> int:
   for annotation in coco_annotations.entries(
       content, 'annotations', source, ('segments_info',)):
     used = collections.Counter(
-        str(json_keys.number(segment.get('category_id')))
+        str(json_files.number(segment.get('category_id')))
         for segment in annotation['segments_info']
         if isinstance(segment, dict))
     most = max([most, *used.values()])
