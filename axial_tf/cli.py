@@ -143,11 +143,18 @@ def numbers(flag: str, texts: Optional[Sequence[str]]
         f'{",".join(texts)}') from error
 
 
-def names_defined_by(define: Callable[[], None]) -> List[str]:
-  """Calls a function that defines flags and returns their names."""
+def define_by(define: Callable[[], None]) -> List[str]:
+  """Defines flags by a function of another module, as flags of this tool.
+
+  Returns:
+    Their names.
+  """
   before = set(flags.FLAGS)
   define()
-  return [name for name in flags.FLAGS if name not in before]
+  names = [name for name in flags.FLAGS if name not in before]
+  for name in names:
+    flags.declare_key_flag(name)  # --help lists it.
+  return names
 
 
 def require(**meanings: str) -> None:

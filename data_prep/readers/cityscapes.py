@@ -154,7 +154,7 @@ def _from_json(json_path: pathlib.Path,
   folders, names, found = listed_files.Folders(), set(), []
   for annotation in coco_annotations.entries(
       coco_annotations.read_json(json_path), 'annotations', json_path,
-      ('file_name', 'segments_info')):
+      {'file_name': str, 'segments_info': list}):
     label_name = annotation['file_name']
     name = label_name.replace(_PANOPTIC, '').replace('_gtFine', '')
     label_path = folders.path(label_dir, label_name, json_path)

@@ -13,9 +13,10 @@ from axial_tf.files import json_files
 from axial_tf.specs import dataset_spec
 from data_prep.readers import listed_files
 
-_ID = (int, str)
-_IMAGE = {'id': _ID, 'file_name': str, 'height': int, 'width': int}
-_ANNOTATION = {'image_id': _ID, 'file_name': str, 'segments_info': list}
+# Types of the ids of images and categories.
+ID = (int, str)
+_IMAGE = {'id': ID, 'file_name': str, 'height': int, 'width': int}
+_ANNOTATION = {'image_id': ID, 'file_name': str, 'segments_info': list}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -205,7 +206,7 @@ def _check_categories(content: Dict[str, Any], spec: dataset_spec.DatasetSpec,
   """Compares the categories of the JSON, if it lists them, with the spec."""
   if 'categories' not in content:
     return
-  for entry in entries(content, 'categories', path, {'id': _ID}):
+  for entry in entries(content, 'categories', path, {'id': ID}):
     category = spec.by_source_id.get(entry['id'])
     if category is None:
       continue  # An error only if a segment uses it.

@@ -121,7 +121,7 @@ def categories_by_json_id(
           *(label.name for label in labels or () if not label.is_evaluated)}
   result = {}
   for entry in coco_annotations.entries(
-      content, 'categories', path, {'id': (int, str), 'name': str}):
+      content, 'categories', path, {'id': coco_annotations.ID, 'name': str}):
     # The published files keep the full name under supercategory.
     names = [n for n in (entry['name'], entry.get('supercategory'))
              if isinstance(n, str)]

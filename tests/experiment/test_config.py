@@ -166,9 +166,9 @@ def test_a_binding_overrides_the_file():
 
 def test_the_raw_text_rebuilds_the_same_experiment(tmp_path):
   experiment = config.parse(['experiments/demo.gin'], _REQUIRED)
-  (tmp_path / 'config.gin').write_text(config.raw_text())
+  (tmp_path / 'config.gin').write_text(experiment.gin_text)
   assert config.parse([str(tmp_path / 'config.gin')]) == experiment
-  (tmp_path / 'operative.gin').write_text(config.operative_text())
+  (tmp_path / 'operative.gin').write_text(experiment.operative_text)
   assert config.parse([str(tmp_path / 'operative.gin')]) == experiment
 
 

@@ -240,7 +240,7 @@ def test_folders_named_like_patterns(tmp_path, capsys):
   assert len(list(model_dir.glob('best/*.index'))) == 1
   _run(records, model_dir, mode='eval')
   assert 'validation at step 8' in capsys.readouterr().err
-  inference = restore.load_classifier(
+  inference = restore.load_inference(
       str(model_dir), str(model_dir / 'ckpt-8.index'))
   saved_model.export_saved_model(inference, exports)
   image = np.full([16, 16, 3], 99, np.uint8)

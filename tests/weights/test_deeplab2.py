@@ -175,13 +175,14 @@ def test_a_published_layout_becomes_a_run(tmp_path):
   experiment = config.parse(['experiments/cityscapes_deeplab2.gin'], [
       "RECORDS = 'none'", "VARIANT = 'deeplab2_wide_resnet41'"])
   task = dataclasses.replace(experiment.task, model=settings)
+  experiment = dataclasses.replace(experiment, task=task)
   spec = dataset_spec.DatasetSpec.load(task.spec)
   model = panoptic.build_model(task, spec)
   paths = {path: np.array(value)
            for path, value in _Paths(model).paths.items()}
   folder = str(tmp_path / 'run')
   report = importing.write_run(
-      task, deeplab2.arrays(paths), 'here', folder)
+      experiment, deeplab2.arrays(paths), 'here', folder)
   assert len(report.loaded) == len(paths)
   reader = tf.train.load_checkpoint(folder)
   stored = [name for name in reader.get_variable_to_shape_map()
