@@ -144,11 +144,7 @@ def numbers(flag: str, texts: Optional[Sequence[str]]
 
 
 def define_by(define: Callable[[], None]) -> List[str]:
-  """Defines flags by a function of another module, as flags of this tool.
-
-  Returns:
-    Their names.
-  """
+  """Defines flags by a function, as this tool's own; returns their names."""
   before = set(flags.FLAGS)
   define()
   names = [name for name in flags.FLAGS if name not in before]
@@ -158,14 +154,7 @@ def define_by(define: Callable[[], None]) -> List[str]:
 
 
 def require(**meanings: str) -> None:
-  """Checks that flags are given.
-
-  Args:
-    **meanings: noun phrase by flag: what is expected.
-
-  Raises:
-    errors.UserError: one is not.
-  """
+  """Raises a UserError unless flags are given: name='what is expected'."""
   for name, meaning in meanings.items():
     if not flags.FLAGS[name].value:
       raise errors.UserError(
@@ -174,15 +163,7 @@ def require(**meanings: str) -> None:
 
 
 def refuse(names: Iterable[str], reason: str) -> None:
-  """Checks that flags are not given.
-
-  Args:
-    names: names of the flags.
-    reason: what follows the name of the first one that is given.
-
-  Raises:
-    errors.UserError: one is.
-  """
+  """Raises a UserError, `--name` and the reason, if one of flags is given."""
   given = next((name for name in names if flags.FLAGS[name].present), None)
   if given is not None:
     raise errors.UserError(f'--{given}{reason}')

@@ -97,8 +97,7 @@ def _define_own_flags() -> None:
 def main() -> None:
   cli.require(model='an export or a training run')
   paths.require_reachable(FLAGS.model)
-  found = model_folders.find(FLAGS.model).task
-  if found is model_folders.CLASSIFICATION:
+  if model_folders.find(FLAGS.model).task is model_folders.CLASSIFICATION:
     cli.refuse(_OF_TASK[model_folders.PANOPTIC], ' belongs to segmentation, '
                'but --model is a classifier; leave it out')
     classify.main()
@@ -108,46 +107,41 @@ def main() -> None:
   cli.require(input='an image, a folder or a pattern',
               output_dir='a folder for the results')
   paths.require_reachable(FLAGS.output_dir)
-  _segment()
 
-
-def _segment() -> None:
-  """Writes the segments and pictures of all images."""
   from axial_tf.files import image_files, image_reader
 
   files = image_files.find(FLAGS.input, FLAGS.output_dir)
   scales = cli.numbers('scales', FLAGS.scales)
+  beam_arguments = beam_runner.arguments()
 
   from axial_tf.prediction import predictor, segmented_files
 
-  pictures = _pictures()
-  segmented_files.require_new(files, FLAGS.output_dir, FLAGS.format, pictures)
-  beam_arguments = beam_runner.arguments()
+  results = segmented_files.Results(
+      FLAGS.output_dir, _pictures(), FLAGS.format, FLAGS.image_list,
+      FLAGS.class_list)
+  results.require_new(files)
   if FLAGS.beam or beam_arguments:
-    _require_fit_for_beam(pictures)
+    _require_fit_for_beam(results)
     failed = segmented_files.segment_with_beam(
-        FLAGS.model, files, FLAGS.output_dir, pictures, FLAGS.batch_size,
+        FLAGS.model, files, results, FLAGS.batch_size,
         beam_arguments or ['--runner=DirectRunner'])
   else:
-    model = predictor.Predictor(FLAGS.model, scales=scales, flip=FLAGS.flip)
-    folder = segmented_files.result_folder(
-        FLAGS.format, FLAGS.output_dir, model.spec, FLAGS.image_list,
-        FLAGS.class_list)
     failed = segmented_files.segment_here(
-        model, files, FLAGS.output_dir, pictures, folder, FLAGS.batch_size)
+        predictor.Predictor(FLAGS.model, scales=scales, flip=FLAGS.flip),
+        files, results, FLAGS.batch_size)
   print(f'{len(files) - len(failed)} images segmented, results in '
         f'{FLAGS.output_dir}')
   image_reader.require_all(files, failed, 'segmented')
 
 
-def _require_fit_for_beam(pictures) -> None:
-  reason = (': with Beam, expected files of each image and at most '
-            '--pictures=overlay; leave it out or run without Beam')
-  cli.refuse(('image_list', 'class_list', 'scales', 'flip'), reason)
-  if FLAGS.format != 'files':
-    cli.refuse(('format',), reason)
-  if set(pictures.names) - {'overlay'}:
-    cli.refuse(('pictures',), reason)
+def _require_fit_for_beam(results) -> None:
+  refused = ['image_list', 'class_list', 'scales', 'flip']
+  if results.file_format != 'files':
+    refused.append('format')
+  if set(results.pictures.names) - {'overlay'}:
+    refused.append('pictures')
+  cli.refuse(refused, ': with Beam, expected files of each image and at most '
+             '--pictures=overlay; leave it out or run without Beam')
   beam_runner.require_beam()
 
 

@@ -2,7 +2,7 @@
 
 import io
 import math
-from typing import Any, Callable, Mapping, NamedTuple, Sequence, Tuple
+from typing import Callable, NamedTuple, Sequence, Tuple
 
 import numpy as np
 from PIL import Image
@@ -52,15 +52,9 @@ class Differences(NamedTuple):
           f'twice, and is this the checkpoint that was exported?')
 
 
-# Compares the signatures of an export, and its answers to samples as files,
-# with the trained model.
-Compare = Callable[
-    [model_json.Inference, Mapping[str, Any], Sequence[np.ndarray],
-     Mapping[str, tf.Tensor]], Differences]
-
-
 def compare(inference: model_json.Inference, folder: str,
-            samples: Sequence[np.ndarray], of_task: Compare) -> Differences:
+            samples: Sequence[np.ndarray],
+            of_task: Callable[..., Differences]) -> Differences:
   """Runs images through a SavedModel and through the model it is made of.
 
   Args:

@@ -1,6 +1,6 @@
 """A page in Markdown that tells people what an exported model is."""
 
-from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Sequence
+from typing import Any, Dict, List, Mapping
 
 from axial_tf.files import model_folders
 
@@ -20,17 +20,17 @@ def text(content: Mapping[str, Any]) -> str:
   """
   rules = content['input_rules']
   task = model_folders.task_of(content)
-  spec, parts = content[task.spec], _PARTS[task]
+  spec, (title, how, labels) = content[task.spec], _PARTS[task]
   return '\n'.join([
-      f'# {parts.title} of {spec["name"]}', '',
+      f'# {title} of {spec["name"]}', '',
       f'Exported by axial_tf {content["axial_tf_version"]} from the checkpoint '
       f'`{content.get("checkpoint", "unknown")}`.', '',
       '## Input', '',
       *(f'- {rule}' for rule in (
-          f'{rules["pixels"]}.', *(rule(rules) for rule in parts.rules),
+          f'{rules["pixels"]}.', *(rule(rules) for rule in how),
           *_file_rules(content['serving']))), '',
       '## Scores', '', *_score_lines(content.get('metrics') or {}), '',
-      *parts.labels(spec)]) + '\n'
+      *labels(spec)]) + '\n'
 
 
 def _categories(spec: Mapping[str, Any]) -> List[str]:
@@ -96,17 +96,10 @@ def _score_lines(metrics: Dict[str, Any]) -> List[str]:
           *(f'- {name}: {100 * value:.2f}' for name, value in known)]
 
 
-class _Parts(NamedTuple):
-  """What a card says about the models of a task."""
-
-  title: str
-  rules: Sequence[Callable[[Mapping[str, Any]], str]]
-  labels: Callable[[Mapping[str, Any]], List[str]]
-
-
+# The title, the rules for images, and the meaning of the labels.
 _PARTS = {
-    model_folders.PANOPTIC: _Parts(
+    model_folders.PANOPTIC: (
         'Panoptic segmentation', (_size_rule, _view_rule), _categories),
-    model_folders.CLASSIFICATION: _Parts(
+    model_folders.CLASSIFICATION: (
         'Image classification', (_crop_rule,), _classes),
 }

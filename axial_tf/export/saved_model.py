@@ -25,20 +25,12 @@ from axial_tf.layers import attention_rows
 
 
 class _Row(NamedTuple):
-  """What an export consists of.
-
-  Attributes:
-    signatures: inference and serving settings to tf.functions by name.
-    about: inference to its part of model.json.
-    compare: see `comparison.compare`.
-    runs_images_at_once: whether the network sees the images of a batch at one
-      size, hence all at once.
-  """
+  """What the exports of a task consist of."""
 
   signatures: Callable[..., Dict[str, Any]]
-  about: Callable[[Any], Dict[str, Any]]
-  compare: comparison.Compare
-  runs_images_at_once: bool
+  about: Callable[[Any], Dict[str, Any]]  # Its part of model.json.
+  compare: Callable[..., comparison.Differences]
+  runs_images_at_once: bool  # The network sees all of them at one size.
 
 
 _ROWS = {

@@ -79,9 +79,9 @@ def entries(content: Any, key: str, path: str,
     content: parsed JSON.
     key: name of the list.
     path: name of the file, for errors.
-    fields: keys that each object must have, with the types of their values,
-      which are replaced by what `field` returns.
-    advice: what to do about a list that is no such list.
+    fields: keys and types of the values that each object must have, which are
+      replaced by what `field` returns.
+    advice: what to do about another list, for errors.
 
   Raises:
     errors.UserError: there is no such list, or an object in it lacks a field.
@@ -111,8 +111,8 @@ def field(entry: Any, key: str, types: _Types, where: str,
     entry: JSON object.
     key: name of the value in it.
     types: int, str, bool or list, or a tuple of these.
-    where: file and entry, with which the message begins.
-    advice: what to do about another value.
+    where: file and entry, for errors.
+    advice: what to do about another value, for errors.
 
   Raises:
     errors.UserError: there is none, or of another type.

@@ -119,7 +119,7 @@ class ClassSpec:
         fields that contradict one another.
     """
     try:
-      return settings_lib.from_json(cls, content, 'the spec')
+      return settings_lib.from_dict(cls, content, 'the spec')
     except errors.UserError as error:
       raise errors.UserError(f'class spec {source}: {error}') from error
 

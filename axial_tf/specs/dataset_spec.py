@@ -187,7 +187,7 @@ class DatasetSpec:
 
   def merging_settings(self) -> merging_lib.MergingSettings:
     """Returns the settings of the merging for this data set."""
-    return settings_lib.from_json(
+    return settings_lib.from_dict(
         merging_lib.MergingSettings, self.merging, 'DatasetSpec.merging')
 
   @classmethod
@@ -221,7 +221,7 @@ class DatasetSpec:
         fields that contradict one another.
     """
     try:
-      return settings_lib.from_json(cls, content, 'the spec')
+      return settings_lib.from_dict(cls, content, 'the spec')
     except errors.UserError as error:
       raise errors.UserError(f'dataset spec {source}: {error}') from error
 
