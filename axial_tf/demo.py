@@ -7,7 +7,6 @@ Example:
   python -m axial_tf.demo --output_dir=demo
 """
 
-import json
 import os
 import shlex
 import subprocess
@@ -17,7 +16,7 @@ import time
 from absl import flags
 
 from axial_tf import cli, errors
-from axial_tf.files import model_folders, paths
+from axial_tf.files import paths
 
 FLAGS = flags.FLAGS
 
@@ -56,7 +55,10 @@ def main() -> None:
   table, quality = _predict(export, records, root)
   _banner('6/6 panoptic quality of the SavedModel on the validation images')
   print(table)
-  untrained = _first_validation(run_dir)
+
+  from axial_tf.training import progress
+
+  untrained = progress.metrics_at(run_dir, 0)
   minutes = (time.monotonic() - start) / 60
   print(f'\n{minutes:.1f} minutes in all; how to go on: README.md')
   print(f'demo: PQ {100 * quality["all"]["pq"]:.1f} (untrained '
@@ -112,16 +114,6 @@ def _predict(export: str, records: str, output_dir: str):
       os.path.join(output_dir, 'overview.png'))
   result = quality.result()
   return panoptic_quality.format_table(result, predictor.spec), result
-
-
-def _first_validation(run_dir: str) -> dict:
-  """Metrics of the model before its first training step."""
-  with open(os.path.join(run_dir, model_folders.METRICS),
-            encoding='utf-8') as file:
-    first = json.loads(file.readline())
-  if first['step'] != 0:
-    raise RuntimeError('demo.gin must validate at the start')
-  return first
 
 
 if __name__ == '__main__':

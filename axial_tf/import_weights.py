@@ -64,25 +64,17 @@ def main() -> None:
   experiment = config.parse(files, [
       f'RECORDS = {FLAGS.records or _NO_RECORDS!r}', *bindings,
       *(FLAGS.gin_params or [])], assumed)
-  if FLAGS.records:
-    _require_records(experiment.task.data)
+  if FLAGS.records and not importing.has_records(experiment.task.data):
+    data = experiment.task.data
+    raise errors.UserError(
+        f'--records: no files match {data.train_pattern!r} or '
+        f'{data.validation_pattern!r}; give the folder that '
+        f'data_prep.convert wrote, or leave --records out')
   report = importing.write_run(
       experiment, arrays, FLAGS.input, FLAGS.output_dir,
       FLAGS.allow_partial)
   print(report.format_table())
   print(f'written to {FLAGS.output_dir}')
-
-
-def _require_records(data) -> None:
-  """Checks that --records holds records of one of the splits at least."""
-  from axial_tf.data.common import record_files
-
-  patterns = data.train_pattern, data.validation_pattern
-  if not any(pattern.startswith(record_files.TFDS)
-             or record_files.find(pattern) for pattern in patterns):
-    raise errors.UserError(
-        f'--records: no files match {patterns[0]!r} or {patterns[1]!r}; give '
-        f'the folder that data_prep.convert wrote, or leave --records out')
 
 
 def _read_csrhddlam():

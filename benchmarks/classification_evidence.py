@@ -97,9 +97,9 @@ def comparisons(output_dir: str, cifar10: str, camvid: str, seeds: int
 
 
 def main() -> None:
-  evidence.require_folders('output_dir', 'cifar10')
+  cli.require(output_dir='a folder', cifar10='a folder')
   if 'transfer' in FLAGS.parts:
-    evidence.require_folders('camvid')
+    cli.require(camvid='a folder')
   evidence.run_all(list(comparisons(
       FLAGS.output_dir, FLAGS.cifar10, FLAGS.camvid or '', FLAGS.seeds
   ).values()))

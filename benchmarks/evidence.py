@@ -80,15 +80,6 @@ def define_flags(parts: Sequence[str], folders: Dict[str, str]) -> None:
   flags.DEFINE_bool('train', True, 'train what is not trained yet.')
 
 
-def require_folders(*names: str) -> None:
-  """Checks that flags are given.
-
-  Raises:
-    errors.UserError: one is not.
-  """
-  cli.require(**{name: 'a folder' for name in names})
-
-
 def run_all(comparisons: Sequence[Comparison]) -> None:
   """Trains and reports the comparisons that --parts names."""
   names = [comparison.name for comparison in comparisons]

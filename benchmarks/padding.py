@@ -20,7 +20,7 @@ import tensorflow as tf
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from axial_tf import cli, errors
+from axial_tf import cli
 from axial_tf.data.panoptic import pipeline as panoptic_pipeline
 from axial_tf.evaluation import label_maps, panoptic_quality
 from axial_tf.experiment import config
@@ -76,9 +76,7 @@ def score(inference: panoptic_inference.PanopticInference,
 
 
 def main() -> None:
-  if not _MODEL_DIR.value:
-    raise errors.UserError(
-        '--model_dir is missing: expected the folder of a training run')
+  cli.require(model_dir='the folder of a training run')
   task = config.parse(
       [os.path.join(_MODEL_DIR.value, model_folders.CONFIG)]).task
   spec = dataset_spec.DatasetSpec.load(task.spec)

@@ -87,7 +87,7 @@ def comparisons(output_dir: str, camvid: str, seeds: int
 
 
 def main() -> None:
-  evidence.require_folders('output_dir', 'camvid')
+  cli.require(output_dir='a folder', camvid='a folder')
   evidence.run_all(list(comparisons(
       FLAGS.output_dir, FLAGS.camvid, FLAGS.seeds).values()))
 

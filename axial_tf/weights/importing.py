@@ -65,10 +65,14 @@ def write_run(
   return report
 
 
+def has_records(data) -> bool:
+  """Whether there are records of one of the splits at least."""
+  return any(pattern.startswith(record_files.TFDS) or record_files.find(pattern)
+             for pattern in (data.train_pattern, data.validation_pattern))
+
+
 def _load_spec(task: registry.TaskSettings, arrays) -> specs.Spec:
-  if task.spec is not None or any(
-      pattern.startswith(record_files.TFDS) or record_files.find(pattern)
-      for pattern in (task.data.train_pattern, task.data.validation_pattern)):
+  if task.spec is not None or has_records(task.data):
     return registry.of(task).load_spec(task)
   # Weights do not tell what their classes are called.
   bias = arrays.get('last/bias')
