@@ -50,8 +50,7 @@ def define_own_flags() -> None:
 def main() -> None:
   cli.require(model='an export or a training run',
               input='an image, a folder or a pattern')
-  for path in (FLAGS.model, FLAGS.output_dir):
-    paths.require_reachable(path)
+  paths.require_reachable(FLAGS.output_dir)
   model_folders.find(FLAGS.model).require(model_folders.CLASSIFICATION)
 
   from axial_tf.files import image_files  # Loads Pillow.

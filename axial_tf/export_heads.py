@@ -48,8 +48,7 @@ def main() -> None:
   if os.path.isdir(FLAGS.output):
     raise errors.UserError(
         f'--output: {FLAGS.output} is a folder, expected the name of a file')
-  for path in (FLAGS.output, FLAGS.model_dir):
-    paths.require_reachable(path)
+  paths.require_reachable(FLAGS.output)
   model_folders.find(FLAGS.model_dir).require(model_folders.PANOPTIC)
 
   from axial_tf.experiment import restore

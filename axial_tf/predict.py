@@ -47,7 +47,7 @@ images, and no image is replaced by a result.
 
 from absl import flags
 
-from axial_tf import beam_runner, classify, cli
+from axial_tf import beam_runner, classify, cli, errors
 from axial_tf.files import model_folders, paths
 
 FLAGS = flags.FLAGS
@@ -96,8 +96,7 @@ def _define_own_flags() -> None:
 
 def main() -> None:
   cli.require(model='an export or a training run')
-  paths.require_reachable(FLAGS.model)
-  if model_folders.find(FLAGS.model).task is model_folders.CLASSIFICATION:
+  if _task() is model_folders.CLASSIFICATION:
     cli.refuse(_OF_TASK[model_folders.PANOPTIC], ' belongs to segmentation, '
                'but --model is a classifier; leave it out')
     classify.main()
@@ -132,6 +131,14 @@ def main() -> None:
   print(f'{len(files) - len(failed)} images segmented, results in '
         f'{FLAGS.output_dir}')
   image_reader.require_all(files, failed, 'segmented')
+
+
+def _task():
+  """Returns what --model does; None where that is not known."""
+  try:
+    return model_folders.find(FLAGS.model).task
+  except errors.UserError:
+    return None  # Said when it is loaded: the flags come first.
 
 
 def _require_fit_for_beam(results) -> None:

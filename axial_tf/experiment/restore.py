@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from axial_tf import errors
 from axial_tf.experiment import config
-from axial_tf.files import model_folders, paths
+from axial_tf.files import model_folders
 from axial_tf.inference import classification as classifier_inference
 from axial_tf.inference import panoptic as panoptic_inference
 from axial_tf.tasks import registry
@@ -31,7 +31,6 @@ def load_inference(
   Raises:
     errors.UserError: the folder holds no run or no checkpoint that fits.
   """
-  paths.require_reachable(model_dir)
   config_file = os.path.join(model_dir, model_folders.CONFIG)
   checkpoint = (
       checkpoints.find(checkpoint) if checkpoint

@@ -71,8 +71,7 @@ def _define_flags() -> None:
 def main() -> None:
   cli.require(model_dir='the folder of a training run',
               export_dir='a folder for the export')
-  for path in (FLAGS.export_dir, FLAGS.model_dir):
-    paths.require_reachable(path)
+  paths.require_reachable(FLAGS.export_dir)
   version = None
   if FLAGS.version != 'auto':
     if not FLAGS.version.isdecimal():

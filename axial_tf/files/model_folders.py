@@ -78,9 +78,10 @@ def find(path: str) -> ModelFolder:
       or of one version in it; local or remote.
 
   Raises:
-    errors.UserError: there is none.
+    errors.UserError: there is none, or a remote one cannot be reached.
   """
   path = os.fspath(path)
+  paths.require_reachable(path)
   if not paths.isdir(path):
     found = 'is a file' if paths.exists(path) else 'no such folder'
     raise errors.UserError(
@@ -107,6 +108,7 @@ def is_saved_model(path: str) -> bool:
 
 def versions(export_dir: str) -> List[int]:
   """Returns the exported versions, ascending; none if there is no folder."""
+  export_dir = os.fspath(export_dir)
   if not paths.isdir(export_dir):
     return []
   return sorted(
