@@ -21,7 +21,7 @@ def freeze_batch_norms(model: tf.keras.Model, patterns: Sequence[str]
 
   Args:
     model: built.
-    patterns: of the layers' places in the model, such as
+    patterns: patterns of the layers' places in the model, such as
       'backbone/stages/0/*'; `*` stands for anything, slashes included.
 
   Returns:

@@ -26,8 +26,8 @@ class LoadReport:
     source: the checkpoint.
     loaded: taken over.
     mismatched: in both, but of another shape; not taken over.
-    missing: of the model alone.
-    unused: of the checkpoint alone.
+    missing: weights of the model alone.
+    unused: weights of the checkpoint alone.
   """
 
   source: str
@@ -57,7 +57,7 @@ def load(model: tf.keras.Model, path: str) -> LoadReport:
 
   Args:
     model: whose variables are set.
-    path: of a checkpoint, or of a training run's folder, see
+    path: path of a checkpoint, or of a training run's folder, see
       `checkpoints.find`.
 
   Raises:
