@@ -56,12 +56,10 @@ class PanopticFiles:
           f'{folder}: expected a folder with the PNGs of {path}, found none; '
           f'name the folder if it is elsewhere')
     annotations = {}
-    for entry in json_files.entries(content, 'annotations', path):
-      image_id = json_files.field(
-          entry, 'image_id', (int, str), f'{path}: an annotation')
+    for entry in json_files.entries(content, 'annotations', path, {
+        'image_id': (int, str), 'file_name': str, 'segments_info': list}):
+      image_id = entry['image_id']
       where = f'{path}: image {image_id!r}'
-      json_files.field(entry, 'file_name', str, where)
-      json_files.field(entry, 'segments_info', list, where)
       if paths.leads_out(entry['file_name']):
         raise errors.UserError(
             f'{where}: the file name {entry["file_name"]!r:.200} leads out of '
@@ -79,15 +77,12 @@ class PanopticFiles:
       errors.UserError: there are none, or their fields contradict one another.
     """
     categories = []
-    for entry in json_files.entries(self.content, 'categories', self.path):
-      category_id = json_files.field(
-          entry, 'id', int, f'{self.path}: a category')
-      is_thing = json_files.field(
-          entry, 'isthing', int, f'{self.path}: category {category_id}')
+    for entry in json_files.entries(self.content, 'categories', self.path, {
+        'id': int, 'isthing': (int, bool)}):
       categories.append({
-          'id': category_id, 'train_id': len(categories),
-          'name': str(entry.get('name', category_id)),
-          'is_thing': bool(is_thing), 'color': _GREY})
+          'id': entry['id'], 'train_id': len(categories),
+          'name': str(entry.get('name', entry['id'])),
+          'is_thing': bool(entry['isthing']), 'color': _GREY})
     try:
       return dataset_spec.DatasetSpec(
           name=os.path.basename(self.path), label_divisor=2,

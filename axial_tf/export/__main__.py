@@ -22,7 +22,7 @@ from typing import Tuple
 from absl import flags
 
 from axial_tf import cli, errors
-from axial_tf.files import model_folders, paths
+from axial_tf.files import model_folders, paths, text_files
 
 FLAGS = flags.FLAGS
 
@@ -114,7 +114,8 @@ def _export(version, scales) -> None:
           'checkpoint': os.path.relpath(checkpoint, FLAGS.model_dir),
           'metrics': progress.metrics_at(
               FLAGS.model_dir, checkpoints.step_of(checkpoint)) or {},
-          'config': _read(os.path.join(FLAGS.model_dir, model_folders.CONFIG)),
+          'config': text_files.read(
+              os.path.join(FLAGS.model_dir, model_folders.CONFIG)),
       }, settings=settings)
   print(f'exported {checkpoint} to {version_dir}')
 
@@ -161,13 +162,6 @@ def _check(version) -> None:
   differences = saved_model.check(inference, version_dir)
   print(f'{version_dir} equals {checkpoint} of {FLAGS.model_dir}: '
         f'{differences}')
-
-
-def _read(path: str) -> str:
-  import tensorflow as tf
-
-  with tf.io.gfile.GFile(path) as file:
-    return file.read()
 
 
 if __name__ == '__main__':

@@ -22,6 +22,7 @@ from axial_tf.export import (
 )
 from axial_tf.files import model_folders
 from axial_tf.layers import attention_rows
+from axial_tf.prediction import loaded_model
 
 
 class _Row(NamedTuple):
@@ -106,17 +107,9 @@ def check(
   Raises:
     errors.UserError: they do not agree, or the SavedModel cannot be read.
   """
-  try:
+  with loaded_model.loading_errors(version_dir):
     differences = comparison.compare(
         inference, version_dir, samples or (), _ROWS[inference.task].compare)
-  except errors.UserError:
-    raise
-  except (OSError, LookupError, TypeError, ValueError, tf.errors.OpError
-          ) as error:
-    raise errors.UserError(
-        f'{version_dir}: cannot be loaded as a SavedModel of axial_tf.export '
-        f'({type(error).__name__}); it may be damaged: export the model again'
-    ) from error
   logging.info('exported against original model: %s', differences)
   differences.require_none()
   return differences

@@ -104,8 +104,8 @@ def field(entry: Any, key: str, types: _Types, where: str,
           advice: str = 'correct it') -> Any:
   """Returns the value of a key, of one of some types.
 
-  Where an integer may stand, it is also read from `number`'s other forms; a
-  bool is no integer, except under 'isthing'.
+  Where an integer may stand, it is also read from `number`'s other forms. A
+  bool is no integer.
 
   Args:
     entry: JSON object.
@@ -122,7 +122,7 @@ def field(entry: Any, key: str, types: _Types, where: str,
   if int in types:
     value = number(value)
   if not isinstance(value, types) or (
-      isinstance(value, bool) and bool not in types and key != 'isthing'):
+      isinstance(value, bool) and bool not in types):
     expected = ' or '.join(kind.__name__ for kind in types)
     got = 'nothing' if value is None else f'{value!r:.80}'
     raise errors.UserError(

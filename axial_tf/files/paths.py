@@ -195,10 +195,8 @@ def require_reachable(path: Optional[str]) -> None:
   """
   if path is None or not is_remote(path):
     return
-  import tensorflow as tf  # Local files do without.
-
   with _reaching(path):
-    tf.io.gfile.exists(path)
+    exists(path)
 
 
 def _file_system(path: str):
@@ -211,10 +209,8 @@ def _file_system(path: str):
 
 
 def _remote_matching(pattern: str) -> List[str]:
-  import tensorflow as tf
-
   with _reaching(pattern):
-    return sorted(tf.io.gfile.glob(pattern))
+    return sorted(_file_system(pattern).glob(pattern))
 
 
 @contextlib.contextmanager

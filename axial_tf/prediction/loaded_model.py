@@ -1,5 +1,6 @@
 """Loads models from folders: exports, or training runs with checkpoints."""
 
+import contextlib
 import os
 from typing import Any, Callable, Dict, NamedTuple, Optional, Sequence, Union
 
@@ -156,13 +157,23 @@ def _load_version(path: str, task: model_folders.Task
                   ) -> Union[Segmenter, Classifier]:
   """Loads one version of an export."""
   content = model_folders.read_model_json(path)
-  try:
+  with loading_errors(path):
     spec = specs.OF_TASK[task].from_json(
         content[task.spec],
         source=os.path.join(path, model_folders.MODEL_JSON))
     return _INTERFACES[task].of_export(
         tf.saved_model.load(paths.literal(path)), spec, content['input_rules'])
-  except (OSError, LookupError, TypeError, tf.errors.OpError) as error:
+
+
+@contextlib.contextmanager
+def loading_errors(path: str):
+  """Turns what a damaged SavedModel raises into a UserError."""
+  try:
+    yield
+  except errors.UserError:
+    raise
+  except (OSError, LookupError, TypeError, ValueError, tf.errors.OpError
+          ) as error:
     raise errors.UserError(
         f'{path}: cannot be loaded as a SavedModel of axial_tf.export '
         f'({type(error).__name__}); it may be damaged: export the model again'

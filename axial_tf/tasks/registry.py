@@ -1,11 +1,12 @@
 """The tasks that models are trained for, one row each."""
 
 import dataclasses
-from typing import Any, Callable, Optional, Union
+from typing import Callable, Optional, Union
 
 import tensorflow as tf
 
 from axial_tf.files import model_folders
+from axial_tf.specs import specs
 from axial_tf.tasks import classification, panoptic
 from axial_tf.training import optimizers, run_settings
 
@@ -22,17 +23,17 @@ class Row:
     task: its name in folders of models.
     settings: class of the settings.
     trained: class of the Model Garden's task.
-    load_spec: settings to the meaning of the labels.
-    build_model: settings and spec to the network, with variables created.
-    build_inference: settings, spec and network to images-to-results.
+    load_spec: (settings) to the meaning of the labels.
+    build_model: (settings, spec) to the network, with variables created.
+    build_inference: (settings, spec, network) to images-to-results.
   """
 
   task: model_folders.Task
   settings: type
   trained: Callable[..., Task]
-  load_spec: Callable[[Any], Any]
-  build_model: Callable[[Any, Any], tf.keras.Model]
-  build_inference: Callable[[Any, Any, tf.keras.Model], tf.Module]
+  load_spec: Callable[..., specs.Spec]
+  build_model: Callable[..., tf.keras.Model]
+  build_inference: Callable[..., tf.Module]
 
 
 ROWS = (
