@@ -109,7 +109,7 @@ class TestDeepLab2Files:
       importing.write_run(experiment, arrays, 'ckpt', folder)
     assert os.listdir(tmp_path) == []
     report = importing.write_run(
-        experiment.task, arrays, 'ckpt', folder, allow_partial=True)
+        experiment, arrays, 'ckpt', folder, allow_partial=True)
     assert report.missing == ('last/bias', 'last/kernel')
     with pytest.raises(errors.UserError, match='exists already'):
       importing.write_run(
