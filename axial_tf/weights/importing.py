@@ -15,7 +15,6 @@ from axial_tf.files import atomic_files, run_files
 from axial_tf.specs import class_spec, dataset_spec
 from axial_tf.tasks import classification, panoptic, registry
 from axial_tf.training import initialization
-from axial_tf.weights import naming
 
 _NAMES_SHOWN = 5
 
@@ -48,7 +47,7 @@ def write_run(
         f'{model_dir}: exists already; give a new folder')
   spec = _load_spec(task, arrays)
   model = build_model(task, spec)
-  report = naming.assign(model, arrays, source)
+  report = initialization.assign(model, arrays, source)
   _require_fit(report, allow_partial)
   temporary = f'{model_dir.rstrip("/")}.writing-{uuid.uuid4().hex}'
   try:
