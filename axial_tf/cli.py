@@ -1,4 +1,4 @@
-"""What all command-line tools share: flags in, one clear line on a mistake."""
+"""Runs a command-line tool: flags in, one clear line on a mistake."""
 
 import contextlib
 import io
@@ -111,7 +111,7 @@ def define_path(name: str, default: Optional[str], meaning: str,
   """Defines a flag that holds a path, in which ~ is the home folder.
 
   Args:
-    name: of the flag.
+    name: name of the flag.
     default: its value if it is not given.
     meaning: for --help.
     any_bytes: whether the path may be one that is no UTF-8; TensorFlow cannot

@@ -60,7 +60,7 @@ def main() -> None:
   print(table)
   untrained = _first_validation(run_dir)
   minutes = (time.monotonic() - start) / 60
-  print(f'\n{minutes:.1f} minutes in all; how to go on: README.md')
+  print(f'\n{minutes:.1f} minutes in all; next steps: README.md')
   print(f'demo: PQ {100 * quality["all"]["pq"]:.1f} (untrained '
         f'{100 * untrained["pq"]:.1f}), pictures in {root.rstrip("/")}/')
 

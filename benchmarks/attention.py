@@ -36,7 +36,7 @@ _LOCAL = {'stage 2': (257, 257, 64), 'stage 3': (129, 129, 128),
 _KINDS = ('published', 'matmul', 'auto')
 _IDEAS = {
     'published': 'published formulation',
-    'whole': '+ statistics without logits, maps made again in the backward '
+    'whole': '+ statistics without logits, maps recomputed in the backward '
              'pass',
     'matmul': '+ chunks of rows that fit the cache',
     'auto': '+ one compiled loop over the map',

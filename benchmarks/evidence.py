@@ -52,7 +52,7 @@ class Comparison:
   """Runs side by side.
 
   Attributes:
-    name: of its table and of its picture's file.
+    name: name of its table and of its picture's file.
     runs: what is compared.
     scores: what validation measures, 0..1; the first one is drawn.
     has_costs: whether the models differ, so that their costs are of interest.
@@ -120,7 +120,7 @@ def train(run: Run) -> None:
 
 
 def train_missing(runs: Sequence[Run]) -> None:
-  """Trains, or goes on with, what was not trained to its last step."""
+  """Trains, or resumes, what was not trained to its last step."""
   for run in runs:
     if not is_complete(run):
       train(run)

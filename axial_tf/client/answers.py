@@ -23,7 +23,7 @@ class ServedSegment:
     score: certainty in 0..1.
     area: pixels.
     box: (ymin, xmin, ymax, xmax) in pixels, maxima exclusive.
-    name: of its category; None without the model.json.
+    name: name of its category; None without the model.json.
     color: RGB of its category; likewise.
     is_thing: whether it is a single object; likewise.
   """
@@ -99,7 +99,7 @@ def read_spec(path: str):
   """Returns the categories of a model.json; None of a classifier's.
 
   Args:
-    path: of the file, or of the version's folder.
+    path: path of the file, or of the version's folder.
 
   Raises:
     errors.UserError: it cannot be read.
@@ -121,7 +121,7 @@ def from_outputs(outputs: Mapping[str, Any], spec=None) -> Optional[Answer]:
 
   Args:
     outputs: arrays, lists or numbers by name, without a batch axis.
-    spec: of `read_spec`.
+    spec: spec of `read_spec`.
 
   Returns:
     None for an image that the model has marked as bad.

@@ -26,8 +26,8 @@ class PanopticFiles:
   """One side: ground truth or predictions.
 
   Attributes:
-    path: of the JSON file, for errors.
-    folder: of the PNG files.
+    path: path of the JSON file, for errors.
+    folder: folder of the PNG files.
     annotations: by image id, as in the JSON.
     content: all of the JSON.
   """
@@ -102,7 +102,7 @@ class ScoredOverlaps:
   """One image: its overlaps, and the scores of the predictions.
 
   Attributes:
-    image_id: of the image.
+    image_id: id of the image.
     pairs: true and predicted segments and what they share.
     scores: float [predicted segments]; NaN where the JSON gives none.
   """

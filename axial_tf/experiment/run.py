@@ -51,7 +51,7 @@ def run(
 
   Raises:
     errors.UserError: `model_dir` cannot be used, belongs to another model or
-      is in use, devices or workers are missing, the loss exploded, or another
+      is in use, devices or workers are missing, the loss diverged, or another
       worker has ended.
   """
   trains = 'train' in mode
@@ -252,7 +252,7 @@ def _trainer_config(
           max_to_keep=settings.checkpoints_to_keep,
           best_checkpoint_eval_metric=best_metric,
           recovery_max_trials=-1,  # LossGuard takes care of that.
-          # It would take SIGTERM away from StopSignal, and go on after it.
+          # It would take SIGTERM away from StopSignal, and continue after it.
           preemption_on_demand_checkpoint=False,
           # A while loop in the graph saves host traffic on TPUs only.
           train_tf_while_loop=settings.strategy == 'tpu'))

@@ -1,4 +1,4 @@
-"""Whether an exported model gives what the trained one gives."""
+"""Compares an exported model with the trained one."""
 
 import io
 import math
@@ -58,7 +58,7 @@ def compare(inference: model_json.Inference, folder: str,
 
   Args:
     inference: the trained model.
-    folder: of one exported version.
+    folder: folder of one exported version.
     samples: uint8 RGB [height, width, 3] images; none takes generated ones.
   """
   samples = samples or generated_samples(
@@ -107,7 +107,7 @@ def _compare_classes(
         (signatures['image_tensor'](image_tensor=images), 0)):
       classes, scores = (
           outputs[key][row].numpy() for key in ('classes', 'scores'))
-      # Of equally probable classes either may come first.
+      # Either of two equally probable classes may come first.
       is_right = np.abs(expected[0][classes] - scores) <= _TOLERANCE
       is_right &= np.abs(
           -np.sort(-expected[0])[:len(scores)] - scores) <= _TOLERANCE

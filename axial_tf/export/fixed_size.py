@@ -39,7 +39,7 @@ class Report(NamedTuple):
     heads: largest difference of a head, relative to its largest value above 1.
     agreement: share of the pixels whose most probable class is the same.
     milliseconds: one image in the converted model, median of five.
-    model_milliseconds: of the original as a TensorFlow function.
+    model_milliseconds: time of the original as a TensorFlow function.
   """
 
   heads: float
@@ -60,8 +60,8 @@ def convert(inference: panoptic_inference.PanopticInference, height: int,
 
   Args:
     inference: the trained model.
-    height: of the images, in pixels.
-    width: likewise.
+    height: height of the images, in pixels.
+    width: width of the images, in pixels.
     file_format: 'tflite' (float32), 'tflite_dynamic' (weights in 8 bits) or
       'onnx' (float32).
 
@@ -94,8 +94,8 @@ def check(inference: panoptic_inference.PanopticInference, content: bytes,
     inference: the trained model.
     content: result of `convert`.
     height: as given to it.
-    width: likewise.
-    file_format: likewise.
+    width: width of the images, in pixels.
+    file_format: format of the file.
 
   Raises:
     errors.UserError: they do not agree.

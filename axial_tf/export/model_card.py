@@ -14,7 +14,7 @@ def text(content: Mapping[str, Any]) -> str:
   """Returns the card.
 
   Args:
-    content: of the export's model.json.
+    content: content of the export's model.json.
   """
   rules = content['input_rules']
   if 'class_spec' in content:

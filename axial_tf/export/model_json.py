@@ -1,4 +1,4 @@
-"""What model.json tells programs about an exported model."""
+"""Describes an exported model to programs: model.json."""
 
 import dataclasses
 import functools

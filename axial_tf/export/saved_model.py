@@ -126,7 +126,7 @@ def save(model: tf.keras.Model, folder: str, signatures: Mapping[str, Any]
 
   Args:
     model: whose weights the functions use.
-    folder: of the SavedModel.
+    folder: folder of the SavedModel.
     signatures: tf.functions by name.
   """
   # Only the weights are tracked: saving the Keras layers themselves would

@@ -68,7 +68,7 @@ def field(entry: Any, key: str, types: Tuple[Type, ...], what: str,
 
   Args:
     entry: JSON object.
-    key: of a value in it.
+    key: key of a value in it.
     types: those that it may have; 'isthing' may be a bool, too.
     what: the entry's name, for errors.
     where: what the message begins with.

@@ -1,4 +1,4 @@
-"""What one pixel attends to in a layer of a backbone, for pictures.
+"""Computes what one pixel attends to in a layer of a backbone.
 
 The backbone runs block by block up to the layer that was asked for, so that
 nothing is hooked into the network and no other map is made.

@@ -146,7 +146,7 @@ class PanopticInference(tf.Module):
         void_label=self.spec.void_label, max_segments=self.max_segments)
 
   def _measure(self, inputs) -> Dict[str, tf.Tensor]:
-    """Measures areas and boxes of listed segments anew on a resized map.
+    """Measures areas and boxes of listed segments again on a resized map.
 
     The scores stay: they were measured where the network has seen the image.
     A segment so thin that shrinking the map has lost it leaves the table.
@@ -192,7 +192,7 @@ def resized(images: tf.Tensor, max_long_side: Optional[int], enlarge: bool
   Args:
     images: uint8 [batch, height, width, 3].
     max_long_side: see `PanopticInference`.
-    enlarge: likewise.
+    enlarge: whether smaller images are enlarged to it.
   """
   if max_long_side is None:
     return images

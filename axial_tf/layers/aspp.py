@@ -51,7 +51,7 @@ class ASPP(configured.ConfiguredLayer):
       pooling_window: height and width, in pixels of the features, of the
         window that is averaged; at most the whole image. None for the whole.
       norm: settings of all batch norms.
-      **kwargs: of tf.keras.layers.Layer.
+      **kwargs: keyword arguments of tf.keras.layers.Layer.
 
     Raises:
       errors.UserError: a value out of range.

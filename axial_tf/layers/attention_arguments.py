@@ -14,7 +14,7 @@ def check(layer: str, key_channels: int, value_channels: int, heads: int,
     key_channels: channels of all queries together (and of all keys).
     value_channels: channels of all values together.
     heads: number of heads.
-    activation: of the logits.
+    activation: activation of the logits.
 
   Raises:
     errors.UserError: channels that heads do not divide, an unknown activation.

@@ -175,7 +175,7 @@ def attend(rows: RowOperands, shared: SharedOperands, form: Form, fused: bool,
   Args:
     rows: operands.
     shared: operands.
-    form: of the attention.
+    form: form of the attention.
     fused: as in pair_terms.
     gains: if given, `content` is the sum of all that is retrieved, and the
       other fields are None.

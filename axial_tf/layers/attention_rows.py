@@ -66,7 +66,7 @@ def attend(rows: attention_core.RowOperands,
   Args:
     rows: operands, float32 (or float64).
     shared: operands.
-    form: of the attention.
+    form: form of the attention.
     gains: if given, what is retrieved is summed; the backward pass then makes
       its terms anew.
 
@@ -146,9 +146,9 @@ def map_chunks(
   """Applies a function to chunks of rows.
 
   Args:
-    function: of a list of chunks of `rows` and the list `shared`; returns a
-      list of tensors whose first axis are the rows, and a list of tensors to
-      be summed over the chunks.
+    function: function of a list of chunks of `rows` and the list `shared`;
+      returns a list of tensors whose first axis are the rows, and a list of
+      tensors to be summed over the chunks.
     rows: tensors with the same first axis.
     shared: passed on as they are.
     chunk: number of rows in a chunk, at most. Zeros fill the last chunk; rows
@@ -211,7 +211,7 @@ class _Call(NamedTuple):
   """What the chunks of one call have in common but for tensors.
 
   Attributes:
-    form: of the attention.
+    form: form of the attention.
     fields: names of the operands in use, of rows, shared and gains.
     summed: whether there are gains.
     fused: whether maps are compiled.

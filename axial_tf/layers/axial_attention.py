@@ -89,7 +89,7 @@ class AxialAttention(configured.ConfiguredLayer):
       activation: 'softmax' over the keys or 'sigmoid' of each logit.
       norm: settings of the batch norms, or None for no batch norm.
       scale_logits: whether to divide the logits by sqrt(depth of a key).
-      **kwargs: of tf.keras.layers.Layer.
+      **kwargs: keyword arguments of tf.keras.layers.Layer.
 
     Raises:
       errors.UserError: channels that heads do not divide, an even or

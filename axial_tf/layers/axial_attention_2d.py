@@ -22,14 +22,14 @@ class AxialAttention2D(tf.keras.layers.Layer):
     """Makes both layers.
 
     Args:
-      key_channels: of each layer.
-      value_channels: of each layer, and of the output.
+      key_channels: key channels of each layer.
+      value_channels: value channels of each layer, and of the output.
       strides: in both directions.
       average_pooling: whether to average strides x strides pixels at the end
         instead of skipping rows and columns. Sizes that the stride does not
         divide round up, as with skipping: windows at the edges average the
         pixels that they have. (PyTorch's AvgPool2d drops these pixels.)
-      name: of the layer.
+      name: name of the layer.
       dtype: or precision policy of the layer.
       trainable: as in tf.keras.layers.Layer.
       **attention: options of AxialAttention.

@@ -39,17 +39,17 @@ class BasicBlock(configured.ConfiguredLayer):
     """Makes the layers.
 
     Args:
-      filters: of both convolutions.
-      strides: of the first convolution and of the shortcut.
-      dilation: of the first convolution.
-      last_dilation: of the second; None for that of the first. It is larger
-        where the block would have had a stride: the second convolution then
-        sees pixels at twice the distance.
+      filters: filters of both convolutions.
+      strides: strides of the first convolution and of the shortcut.
+      dilation: dilation of the first convolution.
+      last_dilation: dilation of the second; None for that of the first. It
+        is larger where the block would have had a stride: the second
+        convolution then sees pixels at twice the distance.
       drop_path_rate: share of samples that lose the branch in training.
       recompute: 'all' to compute the branch again in the backward pass rather
         than to keep it, or None.
       norm: settings of all batch norms.
-      **kwargs: of tf.keras.layers.Layer.
+      **kwargs: keyword arguments of tf.keras.layers.Layer.
     """
     super().__init__(**kwargs)
     self._keep(

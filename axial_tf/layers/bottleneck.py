@@ -30,11 +30,11 @@ class SpatialSettings:
   Attributes:
     kind: 'axial' for axial attention, 'local' for attention within a square
       window, 'convolution' for 3x3.
-    heads: of the attention.
+    heads: number of heads of the attention.
     span: side of what a query sees; None, for axial attention only, for the
       whole axis.
     terms: which terms of the logits and values are in use.
-    activation: of the logits.
+    activation: activation of the logits.
     average_pooling: whether strided axial attention averages at its end.
     batch_norm: whether the attention has its own batch norms.
   """
@@ -91,16 +91,17 @@ class Bottleneck(configured.ConfiguredLayer):
     Args:
       filters: channels of the middle's output.
       spatial: what stands in the middle.
-      strides: of the middle and of the shortcut.
-      dilation: of the 3x3 convolution; attention has none.
+      strides: strides of the middle and of the shortcut.
+      dilation: dilation of the 3x3 convolution; attention has none.
       activate_input: whether the block starts with a ReLU; not on images.
       drop_path_rate: share of samples that lose the branch in training.
       recompute: what is computed again in the backward pass rather than kept:
         'axial' for the attention, 'all' for the branch, or None.
       norm: settings of all batch norms.
       reduced_channels: that the middle is given; None for `filters`.
-      output_channels: of the block; None for spatial.expansion * filters.
-      **kwargs: of tf.keras.layers.Layer.
+      output_channels: output channels of the block; None for spatial.expansion
+        * filters.
+      **kwargs: keyword arguments of tf.keras.layers.Layer.
 
     Raises:
       errors.UserError: filters that the heads do not divide.

@@ -13,7 +13,7 @@ class DropPath(tf.keras.layers.Layer):
 
     Args:
       rate: share of the samples that lose the branch.
-      **kwargs: of tf.keras.layers.Layer.
+      **kwargs: keyword arguments of tf.keras.layers.Layer.
 
     Raises:
       errors.UserError: a rate outside of 0 <= rate < 1.

@@ -60,7 +60,7 @@ class LocalAttention2D(configured.ConfiguredLayer):
       terms: which terms of the logits and values are in use.
       activation: 'softmax' over the keys or 'sigmoid' of each logit.
       norm: settings of the batch norms, or None for no batch norm.
-      **kwargs: of tf.keras.layers.Layer.
+      **kwargs: keyword arguments of tf.keras.layers.Layer.
 
     Raises:
       errors.UserError: channels that heads do not divide or that leave less

@@ -59,7 +59,7 @@ def pair_terms(query: tf.Tensor, key: tf.Tensor, content: bool,
     content: whether queries meet keys.
     query_rpe: tables of r^q or None.
     key_rpe: tables of r^k or None.
-    cut: of the image into blocks.
+    cut: cut of the image into blocks.
   """
   content_term = query_term = key_term = None
   if content:
@@ -115,7 +115,7 @@ def logits(terms: PairTerms, scales: List[tf.Tensor],
     terms: as of pair_terms.
     scales: factor [heads] of each term in use.
     shift: [heads], added to all logits, or None.
-    cut: of the image into blocks.
+    cut: cut of the image into blocks.
   """
   by_term = iter(zip(scales, [shift, None, None]))
   total = None
@@ -153,7 +153,7 @@ def retrieve(weights: tf.Tensor, value: Optional[tf.Tensor],
     weights: [g, n, o, y, x, w, z].
     value: [g, n, o, w, z, d] or None.
     value_rpe: tables of r^v or None.
-    cut: of the image into blocks.
+    cut: cut of the image into blocks.
   """
   shape = _shape(weights)
   retrieved = []
@@ -195,7 +195,7 @@ def _sums_of_outer_sum(summands, masks, axis):
 
   Args:
     summands: a and b; they differ in size along `axis` alone.
-    masks: of valid a and of valid b, zeros and ones.
+    masks: masks of valid a and of valid b, zeros and ones.
     axis: that of i and of j.
 
   Returns:

@@ -47,7 +47,7 @@ def cut(length: Size, span: Optional[int], stride: int = 1) -> Blocks:
   """Returns the blocks for an axis; a single one if the span is global.
 
   Args:
-    length: of the axis; a tensor where it is unknown while tracing.
+    length: length of the axis; a tensor where it is unknown while tracing.
     span: odd number of keys that a query sees; None for all.
     stride: every stride-th position, from the first, is a query.
   """

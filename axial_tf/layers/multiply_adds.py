@@ -18,9 +18,9 @@ def attention(*, pixels: int, queries: int, keys: int, channels: int,
     pixels: that are projected.
     queries: pixels that attend.
     keys: seen by each query.
-    channels: of the input.
-    key_channels: of all heads together.
-    value_channels: of all heads together.
+    channels: channels of the input.
+    key_channels: key channels of all heads together.
+    value_channels: value channels of all heads together.
     logit_terms: how many of content, query position and key position.
     value_terms: how many of content and position.
   """

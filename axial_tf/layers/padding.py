@@ -1,4 +1,4 @@
-"""What the network sees beside an image: crops, batches and legal sizes.
+"""Pads images: crops, batches and legal sizes.
 
 Gray is DeepLab2's padding. Beside a dark image it looks like an object along
 the border; the repeated border does not. One setting of the model tells which

@@ -13,7 +13,7 @@ from axial_tf.layers import (
   normalization,
 )
 
-# Of ImageNet's training images, for pixels in 0..1: red, green, blue.
+# Mean and std of ImageNet RGB in [0, 1].
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
 
@@ -52,13 +52,14 @@ class Stem(configured.ConfiguredLayer):
         one 3x3 convolution of stride 1, for images of a few dozen pixels;
         'wide' for one 3x3 convolution and three basic blocks of twice the
         filters, as in Wider ResNets.
-      filters: of the first convolution, or in the middle of each bottleneck.
+      filters: filters of the first convolution, or in the middle of each
+        bottleneck.
       pooling: whether a 3x3 max-pool of stride 2 follows, as in ResNet.
-      spatial: of the bottlenecks.
+      spatial: kind of spatial layer of the bottlenecks.
       norm: settings of the batch norms.
       standardize: whether the first layer sees images by ImageNet's mean and
         deviation, as PyTorch's networks do, rather than in -1..1.
-      **kwargs: of tf.keras.layers.Layer.
+      **kwargs: keyword arguments of tf.keras.layers.Layer.
 
     Raises:
       errors.UserError: an unknown kind.

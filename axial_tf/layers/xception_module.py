@@ -37,15 +37,15 @@ class XceptionModule(configured.ConfiguredLayer):
     """Makes the convolutions.
 
     Args:
-      filters: of the three convolutions.
-      strides: of the last convolution and the shortcut.
-      dilation: of all three.
+      filters: filters of the three convolutions.
+      strides: strides of the last convolution and the shortcut.
+      dilation: dilation of all three.
       shortcut: 'conv' for a 1x1 convolution, 'sum' for the input itself, None
         for none; the convolutions then have their ReLUs behind them.
       drop_path_rate: share of samples that lose the branch in training; of no
         effect without shortcut.
       norm: settings of all batch norms.
-      **kwargs: of tf.keras.layers.Layer.
+      **kwargs: keyword arguments of tf.keras.layers.Layer.
 
     Raises:
       errors.UserError: not three filters, or an unknown shortcut.

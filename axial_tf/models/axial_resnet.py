@@ -13,8 +13,8 @@ from axial_tf.layers import axial_attention, bottleneck, named, normalization
 from axial_tf.layers import stem as stem_lib
 from axial_tf.models import staged_backbone
 
-# Of the first stage's output at width multiplier 1, as in ResNet-50; axial
-# attention has half of it as values (section 4.1).
+# Channels of the first stage's output at width multiplier 1, as in ResNet-50;
+# axial attention has half of it as values (section 4.1).
 _FIRST_STAGE_CHANNELS = 256
 _STEM_FILTERS = 64
 
@@ -24,33 +24,36 @@ class AxialResNetSettings:
   """Settings of a backbone; the defaults are those of Axial-DeepLab-L.
 
   Attributes:
-    width_multiplier: of all channels behind the stem (section 4.1).
-    stem_width_multiplier: of the stem's channels; None for that of the width.
-      DeepLab2 has 1. docs/fidelity.md tells which fits the paper's counts.
+    width_multiplier: width multiplier of all channels behind the stem (section
+      4.1).
+    stem_width_multiplier: width multiplier of the stem's channels; None
+      for that of the width. DeepLab2 has 1. docs/fidelity.md tells which fits
+      the paper's counts.
     blocks: number of blocks in each of the four stages.
     spatial: what stands in the bottlenecks: 'axial' attention, 'local'
       attention in a square window, or 3x3 'convolution' (ResNet itself).
-    heads: of every attention layer.
-    span: of every attention layer behind the stem, an odd number; None for the
-      whole axis. Local attention has windows of span x span pixels.
+    heads: number of heads of every attention layer.
+    span: span of every attention layer behind the stem, an odd number; None for
+      the whole axis. Local attention has windows of span x span pixels.
     terms: which terms of the attention's logits and values are in use.
-    activation: of the attention's logits.
+    activation: activation of the attention's logits.
     attention_norm: whether the attention has its own batch norms.
     average_pooling: whether strided axial attention averages pixels after both
       axes, as in the authors' PyTorch code, rather than skipping them.
-    output_stride: of 'res5': 32, or less by dropping strides of last stages;
-      3x3 convolutions behind a dropped stride are dilated.
+    output_stride: stride of 'res5': 32, or less by dropping strides of
+      last stages; 3x3 convolutions behind a dropped stride are dilated.
     stem: 'resnet' (one 7x7 convolution), 'inception' (three of 3x3), 'axial'
       (three bottlenecks with axial attention), or 'small' (one 3x3 convolution
       of stride 1) for images of a few dozen pixels. With 'small' the first
       stage keeps the stride of the stem, 1 or with pooling 2, and 'res5' has
       up to 8 times that.
-    stem_span: of the attention of an axial stem.
+    stem_span: span of the attention of an axial stem.
     stem_pooling: whether max-pooling ends the stem, which brings stride 4
       ahead of the first stage; otherwise its first block has stride 2.
     standardize_images: whether the stem brings images, which are in -1..1, to
       ImageNet's mean and deviation first, as weights from PyTorch expect.
-    drop_path_rate: of the last stage; earlier ones have 3/4, 2/4, 1/4 of it.
+    drop_path_rate: rate of drop path in the last stage; earlier ones have 3/4,
+      2/4, 1/4 of it.
     recompute: what the backward pass computes again, to save memory: 'axial'
       for the attention layers, 'all' for the blocks' branches, None.
     norm: settings of all batch norms.

@@ -28,8 +28,8 @@ class HybridResNetSettings:
   """Settings of a backbone; the defaults are those of MaX-DeepLab-S.
 
   Attributes:
-    width_multiplier: of all channels behind the stem.
-    stem_width_multiplier: of the stem's channels.
+    width_multiplier: width multiplier of all channels behind the stem.
+    stem_width_multiplier: width multiplier of the stem's channels.
     blocks: number of blocks in each of the four stages.
     wide: whether this is a Wider ResNet: with its stem (one 3x3 convolution and
       three basic blocks, rather than three convolutions), basic blocks in the
@@ -37,12 +37,13 @@ class HybridResNetSettings:
       twice the channels in the attention.
     attention_stride: blocks whose input has this stride, or would have it at
       output stride 32, have axial attention; None for convolutions only.
-    heads: of every attention layer.
-    span: of every attention layer, an odd number; None for the whole axis, as
-      DeepLab2 knows no other.
-    output_stride: of 'res5': 32, or less by dropping strides of last stages;
-      3x3 convolutions behind a dropped stride are dilated.
-    drop_path_rate: of the last stage; earlier ones have 3/4, 2/4, 1/4 of it.
+    heads: number of heads of every attention layer.
+    span: span of every attention layer, an odd number; None for the whole axis,
+      as DeepLab2 knows no other.
+    output_stride: stride of 'res5': 32, or less by dropping strides of
+      last stages; 3x3 convolutions behind a dropped stride are dilated.
+    drop_path_rate: rate of drop path in the last stage; earlier ones have 3/4,
+      2/4, 1/4 of it.
     recompute: what the backward pass computes again, to save memory: 'axial'
       for the attention layers, 'all' for the blocks' branches, None.
     norm: settings of all batch norms.

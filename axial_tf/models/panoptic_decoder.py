@@ -24,8 +24,8 @@ class BranchSettings:
   """Channels of one decoder and its heads; defaults: the semantic branch.
 
   Attributes:
-    projection_channels: of 'res5' behind the decoder's context, see
-      DecoderSettings.
+    projection_channels: channels of 'res5' behind the decoder's
+      context, see DecoderSettings.
     res3_channels: to which 'res3' is projected.
     res2_channels: to which 'res2' is projected.
     decoder_channels: after each fusion.
@@ -62,8 +62,8 @@ class DecoderSettings:
     fusion: what joins features of two strides: a 'separable' 5x5 convolution,
       or an 'axial' bottleneck (our reading of the appendix's axial decoder,
       see docs/fidelity.md).
-    heads: of axial bottlenecks.
-    span: of axial bottlenecks; None for the whole axis.
+    heads: number of heads of axial bottlenecks.
+    span: span of axial bottlenecks; None for the whole axis.
   """
   context: Literal['none', 'projection', 'aspp'] = 'projection'
   aspp_rates: Tuple[int, ...] = (6, 12, 18)

@@ -31,8 +31,8 @@ class Published:
   Attributes:
     params_m: parameters, in millions.
     madds_b: multiply-adds for one image, in billions.
-    height: of that image.
-    width: of that image.
+    height: height of that image.
+    width: width of that image.
     source: the table.
   """
   params_m: float
@@ -47,7 +47,8 @@ class Variant:
   """A model of the paper.
 
   Attributes:
-    settings: of the whole panoptic model, or of a classifier's backbone.
+    settings: settings of the whole panoptic model, or of a classifier's
+      backbone.
     published: what the paper says of it; may be empty.
   """
   settings: _Settings
@@ -147,7 +148,7 @@ def _axial_deeplab(width_multiplier):
 
 
 _RESNET50, _RESNET101 = (3, 4, 6, 3), (3, 4, 23, 3)
-# Of figure 3, whose numbers are in the appendix of the arXiv version.
+# Source: figure 3, whose numbers are in the appendix of the arXiv version.
 _FIGURE_3 = 'figure 3 (appendix)'
 
 VARIANTS: Dict[str, Variant] = {

@@ -19,7 +19,7 @@ from axial_tf.layers import (
 from axial_tf.models import backbone
 
 _STEM_FILTERS = (32, 64)
-# Of each module: filters, strides, and the endpoint that its second of three
+# Per module: filters, strides, and the endpoint that its second of three
 # convolutions gives: the last features ahead of the stride, as in DeepLab.
 _ENTRY_FLOW = (
     ((128, 128, 128), 2, None),
@@ -43,12 +43,12 @@ class XceptionSettings:
   """Settings of a backbone; the defaults are those of Panoptic-DeepLab.
 
   Attributes:
-    width_multiplier: of all channels.
+    width_multiplier: width multiplier of all channels.
     middle_modules: number of modules in the middle flow.
-    output_stride: of 'res5': 32, or less by dilation in place of the last
-      strides.
-    drop_path_rate: of the exit flow; the entry and the middle flow have 1/3
-      and 2/3 of it.
+    output_stride: stride of 'res5': 32, or less by dilation in place of
+      the last strides.
+    drop_path_rate: rate of drop path in the exit flow; the entry and the middle
+      flow have 1/3 and 2/3 of it.
     norm: settings of all batch norms.
   """
   width_multiplier: float = 1.0

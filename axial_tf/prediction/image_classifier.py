@@ -38,8 +38,8 @@ class ImageClassifier:
     """Loads a model.
 
     Args:
-      path: of an export (the highest version is taken), of one version in it,
-        or of a training run's model_dir (its newest checkpoint is taken).
+      path: path of an export (the highest version is taken), of one version in
+        it, or of a training run's model_dir (its newest checkpoint is taken).
 
     Raises:
       errors.UserError: none of these is there, or it cannot be read.

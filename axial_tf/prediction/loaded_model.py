@@ -40,8 +40,8 @@ def load(
   """Loads a model.
 
   Args:
-    path: of an export (the highest version is taken), of one version in it,
-      or of a training run's model_dir (its newest checkpoint is taken).
+    path: path of an export (the highest version is taken), of one version in
+      it, or of a training run's model_dir (its newest checkpoint is taken).
     multi_scale: in which views a training run's model sees images; None for
       those of its configuration. An export has its own for good.
 
@@ -65,8 +65,8 @@ class LoadedClassifier(NamedTuple):
 
   Attributes:
     spec: the classes it knows.
-    probabilities: of images uint8 RGB [height, width, 3] of any sizes, float32
-      [images, classes].
+    probabilities: probabilities of images uint8 RGB [height, width, 3] of any
+      sizes, float32 [images, classes].
   """
   spec: class_spec.ClassSpec
   probabilities: Callable[[Sequence[np.ndarray]], np.ndarray]

@@ -30,7 +30,7 @@ class Segment:
   Attributes:
     id: its label, the value of its pixels in `PanopticResult.panoptic_map`.
     category: id of its category in the data set's own numbering.
-    name: of its category.
+    name: name of its category.
     score: certainty in 0..1.
     area: pixels.
     box: (ymin, xmin, ymax, xmax) in pixels, maxima exclusive.
@@ -109,8 +109,8 @@ class Predictor:
     """Loads a model.
 
     Args:
-      path: of an export (the highest version is taken), of one version in it,
-        or of a training run's model_dir (its newest checkpoint is taken).
+      path: path of an export (the highest version is taken), of one version in
+        it, or of a training run's model_dir (its newest checkpoint is taken).
       scales: average what the network finds with the image at these scales,
         such as (0.5, 1, 1.5), and with `flip` mirrored, too: more exact, and
         as many times slower. None for what the run was configured with.

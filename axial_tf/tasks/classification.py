@@ -31,8 +31,8 @@ class ClassificationTaskSettings:
   Attributes:
     data: where the records are and how they are augmented.
     model: the network.
-    num_classes: of the last layer, which must be those of the data; None takes
-      as many as the data has.
+    num_classes: number of classes of the last layer, which must be those of the
+      data; None takes as many as the data has.
     spec: path of a JSON file with the classes; None takes those that stand
       beside the training records, or in tensorflow-datasets.
   """

@@ -28,8 +28,8 @@ class LoadReport:
     source: path of the checkpoint.
     loaded: taken over.
     mismatched: in both, but of another shape; not taken over.
-    missing: in the model alone.
-    unused: in the checkpoint alone.
+    missing: weights of the model alone.
+    unused: weights of the checkpoint alone.
   """
 
   source: str

@@ -104,7 +104,7 @@ def attention_arrays(state: Mapping[str, np.ndarray],
       `bn_similarity` [3 * heads] and `bn_output` [2C]. What is missing (as
       running statistics are among gradients) is left out; what has no
       counterpart is ignored.
-    heads: of the layer.
+    heads: number of heads of the layer.
   """
   kernel = state['qkv_transform.weight'][:, :, 0].T
   order = _queries_keys_values(kernel.shape[1], heads)

@@ -27,7 +27,7 @@ def write_run(
   The configuration that was parsed last goes along.
 
   Args:
-    task: of the configuration; tells the model.
+    task: task of the configuration; tells the model.
     arrays: the weights by our variables' names.
     source: where they are from, for messages.
     model_dir: the folder; appears when all is written.

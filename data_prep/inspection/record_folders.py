@@ -1,4 +1,4 @@
-"""Which shards are meant, their spec, and whether they are all there."""
+"""Finds the shards that are meant and their spec; are they all there?"""
 
 import collections
 import os

@@ -46,10 +46,11 @@ class StreetImage:
   """One image: its paths and, from a panoptic JSON, its segments.
 
   Attributes:
-    filename: of the image, without folders.
-    image_path: of the image.
-    label_path: of its *_instanceIds.png or *_panoptic.png; None without label.
-    check_path: of its *_labelIds.png, if there is one.
+    filename: file name of the image, without folders.
+    image_path: path of the image.
+    label_path: path of its *_instanceIds.png or *_panoptic.png; None without
+      label.
+    check_path: path of its *_labelIds.png, if there is one.
     segments: its segments_info, if the label is a *_panoptic.png.
     has_train_ids: whether their category_id are train ids.
   """

@@ -70,7 +70,7 @@ def annotated_images(
   Their files may be missing, see `listed_files.require_present`.
 
   Args:
-    content: of the JSON.
+    content: content of the JSON.
     json_path: its path, for errors.
     image_dir: folder of its images.
     label_dir: folder of its PNGs.

@@ -1,4 +1,4 @@
-"""How many pixels each value of a label map has."""
+"""Counts the pixels of each value of a label map."""
 
 from typing import Dict
 

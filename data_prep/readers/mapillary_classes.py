@@ -113,10 +113,10 @@ def categories_by_json_id(
   """Returns the spec's category id per category id of a panoptic JSON.
 
   Args:
-    content: of the JSON.
-    path: of the JSON, for errors.
-    labels: of config.json, None without the file.
-    spec: of the data set.
+    content: content of the JSON.
+    path: path of the JSON, for errors.
+    labels: labels of config.json, None without the file.
+    spec: spec of the data set.
 
   Returns:
     Category ids of the spec; None is void.

@@ -56,7 +56,7 @@ def test_files_of_full_precision_equal_the_model(
   report = fixed_size.check(inference, content, *_SIZE, file_format)
   assert report.heads < 1e-5
   assert report.agreement == 1
-  # Of another model, and by the same token of a wrong conversion:
+  # Another model stands for a wrong conversion:
   other = panoptic_inference.PanopticInference(
       color_model.ColorModel(), color_model.SPEC, color_model.MERGING)
   with pytest.raises(errors.UserError, match='disagrees'):

@@ -22,7 +22,7 @@ def records(tmp_path_factory):
 
 def _task(records, *patterns, recompute=None):
   experiment = config.parse(['experiments/cifar10_axial_resnet.gin'], [
-      f"RECORDS = '{records}'", *tiny_classes.BINDINGS,
+      f"RECORDS = '{records}'", *tiny_classes.BINDINGS, tiny_classes.AXIAL,
       f'RunSettings.frozen_batch_norms = {patterns}',
       f'variant_settings.recompute = {recompute!r}'])
   run = dataclasses.replace(experiment.run, mixed_precision='float32')

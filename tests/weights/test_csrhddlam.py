@@ -7,7 +7,7 @@ from axial_tf.experiment import config
 from axial_tf.layers import attention_core
 from axial_tf.models import classifier
 
-# Of the features that the first block of each layer sees, at 224 x 224 pixels.
+# Sizes of the features that the first block of each layer sees, at 224x224.
 _SIDES = (56, 56, 28, 14)
 
 
@@ -33,5 +33,5 @@ def test_published_counts(width, blocks, count):
     for block in range(number):
       side = first if block == 0 or stage == 0 else first // 2
       rows = attention_core.TABLE_ROWS - (2 * side - 1)
-      more += 2 * rows * (2 * channels // 8)  # Of two axes.
+      more += 2 * rows * (2 * channels // 8)  # Two axes.
   assert ours - more == count

@@ -39,7 +39,7 @@ class TestDeepLab2Files:
 
   @staticmethod
   def _paths(model, root):
-    """Returns the model's weights, drawn anew, by DeepLab2's paths."""
+    """Returns the model's weights, drawn again, by DeepLab2's paths."""
     rng = np.random.default_rng(0)
     paths = {}
     for name, variable in checkpoints.places(model).items():

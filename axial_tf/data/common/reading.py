@@ -1,4 +1,4 @@
-"""What all input pipelines share: shards, workers, seeds and batches.
+"""Reads shards, divides them among workers, and makes seeds and batches.
 
 A source reads examples, still encoded, and decodes one:
 
@@ -181,7 +181,7 @@ def finish(dataset: tf.data.Dataset, deterministic: bool,
   """Sets the options of a finished pipeline and lets it run ahead.
 
   Args:
-    dataset: of batches.
+    dataset: dataset of batches.
     deterministic: keep the order of the elements.
     data_service: address of a tf.data service that runs the pipeline; its
       workers divide the shards among themselves, so that the order depends on

@@ -32,7 +32,7 @@ class PanopticWriter:
     """Nothing is written yet.
 
     Args:
-      path: of the JSON file.
+      path: path of the JSON file.
       spec: what the labels mean.
 
     Raises:
@@ -53,7 +53,7 @@ class PanopticWriter:
 
     Args:
       image_id: COCO's number; the name without its ending elsewhere.
-      file_name: of the PNG, such as '000000139.png'.
+      file_name: file name of the PNG, such as '000000139.png'.
       panoptic: integers [height, width], panoptic labels.
       scores: by label; those that are missing are left out.
       is_truth: whether a thing with instance 0 is a crowd.
@@ -108,7 +108,7 @@ class DetectionWriter:
     """Nothing is written until `close`.
 
     Args:
-      path: of the JSON file.
+      path: path of the JSON file.
       spec: what the labels mean.
     """
     self._path, self._spec = path, spec

@@ -27,7 +27,7 @@ def write_instances(folder: str, name: str, panoptic: np.ndarray,
 
   Args:
     folder: for the file.
-    name: of the image, without ending.
+    name: name of the image, without ending.
     panoptic: integers [height, width], panoptic labels.
     spec: what the labels mean.
     class_names: the "name" of each label of config.json, in its order.

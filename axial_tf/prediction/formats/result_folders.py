@@ -144,7 +144,7 @@ def require_different_ids(folder, paths: Sequence[str]) -> None:
 
   Args:
     folder: one of the classes above.
-    paths: of the images.
+    paths: paths of the images.
 
   Raises:
     errors.UserError: two images have one id, or one has none.
