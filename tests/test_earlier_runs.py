@@ -1,4 +1,4 @@
-"""Runs and exports of an earlier version go on working.
+"""Runs and exports of an earlier version continue to work.
 
 Its checkpoints know blocks by numbers, backbone/stages/0/0, rather than by
 names. See fixtures/earlier_run/README.md.
