@@ -13,6 +13,7 @@ from axial_tf.layers import (
   configured,
   convolution,
   multiply_adds,
+  named,
   normalization,
   resize,
 )
@@ -72,6 +73,7 @@ class ASPP(configured.ConfiguredLayer):
     self.atrous = [
         atrous(filters, _KERNEL_SIZE, dilation=rate, norm=norm,
                name=f'atrous{index + 1}') for index, rate in enumerate(rates)]
+    named.keep(self, self.atrous)
     self.pooled = convolution.ConvNorm(filters, 1, norm=norm, name='pooled')
     self.projection = convolution.ConvNorm(
         filters, 1, norm=norm, name='projection')

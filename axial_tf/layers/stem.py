@@ -9,6 +9,7 @@ from axial_tf.layers import (
   configured,
   convolution,
   multiply_adds,
+  named,
   normalization,
 )
 
@@ -94,6 +95,7 @@ class Stem(configured.ConfiguredLayer):
               filters, spatial, strides=2 if i == 0 else 1,
               activate_input=i > 0, norm=norm, name=f'block{i + 1}')
           for i in range(3)]
+    named.keep(self, self.convs)
     self._pooling = pooling
     self._first_stride = stride(kind, pooling=False)
 

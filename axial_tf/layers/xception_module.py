@@ -8,6 +8,7 @@ from axial_tf.layers import (
   convolution,
   drop_path,
   multiply_adds,
+  named,
   normalization,
 )
 
@@ -69,6 +70,7 @@ class XceptionModule(configured.ConfiguredLayer):
             relu_first=shortcut is not None, norm=norm,
             name=f'conv{index + 1}')
         for index, count in enumerate(filters)]
+    named.keep(self, self.convs)
     self.shortcut = None
     if shortcut == 'conv':
       self.shortcut = convolution.ConvNorm(

@@ -5,10 +5,11 @@ attention, which differ in the middle of the bottlenecks alone.
 """
 
 import dataclasses
+import itertools
 from typing import Literal, Optional, Tuple
 
 from axial_tf import settings as settings_lib
-from axial_tf.layers import axial_attention, bottleneck, normalization
+from axial_tf.layers import axial_attention, bottleneck, named, normalization
 from axial_tf.layers import stem as stem_lib
 from axial_tf.models import staged_backbone
 
@@ -166,3 +167,4 @@ class AxialResNet(staged_backbone.StagedBackbone):
           norm=settings.norm,
           drop_path_rate=settings.drop_path_rate * (place.stage + 1) / 4,
           name=place.name))
+    named.keep(self, itertools.chain(*self.stages))

@@ -9,10 +9,11 @@ so that its weights fit.
 """
 
 import dataclasses
+import itertools
 from typing import Literal, Optional, Tuple
 
 from axial_tf import settings as settings_lib
-from axial_tf.layers import basic_block, bottleneck, normalization, stem
+from axial_tf.layers import basic_block, bottleneck, named, normalization, stem
 from axial_tf.models import staged_backbone
 
 # In the middle of the first stage's bottlenecks; a block returns 4 times that.
@@ -109,6 +110,7 @@ class HybridResNet(staged_backbone.StagedBackbone):
         first_stage_stride=_FIRST_STAGE_STRIDE,
         output_stride=settings.output_stride):
       self.stages[place.stage].append(_block(settings, place))
+    named.keep(self, itertools.chain(*self.stages))
 
 
 def _block(settings, place):

@@ -11,6 +11,7 @@ from axial_tf.layers import (
   bottleneck,
   convolution,
   multiply_adds,
+  named,
   normalization,
   resize,
 )
@@ -94,9 +95,11 @@ class Decoder(tf.keras.layers.Layer):
       self.projection = convolution.ConvNorm(
           branch.projection_channels, 1, norm=norm, name='projection')
     elif decoder.context == 'aspp':
-      self.projection = aspp.ASPP(
+      # The first of two equally short paths is the one that counts.
+      self.aspp = aspp.ASPP(
           branch.projection_channels, decoder.aspp_rates,
           separable=decoder.separable_aspp, norm=norm, name='aspp')
+      self.projection = self.aspp
     self.low_levels, self.fusions = {}, {}
     for level, channels in (('res4', branch.res4_channels),
                             ('res3', branch.res3_channels),
@@ -106,6 +109,7 @@ class Decoder(tf.keras.layers.Layer):
             channels, 1, norm=norm, name=f'{level}_projection')
         self.fusions[level] = _fusion(
             branch.decoder_channels, decoder, norm, name=f'{level}_fusion')
+    named.keep(self, (*self.low_levels.values(), *self.fusions.values()))
 
   def call(self, endpoints, training=False):
     """Endpoints of the backbone -> [batch, h / 4, w / 4, decoder_channels]."""

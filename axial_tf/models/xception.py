@@ -12,6 +12,7 @@ from axial_tf import settings as settings_lib
 from axial_tf.layers import (
   convolution,
   multiply_adds,
+  named,
   normalization,
   xception_module,
 )
@@ -98,6 +99,7 @@ class Xception(backbone.Backbone):
       # What follows a lost stride looks as much further as it would have.
       stride, dilation = stride * strides, dilation * lost_strides
       channels = filters[-1]
+    named.keep(self, (*self.stem, *self.blocks))
 
   def _rows(self):
     """Yields flow, number within the flow and row of the tables above."""

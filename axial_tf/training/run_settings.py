@@ -37,9 +37,9 @@ class RunSettings:
     init_checkpoint: a checkpoint, or the folder of a training run, whose
       weights a new run starts from, as far as they fit. The run of a
       classifier initializes the backbone of a segmentation model.
-    frozen_batch_norms: patterns of the places of batch norms that keep their
+    frozen_batch_norms: patterns of the names of batch norms that keep their
       statistics, scale and shift: ('*',) freezes all of them,
-      ('backbone/stages/0/*',) those of the first stage.
+      ('backbone/stage2_*',) those of the first stage.
     seed: seed of weights, augmentation and shuffling; None draws a new one.
       With a seed, a resumed run continues in the data where it was.
     deterministic: slower operations that give the same results in each run;

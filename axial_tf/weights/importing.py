@@ -13,7 +13,6 @@ from axial_tf.experiment import experiment, run_folder
 from axial_tf.specs import class_spec, specs
 from axial_tf.tasks import registry
 from axial_tf.training import initialization
-from axial_tf.weights import naming
 
 _NAMES_SHOWN = 5
 
@@ -43,9 +42,9 @@ def write_run(
       not os.path.isdir(model_dir) or os.listdir(model_dir)):
     raise errors.UserError(
         f'{model_dir}: exists already; give a new folder')
-  spec = _load_spec(settings.task, arrays)
-  model = registry.of(settings.task).build_model(settings.task, spec)
-  report = naming.assign(model, arrays, source)
+  spec = _load_spec(task, arrays)
+  model = build_model(task, spec)
+  report = initialization.assign(model, arrays, source)
   _require_fit(report, allow_partial)
   temporary = f'{model_dir.rstrip("/")}.writing-{uuid.uuid4().hex}'
   try:

@@ -5,7 +5,7 @@ import tensorflow as tf
 from axial_tf import errors
 from axial_tf.layers import axial_attention
 from axial_tf.models import axial_resnet, settings_by_name
-from axial_tf.weights import naming
+from axial_tf.training import checkpoints
 from tests.layers import harness, profiler
 from tests.models import deeplab2_weights
 
@@ -58,8 +58,10 @@ def test_training_meets_reference_in_float64(oracle):
   np.testing.assert_allclose(
       gradients[0] / scale, reference['train_grad_input'] / scale, atol=1e-8)
   expected = deeplab2_weights.reference_arrays(model, expected)
+  names = {variable.ref(): name
+           for name, variable in checkpoints.places(model).items()}
   for variable, gradient in zip(variables, gradients[1:]):
-    name = naming.name_below(model, variable)
+    name = names[variable.ref()]
     scale = max(1.0, np.abs(expected[name]).max())
     np.testing.assert_allclose(
         gradient / scale, expected[name] / scale, atol=1e-8, err_msg=name)

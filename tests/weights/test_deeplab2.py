@@ -15,7 +15,8 @@ from axial_tf.models import (
 )
 from axial_tf.specs import dataset_spec
 from axial_tf.tasks import panoptic
-from axial_tf.weights import deeplab2, importing, naming
+from axial_tf.training import initialization
+from axial_tf.weights import deeplab2, importing
 from tests.layers import harness
 
 _BRANCH = panoptic_decoder.BranchSettings(8, 4, 4, 8, 8)
@@ -137,7 +138,7 @@ def test_every_weight_finds_its_place(name):
   assert len(paths) == len(model.variables)
   clone = panoptic_deeplab.PanopticDeepLab(_tiny(name), 3)
   clone(images)
-  report = naming.assign(clone, deeplab2.arrays(paths), 'here')
+  report = initialization.assign(clone, deeplab2.arrays(paths), 'here')
   assert len(report.loaded) == len(paths)
   assert not (report.missing or report.unused or report.mismatched)
   for key, expected in model(images).items():

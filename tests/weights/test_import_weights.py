@@ -18,8 +18,8 @@ from axial_tf.experiment import config, restore, run
 from axial_tf.export import saved_model
 from axial_tf.models import settings_by_name
 from axial_tf.specs import class_spec
-from axial_tf.tasks import classification
-from axial_tf.weights import csrhddlam, deeplab2, importing, naming, torch_files
+from axial_tf.training import checkpoints, initialization
+from axial_tf.weights import csrhddlam, deeplab2, importing, torch_files
 from tests import tiny_classes
 
 _CLASSIFIER = 'experiments/imagenet_resnet50.gin'
@@ -42,7 +42,7 @@ class TestDeepLab2Files:
     """Returns the model's weights, drawn again, by DeepLab2's paths."""
     rng = np.random.default_rng(0)
     paths = {}
-    for name, variable in naming.variables(model).items():
+    for name, variable in checkpoints.places(model).items():
       value = rng.uniform(0.5, 1, variable.shape).astype(np.float32)
       for ours, theirs in (
           ('backbone/', f'{root}/'), ('stem/conv1/', '_stem/'),
@@ -91,7 +91,7 @@ class TestDeepLab2Files:
     assert [entry.name for entry in restored.spec.classes] == [
         'class 0', 'class 1', 'class 2']
     for path, variable in zip(
-        paths, naming.variables(restored.model).values()):
+        paths, checkpoints.places(restored.model).values()):
       np.testing.assert_array_equal(variable, paths[path])
 
   def test_a_backbone_alone_is_partial(self, tmp_path):
@@ -132,7 +132,7 @@ class TestDeepLab2Files:
     experiment = config.parse(files, bindings)
     model = classification.build_model(experiment.task, tiny_classes.SPEC)
     arrays = {name: variable.numpy()
-              for name, variable in naming.variables(model).items()}
+              for name, variable in checkpoints.places(model).items()}
     folder = str(tmp_path / 'run')
     importing.write_run(experiment, arrays, 'elsewhere', folder)
     metrics = run.run(
@@ -201,7 +201,7 @@ def test_deeplab2_backbone_meets_reference(shared_dir, oracle):
       span=None, stem_pooling=False).build(3)
   image = tf.constant(reference['input:65x65'])
   model(image)
-  report = naming.assign(model, deeplab2.arrays(deeplab2.read(
+  report = initialization.assign(model, deeplab2.arrays(deeplab2.read(
       str(shared_dir / 'oracles/deeplab2/backbone_small.ckpt'))), 'oracle')
   assert len(report.loaded) == 287
   assert not report.unused and not report.mismatched
