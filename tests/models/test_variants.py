@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from axial_tf import errors
-from axial_tf.layers import attention_rows
+from axial_tf.layers.attention import backends
 from axial_tf.models import (
   ablations,
   axial_resnet,
@@ -103,7 +103,7 @@ def test_every_variant_is_exported_for_any_size(name, tmp_path):
   root.run = tf.function(
       lambda x: tf.nest.flatten(model(x, training=False)),
       input_signature=[tf.TensorSpec([None, None, None, 3])])
-  with attention_rows.backend('matmul'):
+  with backends.use(model, 'matmul'):
     tf.saved_model.save(root, str(tmp_path))
   loaded = tf.saved_model.load(str(tmp_path))
   for actual, wanted in zip(loaded.run(images), expected):

@@ -7,16 +7,16 @@ import tensorflow as tf
 
 from axial_tf import settings as settings_lib
 from axial_tf.layers import (
-  axial_attention,
-  axial_attention_2d,
   configured,
   convolution,
-  drop_path,
-  local_attention_2d,
   multiply_adds,
   normalization,
-  rematerialization,
 )
+from axial_tf.layers.attention import axial_2d
+from axial_tf.layers.attention import settings as attention_settings
+from axial_tf.layers.baselines import local_attention_2d
+from axial_tf.layers.residual import drop_path
+from axial_tf.layers.residual import recompute as recompute_lib
 
 # Section 4.1: the output of an axial block has twice the channels of the
 # attention's values. The other two are the bottlenecks of ResNet-50.
@@ -25,34 +25,24 @@ _EXPANSIONS = {'axial': 2, 'local': 4, 'convolution': 4}
 
 @dataclasses.dataclass(frozen=True)
 class SpatialSettings:
-  """What stands between the 1x1 convolutions; the defaults are the paper's.
+  """Settings of the middle of a bottleneck; the defaults are the paper's.
 
   Attributes:
     kind: 'axial' for axial attention, 'local' for attention within a square
       window, 'convolution' for 3x3.
-    heads: of the attention.
-    span: side of what a query sees; None, for axial attention only, for the
-      whole axis.
-    terms: which terms of the logits and values are in use.
-    activation: of the logits.
+    attention: settings of the attention; local attention needs a span.
     average_pooling: whether strided axial attention averages at its end.
-    batch_norm: whether the attention has its own batch norms.
   """
   kind: Literal['axial', 'local', 'convolution'] = 'axial'
-  heads: int = 8
-  span: Optional[int] = None
-  terms: axial_attention.AttentionTerms = axial_attention.AttentionTerms()
-  activation: Literal['softmax', 'sigmoid'] = 'softmax'
+  attention: attention_settings.AttentionSettings = (
+      attention_settings.AttentionSettings())
   average_pooling: bool = False
-  batch_norm: bool = True
 
   def __post_init__(self):
     settings_lib.check_types(self)
     require = settings_lib.require
-    require(self.heads >= 1, self, 'heads', 'at least 1')
-    require(self.span is None or (self.span > 0 and self.span % 2 == 1), self,
-            'span', 'a positive odd number, or None for the whole axis')
-    require(self.kind != 'local' or self.span is not None, self, 'span',
+    require(self.kind != 'local' or self.attention.span is not None,
+            self.attention, 'span',
             'the side of the window, as local attention has no whole axis')
     require(self.kind == 'axial' or not self.average_pooling, self,
             'average_pooling', 'False unless the attention is axial')
@@ -66,7 +56,7 @@ class SpatialSettings:
 class Bottleneck(configured.ConfiguredLayer):
   """1x1 conv, attention or 3x3 conv, 1x1 conv, and a shortcut (figure 2).
 
-  The figure's last ReLU stands at the start of the next block instead, so that
+  The figure's last ReLU is at the start of the next block instead, so that
   input and output are not activated; the network is the same. The last batch
   norm starts at gamma 0, so that a new block is its shortcut.
   """
@@ -90,16 +80,17 @@ class Bottleneck(configured.ConfiguredLayer):
 
     Args:
       filters: channels of the middle's output.
-      spatial: what stands in the middle.
-      strides: of the middle and of the shortcut.
-      dilation: of the 3x3 convolution; attention has none.
+      spatial: settings of the middle.
+      strides: stride of the middle and of the shortcut.
+      dilation: dilation of the 3x3 convolution; attention has none.
       activate_input: whether the block starts with a ReLU; not on images.
       drop_path_rate: share of samples that lose the branch in training.
-      recompute: what is computed again in the backward pass rather than kept:
+      recompute: part that the backward pass recomputes rather than keeps:
         'axial' for the attention, 'all' for the branch, or None.
-      norm: settings of all batch norms.
-      reduced_channels: that the middle is given; None for `filters`.
-      output_channels: of the block; None for spatial.expansion * filters.
+      norm: settings of the batch norms outside the attention.
+      reduced_channels: channels of the middle's input; None for `filters`.
+      output_channels: channels of the block's output; None for
+        spatial.expansion * filters.
       **kwargs: of tf.keras.layers.Layer.
 
     Raises:
@@ -124,7 +115,7 @@ class Bottleneck(configured.ConfiguredLayer):
           filters, 3, strides=strides, dilation=dilation, norm=norm,
           name='conv')
     else:
-      self.attention = _attention(filters, spatial, strides, norm)
+      self.attention = _attention(filters, spatial, strides)
     self.expand = convolution.ConvNorm(
         self._output_channels, 1, relu=False, norm=norm,
         gamma_initializer='zeros', name='expand')
@@ -148,7 +139,7 @@ class Bottleneck(configured.ConfiguredLayer):
       shortcut = self.shortcut(inputs, training=training)
     branch = self._branch
     if self._recompute == 'all' and training:
-      branch = rematerialization.recomputed(
+      branch = recompute_lib.recomputed(
           branch, [self.reduce, self._middle, self.expand])
     branch = self.drop_path(branch(inputs, training), training=training)
     return shortcut + branch
@@ -176,7 +167,7 @@ class Bottleneck(configured.ConfiguredLayer):
       return self.attention(inputs, training=training)
 
     if self._recompute == 'axial' and training:
-      attend = rematerialization.recomputed(attend, [self.attention])
+      attend = recompute_lib.recomputed(attend, [self.attention])
     return attend(inputs, training)
 
   def multiply_adds(self, height: int, width: int) -> int:
@@ -197,14 +188,10 @@ class Bottleneck(configured.ConfiguredLayer):
     return -(-height // self._strides), -(-width // self._strides)
 
 
-def _attention(filters, spatial, strides, norm):
-  options = dict(
-      strides=strides, heads=spatial.heads, terms=spatial.terms,
-      activation=spatial.activation, norm=norm if spatial.batch_norm else None,
-      name='attention')
+def _attention(filters, spatial, strides):
   if spatial.kind == 'axial':
-    return axial_attention_2d.AxialAttention2D(
-        filters // 2, filters, span=spatial.span,
-        average_pooling=spatial.average_pooling, **options)
+    return axial_2d.AxialAttention2D(
+        filters // 2, filters, spatial.attention, strides=strides,
+        average_pooling=spatial.average_pooling, name='attention')
   return local_attention_2d.LocalAttention2D(
-      filters, filters, kernel_size=spatial.span, **options)
+      filters, filters, spatial.attention, strides=strides, name='attention')

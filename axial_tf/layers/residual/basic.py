@@ -7,11 +7,11 @@ import tensorflow as tf
 from axial_tf.layers import (
   configured,
   convolution,
-  drop_path,
   multiply_adds,
   normalization,
-  rematerialization,
 )
+from axial_tf.layers.residual import drop_path
+from axial_tf.layers.residual import recompute as recompute_lib
 
 
 class BasicBlock(configured.ConfiguredLayer):
@@ -39,15 +39,15 @@ class BasicBlock(configured.ConfiguredLayer):
     """Makes the layers.
 
     Args:
-      filters: of both convolutions.
-      strides: of the first convolution and of the shortcut.
-      dilation: of the first convolution.
-      last_dilation: of the second; None for that of the first. It is larger
-        where the block would have had a stride: the second convolution then
-        sees pixels at twice the distance.
+      filters: channels of both convolutions.
+      strides: stride of the first convolution and of the shortcut.
+      dilation: dilation of the first convolution.
+      last_dilation: dilation of the second; None for that of the first. It is
+        larger where the block would have had a stride: the second convolution
+        then sees pixels at twice the distance.
       drop_path_rate: share of samples that lose the branch in training.
-      recompute: 'all' to compute the branch again in the backward pass rather
-        than to keep it, or None.
+      recompute: 'all' to recompute the branch in the backward pass rather than
+        to keep it, or None.
       norm: settings of all batch norms.
       **kwargs: of tf.keras.layers.Layer.
     """
@@ -85,7 +85,7 @@ class BasicBlock(configured.ConfiguredLayer):
       shortcut = self.shortcut(inputs, training=training)
     branch = self._branch
     if self._recompute == 'all' and training:
-      branch = rematerialization.recomputed(branch, [self.first, self.second])
+      branch = recompute_lib.recomputed(branch, [self.first, self.second])
     return shortcut + self.drop_path(
         branch(inputs, training), training=training)
 

@@ -1,4 +1,4 @@
-"""Activations that are computed again in the backward pass, not kept."""
+"""Recomputes activations in the backward pass instead of keeping them."""
 
 from typing import Callable, Sequence
 
@@ -15,8 +15,8 @@ def recomputed(
 
   Args:
     function: (tensor, training) -> tensor, made of `layers`.
-    layers: whose moving statistics the second run must not move again. While
-      one of them is not built, the function runs as it is.
+    layers: layers whose moving statistics the second run must not move again.
+      While one of them is not built, the function runs as it is.
   """
 
   def call(inputs, training):

@@ -6,10 +6,10 @@ from axial_tf import errors
 from axial_tf.layers import (
   configured,
   convolution,
-  drop_path,
   multiply_adds,
   normalization,
 )
+from axial_tf.layers.residual import drop_path
 
 _SHORTCUTS = ('conv', 'sum', None)
 
@@ -20,6 +20,9 @@ class XceptionModule(configured.ConfiguredLayer):
   The stride of a convolution takes the place of Xception's max-pooling, so
   that a dilation can take the place of the stride. Input and output are not
   activated, except in a module without shortcut, which ends with a ReLU.
+
+  Attributes:
+    strides: stride of the last convolution.
   """
 
   def __init__(
@@ -36,9 +39,9 @@ class XceptionModule(configured.ConfiguredLayer):
     """Makes the convolutions.
 
     Args:
-      filters: of the three convolutions.
-      strides: of the last convolution and the shortcut.
-      dilation: of all three.
+      filters: channels of the three convolutions.
+      strides: stride of the last convolution and the shortcut.
+      dilation: dilation of all three.
       shortcut: 'conv' for a 1x1 convolution, 'sum' for the input itself, None
         for none; the convolutions then have their ReLUs behind them.
       drop_path_rate: share of samples that lose the branch in training; of no
@@ -61,7 +64,7 @@ class XceptionModule(configured.ConfiguredLayer):
         filters=tuple(filters), strides=strides, dilation=dilation,
         shortcut=shortcut, drop_path_rate=drop_path_rate, norm=norm)
     self._output_channels = filters[-1]
-    self._strides = strides
+    self.strides = strides
     self._adds_input = shortcut is not None
     self.convs = [
         convolution.SeparableConvNorm(
@@ -79,10 +82,10 @@ class XceptionModule(configured.ConfiguredLayer):
   def build(self, input_shape):
     channels = input_shape[-1]
     if self._adds_input and self.shortcut is None and (
-        self._strides != 1 or channels != self._output_channels):
+        self.strides != 1 or channels != self._output_channels):
       raise errors.UserError(
           f"{self.name}: shortcut 'sum': expected stride 1 and {channels} "
-          f'channels as in the input, got stride {self._strides} and '
+          f'channels as in the input, got stride {self.strides} and '
           f"{self._output_channels} channels; use 'conv'")
     super().build(input_shape)
 

@@ -20,7 +20,9 @@ from typing import List, NamedTuple, Optional, Tuple
 
 import tensorflow as tf
 
-from axial_tf.layers import local_windows_2d
+from axial_tf.layers import normalization
+from axial_tf.layers.baselines import local_windows_2d
+from axial_tf.layers.shapes import sizes
 
 # Twice this is still finite in float32; a query that pads the last block has
 # no valid key at all.
@@ -65,7 +67,7 @@ def pair_terms(query: tf.Tensor, key: tf.Tensor, content: bool,
   if content:
     content_term = _float(tf.reshape(
         tf.matmul(_flat(query), _flat(key), transpose_b=True),
-        _shape(query)[:5] + _shape(key)[3:5]))
+        sizes(query)[:5] + sizes(key)[3:5]))
   if query_rpe is not None:
     rows, columns = _embeddings(query_rpe, cut)
     split = rows.shape[-1]
@@ -139,7 +141,7 @@ def attention_weights(pair_logits: tf.Tensor, activation: str) -> tf.Tensor:
   """'softmax' over both axes of the window, or 'sigmoid' of each pair."""
   if activation == 'sigmoid':
     return tf.sigmoid(pair_logits)
-  shape = _shape(pair_logits)
+  shape = sizes(pair_logits)
   flat = tf.reshape(pair_logits, [-1, shape[5] * shape[6]])
   return tf.reshape(tf.nn.softmax(flat), shape)
 
@@ -155,7 +157,7 @@ def retrieve(weights: tf.Tensor, value: Optional[tf.Tensor],
     value_rpe: tables of r^v or None.
     cut: of the image into blocks.
   """
-  shape = _shape(weights)
+  shape = sizes(weights)
   retrieved = []
   if value is not None:
     pairs = tf.reshape(
@@ -218,7 +220,7 @@ def _per_head(tensor, heads):
 
 def _affine(tensor, scale, shift=None):
   """[batch * heads, ...] * scale + shift, both [heads]."""
-  shape = _shape(tensor)
+  shape = sizes(tensor)
   tensor = tf.reshape(tensor, [-1, scale.shape[0], math.prod(shape[1:])])
   tensor *= tf.cast(scale, tensor.dtype)[:, None]
   if shift is not None:
@@ -241,23 +243,16 @@ def _query_masks(cut):
 def _key_masks(cut):
   """Valid rows [n, 1, y, w, z] and columns [o, x, w, z] of each key."""
   rows, columns = cut.rows.valid, cut.columns.valid
-  high, wide = _shape(rows)[-1], _shape(columns)[-1]
+  high, wide = sizes(rows)[-1], sizes(columns)[-1]
   return (tf.repeat(rows[:, None, :, :, None], wide, axis=4),
           tf.repeat(columns[:, :, None], high, axis=2))
 
 
 def _flat(blocks):
   """[g, n, o, a, b, d] -> [g, n, o, a * b, d]."""
-  shape = _shape(blocks)
+  shape = sizes(blocks)
   return tf.reshape(blocks, shape[:3] + [shape[3] * shape[4], shape[5]])
 
 
 def _float(tensor):
-  return tensor if tensor.dtype == tf.float64 else tf.cast(tensor, tf.float32)
-
-
-def _shape(tensor):
-  """Returns the sizes, as ints where they are known."""
-  dynamic = tf.shape(tensor)
-  return [dynamic[i] if size is None else size
-          for i, size in enumerate(tensor.shape)]
+  return tf.cast(tensor, normalization.wide(tensor.dtype))

@@ -13,14 +13,15 @@ from typing import Optional, Tuple
 
 import tensorflow as tf
 
-from axial_tf.layers import attention_maps as maps
-from axial_tf.layers import attention_rows, local_span
+from axial_tf.layers.attention import chunks, maps, span
+from axial_tf.layers.shapes import sizes
 
 
 def logit_moments(
     query: tf.Tensor, key: tf.Tensor, *, content: bool,
     query_rpe: Optional[tf.Tensor], key_rpe: Optional[tf.Tensor],
-    blocks: local_span.Blocks) -> Tuple[tf.Tensor, tf.Tensor]:
+    blocks: span.Blocks, execution: chunks.Execution
+) -> Tuple[tf.Tensor, tf.Tensor]:
   """Returns mean and mean square of each term per head, over all valid pairs.
 
   Args:
@@ -29,28 +30,29 @@ def logit_moments(
     content: whether the content term is in use.
     query_rpe: r^q [l, d, m], or None if that term is not in use.
     key_rpe: r^k [l, d, m], or None.
-    blocks: the inner axis of r; vectors outside of the axis are zeros.
+    blocks: cut of the axis, the inner axis of r; vectors outside of the axis
+      are zeros.
+    execution: how chunks of rows are computed.
 
   Returns:
     Two tensors [terms * h], term outermost.
   """
-  count = maps.sizes(query)[0]
+  count = sizes(query)[0]
   valid = None
-  if blocks.band is None:
-    pairs = count * maps.sizes(query)[-1] * (
-        maps.sizes(key)[-1])
+  if blocks.pair_mask is None:
+    pairs = count * sizes(query)[-1] * sizes(key)[-1]
   else:
     valid = tf.cast(  # [n, l, m]
-        blocks.band & blocks.asked[:, :, None] & blocks.inside[:, None],
-        query.dtype)
+        blocks.pair_mask & blocks.query_mask[:, :, None]
+        & blocks.key_mask[:, None], query.dtype)
     pairs = tf.cast(
         count // blocks.count, query.dtype) * tf.reduce_sum(valid)
   moments = []
   if content:
     moments.append(
         _content_sums(query, key) if valid is None
-        else attention_rows.content_sums(
-            query, key, tf.cast(blocks.band, query.dtype)))
+        else _masked_content_sums(
+            query, key, tf.cast(blocks.pair_mask, query.dtype), execution))
   if query_rpe is not None:
     moments.append(_position_sums(query, query_rpe, valid))
   if key_rpe is not None:
@@ -72,6 +74,49 @@ def _content_sums(query, key):
   return sums, squares
 
 
+def _masked_content_sums(query, key, pair_mask, execution):
+  """Sums q.k and its square over the pairs of all rows that a mask allows.
+
+  Args:
+    query: [r, h, d, l].
+    key: [r, h, d, m].
+    pair_mask: [l, m] of zeros and ones.
+    execution: how chunks of rows are computed.
+
+  Returns:
+    Two tensors [h].
+  """
+
+  @tf.custom_gradient
+  def compute(query, key):
+    _, sums = chunks.apply(
+        lambda rows: ([], maps.call(
+            _chunk_sums, execution.fused, None, *rows, pair_mask)),
+        (query, key), execution.chunk)
+
+    def backward(*upstream):
+
+      def chunk_gradient(rows):
+        with tf.GradientTape() as tape:
+          tape.watch(rows)
+          sums = _chunk_sums(False, None, *rows, pair_mask)
+        return tape.gradient(sums, rows, upstream), []
+
+      return chunks.apply(chunk_gradient, (query, key), execution.chunk)[0]
+
+    return tuple(sums), backward
+
+  return compute(query, key)
+
+
+def _chunk_sums(fused, settings, query, key, pair_mask):
+  del settings
+  content = pair_mask * maps.content_term(query, key, fused)
+  # Two steps: a sum over adjacent axes is many times faster on CPUs.
+  return [tf.reduce_sum(tf.reduce_sum(x, [2, 3]), 0)
+          for x in (content, tf.square(content))]
+
+
 def _position_sums(vectors, embeddings, valid):
   """Sum and sum of squares of x_l.r_lm over the valid pairs, each [h].
 
@@ -87,8 +132,8 @@ def _position_sums(vectors, embeddings, valid):
     row = tf.einsum('nlm,ldm->nld', valid, embeddings)
     gram = tf.matmul(
         valid[:, :, None] * embeddings, embeddings, transpose_b=True)
-  _, heads, depth, length = maps.sizes(vectors)
-  blocks = maps.sizes(row)[0]
+  _, heads, depth, length = sizes(vectors)
+  blocks = sizes(row)[0]
   vectors = tf.reshape(vectors, [-1, blocks, heads * depth, length])
   # One matrix transpose per block brings the positions to the front.
   vectors = tf.linalg.matrix_transpose(tf.reshape(

@@ -6,11 +6,11 @@ queries can see, costs O(length * m) instead of O(length^2). All blocks hold
 the same offsets, so that they share the position embeddings.
 """
 
-from typing import NamedTuple, Optional, Union
+from typing import NamedTuple, Optional, Tuple, Union
 
 import tensorflow as tf
 
-from axial_tf.layers.attention_maps import sizes
+from axial_tf.layers.shapes import sizes
 
 # Shorter blocks make matrix products too small to be quick.
 _SHORTEST_BLOCK = 16
@@ -27,10 +27,10 @@ class Blocks(NamedTuple):
     stride: distance of neighboring queries on the axis.
     flange: how many keys a window has before and after its block.
     query_positions: int32 [l], relative to the start of the block.
-    key_positions: int32 [m], likewise.
-    band: bool [l, m], pairs within the span; None if all are.
-    inside: bool [n, m], keys within the axis; None if band is.
-    asked: bool [n, l], queries within the axis; None if band is.
+    key_positions: int32 [m], relative to the start of the block.
+    pair_mask: bool [l, m], pairs within the span; None if all are.
+    key_mask: bool [n, m], keys within the axis; None if pair_mask is.
+    query_mask: bool [n, l], queries within the axis; None if pair_mask is.
   """
   count: Size
   block: Size
@@ -38,18 +38,18 @@ class Blocks(NamedTuple):
   flange: int
   query_positions: tf.Tensor
   key_positions: tf.Tensor
-  band: Optional[tf.Tensor]
-  inside: Optional[tf.Tensor]
-  asked: Optional[tf.Tensor]
+  pair_mask: Optional[tf.Tensor]
+  key_mask: Optional[tf.Tensor]
+  query_mask: Optional[tf.Tensor]
 
 
 def cut(length: Size, span: Optional[int], stride: int = 1) -> Blocks:
   """Returns the blocks for an axis; a single one if the span is global.
 
   Args:
-    length: of the axis; a tensor where it is unknown while tracing.
+    length: length of the axis; a tensor where it is unknown while tracing.
     span: odd number of keys that a query sees; None for all.
-    stride: every stride-th position, from the first, is a query.
+    stride: distance of the queries on the axis; the first position is one.
   """
   flange = None if span is None else span // 2
   known = isinstance(length, int)
@@ -77,6 +77,28 @@ def cut(length: Size, span: Optional[int], stride: int = 1) -> Blocks:
       count, block, stride, flange, query_positions, key_positions,
       tf.abs(offsets) <= flange, (keys >= 0) & (keys < length),
       starts + query_positions < length)
+
+
+def masks(blocks: Blocks, batch: Size, dtype: tf.DType
+          ) -> Tuple[Optional[tf.Tensor], Optional[tf.Tensor]]:
+  """Returns what is added to the logits of pairs that are not attended to.
+
+  Args:
+    blocks: cut of the axis into n blocks.
+    batch: number of axes, b.
+    dtype: type of the logits.
+
+  Returns:
+    [l, m] and [b * n, m]: 0, and a large negative number for pairs beyond the
+    span and for keys outside of the axis; None if there are none.
+  """
+  if blocks.pair_mask is None:
+    return None, None
+  # Finite, since a query that pads the last block has no valid key at all.
+  lowest = tf.constant(dtype.min / 4, dtype)
+  pairs, keys = (tf.where(mask, tf.zeros([], dtype), lowest)
+                 for mask in (blocks.pair_mask, blocks.key_mask))
+  return pairs, tf.tile(keys, [batch, 1])
 
 
 def queried(tensor: tf.Tensor, blocks: Blocks) -> tf.Tensor:

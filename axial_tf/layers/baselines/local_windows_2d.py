@@ -11,6 +11,8 @@ from typing import NamedTuple, Tuple, Union
 
 import tensorflow as tf
 
+from axial_tf.layers.shapes import sizes
+
 # Larger blocks waste products on pairs that are too far apart, smaller ones
 # copy keys more often; 8 is the quickest for k = 7 in training on CPUs.
 _BLOCK = 8
@@ -117,7 +119,7 @@ def _split_axis(line: tf.Tensor, axis: AxisCut, halo: int) -> tf.Tensor:
   total = axis.count + reach - 1
   line = tf.pad(line, [
       [0, 0], [halo, total * axis.block - halo - axis.length], [0, 0]])
-  channels = tf.shape(line)[-1] if line.shape[-1] is None else line.shape[-1]
+  channels = sizes(line)[-1]
   line = tf.reshape(line, [-1, total, axis.block, channels])
   if reach == 1:
     return line
