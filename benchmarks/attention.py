@@ -1,10 +1,11 @@
 """One axial attention layer against the published formulation.
 
 The rival, equation 3 as it is written (the backend 'equation'), has the same
-weights, in the same process. Times are medians of alternating runs in milliseconds; peak memory is that of a
-process of its own, less what it held before (Linux only). 'auto' is what the
-package chooses: maps compiled with XLA for global attention, else 'matmul',
-ordinary TensorFlow operations only, as in exports.
+weights, in the same process. Times are medians of alternating runs in
+milliseconds; peak memory is that of a process of its own, less what it held
+before (Linux only). 'auto' is what the package chooses: maps compiled with XLA
+for global attention, else 'matmul', ordinary TensorFlow operations only, as in
+exports.
 
   python benchmarks/attention.py                # all parts, about 12 minutes
   python benchmarks/attention.py --parts=layers

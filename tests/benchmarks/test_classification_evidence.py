@@ -28,7 +28,8 @@ def test_each_term_is_added_to_those_before(runs):
   full = experiments[-1]
   for experiment in experiments:
     backbone = dataclasses.replace(
-        experiment.task.model.backbone, terms=attention_settings.AttentionTerms())
+        experiment.task.model.backbone,
+        terms=attention_settings.AttentionTerms())
     task = dataclasses.replace(
         experiment.task, model=dataclasses.replace(
             experiment.task.model, backbone=backbone))

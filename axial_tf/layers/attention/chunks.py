@@ -6,7 +6,16 @@ forward and in the backward pass, which recomputes it. That saves memory, and
 time too, as a chunk's map stays in the cache of a CPU.
 """
 
-from typing import Any, Callable, List, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import (
+  Any,
+  Callable,
+  List,
+  NamedTuple,
+  Optional,
+  Sequence,
+  Tuple,
+  Union,
+)
 
 import tensorflow as tf
 

@@ -1,7 +1,5 @@
 """Self-attention in k x k windows of an image: the paper's baselines."""
 
-import dataclasses
-
 import tensorflow as tf
 
 from axial_tf import errors
@@ -125,7 +123,8 @@ class LocalAttention2D(base.AttentionLayer):
         self._tables(self.query_rpe), self._tables(self.key_rpe), cut)
     scales, shift = self._logit_scales(terms, cut, training)
     weights = local_core_2d.attention_weights(
-        local_core_2d.logits(terms, scales, shift, cut), self.settings.activation)
+        local_core_2d.logits(terms, scales, shift, cut),
+        self.settings.activation)
     content = None
     if self.settings.terms.value_content:
       content = local_windows_2d.windows(value, cut)
@@ -165,16 +164,17 @@ class LocalAttention2D(base.AttentionLayer):
 
   def _logit_scales(self, terms, cut, training):
     """Returns the factor of each term, each [heads], and a shift or None."""
+    heads = self.settings.heads
+    by_term = [self.settings.terms.num_logit_terms, heads]
     if self.settings.norm is None:
-      return [tf.ones([self.settings.heads])] * self.settings.terms.num_logit_terms, None
+      return tf.unstack(tf.ones(by_term)), None
     scale, shift = self.logit_norm.affine(
-        lambda: local_core_2d.moments(terms, self.settings.heads, cut), training)
-    by_term = [self.settings.terms.num_logit_terms, self.settings.heads]
+        lambda: local_core_2d.moments(terms, heads, cut), training)
     scales = tf.unstack(tf.reshape(scale, by_term))
     shift = tf.reduce_sum(tf.reshape(shift, by_term), axis=0)
     if self.settings.activation == 'softmax':
-      # The softmax cancels the shift. Multiplied by zero it still gives beta its
-      # true gradient, 0, rather than None.
+      # The softmax cancels the shift. Multiplied by zero it still gives beta
+      # its true gradient, 0, rather than None.
       scales[0] += 0.0 * shift
       shift = None
     return scales, shift

@@ -3,27 +3,29 @@ import pytest
 import tensorflow as tf
 
 from axial_tf import errors
-from axial_tf.layers import axial_attention, local_attention_2d
+from axial_tf.layers.attention import equation
+from axial_tf.layers.attention import settings as attention_settings
+from axial_tf.layers.baselines import local_attention_2d
 from tests.layers import harness
 
 LocalAttention2D = local_attention_2d.LocalAttention2D
-_ALL = axial_attention.AttentionTerms()
+_ALL = attention_settings.AttentionTerms()
 
 
 @pytest.mark.parametrize('options', [
-    {}, dict(terms=_ALL), dict(strides=2, kernel_size=3),
-    dict(activation='sigmoid', terms=_ALL), dict(norm=None, kernel_size=1)])
+    {}, dict(terms=_ALL), dict(strides=2, span=3),
+    dict(activation='sigmoid', terms=_ALL), dict(norm=None, span=1)])
 def test_harness(options):
   harness.check_layer(
       lambda: LocalAttention2D(8, 12, heads=2, **options), [2, 7, 18, 6])
 
 
 class _Dense:
-  """Equation 3 with one logit per pair of pixels, and masks."""
+  """Equation 3 over all pairs of pixels, of which some are visible."""
 
   def __init__(self, layer, kernel_size, heads, terms=_ALL,
                activation='softmax'):
-    self.key_channels = layer.get_config()['key_channels']
+    self.key_channels = layer.key_channels
     self.kernel_size = kernel_size
     self.heads = heads
     self.terms = terms
@@ -54,33 +56,28 @@ class _Dense:
             for axis, offset in zip(('rows', 'columns'), offsets)], -1)
         for name in ('query', 'key', 'value')
         if f'{name}_rpe_rows' in self.weights}
-    logits = []
-    if self.terms.content:
-      logits.append(tf.einsum('blhd,bmhd->blmh', query, key))
-    if self.terms.query_position:
-      logits.append(tf.einsum('blhd,lmd->blmh', query, rpe['query']))
-    if self.terms.key_position:
-      logits.append(tf.einsum('bmhd,lmd->blmh', key, rpe['key']))
-    logits = tf.concat(logits, -1)
-    logits = self._norm(
-        'logit_norm', logits, tf.boolean_mask(
-            tf.transpose(logits, [1, 2, 0, 3]), valid), training)
-    logits = tf.add_n(tf.split(logits, logits.shape[-1] // self.heads, -1))
-    if self.activation == 'softmax':
-      logits = tf.where(valid[..., None], logits, np.float64(-1e30))
-      attention = tf.nn.softmax(logits, axis=2)
-    else:
-      attention = tf.sigmoid(logits) * valid[..., None]
-    found = []
-    if self.terms.value_content:
-      found.append(tf.einsum('blmh,bmhd->blhd', attention, value))
-    if self.terms.value_position:
-      found.append(tf.einsum('blmh,lmd->blhd', attention, rpe['value']))
-    found = tf.reshape(tf.concat(found, 2), [batch, pixels, -1])
-    found = self._norm('output_norm', found,
-                       tf.reshape(found, [-1, found.shape[-1]]), training)
-    outputs = tf.add_n(tf.split(found, 1 + (
-        self.terms.value_content and self.terms.value_position), -1))
+    def norm_logits(terms):  # [terms, b, h, o, p]
+      terms = tf.transpose(terms, [1, 3, 4, 0, 2])
+      shape = tf.shape(terms)
+      terms = tf.reshape(terms, [*shape[:3], -1])
+      terms = self._norm('logit_norm', terms, tf.boolean_mask(
+          tf.transpose(terms, [1, 2, 0, 3]), valid), training)
+      return tf.transpose(tf.reshape(terms, shape), [3, 0, 4, 1, 2])
+
+    def norm_outputs(terms):  # [terms, b, h, o, d]
+      terms = tf.transpose(terms, [1, 3, 0, 2, 4])
+      shape = tf.shape(terms)
+      terms = tf.reshape(terms, [*shape[:2], -1])
+      terms = self._norm('output_norm', terms, terms, training)
+      return tf.transpose(tf.reshape(terms, shape), [2, 0, 3, 1, 4])
+
+    weights = equation.weights(
+        query, key, rpe.get('query'), rpe.get('key'), norm=norm_logits,
+        content=self.terms.content, activation=self.activation, visible=valid)
+    outputs = equation.retrieve(
+        weights, value if self.terms.value_content else None,
+        rpe.get('value'), norm=norm_outputs)
+    outputs = tf.transpose(outputs, [0, 2, 1, 3])
     return tf.reshape(outputs, [batch, height, width, -1])
 
   def _norm(self, name, values, population, training):
@@ -131,7 +128,7 @@ _CASES = [
 def test_equals_masked_dense(size, kernel_size, unknown):
   activation = 'sigmoid' if size in [(13, 9), (7, 7)] else 'softmax'
   inputs = _inputs(*size)
-  layer = _layer(inputs, kernel_size=kernel_size, terms=_ALL,
+  layer = _layer(inputs, span=kernel_size, terms=_ALL,
                  activation=activation)
   dense = _Dense(layer, kernel_size, 2, activation=activation)
   shape = [None] * 3 + [6] if unknown else inputs.shape
@@ -168,14 +165,14 @@ def test_equals_masked_dense(size, kernel_size, unknown):
 
 
 @pytest.mark.parametrize('terms', [
-    axial_attention.AttentionTerms(key_position=False, value_position=False),
-    axial_attention.AttentionTerms(False, True, False, False, True),
-    axial_attention.AttentionTerms(False, False, True, True, False),
-    axial_attention.AttentionTerms(True, False, True, True, True),
-    axial_attention.AttentionTerms(True, False, False, True, False)])
+    attention_settings.AttentionTerms(key_position=False, value_position=False),
+    attention_settings.AttentionTerms(False, True, False, False, True),
+    attention_settings.AttentionTerms(False, False, True, True, False),
+    attention_settings.AttentionTerms(True, False, True, True, True),
+    attention_settings.AttentionTerms(True, False, False, True, False)])
 def test_each_choice_of_terms_equals_masked_dense(terms):
   inputs = _inputs(9, 14)
-  layer = _layer(inputs, kernel_size=5, terms=terms)
+  layer = _layer(inputs, span=5, terms=terms)
   dense = _Dense(layer, 5, 2, terms)
   _close(layer(inputs), dense(inputs, False), 'inference')
   _close(layer(inputs, training=True), dense(inputs, True), 'training')
@@ -185,8 +182,8 @@ def test_each_choice_of_terms_equals_masked_dense(terms):
 def test_window_that_covers_the_image_sees_all_of_it(size):
   """Beyond that, a larger window only adds rows of tables nobody reads."""
   inputs = _inputs(*size)
-  just = _layer(inputs, kernel_size=39, terms=_ALL)
-  larger = _layer(inputs, kernel_size=43, terms=_ALL)
+  just = _layer(inputs, span=39, terms=_ALL)
+  larger = _layer(inputs, span=43, terms=_ALL)
   for old, new in zip(just.variables, larger.variables):
     value = old.numpy()
     if '_rpe_' in old.name:
@@ -198,7 +195,7 @@ def test_window_that_covers_the_image_sees_all_of_it(size):
 
 def test_what_is_out_of_reach_does_not_matter():
   inputs = _inputs(21, 17).numpy()
-  layer = _layer(inputs, kernel_size=7, terms=_ALL)
+  layer = _layer(inputs, span=7, terms=_ALL)
   before = layer(inputs).numpy()
   changed = inputs.copy()
   changed[:, 10, 8] += 100.0
@@ -210,7 +207,7 @@ def test_what_is_out_of_reach_does_not_matter():
 
 def test_content_alone_commutes_with_mirroring():
   inputs = _inputs(10, 11)
-  layer = _layer(inputs, kernel_size=5, terms=axial_attention.AttentionTerms(
+  layer = _layer(inputs, span=5, terms=attention_settings.AttentionTerms(
       True, False, False, True, False))
   _close(layer(inputs[:, ::-1, ::-1]), layer(inputs)[:, ::-1, ::-1], 'mirrored')
 
@@ -218,7 +215,7 @@ def test_content_alone_commutes_with_mirroring():
 def test_permuting_heads_permutes_channels():
   heads, depth = 4, 3
   layer = LocalAttention2D(
-      heads * 2, heads * depth, heads=heads, kernel_size=3, terms=_ALL)
+      heads * 2, heads * depth, heads=heads, span=3, terms=_ALL)
   inputs = tf.cast(_inputs(5, 9), tf.float32)
   harness.check_head_order(layer, inputs, heads, 2, depth, tolerance=1e-4)
 
@@ -226,8 +223,8 @@ def test_permuting_heads_permutes_channels():
 @pytest.mark.parametrize('size', [(6, 9), (1, 7)])
 def test_stride_keeps_every_second_row_and_column(size):
   inputs = _inputs(*size)
-  full = _layer(inputs, kernel_size=5)
-  strided = _layer(inputs, kernel_size=5, strides=2)
+  full = _layer(inputs, span=5)
+  strided = _layer(inputs, span=5, strides=2)
   strided.set_weights(full.get_weights())
   for training in (False, True):
     _close(strided(inputs, training=training),
@@ -237,7 +234,7 @@ def test_stride_keeps_every_second_row_and_column(size):
 def test_cost_grows_with_the_image_and_not_with_its_square():
 
   def operations(height):
-    layer = LocalAttention2D(4, 8, heads=1, kernel_size=5, terms=_ALL)
+    layer = LocalAttention2D(4, 8, heads=1, span=5, terms=_ALL)
     concrete = tf.function(layer).get_concrete_function(
         tf.TensorSpec([1, height, 32, 4], tf.float32))
     options = tf.compat.v1.profiler.ProfileOptionBuilder.float_operation()
@@ -259,7 +256,7 @@ def test_frozen_layer_uses_and_keeps_moving_statistics():
 
 
 @pytest.mark.parametrize('terms,per_pair', [
-    (axial_attention.AttentionTerms(
+    (attention_settings.AttentionTerms(
         key_position=False, value_position=False), 2 * 16 + 32),
     (_ALL, 3 * 16 + 2 * 32)])
 def test_multiply_adds(terms, per_pair):
@@ -307,9 +304,9 @@ def test_counts_of_table_1():
     (dict(heads=0), 'positive multiple of heads'),
     (dict(key_channels=4), 'key_channels to give each head at least 2'),
     (dict(value_channels=4, terms=_ALL), 'value_channels to give each head'),
-    (dict(kernel_size=4), 'positive odd number, got 4'),
-    (dict(kernel_size=0), 'positive odd number, got 0'),
-    (dict(kernel_size=-3), 'positive odd number, got -3'),
+    (dict(span=4), 'positive odd number, got 4'),
+    (dict(span=0), 'positive odd number, got 0'),
+    (dict(span=-3), 'positive odd number, got -3'),
     (dict(strides=0), 'strides of at least 1, got 0'),
     (dict(activation='relu'), "'softmax' or 'sigmoid', got 'relu'"),
 ])

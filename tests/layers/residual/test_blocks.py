@@ -3,19 +3,15 @@ import pytest
 import tensorflow as tf
 
 from axial_tf import errors
-from axial_tf.layers import (
-  axial_attention,
-  bottleneck,
-  convolution,
-  drop_path,
-  normalization,
-  stem,
-)
+from axial_tf.layers import convolution, normalization, stem
+from axial_tf.layers.attention import settings as attention_settings
+from axial_tf.layers.residual import bottleneck, drop_path
 from tests.layers import harness, oracle_check, profiler
 
 
-def _spatial(kind, **options):
-  return bottleneck.SpatialSettings(kind=kind, **options)
+def _spatial(kind, average_pooling=False, **options):
+  return bottleneck.SpatialSettings(
+      kind, attention_settings.AttentionSettings(**options), average_pooling)
 
 
 def _block(kind, filters, *, strides=1, dilation=1, **options):
@@ -124,9 +120,9 @@ def test_bad_options():
 
 
 def test_options_reach_the_attention():
-  terms = axial_attention.AttentionTerms(key_position=False)
+  terms = attention_settings.AttentionTerms(key_position=False)
   config = _axial(8, heads=2, span=5, terms=terms, activation='sigmoid',
-                  average_pooling=True, batch_norm=False
+                  average_pooling=True, norm=None
                   ).attention.get_config()
   assert (config['heads'], config['span']) == (2, 5)
   assert config['activation'] == 'sigmoid'

@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 
 from axial_tf import errors
-from axial_tf.layers import xception_module
+from axial_tf.layers.residual import xception as xception_module
 from tests.layers import harness, profiler
 
 

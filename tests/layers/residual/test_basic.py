@@ -3,13 +3,14 @@ import pytest
 import tensorflow as tf
 
 from axial_tf import errors
-from axial_tf.layers import basic_block, stem
+from axial_tf.layers import stem
+from axial_tf.layers.residual import basic
 from tests.layers import harness, profiler
 
 
 @pytest.mark.parametrize('make', [
-    lambda: basic_block.BasicBlock(4, strides=2),
-    lambda: basic_block.BasicBlock(3, dilation=2, recompute='all'),
+    lambda: basic.BasicBlock(4, strides=2),
+    lambda: basic.BasicBlock(3, dilation=2, recompute='all'),
     lambda: stem.Stem('wide', 2),
 ])
 def test_harness(make):
@@ -18,7 +19,7 @@ def test_harness(make):
 
 @pytest.mark.parametrize('strides', [1, 2])
 def test_new_block_is_its_shortcut(strides):
-  block = basic_block.BasicBlock(8, strides=strides)
+  block = basic.BasicBlock(8, strides=strides)
   inputs = tf.random.stateless_normal([2, 5, 4, 8], [1, 2])
   np.testing.assert_array_equal(
       block(inputs), tf.nn.relu(inputs)[:, ::strides, ::strides])
@@ -28,7 +29,7 @@ def test_new_block_is_its_shortcut(strides):
     (1, None, 2), (1, 2, 3), (2, 2, 4)])
 def test_dilations_add_up(dilation, last, reach):
   """A pixel reaches as far as both convolutions together."""
-  block = basic_block.BasicBlock(4, dilation=dilation, last_dilation=last)
+  block = basic.BasicBlock(4, dilation=dilation, last_dilation=last)
   inputs = np.random.default_rng(0).uniform(
       0.5, 1, [1, 13, 13, 4]).astype(np.float32)
   block(inputs)
@@ -42,7 +43,7 @@ def test_dilations_add_up(dilation, last, reach):
 
 
 def test_drop_path_leaves_the_shortcut():
-  block = basic_block.BasicBlock(8, drop_path_rate=0.999)
+  block = basic.BasicBlock(8, drop_path_rate=0.999)
   inputs = tf.random.stateless_normal([2, 5, 4, 8], [1, 2])
   block(inputs)
   harness.randomize(block)
@@ -54,7 +55,7 @@ def test_drop_path_leaves_the_shortcut():
 
 @pytest.mark.parametrize('strides', [1, 2])
 def test_multiply_adds_are_those_of_the_profiler(strides):
-  block = basic_block.BasicBlock(4, strides=strides)
+  block = basic.BasicBlock(4, strides=strides)
   with pytest.raises(errors.UserError, match='built'):
     block.multiply_adds(7, 9)
   block(tf.zeros([1, 7, 9, 3]))

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from axial_tf.layers import axial_attention, axial_attention_2d
+from axial_tf.layers.attention import axial_2d
+from axial_tf.layers.attention import layer as attention_layer
 from axial_tf.weights import csrhddlam
 from tests.layers import csrhddlam_weights
 
@@ -15,7 +16,7 @@ class _OneAxis:
   """The layer of one file, with its weights: NCHW images in and out."""
 
   def __init__(self, name, numbers):
-    self.layer = axial_attention.AxialAttention(
+    self.layer = attention_layer.AxialAttention(
         _CHANNELS // 2, _CHANNELS, norm=csrhddlam_weights.NORM)
     # [b, other, length, c] of NCHW.
     self.axes = [0, 3, 2, 1] if name == 'attn_h' else [0, 2, 3, 1]
@@ -146,7 +147,7 @@ def test_two_axes_with_average_pooling(oracle):
   height, width = (oracle(f'csrhddlam/{n}') for n in ('attn_h', 'attn_w_s2'))
   images = width['input']  # [2, 32, 14, 8]
   expected = _OneAxis('attn_w_s2', width)(_OneAxis('attn_h', height)(images))
-  layer = axial_attention_2d.AxialAttention2D(
+  layer = axial_2d.AxialAttention2D(
       _CHANNELS // 2, _CHANNELS, strides=2, average_pooling=True,
       norm=csrhddlam_weights.NORM)
   inputs = tf.transpose(images, [0, 2, 3, 1])
@@ -160,12 +161,12 @@ def test_two_axes_with_average_pooling(oracle):
 def test_shape_that_does_not_fit(oracle):
   arrays = csrhddlam.attention_arrays(
       _part(oracle('csrhddlam/attn_h'), 'w:'))
-  layer = axial_attention.AxialAttention(
+  layer = attention_layer.AxialAttention(
       8, 16, norm=csrhddlam_weights.NORM)
   layer(tf.zeros([1, 4, 32]))
   with pytest.raises(ValueError, match='hape'):
     csrhddlam_weights.assign(layer, arrays)
-  layer = axial_attention.AxialAttention(
+  layer = attention_layer.AxialAttention(
       _CHANNELS // 2, _CHANNELS, norm=csrhddlam_weights.NORM)
   layer(tf.zeros([1, 4, 32]))
   with pytest.raises(ValueError, match='no variables for'):
