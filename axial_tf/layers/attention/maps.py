@@ -45,7 +45,8 @@ def _compiled(function, settings, kinds, signature):
 def content_term(query: tf.Tensor, key: tf.Tensor, fused: bool) -> tf.Tensor:
   """[r, h, d, l] . [r, h, d, m] -> map."""
   if not fused:
-    return tf.matmul(query, key, transpose_a=True)
+    # Turned first, as the gradient then multiplies the map from the left.
+    return tf.matmul(tf.linalg.matrix_transpose(query), key)
   return _total(query[:, :, i, :, None] * key[:, :, i, None]
                 for i in range(query.shape[2]))
 

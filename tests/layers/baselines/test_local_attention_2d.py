@@ -131,7 +131,6 @@ def test_equals_masked_dense(size, kernel_size, unknown):
   layer = _layer(inputs, span=kernel_size, terms=_ALL,
                  activation=activation)
   dense = _Dense(layer, kernel_size, 2, activation=activation)
-  shape = [None] * 3 + [6] if unknown else inputs.shape
 
   def step(call, x):
     with tf.GradientTape() as tape:
@@ -140,11 +139,12 @@ def test_equals_masked_dense(size, kernel_size, unknown):
       loss = tf.reduce_sum(outputs ** 3)
     return outputs, tape.gradient(loss, [x, *layer.trainable_variables])
 
-  infer = tf.function(
-      layer, input_signature=[tf.TensorSpec(shape, tf.float64)])
-  train = tf.function(
-      lambda x: step(layer, x),
-      input_signature=[tf.TensorSpec(shape, tf.float64)])
+  infer, train = layer, lambda x: step(layer, x)
+  if unknown:
+    infer, train = (
+        tf.function(call, input_signature=[
+            tf.TensorSpec([None] * 3 + [6], tf.float64)])
+        for call in (infer, train))
   _close(infer(inputs), dense(inputs, False), 'inference')
   moving = {name: v.numpy() for name, v in dense.weights.items()}
   expected, expected_gradients = step(dense, inputs)
