@@ -50,10 +50,10 @@ class AxialAttention2D(base.AttentionLayer):
       errors.UserError: a stride below 1, a field out of range, or channels
         that the heads do not divide.
     """
-    super().__init__(key_channels, value_channels, settings, options)
     if strides < 1:
       raise errors.UserError(
           f'AxialAttention2D: expected strides of at least 1, got {strides}')
+    super().__init__(key_channels, value_channels, settings, options)
     self._keep(strides=strides, average_pooling=average_pooling)
     self.strides = strides
     self.average_pooling = average_pooling
