@@ -184,7 +184,7 @@ def _weights(fused, settings, rows, shared):
   pairs = logits(settings, fused, rows, shared)
   if settings.activation == 'sigmoid':
     return tf.sigmoid(pairs), None, None
-  largest = tf.reduce_max(pairs, -1, keepdims=True)
+  largest = maps.largest(pairs, fused)
   weights = tf.exp(pairs - largest)
   denominator = tf.reduce_sum(weights, -1)
   return weights, denominator, largest[..., 0] + tf.math.log(denominator)
