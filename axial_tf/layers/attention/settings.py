@@ -92,4 +92,4 @@ def check_span(owner: str, field: str, span: Optional[int]) -> None:
   if span is not None and (span < 1 or span % 2 == 0):
     raise errors.UserError(
         f'{owner}.{field}: expected a positive odd number, got {span}; None '
-        f'stands for the whole axis')
+        f'means the whole axis')

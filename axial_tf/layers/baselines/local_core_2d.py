@@ -61,7 +61,7 @@ def pair_terms(query: tf.Tensor, key: tf.Tensor, content: bool,
     content: whether queries meet keys.
     query_rpe: tables of r^q or None.
     key_rpe: tables of r^k or None.
-    cut: of the image into blocks.
+    cut: cut of the image into blocks.
   """
   content_term = query_term = key_term = None
   if content:
@@ -117,7 +117,7 @@ def logits(terms: PairTerms, scales: List[tf.Tensor],
     terms: as of pair_terms.
     scales: factor [heads] of each term in use.
     shift: [heads], added to all logits, or None.
-    cut: of the image into blocks.
+    cut: cut of the image into blocks.
   """
   by_term = iter(zip(scales, [shift, None, None]))
   total = None
@@ -155,7 +155,7 @@ def retrieve(weights: tf.Tensor, value: Optional[tf.Tensor],
     weights: [g, n, o, y, x, w, z].
     value: [g, n, o, w, z, d] or None.
     value_rpe: tables of r^v or None.
-    cut: of the image into blocks.
+    cut: cut of the image into blocks.
   """
   shape = sizes(weights)
   retrieved = []
@@ -197,8 +197,8 @@ def _sums_of_outer_sum(summands, masks, axis):
 
   Args:
     summands: a and b; they differ in size along `axis` alone.
-    masks: of valid a and of valid b, zeros and ones.
-    axis: that of i and of j.
+    masks: zeros and ones, which of a and of b are valid.
+    axis: axis of i and of j.
 
   Returns:
     Both without that axis.

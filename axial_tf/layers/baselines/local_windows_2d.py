@@ -24,7 +24,7 @@ class AxisCut(NamedTuple):
   """A cut of one axis of the image.
 
   Attributes:
-    length: of the axis.
+    length: length of the axis.
     count: n, number of blocks; count * block is at least the length.
     block: l, queries in a block.
     halo: keys of the window before and after its block.
