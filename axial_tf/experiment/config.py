@@ -21,7 +21,8 @@ from axial_tf.data.panoptic import augmentation
 from axial_tf.data.panoptic import pipeline as panoptic_pipeline
 from axial_tf.experiment import experiment, gin_files
 from axial_tf.inference import multi_scale
-from axial_tf.layers import axial_attention, normalization
+from axial_tf.layers import normalization
+from axial_tf.layers.attention import settings as attention_settings
 from axial_tf.models import (
   classifier,
   panoptic_decoder,
@@ -52,7 +53,7 @@ CONFIGURABLES = (
     panoptic_decoder.DecoderSettings,
     settings_by_name.variant_settings,
     settings_by_name.panoptic_settings,
-    axial_attention.AttentionTerms,
+    attention_settings.AttentionTerms,
     normalization.BatchNormSettings,
     record_files.shard_pattern,
 )

@@ -19,7 +19,7 @@ from axial_tf.data.common import resizing
 from axial_tf.export import comparison, saved_model
 from axial_tf.inference import multi_scale
 from axial_tf.inference import panoptic as panoptic_inference
-from axial_tf.layers import attention_rows
+from axial_tf.layers.attention import backends
 
 FORMATS = ('tflite', 'tflite_dynamic', 'onnx')
 _INPUT = 'image_tensor'
@@ -70,7 +70,7 @@ def convert(inference: panoptic_inference.PanopticInference, height: int,
   """
   function = _heads_function(inference, height, width)
   # Nothing but standard operations.
-  with attention_rows.backend('matmul'):
+  with backends.use(inference.model, 'matmul'):
     if file_format == 'onnx':
       tf2onnx = optional_imports.load('tf2onnx', 'onnx', 'ONNX')
       model, _ = tf2onnx.convert.from_function(

@@ -21,7 +21,7 @@ from axial_tf.export import (
   warmup,
 )
 from axial_tf.files import model_folders
-from axial_tf.layers import attention_rows
+from axial_tf.layers.attention import backends
 from axial_tf.prediction import loaded_model
 
 
@@ -145,7 +145,7 @@ def save(model: tf.keras.Model, folder: str, signatures: Mapping[str, Any]
   # trace each of them again, also in training mode.
   root = tf.Module(name='axial_tf')
   root.weights = model.variables
-  with attention_rows.backend('matmul'):  # Stock servers do not compile.
+  with backends.use(model, 'matmul'):  # Stock servers do not compile.
     tf.saved_model.save(
         root, folder, signatures=signatures,
         options=tf.saved_model.SaveOptions(experimental_custom_gradients=False))

@@ -4,16 +4,15 @@ import tensorflow as tf
 
 from axial_tf import errors
 from axial_tf.layers import (
-  basic_block,
-  bottleneck,
   configured,
   convolution,
   multiply_adds,
   named,
   normalization,
 )
+from axial_tf.layers.residual import basic, bottleneck
 
-# Mean and std of ImageNet RGB in [0, 1].
+# Mean and deviation of ImageNet RGB in 0..1.
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
 
@@ -52,10 +51,10 @@ class Stem(configured.ConfiguredLayer):
         one 3x3 convolution of stride 1, for images of a few dozen pixels;
         'wide' for one 3x3 convolution and three basic blocks of twice the
         filters, as in Wider ResNets.
-      filters: filters of the first convolution, or in the middle of each
+      filters: channels of the first convolution, or of the middle of each
         bottleneck.
       pooling: whether a 3x3 max-pool of stride 2 follows, as in ResNet.
-      spatial: kind of spatial layer of the bottlenecks.
+      spatial: settings of the bottlenecks' middles.
       norm: settings of the batch norms.
       standardize: whether the first layer sees images by ImageNet's mean and
         deviation, as PyTorch's networks do, rather than in -1..1.
@@ -87,7 +86,7 @@ class Stem(configured.ConfiguredLayer):
       self.convs = [
           convolution.ConvNorm(
               filters, 3, strides=2, relu=False, norm=norm, name='conv1'),
-          *(basic_block.BasicBlock(
+          *(basic.BasicBlock(
               2 * filters, norm=norm, name=f'block{i + 1}') for i in range(3))]
     else:
       self.convs = [

@@ -9,8 +9,10 @@ import itertools
 from typing import Literal, Optional, Tuple
 
 from axial_tf import settings as settings_lib
-from axial_tf.layers import axial_attention, bottleneck, named, normalization
+from axial_tf.layers import named, normalization
 from axial_tf.layers import stem as stem_lib
+from axial_tf.layers.attention import settings as attention_settings
+from axial_tf.layers.residual import bottleneck
 from axial_tf.models import staged_backbone
 
 # Channels of the first stage's output at width multiplier 1, as in ResNet-50;
@@ -64,7 +66,8 @@ class AxialResNetSettings:
   spatial: Literal['axial', 'local', 'convolution'] = 'axial'
   heads: int = 8
   span: Optional[int] = 65
-  terms: axial_attention.AttentionTerms = axial_attention.AttentionTerms()
+  terms: attention_settings.AttentionTerms = (
+      attention_settings.AttentionTerms())
   activation: Literal['softmax', 'sigmoid'] = 'softmax'
   attention_norm: bool = True
   average_pooling: bool = False
@@ -88,11 +91,9 @@ class AxialResNetSettings:
     require(self.stem != 'axial' or not self.standardize_images, self,
             'standardize_images', 'False with an axial stem')
     require(0 <= self.drop_path_rate < 1, self, 'drop_path_rate', '0 <= x < 1')
-    for field in ('span', 'stem_span'):
-      span = getattr(self, field)
-      require(span is None or (span > 0 and span % 2 == 1), self, field,
-              'a positive odd number, or None for the whole axis')
-    require(self.heads >= 1, self, 'heads', 'at least 1')
+    attention_settings.check_span(
+        type(self).__name__, 'stem_span', self.stem_span)
+    _ = self.spatial_settings  # Checks what concerns the bottleneck alone.
     require(self.recompute != 'axial' or self.spatial != 'convolution', self,
             'recompute', "'all' or None in a net of convolutions")
     # Keys have as many channels as the middle of ResNet's bottleneck.
@@ -107,20 +108,26 @@ class AxialResNetSettings:
             self, 'stem_width_multiplier',
             f'a multiple of {stem_parts / _STEM_FILTERS} (None: as '
             f'width_multiplier)')
-    _ = self.spatial_settings  # Checks what concerns the bottleneck alone.
+
+  @property
+  def attention(self) -> attention_settings.AttentionSettings:
+    """Settings of the attention layers behind the stem."""
+    return attention_settings.AttentionSettings(
+        heads=self.heads, span=self.span, terms=self.terms,
+        activation=self.activation,
+        norm=self.norm if self.attention_norm else None)
 
   @property
   def spatial_settings(self) -> bottleneck.SpatialSettings:
     return bottleneck.SpatialSettings(
-        kind=self.spatial, heads=self.heads, span=self.span, terms=self.terms,
-        activation=self.activation, average_pooling=self.average_pooling,
-        batch_norm=self.attention_norm)
+        self.spatial, self.attention, self.average_pooling)
 
   @property
   def stem_settings(self) -> bottleneck.SpatialSettings:
-    """What stands in the bottlenecks of an axial stem."""
-    return dataclasses.replace(
-        self.spatial_settings, kind='axial', span=self.stem_span)
+    """Settings of the bottlenecks of an axial stem."""
+    attention = dataclasses.replace(self.attention, span=self.stem_span)
+    return bottleneck.SpatialSettings(
+        'axial', attention, self.average_pooling)
 
   @property
   def first_stage_filters(self) -> int:

@@ -13,7 +13,9 @@ import itertools
 from typing import Literal, Optional, Tuple
 
 from axial_tf import settings as settings_lib
-from axial_tf.layers import basic_block, bottleneck, named, normalization, stem
+from axial_tf.layers import named, normalization, stem
+from axial_tf.layers.attention import settings as attention_settings
+from axial_tf.layers.residual import basic, bottleneck
 from axial_tf.models import staged_backbone
 
 # In the middle of the first stage's bottlenecks; a block returns 4 times that.
@@ -80,7 +82,9 @@ class HybridResNetSettings:
 
   @property
   def spatial_settings(self) -> bottleneck.SpatialSettings:
-    return bottleneck.SpatialSettings(heads=self.heads, span=self.span)
+    return bottleneck.SpatialSettings(
+        attention=attention_settings.AttentionSettings(
+            heads=self.heads, span=self.span, norm=self.norm))
 
   @property
   def stem_stride(self) -> int:
@@ -129,7 +133,7 @@ def _block(settings, place):
         output_channels=output_channels, recompute=settings.recompute,
         **options)
   if settings.wide and place.stage < 3:
-    return basic_block.BasicBlock(
+    return basic.BasicBlock(
         output_channels, last_dilation=place.next_dilation,
         recompute=convolutions_recompute, **options)
   return bottleneck.Bottleneck(

@@ -8,13 +8,14 @@ import tensorflow as tf
 from axial_tf import settings as settings_lib
 from axial_tf.layers import (
   aspp,
-  bottleneck,
   convolution,
   multiply_adds,
   named,
   normalization,
   resize,
 )
+from axial_tf.layers.attention import settings as attention_settings
+from axial_tf.layers.residual import bottleneck
 
 _KERNEL_SIZE = 5
 
@@ -77,11 +78,12 @@ class DecoderSettings:
     settings_lib.require(
         self.aspp_rates and min(self.aspp_rates) >= 1, self, 'aspp_rates',
         'at least one number, each at least 1')
-    _ = self.spatial_settings  # Checks heads and span.
+    _ = self.attention  # Checks heads and span.
 
   @property
-  def spatial_settings(self) -> bottleneck.SpatialSettings:
-    return bottleneck.SpatialSettings(heads=self.heads, span=self.span)
+  def attention(self) -> attention_settings.AttentionSettings:
+    return attention_settings.AttentionSettings(
+        heads=self.heads, span=self.span)
 
 
 class Decoder(tf.keras.layers.Layer):
@@ -148,7 +150,8 @@ def _fusion(channels, decoder, norm, name):
   if decoder.fusion == 'separable':
     return convolution.SeparableConvNorm(
         channels, _KERNEL_SIZE, norm=norm, name=name)
-  spatial = decoder.spatial_settings
+  spatial = bottleneck.SpatialSettings(
+      attention=dataclasses.replace(decoder.attention, norm=norm))
   return bottleneck.Bottleneck(
       channels // spatial.expansion, spatial, norm=norm, name=name)
 

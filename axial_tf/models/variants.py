@@ -10,7 +10,7 @@ from typing import Dict, Optional, Tuple, Union
 
 import tensorflow as tf
 
-from axial_tf.layers import axial_attention
+from axial_tf.layers.attention import settings as attention_settings
 from axial_tf.models import (
   axial_resnet,
   backbones,
@@ -119,7 +119,7 @@ def _full(width_multiplier):
 def local(width_multiplier: float = 1.0, position_sensitive: bool = True,
           **fields) -> axial_resnet.AxialResNetSettings:
   """Attention in 7x7 windows in the bottlenecks of ResNet-50 (table 1)."""
-  terms = axial_attention.AttentionTerms(
+  terms = attention_settings.AttentionTerms(
       key_position=position_sensitive, value_position=position_sensitive)
   return dataclasses.replace(
       conv_stem(width_multiplier), spatial='local', span=7, terms=terms,

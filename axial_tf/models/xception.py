@@ -9,13 +9,8 @@ import dataclasses
 import tensorflow as tf
 
 from axial_tf import settings as settings_lib
-from axial_tf.layers import (
-  convolution,
-  multiply_adds,
-  named,
-  normalization,
-  xception_module,
-)
+from axial_tf.layers import convolution, multiply_adds, named, normalization
+from axial_tf.layers.residual import xception as xception_module
 from axial_tf.models import backbone
 
 _STEM_FILTERS = (32, 64)
@@ -145,6 +140,6 @@ class Xception(backbone.Backbone):
     total = 0
     for layer in (*self.stem, *self.blocks):
       total += layer.multiply_adds(height, width)
-      strides = layer.get_config()['strides']
-      height, width = -(-height // strides), -(-width // strides)
+      height, width = (
+          -(-size // layer.strides) for size in (height, width))
     return total

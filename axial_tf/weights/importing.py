@@ -42,8 +42,8 @@ def write_run(
       not os.path.isdir(model_dir) or os.listdir(model_dir)):
     raise errors.UserError(
         f'{model_dir}: exists already; give a new folder')
-  spec = _load_spec(task, arrays)
-  model = build_model(task, spec)
+  spec = _load_spec(settings.task, arrays)
+  model = registry.of(settings.task).build_model(settings.task, spec)
   report = initialization.assign(model, arrays, source)
   _require_fit(report, allow_partial)
   temporary = f'{model_dir.rstrip("/")}.writing-{uuid.uuid4().hex}'

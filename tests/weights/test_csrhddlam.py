@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 from axial_tf.experiment import config
-from axial_tf.layers import attention_core
+from axial_tf.layers.attention import tables
 from axial_tf.models import classifier
 
 # Sizes of the features that the first block of each layer sees, at 224x224.
@@ -32,6 +32,6 @@ def test_published_counts(width, blocks, count):
     channels = int(128 * width) << stage
     for block in range(number):
       side = first if block == 0 or stage == 0 else first // 2
-      rows = attention_core.TABLE_ROWS - (2 * side - 1)
+      rows = tables.TABLE_ROWS - (2 * side - 1)
       more += 2 * rows * (2 * channels // 8)  # Two axes.
   assert ours - more == count

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from axial_tf.experiment import config
-from axial_tf.layers import basic_block
+from axial_tf.layers.residual import basic
 from axial_tf.models import (
   deeplab2_models,
   panoptic_decoder,
@@ -73,7 +73,7 @@ class _Paths:
     first, *others = backbone.stem.convs
     if not others:
       self._conv('encoder/_stem', first)
-    elif isinstance(others[0], basic_block.BasicBlock):
+    elif isinstance(others[0], basic.BasicBlock):
       self._conv('encoder/_stem', first)
       for index, block in enumerate(others):
         self._block(f'encoder/_stage1/_block{index + 1}', block)
@@ -88,7 +88,7 @@ class _Paths:
   def _block(self, path, block):
     if block.shortcut is not None:
       self._conv(f'{path}/_shortcut', block.shortcut)
-    if isinstance(block, basic_block.BasicBlock):
+    if isinstance(block, basic.BasicBlock):
       self._conv(f'{path}/_conv1_bn_act', block.first)
       self._conv(f'{path}/_conv2_bn', block.second)
       return

@@ -18,6 +18,7 @@ from axial_tf.experiment import config, restore, run
 from axial_tf.export import saved_model
 from axial_tf.models import settings_by_name
 from axial_tf.specs import class_spec
+from axial_tf.tasks import classification
 from axial_tf.training import checkpoints, initialization
 from axial_tf.weights import csrhddlam, deeplab2, importing, torch_files
 from tests import tiny_classes
