@@ -19,7 +19,7 @@ help:
 	@echo 'make test         all tests but the slow ones'
 	@echo 'make test-slow    the slow tests (many minutes)'
 	@echo 'make bench        every measurement in benchmarks/'
-	@echo 'make lint         ruff'
+	@echo 'make lint         ruff, and rules of plain English'
 	@echo 'make venv         the environment in .venv (the others make it too)'
 	@echo 'make  BUILD files for Bazel, after changed imports'
 	@echo 'make lock         requirements.lock from the newest releases'
@@ -60,6 +60,7 @@ test-slow: $(STAMP)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
+	$(BIN)/python tools/check_english.py
 
 bench: $(STAMP)
 	@for script in $$(grep -l __main__ benchmarks/*.py); do \

@@ -11,13 +11,20 @@ from axial_tf import version
 __version__ = version.__version__
 
 _EXPORTS = {
+    'AttentionSettings': 'axial_tf.layers.attention.settings',
+    'AttentionTerms': 'axial_tf.layers.attention.settings',
+    'AxialAttention': 'axial_tf.layers.attention.layer',
+    'AxialAttention2D': 'axial_tf.layers.attention.axial_2d',
     'AxialResNet': 'axial_tf.models.axial_resnet',
+    'AxialResNetSettings': 'axial_tf.models.axial_resnet',
+    'BatchNormSettings': 'axial_tf.layers.normalization',
     'Category': 'axial_tf.specs.dataset_spec',
     'Classifier': 'axial_tf.models.classifier',
     'ClassifierSettings': 'axial_tf.models.classifier',
     'ClassSpec': 'axial_tf.specs.class_spec',
     'DatasetSpec': 'axial_tf.specs.dataset_spec',
     'ImageClassifier': 'axial_tf.prediction.image_classifier',
+    'LocalAttention2D': 'axial_tf.layers.baselines.local_attention_2d',
     'MeanIoU': 'axial_tf.evaluation.mean_iou',
     'PanopticDeepLab': 'axial_tf.models.panoptic_deeplab',
     'PanopticDeepLabSettings': 'axial_tf.models.panoptic_deeplab',

@@ -1,4 +1,4 @@
-"""What all tools that may run on a cluster share: Apache Beam's options.
+"""Options of Apache Beam, for the tools that may run on a cluster.
 
 Apache Beam is an extra, so it is imported when it is asked for.
 """

@@ -1,11 +1,11 @@
-"""What all command-line tools share: flags in, one clear line on a mistake."""
+"""Runs a command-line tool: flags in, one clear line on a mistake."""
 
 import contextlib
 import io
 import os
 import signal
 import sys
-from typing import Iterable, List, Optional, Sequence
+from typing import Callable, Iterable, List, Optional, Sequence
 import warnings
 
 from absl import app, flags, logging
@@ -111,7 +111,7 @@ def define_path(name: str, default: Optional[str], meaning: str,
   """Defines a flag that holds a path, in which ~ is the home folder.
 
   Args:
-    name: of the flag.
+    name: name of the flag.
     default: its value if it is not given.
     meaning: for --help.
     any_bytes: whether the path may be one that is no UTF-8; TensorFlow cannot
@@ -141,6 +141,32 @@ def numbers(flag: str, texts: Optional[Sequence[str]]
     raise errors.UserError(
         f'--{flag}: expected numbers such as 0.5,1,1.5, got '
         f'{",".join(texts)}') from error
+
+
+def define_by(define: Callable[[], None]) -> List[str]:
+  """Defines flags by a function, as this tool's own; returns their names."""
+  before = set(flags.FLAGS)
+  define()
+  names = [name for name in flags.FLAGS if name not in before]
+  for name in names:
+    flags.declare_key_flag(name)  # --help lists it.
+  return names
+
+
+def require(**meanings: str) -> None:
+  """Raises a UserError unless flags are given: name='what is expected'."""
+  for name, meaning in meanings.items():
+    if not flags.FLAGS[name].value:
+      raise errors.UserError(
+          f'--{name} is missing: expected {meaning} (see --help for an '
+          f'example)')
+
+
+def refuse(names: Iterable[str], reason: str) -> None:
+  """Raises a UserError, `--name` and the reason, if one of flags is given."""
+  given = next((name for name in names if flags.FLAGS[name].present), None)
+  if given is not None:
+    raise errors.UserError(f'--{given}{reason}')
 
 
 def require_known(flag: str, given: Iterable[str], known: Iterable[str]

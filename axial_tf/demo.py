@@ -7,7 +7,6 @@ Example:
   python -m axial_tf.demo --output_dir=demo
 """
 
-import json
 import os
 import shlex
 import subprocess
@@ -16,8 +15,8 @@ import time
 
 from absl import flags
 
-from axial_tf import cli
-from axial_tf.files import paths, run_files
+from axial_tf import cli, errors
+from axial_tf.files import paths
 
 FLAGS = flags.FLAGS
 
@@ -33,8 +32,6 @@ def _define_flags() -> None:
 
 
 def main() -> None:
-  from axial_tf import errors
-
   root = FLAGS.output_dir
   data, records = os.path.join(root, 'data'), os.path.join(root, 'records')
   run_dir, export = os.path.join(root, 'run'), os.path.join(root, 'export')
@@ -58,9 +55,12 @@ def main() -> None:
   table, quality = _predict(export, records, root)
   _banner('6/6 panoptic quality of the SavedModel on the validation images')
   print(table)
-  untrained = _first_validation(run_dir)
+
+  from axial_tf.training import progress
+
+  untrained = progress.metrics_at(run_dir, 0)
   minutes = (time.monotonic() - start) / 60
-  print(f'\n{minutes:.1f} minutes in all; how to go on: README.md')
+  print(f'\n{minutes:.1f} minutes in all; next steps: README.md')
   print(f'demo: PQ {100 * quality["all"]["pq"]:.1f} (untrained '
         f'{100 * untrained["pq"]:.1f}), pictures in {root.rstrip("/")}/')
 
@@ -114,16 +114,6 @@ def _predict(export: str, records: str, output_dir: str):
       os.path.join(output_dir, 'overview.png'))
   result = quality.result()
   return panoptic_quality.format_table(result, predictor.spec), result
-
-
-def _first_validation(run_dir: str) -> dict:
-  """Metrics of the model before its first training step."""
-  with open(os.path.join(run_dir, run_files.METRICS),
-            encoding='utf-8') as file:
-    first = json.loads(file.readline())
-  if first['step'] != 0:
-    raise RuntimeError('demo.gin must validate at the start')
-  return first
 
 
 if __name__ == '__main__':

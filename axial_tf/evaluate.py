@@ -36,21 +36,15 @@ def _define_flags() -> None:
       'predictions_dir', None, 'folder of the predicted PNGs, if it is not '
       'named after the JSON file.', local=True)
   cli.define_path(
-      'ground_truth_dir', None, 'likewise of the ground truth.', local=True)
+      'ground_truth_dir', None, 'the same of the ground truth.', local=True)
   cli.define_path(
       'json', None, 'file for all figures, as fractions in full precision.')
   flags.DEFINE_bool('per_class', False, 'whether to print each class.')
 
 
 def main() -> None:
-  from axial_tf import errors
-
-  for flag in (FLAGS['predictions'], FLAGS['ground_truth']):
-    if not flag.value:
-      raise errors.UserError(
-          f'--{flag.name} is missing: expected a panoptic JSON file (see '
-          f'--help for an example)')
-
+  cli.require(predictions='a panoptic JSON file',
+              ground_truth='a panoptic JSON file')
   paths.require_reachable(FLAGS.json)
 
   from tqdm import tqdm

@@ -16,8 +16,8 @@ import os
 
 from absl import flags
 
-from axial_tf import cli
-from axial_tf.files import paths, run_files
+from axial_tf import cli, errors
+from axial_tf.files import model_folders, paths
 
 FLAGS = flags.FLAGS
 
@@ -36,15 +36,9 @@ def _define_flags() -> None:
 
 
 def main() -> None:
-  from axial_tf import errors
-
-  for flag, meaning in ((FLAGS['model_dir'], 'the folder of a training run'),
-                        (FLAGS['size'], 'height and width such as 180,240'),
-                        (FLAGS['output'], 'the name of a file')):
-    if not flag.value:
-      raise errors.UserError(
-          f'--{flag.name} is missing: expected {meaning} (see --help for an '
-          f'example)')
+  cli.require(model_dir='the folder of a training run',
+              size='height and width such as 180,240',
+              output='the name of a file')
   if len(FLAGS.size) != 2 or not all(
       side.isdecimal() and int(side) > 0 for side in FLAGS.size):
     raise errors.UserError(
@@ -55,10 +49,7 @@ def main() -> None:
     raise errors.UserError(
         f'--output: {FLAGS.output} is a folder, expected the name of a file')
   paths.require_reachable(FLAGS.output)
-  if run_files.is_classifier(FLAGS.model_dir):
-    raise errors.UserError(
-        f'{FLAGS.model_dir}: is the run of a classifier, expected one of '
-        f'panoptic segmentation')
+  model_folders.find(FLAGS.model_dir).require(model_folders.PANOPTIC)
 
   from axial_tf.experiment import restore
   from axial_tf.export import fixed_size

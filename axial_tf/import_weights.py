@@ -22,7 +22,7 @@ get their names from there.
 
 from absl import flags
 
-from axial_tf import cli
+from axial_tf import cli, errors
 
 FLAGS = flags.FLAGS
 
@@ -50,64 +50,35 @@ def _define_flags() -> None:
 
 
 def main() -> None:
-  from axial_tf import errors
-
-  for flag, meaning in ((FLAGS['source'], 'deeplab2 or csrhddlam'),
-                        (FLAGS['input'], 'a file of weights'),
-                        (FLAGS['output_dir'], 'a new folder')):
-    if not flag.value:
-      raise errors.UserError(
-          f'--{flag.name} is missing: expected {meaning} (see --help for an '
-          f'example)')
-  if FLAGS.source == 'deeplab2' and not FLAGS.gin_file:
-    raise errors.UserError(
-        '--gin_file is missing: expected the experiment with the '
-        'architecture, such as experiments/cityscapes_deeplab2.gin (see '
-        'docs/weights.md)')
+  cli.require(source='deeplab2 or csrhddlam', input='a file of weights',
+              output_dir='a new folder')
+  if FLAGS.source == 'deeplab2':
+    cli.require(gin_file='the experiment with the architecture, such as '
+                'experiments/cityscapes_deeplab2.gin')
 
   from axial_tf.experiment import config
   from axial_tf.weights import importing
 
-  arrays, files, bindings = (
-      _read_csrhddlam() if FLAGS.source == 'csrhddlam' else _read_deeplab2())
-
-  def parse(*more):
-    return config.parse(files, [
-        f'RECORDS = {FLAGS.records or _NO_RECORDS!r}', *bindings, *more,
-        *(FLAGS.gin_params or [])])
-
-  experiment = parse()
-  if FLAGS.source == 'deeplab2' and (
-      getattr(experiment.task.model, 'padding', 'gray') != 'gray'):
-    # These networks were trained beside gray.
-    maker = ('panoptic_settings' if 'panoptic_settings.' in
-             config.operative_text() else 'PanopticDeepLabSettings')
-    experiment = parse(f"{maker}.padding = 'gray'")
-  if FLAGS.records:
-    _require_records(experiment.task.data)
+  read, assumed = _SOURCES[FLAGS.source]
+  arrays, files, bindings = read()
+  experiment = config.parse(files, [
+      f'RECORDS = {FLAGS.records or _NO_RECORDS!r}', *bindings,
+      *(FLAGS.gin_params or [])], assumed)
+  if FLAGS.records and not importing.has_records(experiment.task.data):
+    data = experiment.task.data
+    raise errors.UserError(
+        f'--records: no files match {data.train_pattern!r} or '
+        f'{data.validation_pattern!r}; give the folder that '
+        f'data_prep.convert wrote, or leave --records out')
   report = importing.write_run(
-      experiment.task, arrays, FLAGS.input, FLAGS.output_dir,
+      experiment, arrays, FLAGS.input, FLAGS.output_dir,
       FLAGS.allow_partial)
   print(report.format_table())
   print(f'written to {FLAGS.output_dir}')
 
 
-def _require_records(data) -> None:
-  """Checks that --records holds records of one of the splits at least."""
-  from axial_tf import errors
-  from axial_tf.data.common import record_files
-
-  patterns = data.train_pattern, data.validation_pattern
-  if not any(pattern.startswith(record_files.TFDS)
-             or record_files.find(pattern) for pattern in patterns):
-    raise errors.UserError(
-        f'--records: no files match {patterns[0]!r} or {patterns[1]!r}; give '
-        f'the folder that data_prep.convert wrote, or leave --records out')
-
-
 def _read_csrhddlam():
   """Returns arrays, gin files and bindings."""
-  from axial_tf import errors
   from axial_tf.weights import csrhddlam, torch_files
 
   state = torch_files.read_state(FLAGS.input)
@@ -129,6 +100,16 @@ def _read_deeplab2():
   from axial_tf.weights import deeplab2
 
   return deeplab2.arrays(deeplab2.read(FLAGS.input)), FLAGS.gin_file, []
+
+
+# Who reads a source, and what is assumed about its networks. Those of deeplab2
+# were trained beside gray, in whichever way the experiment makes its settings.
+_SOURCES = {
+    'csrhddlam': (_read_csrhddlam, ()),
+    'deeplab2': (_read_deeplab2, (
+        "PanopticDeepLabSettings.padding = 'gray'",
+        "panoptic_settings.padding = 'gray'")),
+}
 
 
 if __name__ == '__main__':

@@ -24,7 +24,7 @@ def load(module: str, extra: str, purpose: str) -> ModuleType:
   Args:
     module: dotted name.
     extra: name of the extra in setup.py.
-    purpose: of the module, the subject of the error: 'gRPC'.
+    purpose: purpose of the module, the subject of the error: 'gRPC'.
 
   Raises:
     errors.UserError: its package is not installed, or cannot be imported; the

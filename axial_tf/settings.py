@@ -9,10 +9,10 @@ import collections.abc
 import dataclasses
 import types
 import typing
-from typing import Any, Mapping
+from typing import Any, Optional
 
 from axial_tf import errors
-from axial_tf.files import paths
+from axial_tf.files import json_files, paths
 
 # The type of a field that holds a path or a pattern of paths; ~ is expanded.
 Path = typing.NewType('Path', str)
@@ -50,33 +50,53 @@ def require(condition: bool, settings, field: str, expected: str) -> None:
         f'{getattr(settings, field)!r}')
 
 
-def from_dict(kind: type, values: Mapping[str, Any]):
-  """Makes the settings that dataclasses.asdict has turned into `values`.
+def from_dict(kind: type, values: Any, what: Optional[str] = None):
+  """Makes settings of a dict, such as dataclasses.asdict or a JSON file gives.
 
-  Fields that hold settings are restored, too, by their annotations. They are
-  left alone if they are no dicts.
+  Fields that hold settings, or a list of them, are restored, too, by their
+  annotations. They are left alone if they are no dicts.
+
+  Args:
+    kind: class of the settings.
+    values: values by field; those with a default may be absent.
+    what: name of the dict, for errors; None for that of the class.
 
   Raises:
-    errors.UserError: the values are out of range.
+    errors.UserError: no dict, a missing or an unknown field, or values that
+      are out of range.
   """
+  fields = dataclasses.fields(kind)
+  json_files.require_keys(
+      values, what or kind.__name__,
+      optional=[field.name for field in fields], required=[
+          field.name for field in fields
+          if field.default is field.default_factory is dataclasses.MISSING])
   hints = typing.get_type_hints(kind)
   return kind(**{
-      name: restore(value, hints[name]) for name, value in values.items()})
+      name: restore(value, hints[name], name)
+      for name, value in values.items()})
 
 
-def restore(value, hint):
+def restore(value, hint, name: str = ''):
   """Returns a dict as the settings that `hint` stands for, or else `value`.
 
   Args:
     value: what dataclasses.asdict made of a field, or an argument, with this
       annotation.
-    hint: a settings dataclass, such a class or None, or any other annotation.
+    hint: a settings dataclass, such a class or None, a tuple of them, or any
+      other annotation.
+    name: name of the field, for errors.
   """
   kinds = [option for option in (hint, *typing.get_args(hint))
            if dataclasses.is_dataclass(option)]
-  if isinstance(value, dict) and len(kinds) == 1:
+  if len(kinds) == 1 and typing.get_origin(hint) is tuple:
+    if not isinstance(value, (list, tuple)):
+      raise errors.UserError(f'expected a list under "{name}"')
+    return tuple(from_dict(kinds[0], entry, f'{name}[{place}]')
+                 for place, entry in enumerate(value))
+  if len(kinds) == 1 and isinstance(value, dict):
     return from_dict(kinds[0], value)
-  return value
+  return json_files.number(value) if hint is int else value
 
 
 _MISMATCH = object()

@@ -22,7 +22,8 @@ import os
 
 from absl import flags
 
-from axial_tf import cli
+from axial_tf import cli, errors
+from axial_tf.files import model_folders, paths
 
 FLAGS = flags.FLAGS
 
@@ -52,18 +53,14 @@ def _define_flags() -> None:
 def main() -> None:
   import tensorflow as tf
 
-  from axial_tf import errors
   from axial_tf.experiment import config, run
-  from axial_tf.files import paths, run_files
 
-  if not (FLAGS.model_dir or FLAGS.dry_run and FLAGS.gin_file):
-    raise errors.UserError(
-        '--model_dir is missing: expected a folder for this run '
-        '(see --help for an example)')
+  if not (FLAGS.dry_run and FLAGS.gin_file):
+    cli.require(model_dir='a folder for this run')
   files = FLAGS.gin_file or []
   for path in (FLAGS.model_dir, *files):
     paths.require_reachable(path)
-  saved = os.path.join(FLAGS.model_dir or '', run_files.CONFIG)
+  saved = os.path.join(FLAGS.model_dir or '', model_folders.CONFIG)
   if not files:
     if not tf.io.gfile.exists(saved):
       raise errors.UserError(

@@ -1,10 +1,11 @@
 """One axial attention layer against the published formulation.
 
-The rival (published_attention.py) has the same weights, in the same process.
-Times are medians of alternating runs in milliseconds; peak memory is that of a
-process of its own, less what it held before (Linux only). 'auto' is what the
-package chooses: maps compiled with XLA for global attention, else 'matmul',
-ordinary TensorFlow operations only, as in exports.
+The rival, equation 3 as it is written (the backend 'equation'), has the same
+weights, in the same process. Times are medians of alternating runs in
+milliseconds; peak memory is that of a process of its own, less what it held
+before (Linux only). 'auto' is what the package chooses: maps compiled with XLA
+for global attention, else 'matmul', ordinary TensorFlow operations only, as in
+exports.
 
   python benchmarks/attention.py                # all parts, about 12 minutes
   python benchmarks/attention.py --parts=layers
@@ -20,8 +21,8 @@ import tensorflow as tf
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from axial_tf import cli
-from axial_tf.layers import attention_rows, axial_attention
-from benchmarks import measure, published_attention
+from axial_tf.layers.attention import layer as attention_layer
+from benchmarks import measure
 
 _PARTS = ('layers', 'ideas', 'local', 'length', 'precision')
 _CHOSEN = flags.DEFINE_list('parts', list(_PARTS), 'What to measure.')
@@ -36,11 +37,12 @@ _LOCAL = {'stage 2': (257, 257, 64), 'stage 3': (129, 129, 128),
 _KINDS = ('published', 'matmul', 'auto')
 _IDEAS = {
     'published': 'published formulation',
-    'whole': '+ statistics without logits, maps made again in the backward '
+    'whole': '+ statistics without logits, maps recomputed in the backward '
              'pass',
     'matmul': '+ chunks of rows that fit the cache',
     'auto': '+ one compiled loop over the map',
 }
+_BACKENDS = {'published': 'equation', 'whole': 'matmul'}
 _ALL_ROWS = 1 << 50
 
 
@@ -49,11 +51,10 @@ def make(kind, rows, length, channels, *, span=None, training=False,
   """Returns a function without arguments that runs one layer once."""
   tf.keras.mixed_precision.set_global_policy(precision)
   tf.keras.utils.set_random_seed(0)
-  ours = axial_attention.AxialAttention(
-      channels // 2, channels, span=None if kind == 'published' else span)
-  layer = ours
-  if kind == 'published':
-    layer = published_attention.PublishedAttention(ours)
+  layer = attention_layer.AxialAttention(
+      channels // 2, channels, span=None if kind == 'published' else span,
+      backend=_BACKENDS.get(kind, kind),
+      chunk_bytes=_ALL_ROWS if kind == 'whole' else None)
   inputs = tf.cast(
       tf.random.stateless_normal([rows, length, channels], [1, 2]),
       tf.keras.mixed_precision.global_policy().compute_dtype)
@@ -67,11 +68,9 @@ def make(kind, rows, length, channels, *, span=None, training=False,
       tape.watch(inputs)
       loss = tf.reduce_sum(tf.square(tf.cast(
           layer(inputs, training=True), tf.float32)))
-    return tape.gradient(loss, [inputs, *ours.trainable_variables])
+    return tape.gradient(loss, [inputs, *layer.trainable_variables])
 
-  backend = 'matmul' if kind in ('matmul', 'whole') else 'auto'
-  with attention_rows.backend(backend, _ALL_ROWS if kind == 'whole' else None):
-    step.get_concrete_function()
+  step.get_concrete_function()
   return step
 
 

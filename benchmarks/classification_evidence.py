@@ -8,7 +8,7 @@
                weights of the classifier, with equal fine-tuning
 
 It trains what has not been trained yet, then prints the tables and draws the
-curves; a run that was stopped goes on by the same command.
+curves; rerun the same command to resume.
 
   python -m data_prep.convert --dataset=imagenet --split=train \\
     --input_dir=/data/cifar10 --output_dir=datasets/cifar10
@@ -53,7 +53,7 @@ def comparisons(output_dir: str, cifar10: str, camvid: str, seeds: int
   """Returns the comparison of each part.
 
   Args:
-    output_dir: of all runs.
+    output_dir: folder of all runs.
     cifar10: folder of its records.
     camvid: the same.
     seeds: runs of each side of the transfer.
@@ -97,9 +97,9 @@ def comparisons(output_dir: str, cifar10: str, camvid: str, seeds: int
 
 
 def main() -> None:
-  evidence.require_folders('output_dir', 'cifar10')
+  cli.require(output_dir='a folder', cifar10='a folder')
   if 'transfer' in FLAGS.parts:
-    evidence.require_folders('camvid')
+    cli.require(camvid='a folder')
   evidence.run_all(list(comparisons(
       FLAGS.output_dir, FLAGS.cifar10, FLAGS.camvid or '', FLAGS.seeds
   ).values()))

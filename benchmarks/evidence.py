@@ -19,7 +19,7 @@ import tensorflow as tf
 from axial_tf import cli, errors
 from axial_tf.data.classification import pipeline as classification_pipeline
 from axial_tf.experiment import config
-from axial_tf.files import run_files
+from axial_tf.files import model_folders
 from axial_tf.tasks import registry
 from benchmarks import measure
 
@@ -52,7 +52,7 @@ class Comparison:
   """Runs side by side.
 
   Attributes:
-    name: of its table and of its picture's file.
+    name: name of its table and of its picture's file.
     runs: what is compared.
     scores: what validation measures, 0..1; the first one is drawn.
     has_costs: whether the models differ, so that their costs are of interest.
@@ -78,18 +78,6 @@ def define_flags(parts: Sequence[str], folders: Dict[str, str]) -> None:
     cli.define_path(name, None, f'folder of the records of {data}.')
   flags.DEFINE_list('parts', list(parts), 'which comparisons to make.')
   flags.DEFINE_bool('train', True, 'train what is not trained yet.')
-
-
-def require_folders(*names: str) -> None:
-  """Checks that flags are given.
-
-  Raises:
-    errors.UserError: one is not.
-  """
-  for name in names:
-    if not flags.FLAGS[name].value:
-      raise errors.UserError(
-          f'--{name} is missing: expected a folder (see --help for an example)')
 
 
 def run_all(comparisons: Sequence[Comparison]) -> None:
@@ -120,7 +108,7 @@ def train(run: Run) -> None:
 
 
 def train_missing(runs: Sequence[Run]) -> None:
-  """Trains, or goes on with, what was not trained to its last step."""
+  """Trains, or resumes, what was not trained to its last step."""
   for run in runs:
     if not is_complete(run):
       train(run)
@@ -128,7 +116,7 @@ def train_missing(runs: Sequence[Run]) -> None:
 
 def curve(run: Run, score: str) -> Dict[int, float]:
   """Returns the validation scores, 0..1, by step; of each step the last."""
-  path = run.folder / run_files.METRICS
+  path = run.folder / model_folders.METRICS
   if not path.exists():
     return {}
   lines = map(json.loads, path.read_text().splitlines())

@@ -21,9 +21,9 @@ import tensorflow as tf
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from axial_tf import cli, errors
-from axial_tf.layers import attention_rows, axial_attention_2d
+from axial_tf.layers.attention import backends
 from axial_tf.models import axial_resnet, settings_by_name
-from benchmarks import measure, published_attention
+from benchmarks import measure
 
 _CHOSEN = flags.DEFINE_list(
     'cases', None, 'Numbers of the cases to measure; all if not given.')
@@ -40,7 +40,8 @@ _CASES = (
     ('axial_resnet_s', _DEEPLAB2, 224, 8, True),
 )
 # The formula, ordinary operations, what the layer chooses, and that with blocks
-# computed again in the backward pass (training only).
+# recomputed in the backward pass (training only).
+_BACKENDS = {'published': 'equation', 'matmul': 'matmul'}
 _KINDS = ('published', 'matmul', 'auto', 'recompute')
 
 
@@ -60,12 +61,6 @@ def make(kind, variant, overrides, size, batch, training):
   for variable in model.trainable_variables:
     if 'gamma' in variable.name:  # Those of the blocks' ends start at 0.
       variable.assign(random.uniform(0.5, 1.0, variable.shape))
-  if kind == 'published':
-    for layer in model.submodules:
-      if isinstance(layer, axial_attention_2d.AxialAttention2D):
-        for axis in ('height_axis', 'width_axis'):
-          setattr(layer, axis, published_attention.PublishedAttention(
-              getattr(layer, axis)))
   images = tf.random.stateless_normal([batch, size, size, 3], [1, 2])
 
   @tf.function
@@ -76,7 +71,7 @@ def make(kind, variant, overrides, size, batch, training):
       loss = tf.reduce_sum(tf.square(model(images, training=True)['res5']))
     return tape.gradient(loss, model.trainable_variables)
 
-  with attention_rows.backend('matmul' if kind == 'matmul' else 'auto'):
+  with backends.use(model, _BACKENDS.get(kind, 'auto')):
     step.get_concrete_function()
   return step
 

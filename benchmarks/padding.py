@@ -20,12 +20,12 @@ import tensorflow as tf
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from axial_tf import cli, errors
+from axial_tf import cli
 from axial_tf.data.common import resizing
 from axial_tf.data.panoptic import pipeline as panoptic_pipeline
 from axial_tf.evaluation import label_maps, panoptic_quality
 from axial_tf.experiment import config
-from axial_tf.files import run_files
+from axial_tf.files import model_folders
 from axial_tf.inference import multi_scale
 from axial_tf.inference import panoptic as panoptic_inference
 from axial_tf.specs import dataset_spec
@@ -77,11 +77,9 @@ def score(inference: panoptic_inference.PanopticInference,
 
 
 def main() -> None:
-  if not _MODEL_DIR.value:
-    raise errors.UserError(
-        '--model_dir is missing: expected the folder of a training run')
+  cli.require(model_dir='the folder of a training run')
   task = config.parse(
-      [os.path.join(_MODEL_DIR.value, run_files.CONFIG)]).task
+      [os.path.join(_MODEL_DIR.value, model_folders.CONFIG)]).task
   spec = dataset_spec.DatasetSpec.load(task.spec)
   print(f'strips of {_STRIP.value} pixels; trained with '
         f'{task.model.padding!r}\n\n'

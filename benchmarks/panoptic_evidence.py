@@ -7,7 +7,7 @@
 
 Within a part, all runs have the same recipe, images, steps and decoder; the
 parts terms and spans train shorter. It trains what has not been trained yet,
-then prints the tables and draws the curves; a run that was stopped goes on by
+then prints the tables and draws the curves; a stopped run is resumed by
 the same command.
 
   for split in train val; do python -m data_prep.convert --dataset=custom \\
@@ -56,7 +56,7 @@ def comparisons(output_dir: str, camvid: str, seeds: int
   """Returns the comparison of each part.
 
   Args:
-    output_dir: of all runs.
+    output_dir: folder of all runs.
     camvid: folder of its records.
     seeds: runs of each side.
   """
@@ -87,7 +87,7 @@ def comparisons(output_dir: str, camvid: str, seeds: int
 
 
 def main() -> None:
-  evidence.require_folders('output_dir', 'camvid')
+  cli.require(output_dir='a folder', camvid='a folder')
   evidence.run_all(list(comparisons(
       FLAGS.output_dir, FLAGS.camvid, FLAGS.seeds).values()))
 

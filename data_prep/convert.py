@@ -9,7 +9,7 @@ r"""Converts a published data set, or one's own, to TFRecord shards.
 Data of one's own (custom) is a folder in the layout of COCO panoptic: images in
 {split}/ or images/{split}/, annotations/panoptic_{split}.json and its folder of
 PNGs. Each image is checked against its label, the JSON and the spec. The first
-mistake ends the conversion, unless --on_error=skip; the same command goes on
+mistake ends the conversion, unless --on_error=skip; the same command resumes
 after the shards that are finished, also after it was killed.
 dataset_info.json, written last, says what the folder holds.
 """

@@ -7,8 +7,8 @@ r"""Looks through TFRecords: what they hold and whether they fit a spec.
 TFRecords are files, patterns or folders: those of data_prep.convert or of
 DeepLab2, or image classification records. The spec is that of the
 dataset_info.json beside the first one, or --spec. All records are read; one
-that is damaged is named, and the others go on. The exit status is 0 if all of
-them are fit for training with the spec, else 1.
+that is damaged is named, and the others are read. The exit status is 0 if all
+of them are fit for training with the spec, else 1.
 """
 
 import json
@@ -106,12 +106,13 @@ def run(patterns: Sequence[str], spec_name=None, pictures: int = 0,
 
 
 def _statistics(spec):
-  from axial_tf.specs import class_spec
+  from axial_tf.specs import class_spec, dataset_spec
   from data_prep.inspection import class_statistics, panoptic_statistics
 
-  if isinstance(spec, class_spec.ClassSpec):
-    return class_statistics.ClassStatistics(spec)
-  return panoptic_statistics.PanopticStatistics(spec)
+  return {
+      class_spec.ClassSpec: class_statistics.ClassStatistics,
+      dataset_spec.DatasetSpec: panoptic_statistics.PanopticStatistics,
+  }[type(spec)](spec)
 
 
 def _picture_name(record) -> str:

@@ -46,7 +46,7 @@ SPEC = dataset_spec.DatasetSpec(
     ),
     merging={'stuff_area_limit': 64, 'nms_kernel': 7})
 
-# Of each digit's scans, in the order of the collection, the last sixth; of
+# The last sixth of each digit's scans, in the order of the collection; of
 # each photo, the right quarter: for validation only.
 _VAL_SCANS = 1 / 6
 _VAL_PHOTO = 1 / 4

@@ -1,5 +1,7 @@
 """Fixtures for all tests: the real data and reference numbers, if present."""
 
+import ctypes
+import gc
 import os
 import pathlib
 
@@ -21,6 +23,19 @@ hypothesis.settings.load_profile(
     os.environ.get('HYPOTHESIS_PROFILE', 'repeatable'))
 
 _ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope='module', autouse=True)
+def free_memory():
+  """Frees graphs and models of a module when its tests have ended."""
+  yield
+  tf.keras.backend.clear_session()
+  gc.collect()
+  # glibc keeps what was freed for this process; other systems have no such
+  # function.
+  trim = getattr(ctypes.CDLL(None), 'malloc_trim', None)
+  if trim is not None:
+    trim(0)
 
 
 @pytest.fixture(scope='session')

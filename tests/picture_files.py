@@ -26,7 +26,7 @@ def raw_png(values: np.ndarray, depth: int, color: int,
     values: int [height, width] or [height, width, channels].
     depth: bits of each value.
     color: the PNG's type of color.
-    chunks: of transparency and the like.
+    chunks: chunks of transparency and the like.
   """
   height, width = values.shape[:2]
   bits = values.reshape(height, -1, 1) >> np.arange(depth)[::-1] & 1

@@ -48,9 +48,9 @@ def photos(tmp_path_factory):
   return folder
 
 
-def _predict(*arguments):
+def _run(module, *arguments):
   return subprocess.run(
-      [sys.executable, '-m', 'axial_tf.predict', *arguments],
+      [sys.executable, '-m', module, *arguments],
       capture_output=True, text=True, env={**os.environ, 'PYTHONPATH': '.'})
 
 
@@ -58,7 +58,7 @@ def test_the_run_can_be_read_again(run_dir):
   records = [json.loads(line)
              for line in (run_dir / 'metrics.jsonl').open()]
   assert records[-1]['step'] == 12 and 0 <= records[-1]['top1'] <= 1
-  inference = restore.load_classifier(str(run_dir))
+  inference = restore.load_inference(str(run_dir))
   assert inference.spec == tiny_classes.SPEC
   assert inference.image_size == (16, 16)
   assert inference.model.count_params() > 0
@@ -95,10 +95,11 @@ def test_segmentation_of_a_classifier_is_refused(run_dir):
     predictor.Predictor(str(run_dir))
 
 
-def test_the_command_prints_json_lines_and_goes_on(run_dir, photos):
+@pytest.mark.parametrize('module', ['axial_tf.classify', 'axial_tf.predict'])
+def test_the_commands_print_json_lines_and_go_on(run_dir, photos, module):
   (photos / 'broken.png').write_bytes(b'no picture')
-  done = _predict(f'--model={run_dir}', f'--input={photos}', '--json',
-                  '--top=2', '--batch_size=2')
+  done = _run(module, f'--model={run_dir}', f'--input={photos}', '--json',
+              '--top=2', '--batch_size=2')
   (photos / 'broken.png').unlink()
   assert done.returncode == 1 and 'broken.png' in done.stderr
   assert 'Traceback' not in done.stderr
@@ -151,7 +152,8 @@ def test_a_name_that_is_no_utf8(run_dir, photos, tmp_path):
 
 
 def test_options_of_segmentation_are_refused(run_dir, photos):
-  done = _predict(f'--model={run_dir}', f'--input={photos}', '--scales=1')
+  done = _run('axial_tf.predict', f'--model={run_dir}', f'--input={photos}',
+              '--scales=1')
   assert done.returncode == 1
   assert done.stderr.startswith('error: --scales belongs to segmentation')
 
@@ -167,8 +169,8 @@ def test_a_new_run_starts_from_the_weights_of_another(
               f"RunSettings.init_checkpoint = '{run_dir}'"]
   run.run(config.parse([_EXPERIMENT], bindings), str(tmp_path / 'a'), 'train')
   assert 'mismatched (other shape): 0' in capfd.readouterr().err
-  before = restore.load_classifier(str(run_dir)).model
-  after = restore.load_classifier(str(tmp_path / 'a')).model
+  before = restore.load_inference(str(run_dir)).model
+  after = restore.load_inference(str(tmp_path / 'a')).model
   for a, b in zip(before.trainable_variables, after.trainable_variables):
     np.testing.assert_allclose(a, b, atol=1e-4)
   with pytest.raises(errors.UserError, match='/gone: holds no checkpoint'):
@@ -193,7 +195,7 @@ def test_averaged_weights_are_what_is_validated_and_restored(
   model_dir = str(tmp_path / 'run')
   metrics = run.run(
       config.parse([_EXPERIMENT], bindings), model_dir, 'train_and_eval')
-  model = restore.load_classifier(model_dir).model
+  model = restore.load_inference(model_dir).model
   experiment = config.parse([_EXPERIMENT], bindings)
   task = classification.ClassificationTask(
       experiment.task, experiment.run, experiment.optimizer)

@@ -2,43 +2,21 @@
 
 import json
 import os
-import pathlib
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 
+from tests import tools
+
 _TINY = [
-    "BLOCKS = (1, 1, 1, 1)", 'WIDTH = 0.125', 'HEADS = 2', 'BATCH_SIZE = 2',
+    # The README's commands, which have a test, train attention.
+    "variant_settings.spatial = 'convolution'",
+    'BLOCKS = (1, 1, 1, 1)', 'WIDTH = 0.125', 'HEADS = 2', 'BATCH_SIZE = 2',
     'AugmentationSettings.crop_size = (65, 65)',
     'RunSettings.steps_per_loop = 1', 'RunSettings.checkpoint_interval = 1',
     'RunSettings.validation_interval = 2']
-
-
-def _tool(module: str, *arguments: str) -> subprocess.CompletedProcess:
-  return subprocess.run(
-      [sys.executable, '-m', module, *arguments], capture_output=True,
-      text=True, check=False,
-      cwd=pathlib.Path(__file__).resolve().parent.parent,
-      env={**os.environ, 'TF_CPP_MIN_LOG_LEVEL': '3'})
-
-
-def _succeeds(*command: str) -> subprocess.CompletedProcess:
-  done = _tool(*command)
-  assert done.returncode == 0, done.stderr[-3000:]
-  return done
-
-
-def _refused(*command: str) -> str:
-  """Runs a tool on a user's mistake; returns its one line."""
-  done = _tool(*command)
-  assert done.returncode == 1, done.stderr[-3000:]
-  assert 'Traceback' not in done.stderr
-  lines = [line for line in done.stderr.splitlines()
-           if line.startswith('error: ')]
-  assert len(lines) == 1, done.stderr[-3000:]
-  return lines[0]
 
 
 def _train(records, model_dir, steps, *more, mode='train_and_eval'):
@@ -51,10 +29,10 @@ def _train(records, model_dir, steps, *more, mode='train_and_eval'):
 @pytest.fixture(scope='module')
 def records(tmp_path_factory):
   folder = tmp_path_factory.mktemp('digits')
-  _succeeds('data_prep.sample_digits', f'--output_dir={folder / "data"}',
+  tools.succeeds('data_prep.sample_digits', f'--output_dir={folder / "data"}',
             '--train_images=6', '--val_images=3')
   for split in ('train', 'val'):
-    _succeeds('data_prep.convert', '--dataset=custom',
+    tools.succeeds('data_prep.convert', '--dataset=custom',
               '--spec=gin_configs/datasets/digits.json',
               f'--input_dir={folder / "data"}', f'--split={split}',
               f'--output_dir={folder / "records"}', '--num_shards=2')
@@ -64,7 +42,7 @@ def records(tmp_path_factory):
 @pytest.fixture(scope='module')
 def trained(records, tmp_path_factory):
   model_dir = tmp_path_factory.mktemp('run')
-  done = _succeeds(*_train(records, model_dir, 2))
+  done = tools.succeeds(*_train(records, model_dir, 2))
   return model_dir, done
 
 
@@ -88,9 +66,9 @@ def test_training_leaves_checkpoints_metrics_and_configuration(trained):
 
 def test_a_run_is_continued_and_evaluated_again(trained, records):
   model_dir, _ = trained
-  done = _succeeds(*_train(records, model_dir, 3))
+  done = tools.succeeds(*_train(records, model_dir, 3))
   assert 'step 3/3' in done.stderr and 'step 1/3' not in done.stderr
-  _succeeds('axial_tf.train', f'--model_dir={model_dir}', '--mode=eval')
+  tools.succeeds('axial_tf.train', f'--model_dir={model_dir}', '--mode=eval')
   first, second = [json.loads(line) for line in
                    (model_dir / 'metrics.jsonl').read_text().splitlines()[-2:]]
   assert first == second
@@ -99,9 +77,9 @@ def test_a_run_is_continued_and_evaluated_again(trained, records):
 def test_export_then_predict_on_photographs(trained, tmp_path):
   from PIL import Image
   model_dir, _ = trained
-  _succeeds('axial_tf.export', f'--model_dir={model_dir}',
+  tools.succeeds('axial_tf.export', f'--model_dir={model_dir}',
             f'--export_dir={tmp_path / "export"}')
-  done = _succeeds('axial_tf.export', f'--model_dir={model_dir}',
+  done = tools.succeeds('axial_tf.export', f'--model_dir={model_dir}',
                    f'--export_dir={tmp_path / "export"}', '--check')
   assert 'equals ckpt-' in done.stdout and not list(
       (tmp_path / 'export').glob('writing-*'))
@@ -111,14 +89,14 @@ def test_export_then_predict_on_photographs(trained, tmp_path):
   Image.fromarray(noise).save(photos / 'color.jpg')
   Image.fromarray(noise[:50, :, 0]).save(photos / 'grey.png')
   output = tmp_path / 'out'
-  _succeeds('axial_tf.predict', f'--model={tmp_path / "export"}',
+  tools.succeeds('axial_tf.predict', f'--model={tmp_path / "export"}',
             f'--input={photos}/*', f'--output_dir={output}')
   for stem, size in (('color', (90, 70)), ('grey', (90, 50))):
     assert Image.open(output / f'{stem}_panoptic.png').size == size
     assert Image.open(output / f'{stem}_overlay.png').size[0] >= size[0]
     json.loads((output / f'{stem}.json').read_text())
   # A training run serves as a model, too, and segments alike.
-  _succeeds('axial_tf.predict', f'--model={model_dir}',
+  tools.succeeds('axial_tf.predict', f'--model={model_dir}',
             f'--input={photos}/color.jpg', f'--output_dir={tmp_path / "run"}')
   same = (np.asarray(Image.open(tmp_path / 'run' / 'color_panoptic.png'))
           == np.asarray(Image.open(output / 'color_panoptic.png')))
@@ -128,7 +106,7 @@ def test_export_then_predict_on_photographs(trained, tmp_path):
 def test_each_new_checkpoint_is_evaluated_until_the_last(trained):
   model_dir, _ = trained
   before = len((model_dir / 'metrics.jsonl').read_text().splitlines())
-  _succeeds('axial_tf.train', f'--model_dir={model_dir}',
+  tools.succeeds('axial_tf.train', f'--model_dir={model_dir}',
             '--mode=continuous_eval')
   after = (model_dir / 'metrics.jsonl').read_text().splitlines()
   assert len(after) > before
@@ -137,7 +115,7 @@ def test_each_new_checkpoint_is_evaluated_until_the_last(trained):
 def test_a_model_dir_of_another_model_is_refused(trained, records):
   model_dir, _ = trained
   before = (model_dir / 'config.gin').read_text()
-  line = _refused(*_train(records, model_dir, 4, 'WIDTH = 0.25'))
+  line = tools.refused(*_train(records, model_dir, 4, 'WIDTH = 0.25'))
   assert 'another model' in line and '--model_dir' in line
   assert (model_dir / 'config.gin').read_text() == before
 
@@ -147,7 +125,7 @@ def test_a_cut_off_shard_is_named(records, tmp_path):
     content = path.read_bytes()
     cut = path.name.startswith('train-00001')
     (tmp_path / path.name).write_bytes(content[:-40] if cut else content)
-  line = _refused(*_train(tmp_path, tmp_path / 'run', 2))
+  line = tools.refused(*_train(tmp_path, tmp_path / 'run', 2))
   assert 'train-00001-of-00002.tfrecord' in line and 'cut off' in line
 
 
@@ -157,7 +135,7 @@ def test_a_damaged_record_is_named_while_training(records, tmp_path):
     if path.name.startswith('train-00000'):
       content[200] ^= 255
     (tmp_path / path.name).write_bytes(content)
-  line = _refused(*_train(tmp_path, tmp_path / 'run', 2, mode='train'))
+  line = tools.refused(*_train(tmp_path, tmp_path / 'run', 2, mode='train'))
   assert 'train-00000-of-00002.tfrecord' in line
 
 
@@ -173,15 +151,25 @@ def test_a_damaged_record_is_named_while_training(records, tmp_path):
       '--gin_params=RunSettings.step=2'], ['RunSettings', 'step']),
 ])
 def test_mistakes_on_the_command_line_are_named(arguments, words):
-  line = _refused('axial_tf.train', *arguments)
+  line = tools.refused('axial_tf.train', *arguments)
   for word in words:
     assert word in line
   assert not os.path.exists('/nowhere')
 
 
 @pytest.mark.parametrize('module', [
-    'axial_tf.train', 'axial_tf.export', 'axial_tf.predict', 'axial_tf.demo',
-    'data_prep.convert', 'data_prep.sample_digits'])
+    'axial_tf.train', 'axial_tf.export', 'axial_tf.predict',
+    'axial_tf.classify', 'axial_tf.demo', 'data_prep.convert',
+    'data_prep.sample_digits'])
 def test_help_explains_itself_with_an_example(module):
-  done = _succeeds(module, '--help')
+  done = tools.succeeds(module, '--help')
   assert f'python -m {module} ' in done.stdout
+
+
+def test_a_process_of_its_own_says_the_same(project_root):
+  done = subprocess.run(
+      [sys.executable, '-m', 'axial_tf.train', '--model_dir=/nowhere/run'],
+      capture_output=True, text=True, check=False, cwd=project_root)
+  assert done.returncode == 1 and 'Traceback' not in done.stderr
+  assert tools.refused('axial_tf.train', '--model_dir=/nowhere/run') in (
+      done.stderr.splitlines())

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 import pytest
 
+from axial_tf.export import saved_model
 from tests import color_model
 
 _README = pathlib.Path(__file__).resolve().parent.parent / 'README.md'
@@ -23,26 +24,24 @@ _TINY = ' '.join(f"--gin_params='{binding}'" for binding in (
 
 
 def _blocks():
-  """Returns language and text of each code block, in order."""
-  return re.findall(
+  """Returns language and text of each block of code, in order."""
+  blocks = re.findall(
       r'^```(\w+)\n(.*?)^```', _README.read_text(), re.MULTILINE | re.DOTALL)
+  return [block for block in blocks if block[0] != 'bibtex']
 
 
-def _write_scenes(folder: pathlib.Path, split: str, count: int, ids) -> None:
-  """Writes scenes of `color_model` in COCO's panoptic layout.
+# Category ids of ground, ball and sky in the user's data.
+_IDS = (5, 37, 8)
 
-  Args:
-    folder: the root of the data set.
-    split: the name of its split.
-    count: how many images.
-    ids: the data set's category of ground, ball and sky.
-  """
+
+def _write_scenes(folder: pathlib.Path, split: str, count: int) -> None:
+  """Writes scenes of `color_model` in COCO's panoptic layout."""
   (folder / split).mkdir(parents=True)
   labels = folder / 'annotations' / f'panoptic_{split}'
   labels.mkdir(parents=True)
   content = {'images': [], 'annotations': [], 'categories': [
       {'id': id, 'name': c.name, 'isthing': int(c.is_thing)}
-      for id, c in zip(ids, color_model.SPEC.categories)]}
+      for id, c in zip(_IDS, color_model.SPEC.categories)]}
   for number in range(count):
     image, panoptic = color_model.scene(scale=2)
     Image.fromarray(image).save(folder / split / f'{number}.jpg', quality=95)
@@ -56,7 +55,7 @@ def _write_scenes(folder: pathlib.Path, split: str, count: int, ids) -> None:
         'width': width})
     content['annotations'].append({
         'image_id': number, 'file_name': f'{number}.png', 'segments_info': [
-            {'id': int(id), 'category_id': ids[id // 100], 'iscrowd': 0,
+            {'id': int(id), 'category_id': _IDS[id // 100], 'iscrowd': 0,
              'area': int(np.sum(panoptic == id))}
             for id in np.unique(panoptic)]})
   labels.with_suffix('.json').write_text(json.dumps(content))
@@ -67,15 +66,16 @@ def folder(tmp_path_factory):
   """A folder that holds nothing but the user's data, as the README names it."""
   folder = tmp_path_factory.mktemp('user') / "it's [1] ü"
   folder.mkdir()
-  # Dirt, sports ball, sky.
-  _write_scenes(folder / 'data' / 'coco', 'val2017', 2, (194, 37, 187))
   for split, count in (('train', 4), ('val', 2)):
-    _write_scenes(folder / 'data' / 'my_scenes', split, count, (5, 37, 8))
+    _write_scenes(folder / 'data' / 'my_scenes', split, count)
   (folder / 'photos').mkdir()
   image, _ = color_model.scene(scale=3)
   for path in ('photo.jpg', 'photos/one.jpg', 'photos/two.jpg'):
     Image.fromarray(image).save(folder / path)
   os.symlink(sys.prefix, folder / '.venv')
+  # What `make demo` would leave.
+  saved_model.export_saved_model(
+      color_model.inference(), str(folder / 'demo' / 'export'))
   return folder
 
 
@@ -85,6 +85,8 @@ def _script() -> str:
   for language, blocks in itertools.groupby(_blocks(), lambda block: block[0]):
     text = ''.join(block for _, block in blocks)
     if language == 'python':
+      if 'y = layer(' in text:
+        text += 'assert y.shape == [1, 65, 97, 128], y.shape\n'
       parts.append(f"python - <<'PYTHON'\n{text}PYTHON")
       continue
     assert language == 'bash', f'{language}: who runs this block?'
@@ -103,7 +105,7 @@ def test_the_commands_work_in_their_order(folder):
   assert done.returncode == 0, done.stderr[-3000:]
   made = {str(path.relative_to(folder)) for path in folder.rglob('*')
           if '.venv' not in path.parts}
-  assert {'datasets/coco/dataset_info.json', 'my_scenes.json',
+  assert {'my_scenes.json',
           'datasets/my_scenes/dataset_info.json',
           'runs/my_scenes/metrics.jsonl',
           'results/one_panoptic.png', 'results/two_panoptic.png'} <= made

@@ -38,12 +38,7 @@ def _define_flags() -> None:
 
 def main(files: Sequence[str]) -> None:
   given = flags.FLAGS
-  for flag, meaning in ((given['server'], 'host:port'),
-                        (given['model'], 'the name of a model')):
-    if not flag.value:
-      raise errors.UserError(
-          f'--{flag.name} is missing: expected {meaning} (see --help for an '
-          f'example)')
+  cli.require(server='host:port', model='the name of a model')
   if not files:
     raise errors.UserError(
         'expected names of image files after the options, got none')

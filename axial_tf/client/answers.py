@@ -20,12 +20,12 @@ def read_spec(path: str) -> Optional[dataset_spec.DatasetSpec]:
   Raises:
     errors.UserError: it cannot be read.
   """
-  from axial_tf.files import versions
+  from axial_tf.files import model_folders
 
-  if os.path.basename(path) == versions.MODEL_JSON:
+  if os.path.basename(path) == model_folders.MODEL_JSON:
     path = os.path.dirname(path) or '.'
-  content = versions.read_model_json(path)
-  if 'class_spec' in content:
+  content = model_folders.read_model_json(path)
+  if model_folders.task_of(content) is model_folders.CLASSIFICATION:
     return None
   return dataset_spec.DatasetSpec.from_json(
       content.get('dataset_spec', {}), source=path)

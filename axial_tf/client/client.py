@@ -38,9 +38,9 @@ class Client:
       server: host:port; for REST also a URL with https://.
       model: its name in the server.
       protocol: 'grpc' (needs the extra 'serving') or 'rest'.
-      version: of the model; None for the newest.
-      model_json: of the export, or its version's folder; gives segments names
-        and colors.
+      version: version of the model; None for the newest.
+      model_json: model.json of the export, or its version's folder; gives
+        segments names and colors.
       batch_size: images of one request at most; the server's max_batch_size
         must not be smaller.
       timeout: seconds for a request, with all its retries.

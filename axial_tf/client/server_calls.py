@@ -44,7 +44,7 @@ def with_retries(function: Callable[[float], _T], timeout: float, retries: int
     retries: how many times at most it is called again.
 
   Raises:
-    ServerError: of the last attempt.
+    ServerError: error of the last attempt.
   """
   end = time.monotonic() + timeout
   for attempt in range(retries + 1):

@@ -56,9 +56,9 @@ class InstanceAP:
     Args:
       pairs: the segments and their overlaps.
       scores: [predicted segments]; those of stuff do not matter.
-      place: of the image in the order of the data; None puts it behind those
-        that were added before. Of things with equal scores, those of earlier
-        images are looked at first.
+      place: position of the image in the order of the data; None puts it behind
+        those that were added before. Of things with equal scores, those of
+        earlier images are looked at first.
     """
     self._images.append((
         len(self._images) if place is None else place,

@@ -34,8 +34,8 @@ class Overlaps:
     truth: int64 [pairs], index into the true segments, -1 for void.
     prediction: int64 [pairs], index into the predicted segments, or -1.
     area: int64 [pairs], pixels that the two share.
-    true_segments: of the ground truth.
-    predicted_segments: of the prediction.
+    true_segments: segments of the ground truth.
+    predicted_segments: segments of the prediction.
   """
 
   truth: np.ndarray
@@ -94,7 +94,7 @@ def value_pairs(truth: np.ndarray, prediction: np.ndarray
 
   Args:
     truth: integers of any shape, each in 0..2**31 - 1.
-    prediction: likewise, of the same shape.
+    prediction: predicted panoptic map, of the same shape.
 
   Returns:
     int64 [pairs] each: value in `truth`, value in `prediction`, pixels.
@@ -150,7 +150,7 @@ def overlaps(ground_truth: np.ndarray, prediction: np.ndarray,
 
   Args:
     ground_truth: integers [height, width], panoptic labels.
-    prediction: likewise, of the same size.
+    prediction: predicted panoptic map, of the same shape.
     spec: tells which labels are legal.
 
   Returns:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from axial_tf import errors
 from axial_tf.evaluation import label_maps
-from axial_tf.files import json_files, json_keys, paths
+from axial_tf.files import json_files, paths
 from axial_tf.panoptic import label_png
 from axial_tf.specs import dataset_spec
 
@@ -26,8 +26,8 @@ class PanopticFiles:
   """One side: ground truth or predictions.
 
   Attributes:
-    path: of the JSON file, for errors.
-    folder: of the PNG files.
+    path: path of the JSON file, for errors.
+    folder: folder of the PNG files.
     annotations: by image id, as in the JSON.
     content: all of the JSON.
   """
@@ -56,12 +56,10 @@ class PanopticFiles:
           f'{folder}: expected a folder with the PNGs of {path}, found none; '
           f'name the folder if it is elsewhere')
     annotations = {}
-    for entry in json_keys.entries(content, 'annotations', path):
-      image_id = json_keys.field(
-          entry, 'image_id', (int, str), 'an annotation', path)
+    for entry in json_files.entries(content, 'annotations', path, {
+        'image_id': (int, str), 'file_name': str, 'segments_info': list}):
+      image_id = entry['image_id']
       where = f'{path}: image {image_id!r}'
-      json_keys.field(entry, 'file_name', (str,), where, path)
-      json_keys.field(entry, 'segments_info', (list,), where, path)
       if paths.leads_out(entry['file_name']):
         raise errors.UserError(
             f'{where}: the file name {entry["file_name"]!r:.200} leads out of '
@@ -79,15 +77,12 @@ class PanopticFiles:
       errors.UserError: there are none, or their fields contradict one another.
     """
     categories = []
-    for entry in json_keys.entries(self.content, 'categories', self.path):
-      category_id = json_keys.field(
-          entry, 'id', (int,), 'a category', self.path)
-      is_thing = json_keys.field(
-          entry, 'isthing', (int,), f'category {category_id}', self.path)
+    for entry in json_files.entries(self.content, 'categories', self.path, {
+        'id': int, 'isthing': (int, bool)}):
       categories.append({
-          'id': category_id, 'train_id': len(categories),
-          'name': str(entry.get('name', category_id)),
-          'is_thing': bool(is_thing), 'color': _GREY})
+          'id': entry['id'], 'train_id': len(categories),
+          'name': str(entry.get('name', entry['id'])),
+          'is_thing': bool(entry['isthing']), 'color': _GREY})
     try:
       return dataset_spec.DatasetSpec(
           name=os.path.basename(self.path), label_divisor=2,
@@ -102,7 +97,7 @@ class ScoredOverlaps:
   """One image: its overlaps, and the scores of the predictions.
 
   Attributes:
-    image_id: of the image.
+    image_id: id of the image.
     pairs: true and predicted segments and what they share.
     scores: float [predicted segments]; NaN where the JSON gives none.
   """
@@ -199,7 +194,7 @@ def _segments(side, image_id, ids, area, spec, is_truth: bool
           f'no such pixels; remove it from segments_info')
     # The official tool counts the areas of predictions itself, but believes
     # those of the ground truth.
-    stated = json_keys.number(entry.get('area', areas[segment_id]))
+    stated = json_files.number(entry.get('area', areas[segment_id]))
     if is_truth and stated != areas[segment_id]:
       raise errors.UserError(
           f'{where}: the JSON gives segment {segment_id} the area '
@@ -220,9 +215,9 @@ def _listed(entries: List[Any], spec, where: str, is_truth: bool
   """Returns id, train id, crowd or not, and score of each listed segment."""
   result, ids, stuff = [], set(), set()
   for entry in entries:
-    segment_id = json_keys.field(entry, 'id', (int,), where, where)
-    category_id = json_keys.field(
-        entry, 'category_id', (int,), f'segment {segment_id}', where)
+    segment_id = json_files.field(entry, 'id', int, where)
+    category_id = json_files.field(
+        entry, 'category_id', int, f'{where}: segment {segment_id}')
     category = spec.by_source_id.get(category_id)
     if category is None:
       raise errors.UserError(
@@ -236,7 +231,7 @@ def _listed(entries: List[Any], spec, where: str, is_truth: bool
           f'expected different ids from 1 to {2**24 - 1}')
     ids.add(segment_id)
     is_crowd = is_truth and bool(
-        json_keys.number(entry.get('iscrowd', 0)))
+        json_files.number(entry.get('iscrowd', 0)))
     if not category.is_thing and not is_crowd:
       if category.train_id in stuff:
         raise errors.UserError(

@@ -44,7 +44,7 @@ class TopK:
   def __init__(self, spec: class_spec.ClassSpec):
     self._spec = spec
     self._images = np.zeros([spec.num_classes], np.int64)
-    # Of each class, the images whose true class is among the first k.
+    # Per class: the images whose true class is among the first k.
     self._right = {k: np.zeros_like(self._images) for k in (1, 5)}
     self._losses: List[float] = []
 

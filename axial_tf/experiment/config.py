@@ -5,6 +5,7 @@ become configurables, and gin's exceptions become one clear line.
 """
 
 import contextlib
+import dataclasses
 import re
 from typing import Sequence
 
@@ -20,7 +21,8 @@ from axial_tf.data.panoptic import augmentation
 from axial_tf.data.panoptic import pipeline as panoptic_pipeline
 from axial_tf.experiment import experiment, gin_files
 from axial_tf.inference import multi_scale
-from axial_tf.layers import axial_attention, normalization
+from axial_tf.layers import normalization
+from axial_tf.layers.attention import settings as attention_settings
 from axial_tf.models import (
   classifier,
   panoptic_decoder,
@@ -51,22 +53,31 @@ CONFIGURABLES = (
     panoptic_decoder.DecoderSettings,
     settings_by_name.variant_settings,
     settings_by_name.panoptic_settings,
-    axial_attention.AttentionTerms,
+    attention_settings.AttentionTerms,
     normalization.BatchNormSettings,
     record_files.shard_pattern,
 )
 
-_REGISTERED = {c.__name__: gin.external_configurable(c) for c in CONFIGURABLES}
+# What parsing adds to an experiment, so that gin need not be asked later.
+_TEXTS = ('gin_text', 'operative_text')
+_REGISTERED = {
+    c.__name__: gin.external_configurable(
+        c, denylist=_TEXTS if c is experiment.Experiment else None)
+    for c in CONFIGURABLES}
 
 
 def parse(
-    files: Sequence[str], bindings: Sequence[str] = ()
-) -> experiment.Experiment:
+    files: Sequence[str], bindings: Sequence[str] = (),
+    assumed: Sequence[str] = ()) -> experiment.Experiment:
   """Reads gin files and `NAME = value` bindings into an experiment.
 
   Args:
     files: gin files; a later one overrides an earlier one.
     bindings: single bindings, which override the files.
+    assumed: bindings between the two, which the experiment may have no use for.
+
+  Returns:
+    The experiment with its gin texts.
 
   Raises:
     errors.UserError: a file is missing, or names or types in it are wrong.
@@ -74,7 +85,7 @@ def parse(
   gin.clear_config()
   for file in files:
     parse_file(file)
-  for binding in bindings:
+  for binding in (*assumed, *bindings):
     if gin_files.is_include(binding):
       raise errors.UserError(
           f'{binding}: expected NAME = value; give the file as --gin_file')
@@ -84,8 +95,11 @@ def parse(
     gin.finalize()
     _require_task(files)
     parsed = _REGISTERED['Experiment']()
-    _require_use(bindings)
-    return parsed
+  parsed = dataclasses.replace(
+      parsed, gin_text=gin.config_str(max_line_length=100),
+      operative_text=gin.operative_config_str(max_line_length=100))
+  _require_use(bindings, parsed.operative_text)
+  return parsed
 
 
 def parse_file(file: str) -> None:
@@ -99,12 +113,11 @@ def parse_file(file: str) -> None:
       gin.parse_config(chunk)
 
 
-def _require_use(bindings: Sequence[str]) -> None:
+def _require_use(bindings: Sequence[str], used: str) -> None:
   """Raises a UserError for a binding that changes nothing.
 
   Gin accepts parameters of what the experiment never makes.
   """
-  used = operative_text()
   for binding in bindings:
     name = binding.partition('=')[0].strip()
     if re.search(rf'^{re.escape(name)} =', used, re.MULTILINE):
@@ -117,19 +130,9 @@ def _require_use(bindings: Sequence[str]) -> None:
     raise errors.UserError(f'{binding}: {name} is used nowhere; {reason}')
 
 
-def raw_text() -> str:
-  """The whole parsed configuration, includes resolved."""
-  return gin.config_str(max_line_length=100)
-
-
-def operative_text() -> str:
-  """The values in use, defaults included, of all that was configured."""
-  return gin.operative_config_str(max_line_length=100)
-
-
-def operative_markdown() -> str:
-  """`operative_text` for TensorBoard."""
-  return gin.markdown(operative_text())
+def markdown(text: str) -> str:
+  """Returns gin text as Markdown, for TensorBoard."""
+  return gin.markdown(text)
 
 
 @contextlib.contextmanager

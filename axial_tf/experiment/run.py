@@ -3,7 +3,6 @@
 import contextlib
 import functools
 import itertools
-import json
 import os
 import sys
 from typing import Optional
@@ -16,7 +15,7 @@ from axial_tf import errors
 from axial_tf.data import reading_errors
 from axial_tf.experiment import config, experiment, run_folder
 from axial_tf.experiment import dry_run as dry_run_lib
-from axial_tf.files import atomic_files, folder_lock, paths, run_files
+from axial_tf.files import atomic_files, folder_lock, model_folders, paths
 from axial_tf.tasks import registry
 from axial_tf.training import (
   best_checkpoint,
@@ -42,7 +41,7 @@ def run(
   SIGTERM ends a training, on all its workers, with a checkpoint and status 143.
 
   Args:
-    settings: what to run; `axial_tf.experiment.config` holds its gin text.
+    settings: what to run, as `axial_tf.experiment.config` has parsed it.
     model_dir: folder of checkpoints, summaries and the configuration.
     mode: one of MODES.
 
@@ -51,7 +50,7 @@ def run(
 
   Raises:
     errors.UserError: `model_dir` cannot be used, belongs to another model or
-      is in use, devices or workers are missing, the loss exploded, or another
+      is in use, devices or workers are missing, the loss diverged, or another
       worker has ended.
   """
   trains = 'train' in mode
@@ -122,9 +121,9 @@ def _run(settings, strategy, model_dir, mode, stop) -> Optional[dict]:
       run_folder.require_space(
           model_dir, runner.trainer.model,
           settings.run.checkpoints_to_keep + 1 + settings.run.keep_best)
-      _save_configuration(model_dir, settings.task, task.spec)
+      run_folder.save_configuration(model_dir, settings, task.spec)
       controller.train_actions += (
-          _Introduction(controller, task, model_dir),)
+          _Introduction(controller, task, settings, model_dir),)
 
   def validate() -> dict:
     with _quiet_orbit():
@@ -252,7 +251,7 @@ def _trainer_config(
           max_to_keep=settings.checkpoints_to_keep,
           best_checkpoint_eval_metric=best_metric,
           recovery_max_trials=-1,  # LossGuard takes care of that.
-          # It would take SIGTERM away from StopSignal, and go on after it.
+          # It would take SIGTERM away from StopSignal, and continue after it.
           preemption_on_demand_checkpoint=False,
           # A while loop in the graph saves host traffic on TPUs only.
           train_tf_while_loop=settings.strategy == 'tpu'))
@@ -279,24 +278,16 @@ def _set_precision(name: str) -> None:
       name if name == 'float32' else f'mixed_{name}')
 
 
-def _save_configuration(
-    model_dir: str, task: registry.TaskSettings, spec) -> None:
-  """Writes what rebuilds the model: the gin text and the spec of the data."""
-  for name, text in (
-      (run_files.CONFIG, config.raw_text()),
-      (registry.spec_file(task), json.dumps(spec.to_json(), indent=1))):
-    atomic_files.write(os.path.join(model_dir, name), text.encode())
-
-
 class _Introduction:
   """A train action: after the first loop, shows what the run works with.
 
   These are the values in use and a few training images.
   """
 
-  def __init__(self, controller, task, model_dir):
+  def __init__(self, controller, task, settings, model_dir):
     self._controller = controller
     self._task = task
+    self._text = settings.operative_text
     self._model_dir = model_dir
     self._done = False
 
@@ -305,12 +296,12 @@ class _Introduction:
       return
     self._done = True
     atomic_files.write(
-        os.path.join(self._model_dir, run_files.OPERATIVE_CONFIG),
-        config.operative_text().encode())
+        os.path.join(self._model_dir, model_folders.OPERATIVE_CONFIG),
+        self._text.encode())
     with self._controller.summary_manager.summary_writer().as_default():
       step = self._controller.global_step
       tf.summary.text(
-          'gin/operative_config', config.operative_markdown(), step=step)
+          'gin/operative_config', config.markdown(self._text), step=step)
       for name, picture in self._task.training_pictures().items():
         tf.summary.image(name, picture[np.newaxis], step=step)
 

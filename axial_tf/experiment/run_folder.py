@@ -1,6 +1,7 @@
-"""The folder of a run: is it fit for one, before hours are spent."""
+"""Checks the folder of a run before training starts, and writes into it."""
 
 import contextlib
+import json
 import os
 import shutil
 import uuid
@@ -8,7 +9,10 @@ import uuid
 import tensorflow as tf
 
 from axial_tf import errors
-from axial_tf.files import folder_lock, paths, run_files
+from axial_tf.experiment import experiment
+from axial_tf.files import atomic_files, folder_lock, model_folders, paths
+from axial_tf.specs import specs
+from axial_tf.tasks import registry
 from axial_tf.training import checkpoints
 
 
@@ -64,6 +68,20 @@ def require_space(model_dir: str, model: tf.keras.Model, copies: int) -> None:
         f'--model_dir or lower RunSettings.checkpoints_to_keep')
 
 
+def save_configuration(
+    model_dir: str, settings: experiment.Experiment, spec: specs.Spec) -> None:
+  """Writes what rebuilds the model: the gin text and the spec of the data.
+
+  Raises:
+    errors.UserError: a file cannot be written.
+  """
+  spec_file = registry.of(settings.task).task.spec_file
+  for name, text in (
+      (model_folders.CONFIG, settings.gin_text),
+      (spec_file, json.dumps(spec.to_json(), indent=1))):
+    atomic_files.write(os.path.join(model_dir, name), text.encode())
+
+
 @contextlib.contextmanager
 def writing_errors(model_dir: str):
   """Turns a full disk, while training, into a UserError."""
@@ -91,7 +109,7 @@ def _require_own(model_dir: str) -> None:
     return
   names = [name for name in paths.listdir(model_dir)
            if not name.startswith(folder_lock.PREFIX)]
-  if (names and run_files.CONFIG not in names
+  if (names and model_folders.CONFIG not in names
       and not checkpoints.latest(model_dir)):
     raise errors.UserError(
         f'{model_dir}: holds other files ({sorted(names)[0]} and so on) but no '

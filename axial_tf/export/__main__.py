@@ -15,19 +15,24 @@ compares an existing version with the checkpoint that it was made of, and writes
 nothing.
 """
 
+import itertools
 import os
 from typing import Tuple
 
 from absl import flags
 
-from axial_tf import cli
-from axial_tf.files import paths, run_files
+from axial_tf import cli, errors
+from axial_tf.files import model_folders, paths, text_files
 
 FLAGS = flags.FLAGS
 
-# What --check cannot take.
-_OF_AN_EXPORT = ('checkpoint', 'scales', 'flip', 'top', 'max_pixels',
-                 'on_error', 'batch_sizes')
+# What belongs to the models of a task, and what --check takes from the export.
+_OF_TASK = {
+    model_folders.PANOPTIC: ('scales', 'flip'),
+    model_folders.CLASSIFICATION: ('top',),
+}
+_OF_AN_EXPORT = ('checkpoint', 'max_pixels', 'on_error', 'batch_sizes',
+                 *itertools.chain.from_iterable(_OF_TASK.values()))
 
 
 def _define_flags() -> None:
@@ -64,14 +69,8 @@ def _define_flags() -> None:
 
 
 def main() -> None:
-  from axial_tf import errors
-
-  for flag, meaning in ((FLAGS['model_dir'], 'the folder of a training run'),
-                        (FLAGS['export_dir'], 'a folder for the export')):
-    if not flag.value:
-      raise errors.UserError(
-          f'--{flag.name} is missing: expected {meaning} (see --help for an '
-          f'example)')
+  cli.require(model_dir='the folder of a training run',
+              export_dir='a folder for the export')
   paths.require_reachable(FLAGS.export_dir)
   version = None
   if FLAGS.version != 'auto':
@@ -81,24 +80,20 @@ def main() -> None:
           f'{FLAGS.version!r}')
     version = int(FLAGS.version)
   scales = cli.numbers('scales', FLAGS.scales)
-  is_classifier = run_files.is_classifier(FLAGS.model_dir)
-  refused, why = (), ''
   if FLAGS.check:
-    refused, why = _OF_AN_EXPORT, '--check takes it from the export'
-  elif is_classifier:
-    refused, why = ('scales', 'flip'), 'the model is a classifier'
-  else:
-    refused, why = ('top',), 'the model is no classifier'
-  given = [name for name in refused if FLAGS[name].present]
-  if given:
-    raise errors.UserError(f'--{given[0]}: {why}; leave it out')
-  if FLAGS.check:
-    _check(version, is_classifier)
-  else:
-    _export(version, scales, is_classifier)
+    cli.refuse(
+        _OF_AN_EXPORT, ': --check takes it from the export; leave it out')
+    _check(version)
+    return
+  found = model_folders.find(FLAGS.model_dir).task
+  for task, names in _OF_TASK.items():
+    if found not in (task, None):
+      cli.refuse(names, f' belongs to {task.title}, but the model is one of '
+                        f'{found.title}; leave it out')
+  _export(version, scales)
 
 
-def _export(version, scales, is_classifier: bool) -> None:
+def _export(version, scales) -> None:
   """Writes a version."""
   from axial_tf import devices
   from axial_tf.experiment import restore
@@ -108,13 +103,10 @@ def _export(version, scales, is_classifier: bool) -> None:
 
   settings = serving_settings.ServingSettings(
       FLAGS.max_pixels, FLAGS.on_error, FLAGS.top, _batch_sizes())
-  if is_classifier:
-    inference = restore.load_classifier(FLAGS.model_dir, FLAGS.checkpoint)
-  else:
-    inference = restore.load_inference(FLAGS.model_dir, FLAGS.checkpoint)
-    if scales is not None or FLAGS.flip:
-      inference.multi_scale = multi_scale.MultiScaleSettings(
-          tuple(scales or (1.0,)), FLAGS.flip)
+  inference = restore.load_inference(FLAGS.model_dir, FLAGS.checkpoint)
+  if scales is not None or FLAGS.flip:
+    inference.multi_scale = multi_scale.MultiScaleSettings(
+        tuple(scales or (1.0,)), FLAGS.flip)
   devices.available().announce()
   checkpoint = checkpoints.find(FLAGS.checkpoint or FLAGS.model_dir)
   version_dir = saved_model.export_saved_model(
@@ -122,14 +114,13 @@ def _export(version, scales, is_classifier: bool) -> None:
           'checkpoint': os.path.relpath(checkpoint, FLAGS.model_dir),
           'metrics': progress.metrics_at(
               FLAGS.model_dir, checkpoints.step_of(checkpoint)) or {},
-          'config': _read(os.path.join(FLAGS.model_dir, run_files.CONFIG)),
+          'config': text_files.read(
+              os.path.join(FLAGS.model_dir, model_folders.CONFIG)),
       }, settings=settings)
   print(f'exported {checkpoint} to {version_dir}')
 
 
 def _batch_sizes() -> Tuple[int, ...]:
-  from axial_tf import errors
-
   if not all(size.isdecimal() for size in FLAGS.batch_sizes):
     raise errors.UserError(
         f'--batch_sizes: expected numbers such as 1,2,4, got '
@@ -137,48 +128,40 @@ def _batch_sizes() -> Tuple[int, ...]:
   return tuple(map(int, FLAGS.batch_sizes))
 
 
-def _check(version, is_classifier: bool) -> None:
+def _check(version) -> None:
   """Compares a version with its checkpoint."""
-  from axial_tf import errors
   from axial_tf.experiment import restore
   from axial_tf.export import saved_model
-  from axial_tf.files import versions
   from axial_tf.inference import multi_scale
 
-  existing = versions.versions(FLAGS.export_dir)
+  existing = model_folders.versions(FLAGS.export_dir)
   if not existing or version not in (None, *existing):
     raise errors.UserError(
         f'{FLAGS.export_dir}: expected '
         f'{"an exported version" if version is None else f"version {version}"}'
         f', found {existing or "none"}')
   version_dir = os.path.join(FLAGS.export_dir, str(version or existing[-1]))
-  content = versions.read_model_json(version_dir)
+  content = model_folders.read_model_json(version_dir)
+  task = model_folders.find(FLAGS.model_dir).task or model_folders.PANOPTIC
+  views = None
   try:
-    content['class_spec' if is_classifier else 'dataset_spec']
+    content[task.spec]
     rules, checkpoint = content['input_rules'], content['checkpoint']
-    views = None if is_classifier else multi_scale.MultiScaleSettings(
-        tuple(rules['scales']), rules['flip'])
+    if task is model_folders.PANOPTIC:
+      views = multi_scale.MultiScaleSettings(
+          tuple(rules['scales']), rules['flip'])
   except (KeyError, TypeError) as error:
     raise errors.UserError(
         f'{version_dir}: model.json lacks what a comparison with '
         f'{FLAGS.model_dir} needs ({errors.first_line(error)}); is it of this '
         f'run? If so, export the model again') from error
-  checkpoint_path = os.path.join(FLAGS.model_dir, checkpoint)
-  if is_classifier:
-    inference = restore.load_classifier(FLAGS.model_dir, checkpoint_path)
-  else:
-    inference = restore.load_inference(FLAGS.model_dir, checkpoint_path)
+  inference = restore.load_inference(
+      FLAGS.model_dir, os.path.join(FLAGS.model_dir, checkpoint))
+  if views is not None:
     inference.multi_scale = views
   differences = saved_model.check(inference, version_dir)
   print(f'{version_dir} equals {checkpoint} of {FLAGS.model_dir}: '
         f'{differences}')
-
-
-def _read(path: str) -> str:
-  import tensorflow as tf
-
-  with tf.io.gfile.GFile(path) as file:
-    return file.read()
 
 
 if __name__ == '__main__':

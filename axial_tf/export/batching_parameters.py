@@ -1,4 +1,4 @@
-"""How TensorFlow Serving may join requests: its BatchingParameters as text."""
+"""Writes BatchingParameters: how TensorFlow Serving may join requests."""
 
 import os
 from typing import Sequence

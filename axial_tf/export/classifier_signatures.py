@@ -1,4 +1,4 @@
-"""What a served classifier takes and returns, as TensorFlow functions.
+"""Signatures of a served classifier, as TensorFlow functions.
 
 Plain TensorFlow ops only, so that the stock TensorFlow Serving can run them.
 """

@@ -1,7 +1,7 @@
-"""Whether an exported model gives what the trained one gives."""
+"""Compares what an exported model and the trained one give."""
 
 import math
-from typing import NamedTuple, Sequence, Tuple
+from typing import Callable, NamedTuple, Sequence, Tuple
 
 import numpy as np
 import tensorflow as tf
@@ -9,7 +9,7 @@ import tensorflow as tf
 from axial_tf import errors
 from axial_tf.export import model_json
 from axial_tf.files import images as images_lib
-from axial_tf.files import paths, versions
+from axial_tf.files import model_folders, paths
 from axial_tf.inference import classification as classifier_inference
 from axial_tf.inference import panoptic as panoptic_inference
 from axial_tf.panoptic import label_png
@@ -51,27 +51,28 @@ class Differences(NamedTuple):
 
 
 def compare(inference: model_json.Inference, folder: str,
-            samples: Sequence[np.ndarray] = ()) -> Differences:
+            samples: Sequence[np.ndarray],
+            of_task: Callable[..., Differences]) -> Differences:
   """Runs images through a SavedModel and through the model it is made of.
 
   Args:
     inference: the trained model.
-    folder: of one exported version.
+    folder: folder of one exported version.
     samples: uint8 RGB [height, width, 3] images; none takes generated ones.
+    of_task: `compare_segments` or `compare_classes`.
   """
   samples = samples or generated_samples(
-      versions.read_model_json(folder)['serving']['max_pixels'])
+      model_folders.read_model_json(folder)['serving']['max_pixels'])
   loaded = tf.saved_model.load(paths.literal(folder))
   files = tf.constant([images_lib.png_bytes(image) for image in samples])
   from_files = loaded.signatures['serving_default'](image_bytes=files)
-  if isinstance(inference, classifier_inference.ClassifierInference):
-    return _compare_classes(inference, loaded.signatures, samples, from_files)
-  return _compare_segments(inference, loaded.signatures, samples, from_files)
+  return of_task(inference, loaded.signatures, samples, from_files)
 
 
-def _compare_segments(
+def compare_segments(
     inference: panoptic_inference.PanopticInference, signatures, samples,
     from_files) -> Differences:
+  """Compares heads, panoptic maps and their PNGs."""
   head_difference, agreement = 0.0, 1.0
   for index, image in enumerate(samples):
     height, width = image.shape[:2]
@@ -91,9 +92,10 @@ def _compare_segments(
   return Differences(head_difference, agreement)
 
 
-def _compare_classes(
+def compare_classes(
     inference: classifier_inference.ClassifierInference, signatures, samples,
     from_files) -> Differences:
+  """Compares probabilities and the best classes."""
   difference, agreement = 0.0, 1.0
   names = np.array([entry.name for entry in inference.spec.classes])
   for index, image in enumerate(samples):
@@ -104,7 +106,7 @@ def _compare_classes(
         (signatures['image_tensor'](image_tensor=images), 0)):
       classes, scores = (
           outputs[key][row].numpy() for key in ('classes', 'scores'))
-      # Of equally probable classes either may come first.
+      # Either of two equally probable classes may come first.
       is_right = np.abs(expected[0][classes] - scores) <= _TOLERANCE
       is_right &= np.abs(
           -np.sort(-expected[0])[:len(scores)] - scores) <= _TOLERANCE

@@ -19,7 +19,7 @@ from axial_tf.data.common import resizing
 from axial_tf.export import comparison, saved_model
 from axial_tf.inference import multi_scale
 from axial_tf.inference import panoptic as panoptic_inference
-from axial_tf.layers import attention_rows
+from axial_tf.layers.attention import backends
 
 FORMATS = ('tflite', 'tflite_dynamic', 'onnx')
 _INPUT = 'image_tensor'
@@ -39,7 +39,7 @@ class Report(NamedTuple):
     heads: largest difference of a head, relative to its largest value above 1.
     agreement: share of the pixels whose most probable class is the same.
     milliseconds: one image in the converted model, median of five.
-    model_milliseconds: of the original as a TensorFlow function.
+    model_milliseconds: time of the original as a TensorFlow function.
   """
 
   heads: float
@@ -60,8 +60,8 @@ def convert(inference: panoptic_inference.PanopticInference, height: int,
 
   Args:
     inference: the trained model.
-    height: of the images, in pixels.
-    width: likewise.
+    height: height of the images, in pixels.
+    width: width of the images, in pixels.
     file_format: 'tflite' (float32), 'tflite_dynamic' (weights in 8 bits) or
       'onnx' (float32).
 
@@ -70,7 +70,7 @@ def convert(inference: panoptic_inference.PanopticInference, height: int,
   """
   function = _heads_function(inference, height, width)
   # Nothing but standard operations.
-  with attention_rows.backend('matmul'):
+  with backends.use(inference.model, 'matmul'):
     if file_format == 'onnx':
       tf2onnx = optional_imports.load('tf2onnx', 'onnx', 'ONNX')
       model, _ = tf2onnx.convert.from_function(
@@ -94,8 +94,8 @@ def check(inference: panoptic_inference.PanopticInference, content: bytes,
     inference: the trained model.
     content: result of `convert`.
     height: as given to it.
-    width: likewise.
-    file_format: likewise.
+    width: width of the images, in pixels.
+    file_format: format of the file.
 
   Raises:
     errors.UserError: they do not agree.

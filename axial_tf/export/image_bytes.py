@@ -2,7 +2,7 @@
 
 A server must not fall over what it is sent: the size that a file claims is
 known before a pixel is decoded, and a file that cannot be decoded is a value,
-not an error, so that the caller can name it or go on with the others.
+not an error, so that the caller can name it and continue with the others.
 """
 
 from typing import Tuple
@@ -63,7 +63,7 @@ def _unless_it_fails(function, content: tf.Tensor, default: tf.Tensor
                      ) -> tf.Tensor:
   """Returns function(content), or the default where it fails.
 
-  A data set that leaves out what fails is a graph's only way to go on after
+  A data set that leaves out what fails is a graph's only way to continue after
   an error; the default then comes first. (To reduce it would take many times as
   long.)
   """

@@ -2,6 +2,8 @@
 
 from typing import Any, Dict, List, Mapping
 
+from axial_tf.files import model_folders
+
 # What validation reports, in the order in which people ask for it.
 _METRICS = (
     ('pq', 'PQ'), ('sq', 'SQ'), ('rq', 'RQ'), ('pq_things', 'PQ, things'),
@@ -14,25 +16,21 @@ def text(content: Mapping[str, Any]) -> str:
   """Returns the card.
 
   Args:
-    content: of the export's model.json.
+    content: content of the export's model.json.
   """
   rules = content['input_rules']
-  if 'class_spec' in content:
-    title = f'Image classification of {content["class_spec"]["name"]}'
-    how, answers = [_crop_rule(rules)], _classes(content['class_spec'])
-  else:
-    title = f'Panoptic segmentation of {content["dataset_spec"]["name"]}'
-    how = [_size_rule(rules), _view_rule(rules)]
-    answers = _categories(content['dataset_spec'])
+  task = model_folders.task_of(content)
+  spec, (title, how, labels) = content[task.spec], _PARTS[task]
   return '\n'.join([
-      f'# {title}', '',
+      f'# {title} of {spec["name"]}', '',
       f'Exported by axial_tf {content["axial_tf_version"]} from the checkpoint '
       f'`{content.get("checkpoint", "unknown")}`.', '',
       '## Input', '',
       *(f'- {rule}' for rule in (
-          f'{rules["pixels"]}.', *how, *_file_rules(content['serving']))), '',
+          f'{rules["pixels"]}.', *(rule(rules) for rule in how),
+          *_file_rules(content['serving']))), '',
       '## Scores', '', *_score_lines(content.get('metrics') or {}), '',
-      *answers]) + '\n'
+      *labels(spec)]) + '\n'
 
 
 def _categories(spec: Mapping[str, Any]) -> List[str]:
@@ -96,3 +94,12 @@ def _score_lines(metrics: Dict[str, Any]) -> List[str]:
     return ['This checkpoint was not validated.']
   return ['On the validation data of its training run, in percent:', '',
           *(f'- {name}: {100 * value:.2f}' for name, value in known)]
+
+
+# The title, the rules for images, and the meaning of the labels.
+_PARTS = {
+    model_folders.PANOPTIC: (
+        'Panoptic segmentation', (_size_rule, _view_rule), _categories),
+    model_folders.CLASSIFICATION: (
+        'Image classification', (_crop_rule,), _classes),
+}

@@ -1,7 +1,6 @@
-"""What model.json tells programs about an exported model."""
+"""Content of model.json, which tells programs about an exported model."""
 
 import dataclasses
-import functools
 from typing import Any, Dict, Union
 
 from axial_tf import version as version_lib
@@ -16,15 +15,27 @@ Inference = Union[
 _PIXELS = 'uint8 RGB, any size, upright; files are turned by their EXIF data'
 
 
-@functools.singledispatch
-def _of_model(inference) -> Dict[str, Any]:
-  raise TypeError(f'no model that can be exported: {type(inference)}')
+def content(inference: Inference, about: Dict[str, Any],
+            settings: serving_settings.ServingSettings) -> Dict[str, Any]:
+  """Returns the content of model.json, but for where the model comes from.
 
-
-@_of_model.register
-def _(inference: panoptic_inference.PanopticInference) -> Dict[str, Any]:
+  Args:
+    inference: the exported model.
+    about: what `panoptic` or `classification` tell about it.
+    settings: what it does with files.
+  """
   return {
-      'dataset_spec': inference.spec.to_json(),
+      'axial_tf_version': version_lib.__version__,
+      inference.task.spec: inference.spec.to_json(),
+      **about,
+      'serving': dataclasses.asdict(settings),
+  }
+
+
+def panoptic(inference: panoptic_inference.PanopticInference
+             ) -> Dict[str, Any]:
+  """Returns the rules for images, and the settings of the merging."""
+  return {
       'input_rules': {
           'pixels': _PIXELS,
           'max_long_side': inference.max_long_side,
@@ -36,23 +47,13 @@ def _(inference: panoptic_inference.PanopticInference) -> Dict[str, Any]:
   }
 
 
-@_of_model.register
-def _(inference: classifier_inference.ClassifierInference) -> Dict[str, Any]:
+def classification(inference: classifier_inference.ClassifierInference
+                   ) -> Dict[str, Any]:
+  """Returns the rules for images."""
   return {
-      'class_spec': inference.spec.to_json(),
       'input_rules': {
           'pixels': _PIXELS,
           'image_size': inference.image_size,
           'short_side': inference.short_side,
       },
-  }
-
-
-def describe(inference: Inference, settings: serving_settings.ServingSettings
-             ) -> Dict[str, Any]:
-  """Returns the content of model.json, but for where the model comes from."""
-  return {
-      'axial_tf_version': version_lib.__version__,
-      **_of_model(inference),
-      'serving': dataclasses.asdict(settings),
   }

@@ -1,4 +1,4 @@
-"""What a served panoptic model takes and returns, as TensorFlow functions.
+"""Signatures of a served panoptic model, as TensorFlow functions.
 
 Plain TensorFlow ops only, so that the stock TensorFlow Serving can run them.
 REST sends outputs whose names end in `_bytes` as base64, hence

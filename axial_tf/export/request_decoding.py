@@ -26,7 +26,7 @@ def for_each_file(
     files: string [batch].
     function: takes uint8 [height, width, 3].
     bad: what a file that is no image has in place of results, with 'mark'.
-    signature: of one image's results.
+    signature: signature of one image's results.
     settings: whether a bad file fails the request, and what is too large.
 
   Returns:

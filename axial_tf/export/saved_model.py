@@ -2,7 +2,7 @@
 
 import json
 import os
-from typing import Any, Mapping, Optional, Sequence
+from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Sequence
 import uuid
 
 from absl import logging
@@ -20,9 +20,28 @@ from axial_tf.export import (
   serving_settings,
   warmup,
 )
-from axial_tf.files import versions
-from axial_tf.inference import classification as classifier_inference
-from axial_tf.layers import attention_rows
+from axial_tf.files import model_folders
+from axial_tf.layers.attention import backends
+from axial_tf.prediction import loaded_model
+
+
+class _Row(NamedTuple):
+  """What the exports of a task consist of."""
+
+  signatures: Callable[..., Dict[str, Any]]
+  about: Callable[[Any], Dict[str, Any]]  # Its part of model.json.
+  compare: Callable[..., comparison.Differences]
+  runs_images_at_once: bool  # The network sees all of them at one size.
+
+
+_ROWS = {
+    model_folders.PANOPTIC: _Row(
+        panoptic_signatures.build, model_json.panoptic,
+        comparison.compare_segments, False),
+    model_folders.CLASSIFICATION: _Row(
+        classifier_signatures.build, model_json.classification,
+        comparison.compare_classes, True),
+}
 
 
 def export_saved_model(
@@ -88,16 +107,9 @@ def check(
   Raises:
     errors.UserError: they do not agree, or the SavedModel cannot be read.
   """
-  try:
-    differences = comparison.compare(inference, version_dir, samples or ())
-  except errors.UserError:
-    raise
-  except (OSError, LookupError, TypeError, ValueError, tf.errors.OpError
-          ) as error:
-    raise errors.UserError(
-        f'{version_dir}: cannot be loaded as a SavedModel of axial_tf.export '
-        f'({type(error).__name__}); it may be damaged: export the model again'
-    ) from error
+  with loaded_model.loading_errors(version_dir):
+    differences = comparison.compare(
+        inference, version_dir, samples or (), _ROWS[inference.task].compare)
   logging.info('exported against original model: %s', differences)
   differences.require_none()
   return differences
@@ -107,7 +119,7 @@ def _new_version_dir(export_dir: str, version: Optional[int]) -> str:
   if tf.io.gfile.exists(export_dir) and not tf.io.gfile.isdir(export_dir):
     raise errors.UserError(
         f'{export_dir}: is a file, expected a folder for exported versions')
-  existing = versions.versions(export_dir)
+  existing = model_folders.versions(export_dir)
   if version is None:
     version = max(existing, default=0) + 1
   if version < 1:
@@ -126,14 +138,14 @@ def save(model: tf.keras.Model, folder: str, signatures: Mapping[str, Any]
 
   Args:
     model: whose weights the functions use.
-    folder: of the SavedModel.
+    folder: folder of the SavedModel.
     signatures: tf.functions by name.
   """
   # Only the weights are tracked: saving the Keras layers themselves would
   # trace each of them again, also in training mode.
   root = tf.Module(name='axial_tf')
   root.weights = model.variables
-  with attention_rows.backend('matmul'):  # Stock servers do not compile.
+  with backends.use(model, 'matmul'):  # Stock servers do not compile.
     tf.saved_model.save(
         root, folder, signatures=signatures,
         options=tf.saved_model.SaveOptions(experimental_custom_gradients=False))
@@ -141,18 +153,16 @@ def save(model: tf.keras.Model, folder: str, signatures: Mapping[str, Any]
 
 def _write(inference, folder: str, metadata: Mapping[str, Any], settings
            ) -> None:
-  is_classifier = isinstance(
-      inference, classifier_inference.ClassifierInference)
-  signatures = (
-      classifier_signatures if is_classifier else panoptic_signatures)
-  save(inference.model, folder, signatures.build(inference, settings))
-  content = {**metadata, **model_json.describe(inference, settings)}
+  row = _ROWS[inference.task]
+  save(inference.model, folder, row.signatures(inference, settings))
+  content = {**metadata, **model_json.content(
+      inference, row.about(inference), settings)}
   for name, text in (
-      (versions.MODEL_JSON, json.dumps(content, indent=1) + '\n'),
-      (versions.MODEL_CARD, model_card.text(content))):
+      (model_folders.MODEL_JSON, json.dumps(content, indent=1) + '\n'),
+      (model_folders.MODEL_CARD, model_card.text(content))):
     with tf.io.gfile.GFile(os.path.join(folder, name), 'w') as file:
       file.write(text)
   warmup.write(folder, settings.batch_sizes, settings.max_pixels)
-  # The network sees the images of a classifier at one size, hence at once.
   batching_parameters.write(
-      folder, settings.batch_sizes, runs_images_at_once=is_classifier)
+      folder, settings.batch_sizes,
+      runs_images_at_once=row.runs_images_at_once)

@@ -1,4 +1,4 @@
-"""What a served model does with the files that it is sent."""
+"""Settings of a served model: limits of files, and what a bad file does."""
 
 import dataclasses
 from typing import Literal, Tuple

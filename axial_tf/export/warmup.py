@@ -29,8 +29,8 @@ def write(version_dir: str, batch_sizes: Sequence[int], max_pixels: int
   Args:
     version_dir: folder of a SavedModel that takes image files.
     batch_sizes: one request of each.
-    max_pixels: of the largest file that the model takes. A server does not
-      load a model that fails on its warm-up requests.
+    max_pixels: height times width of the largest file that the model takes. A
+      server does not load a model that fails on its warm-up requests.
 
   Returns:
     Whether they were written: False without tensorflow-serving-api, which is

@@ -16,7 +16,7 @@ def write(path: str, content: bytes) -> None:
 
   Args:
     path: local, or of another file system that tf.io.gfile knows (gs://).
-    content: of the file.
+    content: content of the file.
 
   Raises:
     errors.UserError: the file cannot be written.

@@ -1,4 +1,4 @@
-"""How a photograph must be turned, as its EXIF data says.
+"""Reads from EXIF data how a photograph must be turned.
 
 `image_decoding.orientation` finds the same inside a TensorFlow graph. Of a
 JPEG, the first EXIF segment counts; of a PNG, its eXIf chunk before the pixels.
@@ -23,7 +23,7 @@ def orientation(content: bytes) -> int:
   """Returns 1 to 8, see `upright`; 1 for a file without EXIF data.
 
   Args:
-    content: of a JPEG or PNG file.
+    content: content of a JPEG or PNG file.
   """
   return of_block(_in_png(content) if content.startswith(PNG)
                   else _in_jpeg(content))

@@ -14,9 +14,9 @@ def find(pattern: str, output_dir: Optional[str] = None) -> List[str]:
   earlier prediction are no images, unless such a file is named itself.
 
   Args:
-    pattern: of local files, where ** stands for any depth, or of remote ones
-      that tf.io.gfile knows (gs://...). A file or folder that has this very
-      name is meant first.
+    pattern: pattern of local files, where ** stands for any depth, or of remote
+      ones that tf.io.gfile knows (gs://...). A file or folder that has this
+      very name is meant first.
     output_dir: folder of the results to come.
 
   Raises:

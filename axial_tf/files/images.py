@@ -101,7 +101,7 @@ def from_bytes(content: bytes, name: str) -> np.ndarray:
   """Returns an image file's content as uint8 RGB [height, width, 3].
 
   Args:
-    content: of the file.
+    content: content of the file.
     name: in errors.
 
   Raises:
@@ -162,7 +162,7 @@ def of_pillow(image: Image.Image, name: str, content: bytes = b'') -> Stored:
   Args:
     image: may be decoded already.
     name: in errors.
-    content: of the file it comes from, if there is one.
+    content: content of the file it comes from, if there is one.
 
   Raises:
     errors.UserError: damaged, or pixels of a kind that is refused.

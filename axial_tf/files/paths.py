@@ -119,13 +119,21 @@ def matching(pattern: str, recursive: bool = False) -> List[str]:
   return sorted(places.values())
 
 
+def exists(path: str) -> bool:
+  """Whether there is a local or remote file or folder."""
+  return _file_system(path).exists(path)
+
+
+def isdir(path: str) -> bool:
+  """Whether there is a local or remote folder."""
+  return _file_system(path).isdir(path)
+
+
 def listdir(folder: str) -> List[str]:
   """Returns the names in a local or remote folder, whatever their bytes."""
   if not is_remote(folder):
     return os.listdir(folder)
-  import tensorflow as tf
-
-  return tf.io.gfile.listdir(folder)
+  return [name.rstrip('/') for name in _file_system(folder).listdir(folder)]
 
 
 def walk(folder: str) -> Iterator[str]:
@@ -187,17 +195,22 @@ def require_reachable(path: Optional[str]) -> None:
   """
   if path is None or not is_remote(path):
     return
-  import tensorflow as tf  # Local files do without.
-
   with _reaching(path):
-    tf.io.gfile.exists(path)
+    exists(path)
+
+
+def _file_system(path: str):
+  """Returns what tells about paths: TensorFlow, of remote ones alone."""
+  if not is_remote(path):
+    return os.path
+  import tensorflow as tf
+
+  return tf.io.gfile
 
 
 def _remote_matching(pattern: str) -> List[str]:
-  import tensorflow as tf
-
   with _reaching(pattern):
-    return sorted(tf.io.gfile.glob(pattern))
+    return sorted(_file_system(pattern).glob(pattern))
 
 
 @contextlib.contextmanager

@@ -74,7 +74,7 @@ class ProcessIdentity:
 
 
 def _machine() -> str:
-  # Changes when the machine is started anew; containers share it.
+  # Changes when the machine is restarted; containers share it.
   return _read('/proc/sys/kernel/random/boot_id') or socket.gethostname()
 
 

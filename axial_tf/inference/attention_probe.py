@@ -1,4 +1,4 @@
-"""What one pixel attends to in a layer of a backbone, for pictures.
+"""Computes what one pixel attends to in a layer of a backbone.
 
 The backbone runs block by block up to the layer that was asked for, so that
 nothing is hooked into the network and no other map is made.
@@ -10,7 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 from axial_tf import errors
-from axial_tf.layers import axial_attention_2d, bottleneck, pixel_attention
+from axial_tf.layers.attention import axial_2d, plain
+from axial_tf.layers.residual import bottleneck
 from axial_tf.models import staged_backbone
 
 
@@ -42,7 +43,7 @@ def layers(backbone: tf.keras.Model) -> Dict[str, int]:
   gives an empty dict.
   """
   return {
-      name: block.attention.height_axis.get_config()['heads']
+      name: block.attention.settings.heads
       for name, block in _blocks(backbone).items()
       if _is_axial(block)}
 
@@ -108,16 +109,14 @@ def check_pixel(pixel: Tuple[int, int], size: Tuple[int, int]) -> None:
 
 def _attend(attention, inputs, pixel, cell, head):
   # A strided layer has queries at some pixels only: the nearest is taken.
-  step = attention.get_config()['strides']
-  if attention.get_config()['average_pooling']:
-    step = 1
+  step = attention.axis_stride
   row, column = (
       min(round(p / (c * step)), (n - 1) // step) * step
       for p, c, n in zip(pixel, cell, inputs.shape[1:3]))
-  by_column = pixel_attention.pixel_weights(  # [w, heads, h]
+  by_column = plain.pixel_weights(  # [w, heads, h]
       attention.height_axis, tf.transpose(inputs[0], [1, 0, 2]), row)
   columns = attention.height_axis(inputs, stride=step)[0, row // step]
-  of_row = pixel_attention.pixel_weights(  # [heads, w]
+  of_row = plain.pixel_weights(  # [heads, w]
       attention.width_axis, columns[tf.newaxis], column)[0]
   # The heads of the width layer see those of the height layer mixed, so a
   # number names a pair by convention only; the mean takes all pairs.
@@ -132,7 +131,7 @@ def _attend(attention, inputs, pixel, cell, head):
 
 
 def _is_axial(block) -> bool:
-  return isinstance(block.attention, axial_attention_2d.AxialAttention2D)
+  return isinstance(block.attention, axial_2d.AxialAttention2D)
 
 
 def _blocks(backbone) -> Dict[str, tf.keras.layers.Layer]:

@@ -9,6 +9,7 @@ from typing import Callable, Dict, Optional, Tuple
 import tensorflow as tf
 
 from axial_tf.data.common import resizing
+from axial_tf.files import model_folders
 from axial_tf.specs import class_spec
 
 
@@ -21,6 +22,8 @@ class ClassifierInference(tf.Module):
     image_size: height and width at which it sees images.
     short_side: see `resizing.center_crop`.
   """
+
+  task = model_folders.CLASSIFICATION
 
   def __init__(
       self, model: Callable[..., tf.Tensor], spec: class_spec.ClassSpec,

@@ -26,9 +26,9 @@ class MultiScaleSettings:
   """In which views the network sees an image that it segments.
 
   Attributes:
-    scales: of height and width; a side of n pixels becomes
-      int((n - 1) * scale + 1). The paper's are 0.5, 0.75 ... 1.5 (COCO) or
-      0.5, 0.75 ... 2 (Cityscapes, Mapillary Vistas).
+    scales: scales of height and width; a side of n pixels becomes int((n - 1) *
+      scale + 1). The paper's are 0.5, 0.75 ... 1.5 (COCO) or 0.5, 0.75 ... 2
+      (Cityscapes, Mapillary Vistas).
     flip: whether to show each scale mirrored, too.
   """
 

@@ -9,6 +9,7 @@ from typing import Callable, Dict, Optional
 import tensorflow as tf
 
 from axial_tf.data.common import resizing
+from axial_tf.files import model_folders
 from axial_tf.inference import multi_scale as multi_scale_lib
 from axial_tf.panoptic import merging, segments
 from axial_tf.specs import dataset_spec
@@ -27,6 +28,8 @@ class PanopticInference(tf.Module):
     enlarge: also enlarge smaller images to `max_long_side`.
     max_segments: rows of the segment table: as many segments as can be found.
   """
+
+  task = model_folders.PANOPTIC
 
   def __init__(
       self, model: Callable[..., Dict[str, tf.Tensor]],
@@ -147,7 +150,7 @@ def resized(images: tf.Tensor, max_long_side: Optional[int], enlarge: bool
   Args:
     images: uint8 [batch, height, width, 3].
     max_long_side: see `PanopticInference`.
-    enlarge: likewise.
+    enlarge: whether smaller images are enlarged to it.
   """
   if max_long_side is None:
     return images

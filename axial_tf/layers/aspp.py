@@ -4,7 +4,7 @@ Axial-DeepLab does without (its attention sees far enough), its convolutional
 baselines do not: table 6 of the paper has both.
 """
 
-from typing import Optional, Sequence, Tuple
+from typing import Sequence
 
 import tensorflow as tf
 
@@ -13,6 +13,7 @@ from axial_tf.layers import (
   configured,
   convolution,
   multiply_adds,
+  named,
   normalization,
   resize,
 )
@@ -36,7 +37,6 @@ class ASPP(configured.ConfiguredLayer):
       rates: Sequence[int] = (6, 12, 18),
       *,
       separable: bool = True,
-      pooling_window: Optional[Tuple[int, int]] = None,
       norm: normalization.BatchNormSettings = (
           normalization.BatchNormSettings()),  # noqa: B008 (frozen)
       **kwargs):
@@ -47,10 +47,8 @@ class ASPP(configured.ConfiguredLayer):
       rates: dilations of the atrous 3x3 convolutions; the default is that of
         output stride 16, twice as much suits output stride 8.
       separable: whether the atrous convolutions are depthwise separable.
-      pooling_window: height and width, in pixels of the features, of the
-        window that is averaged; at most the whole image. None for the whole.
       norm: settings of all batch norms.
-      **kwargs: of tf.keras.layers.Layer.
+      **kwargs: keyword arguments of tf.keras.layers.Layer.
 
     Raises:
       errors.UserError: a value out of range.
@@ -59,19 +57,15 @@ class ASPP(configured.ConfiguredLayer):
     _require(filters >= 1, 'filters', 'at least 1', filters)
     _require(len(set(rates)) == len(rates) and all(r >= 1 for r in rates),
              'rates', 'different numbers, each at least 1', rates)
-    _require(pooling_window is None or (
-        len(pooling_window) == 2 and min(pooling_window) >= 1),
-        'pooling_window', '(height, width), each at least 1, or None for the '
-        'whole image', pooling_window)
-    self._window = pooling_window and tuple(pooling_window)
     self._keep(filters=filters, rates=tuple(rates), separable=separable,
-               pooling_window=self._window, norm=norm)
+               norm=norm)
     atrous = (convolution.SeparableConvNorm if separable
               else convolution.ConvNorm)
     self.pixel = convolution.ConvNorm(filters, 1, norm=norm, name='pixel')
     self.atrous = [
         atrous(filters, _KERNEL_SIZE, dilation=rate, norm=norm,
                name=f'atrous{index + 1}') for index, rate in enumerate(rates)]
+    named.keep(self, self.atrous)
     self.pooled = convolution.ConvNorm(filters, 1, norm=norm, name='pooled')
     self.projection = convolution.ConvNorm(
         filters, 1, norm=norm, name='projection')
@@ -80,21 +74,12 @@ class ASPP(configured.ConfiguredLayer):
     """[batch, height, width, channels] -> [batch, height, width, filters]."""
     branches = [self.pixel(inputs, training=training)]
     branches += [atrous(inputs, training=training) for atrous in self.atrous]
-    pooled = self.pooled(self._pool(inputs), training=training)
+    mean = tf.reduce_mean(
+        tf.cast(inputs, normalization.wide(inputs.dtype)), [1, 2],
+        keepdims=True)
+    pooled = self.pooled(tf.cast(mean, inputs.dtype), training=training)
     branches.append(resize.resize(pooled, resize.size_of(inputs)))
     return self.projection(tf.concat(branches, -1), training=training)
-
-  def _pool(self, inputs):
-    """Returns [b, h', w', channels], a mean for each place of the window."""
-    means = tf.cast(inputs, tf.float32)
-    if inputs.dtype == tf.float64:
-      means = inputs
-    if self._window is None:
-      means = tf.reduce_mean(means, [1, 2], keepdims=True)
-    else:
-      for axis, window in zip((1, 2), self._window):
-        means = _sliding_mean(means, window, axis)
-    return tf.cast(means, inputs.dtype)
 
   def multiply_adds(self, height: int, width: int) -> int:
     """Returns the multiply-adds of a built layer for one map of this size.
@@ -103,29 +88,9 @@ class ASPP(configured.ConfiguredLayer):
       errors.UserError: the layer is not built.
     """
     multiply_adds.require_built(self)
-    places = 1, 1
-    if self._window is not None:
-      places = [size - min(window, size) + 1
-                for size, window in zip((height, width), self._window)]
-    return self.pooled.multiply_adds(*places) + sum(
+    return self.pooled.multiply_adds(1, 1) + sum(
         conv.multiply_adds(height, width)
         for conv in (self.pixel, *self.atrous, self.projection))
-
-
-def _sliding_mean(values, window, axis):
-  """Averages runs of `window` pixels of [b, h, w, c] along `axis`, or all."""
-  size = resize.size_of(values)[axis - 1]
-  if isinstance(size, int):
-    window = min(window, size)
-  else:
-    window = tf.minimum(window, size)
-  margins = [[0, 0] for _ in range(4)]
-  margins[axis] = [1, 0]
-  sums = tf.pad(tf.cumsum(values, axis), margins)
-  ends, starts = [slice(None)] * 4, [slice(None)] * 4
-  ends[axis], starts[axis] = slice(window, None), slice(size + 1 - window)
-  return (sums[tuple(ends)] - sums[tuple(starts)]) / tf.cast(
-      window, values.dtype)
 
 
 def _require(condition, argument, expected, got):

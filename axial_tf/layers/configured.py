@@ -1,6 +1,7 @@
-"""Layers that can be made again from the arguments of their constructor."""
+"""Saves and restores layers by the arguments of their constructors."""
 
 import dataclasses
+import types
 import typing
 
 import tensorflow as tf
@@ -17,13 +18,15 @@ class ConfiguredLayer(tf.keras.layers.Layer):
   """
 
   def _keep(self, **arguments) -> None:
-    """Remembers the arguments, apart from those of tf.keras.layers.Layer."""
-    self._arguments = {
-        name: (dataclasses.asdict(value) if dataclasses.is_dataclass(value)
-               else value) for name, value in arguments.items()}
+    """Remembers arguments; those of tf.keras.layers.Layer need no mention."""
+    # A namespace, as Keras would track a dict and save it in checkpoints.
+    kept = vars(getattr(self, '_arguments', types.SimpleNamespace()))
+    self._arguments = types.SimpleNamespace(**{**kept, **arguments})
 
   def get_config(self):
-    return {**super().get_config(), **self._arguments}
+    return {**super().get_config(), **{
+        name: (dataclasses.asdict(value) if dataclasses.is_dataclass(value)
+               else value) for name, value in vars(self._arguments).items()}}
 
   @classmethod
   def from_config(cls, config):

@@ -25,7 +25,7 @@ class ConvNorm(configured.ConfiguredLayer):
         filters=filters, kernel_size=kernel_size, strides=strides,
         dilation=dilation, relu=relu, norm=norm,
         gamma_initializer=gamma_initializer)
-    self._strides = strides
+    self.strides = strides
     self._relu = relu
     self._margin = dilation * (kernel_size // 2)
     self.conv = tf.keras.layers.Conv2D(
@@ -52,14 +52,14 @@ class ConvNorm(configured.ConfiguredLayer):
       errors.UserError: the layer is not built.
     """
     multiply_adds.require_built(self)
-    return (-(-height // self._strides) * -(-width // self._strides)
+    return (-(-height // self.strides) * -(-width // self.strides)
             * self.conv.kernel.shape.num_elements())
 
 
 class SeparableConvNorm(configured.ConfiguredLayer):
   """Depthwise and pointwise convolution, each with batch norm.
 
-  ReLUs stand behind both convolutions, or one stands at the input.
+  ReLUs follow both convolutions, or one precedes them.
   """
 
   def __init__(
@@ -77,7 +77,7 @@ class SeparableConvNorm(configured.ConfiguredLayer):
     self._keep(
         filters=filters, kernel_size=kernel_size, strides=strides,
         dilation=dilation, relu_first=relu_first, norm=norm)
-    self._strides = strides
+    self.strides = strides
     self._relu_first = relu_first
     self._margin = dilation * (kernel_size // 2)
     self.depthwise = tf.keras.layers.DepthwiseConv2D(
@@ -107,7 +107,7 @@ class SeparableConvNorm(configured.ConfiguredLayer):
       errors.UserError: the layer is not built.
     """
     multiply_adds.require_built(self)
-    height, width = -(-height // self._strides), -(-width // self._strides)
+    height, width = -(-height // self.strides), -(-width // self.strides)
     return (height * width
             * self.depthwise.depthwise_kernel.shape.num_elements()
             + self.pointwise.multiply_adds(height, width))

@@ -1,4 +1,4 @@
-"""The cost of an attention layer, counted by hand."""
+"""Counts the multiply-adds of an attention layer by its formula."""
 
 from axial_tf import errors
 
@@ -15,14 +15,14 @@ def attention(*, pixels: int, queries: int, keys: int, channels: int,
   softmax are left out, as is usual.
 
   Args:
-    pixels: that are projected.
-    queries: pixels that attend.
-    keys: seen by each query.
-    channels: of the input.
-    key_channels: of all heads together.
-    value_channels: of all heads together.
-    logit_terms: how many of content, query position and key position.
-    value_terms: how many of content and position.
+    pixels: number of pixels that are projected.
+    queries: number of pixels that attend.
+    keys: number of keys seen by each query.
+    channels: channels of the input.
+    key_channels: channels of the keys of all heads together.
+    value_channels: channels of the values of all heads together.
+    logit_terms: number of terms among content, query and key position.
+    value_terms: number of terms among content and position.
   """
   projection = pixels * channels * (2 * key_channels + value_channels)
   per_pair = logit_terms * key_channels + value_terms * value_channels

@@ -43,11 +43,16 @@ def batch_norm(norm: BatchNormSettings, *, name: str,
       name=name)
 
 
+def wide(dtype: tf.DType) -> tf.DType:
+  """Returns the type of sums and statistics: float64 stays, else float32."""
+  return tf.float64 if dtype == tf.float64 else tf.float32
+
+
 Moments = Tuple[tf.Tensor, tf.Tensor]
 
 
 class MomentNormalization(tf.keras.layers.Layer):
-  """Batch norm that can do with moments, or be folded into what comes before.
+  """Batch norm that also accepts moments and folds into the layer before it.
 
   The logits of an attention layer are too large to be stored three times, and
   their mean and mean square follow from much smaller tensors. For them, this
@@ -87,12 +92,11 @@ class MomentNormalization(tf.keras.layers.Layer):
           shift, inputs.dtype)
     if self._synchronized or inputs.dtype == tf.float64:
       axes = list(range(inputs.ndim - 1))
-      wide = tf.cast(inputs, tf.float64 if inputs.dtype == tf.float64
-                     else tf.float32)
+      values = tf.cast(inputs, wide(inputs.dtype))
       scale, shift = self.affine(lambda: (
-          tf.reduce_mean(wide, axes), tf.reduce_mean(tf.square(wide), axes)),
-          True)
-      return tf.cast(wide * scale + shift, inputs.dtype)
+          tf.reduce_mean(values, axes),
+          tf.reduce_mean(tf.square(values), axes)), True)
+      return tf.cast(values * scale + shift, inputs.dtype)
     pixels = tf.reshape(inputs, [1, 1, -1, inputs.shape[-1]])
     outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
         pixels, self.gamma, self.beta, epsilon=self._norm.epsilon,

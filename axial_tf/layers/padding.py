@@ -1,8 +1,8 @@
-"""What the network sees beside an image: crops, batches and legal sizes.
+"""Pads images: crops, batches and legal sizes.
 
-Gray is DeepLab2's padding. Beside a dark image it looks like an object along
-the border; the repeated border does not. One setting of the model tells which
-one training, validation, exports and prediction use.
+Gray is DeepLab2's padding. Next to a dark image it looks like an object along
+the border; the repeated border does not. One setting of the model chooses the
+padding of training, validation, exports and prediction.
 """
 
 from typing import Literal, Sequence
@@ -17,7 +17,7 @@ def fill(images: tf.Tensor, inside: tf.Tensor, padding: Padding) -> tf.Tensor:
   """Gives images of a batch their padding.
 
   Args:
-    images: uint8 [batch, height, width, 3], anything beside the images.
+    images: uint8 [batch, height, width, 3], anything outside the images.
     inside: int32 [batch, 4]: top, left, bottom, right of each image, at least
       one pixel.
     padding: 'edge' repeats the image's border, 'gray' is 127.5.

@@ -4,15 +4,15 @@ import tensorflow as tf
 
 from axial_tf import errors
 from axial_tf.layers import (
-  basic_block,
-  bottleneck,
   configured,
   convolution,
   multiply_adds,
+  named,
   normalization,
 )
+from axial_tf.layers.residual import basic, bottleneck
 
-# Of ImageNet's training images, for pixels in 0..1: red, green, blue.
+# Mean and deviation of ImageNet RGB in 0..1.
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
 
@@ -51,13 +51,14 @@ class Stem(configured.ConfiguredLayer):
         one 3x3 convolution of stride 1, for images of a few dozen pixels;
         'wide' for one 3x3 convolution and three basic blocks of twice the
         filters, as in Wider ResNets.
-      filters: of the first convolution, or in the middle of each bottleneck.
+      filters: channels of the first convolution, or of the middle of each
+        bottleneck.
       pooling: whether a 3x3 max-pool of stride 2 follows, as in ResNet.
-      spatial: of the bottlenecks.
+      spatial: settings of the bottlenecks' middles.
       norm: settings of the batch norms.
       standardize: whether the first layer sees images by ImageNet's mean and
         deviation, as PyTorch's networks do, rather than in -1..1.
-      **kwargs: of tf.keras.layers.Layer.
+      **kwargs: keyword arguments of tf.keras.layers.Layer.
 
     Raises:
       errors.UserError: an unknown kind.
@@ -85,7 +86,7 @@ class Stem(configured.ConfiguredLayer):
       self.convs = [
           convolution.ConvNorm(
               filters, 3, strides=2, relu=False, norm=norm, name='conv1'),
-          *(basic_block.BasicBlock(
+          *(basic.BasicBlock(
               2 * filters, norm=norm, name=f'block{i + 1}') for i in range(3))]
     else:
       self.convs = [
@@ -93,6 +94,7 @@ class Stem(configured.ConfiguredLayer):
               filters, spatial, strides=2 if i == 0 else 1,
               activate_input=i > 0, norm=norm, name=f'block{i + 1}')
           for i in range(3)]
+    named.keep(self, self.convs)
     self._pooling = pooling
     self._first_stride = stride(kind, pooling=False)
 

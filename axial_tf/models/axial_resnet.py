@@ -5,15 +5,18 @@ attention, which differ in the middle of the bottlenecks alone.
 """
 
 import dataclasses
+import itertools
 from typing import Literal, Optional, Tuple
 
 from axial_tf import settings as settings_lib
-from axial_tf.layers import axial_attention, bottleneck, normalization
+from axial_tf.layers import named, normalization
 from axial_tf.layers import stem as stem_lib
+from axial_tf.layers.attention import settings as attention_settings
+from axial_tf.layers.residual import bottleneck
 from axial_tf.models import staged_backbone
 
-# Of the first stage's output at width multiplier 1, as in ResNet-50; axial
-# attention has half of it as values (section 4.1).
+# Channels of the first stage's output at width multiplier 1, as in ResNet-50;
+# axial attention has half of it as values (section 4.1).
 _FIRST_STAGE_CHANNELS = 256
 _STEM_FILTERS = 64
 
@@ -23,33 +26,36 @@ class AxialResNetSettings:
   """Settings of a backbone; the defaults are those of Axial-DeepLab-L.
 
   Attributes:
-    width_multiplier: of all channels behind the stem (section 4.1).
-    stem_width_multiplier: of the stem's channels; None for that of the width.
-      DeepLab2 has 1. docs/fidelity.md tells which fits the paper's counts.
+    width_multiplier: width multiplier of all channels behind the stem (section
+      4.1).
+    stem_width_multiplier: width multiplier of the stem's channels; None
+      for that of the width. DeepLab2 has 1. docs/fidelity.md tells which fits
+      the paper's counts.
     blocks: number of blocks in each of the four stages.
     spatial: what stands in the bottlenecks: 'axial' attention, 'local'
       attention in a square window, or 3x3 'convolution' (ResNet itself).
-    heads: of every attention layer.
-    span: of every attention layer behind the stem, an odd number; None for the
-      whole axis. Local attention has windows of span x span pixels.
+    heads: number of heads of every attention layer.
+    span: span of every attention layer behind the stem, an odd number; None for
+      the whole axis. Local attention has windows of span x span pixels.
     terms: which terms of the attention's logits and values are in use.
-    activation: of the attention's logits.
+    activation: activation of the attention's logits.
     attention_norm: whether the attention has its own batch norms.
     average_pooling: whether strided axial attention averages pixels after both
       axes, as in the authors' PyTorch code, rather than skipping them.
-    output_stride: of 'res5': 32, or less by dropping strides of last stages;
-      3x3 convolutions behind a dropped stride are dilated.
+    output_stride: stride of 'res5': 32, or less by dropping strides of
+      last stages; 3x3 convolutions behind a dropped stride are dilated.
     stem: 'resnet' (one 7x7 convolution), 'inception' (three of 3x3), 'axial'
       (three bottlenecks with axial attention), or 'small' (one 3x3 convolution
       of stride 1) for images of a few dozen pixels. With 'small' the first
       stage keeps the stride of the stem, 1 or with pooling 2, and 'res5' has
       up to 8 times that.
-    stem_span: of the attention of an axial stem.
+    stem_span: span of the attention of an axial stem.
     stem_pooling: whether max-pooling ends the stem, which brings stride 4
       ahead of the first stage; otherwise its first block has stride 2.
     standardize_images: whether the stem brings images, which are in -1..1, to
       ImageNet's mean and deviation first, as weights from PyTorch expect.
-    drop_path_rate: of the last stage; earlier ones have 3/4, 2/4, 1/4 of it.
+    drop_path_rate: rate of drop path in the last stage; earlier ones have 3/4,
+      2/4, 1/4 of it.
     recompute: what the backward pass computes again, to save memory: 'axial'
       for the attention layers, 'all' for the blocks' branches, None.
     norm: settings of all batch norms.
@@ -60,7 +66,8 @@ class AxialResNetSettings:
   spatial: Literal['axial', 'local', 'convolution'] = 'axial'
   heads: int = 8
   span: Optional[int] = 65
-  terms: axial_attention.AttentionTerms = axial_attention.AttentionTerms()
+  terms: attention_settings.AttentionTerms = (
+      attention_settings.AttentionTerms())
   activation: Literal['softmax', 'sigmoid'] = 'softmax'
   attention_norm: bool = True
   average_pooling: bool = False
@@ -84,11 +91,9 @@ class AxialResNetSettings:
     require(self.stem != 'axial' or not self.standardize_images, self,
             'standardize_images', 'False with an axial stem')
     require(0 <= self.drop_path_rate < 1, self, 'drop_path_rate', '0 <= x < 1')
-    for field in ('span', 'stem_span'):
-      span = getattr(self, field)
-      require(span is None or (span > 0 and span % 2 == 1), self, field,
-              'a positive odd number, or None for the whole axis')
-    require(self.heads >= 1, self, 'heads', 'at least 1')
+    attention_settings.check_span(
+        type(self).__name__, 'stem_span', self.stem_span)
+    _ = self.spatial_settings  # Checks what concerns the bottleneck alone.
     require(self.recompute != 'axial' or self.spatial != 'convolution', self,
             'recompute', "'all' or None in a net of convolutions")
     # Keys have as many channels as the middle of ResNet's bottleneck.
@@ -103,20 +108,26 @@ class AxialResNetSettings:
             self, 'stem_width_multiplier',
             f'a multiple of {stem_parts / _STEM_FILTERS} (None: as '
             f'width_multiplier)')
-    _ = self.spatial_settings  # Checks what concerns the bottleneck alone.
+
+  @property
+  def attention(self) -> attention_settings.AttentionSettings:
+    """Settings of the attention layers behind the stem."""
+    return attention_settings.AttentionSettings(
+        heads=self.heads, span=self.span, terms=self.terms,
+        activation=self.activation,
+        norm=self.norm if self.attention_norm else None)
 
   @property
   def spatial_settings(self) -> bottleneck.SpatialSettings:
     return bottleneck.SpatialSettings(
-        kind=self.spatial, heads=self.heads, span=self.span, terms=self.terms,
-        activation=self.activation, average_pooling=self.average_pooling,
-        batch_norm=self.attention_norm)
+        self.spatial, self.attention, self.average_pooling)
 
   @property
   def stem_settings(self) -> bottleneck.SpatialSettings:
-    """What stands in the bottlenecks of an axial stem."""
-    return dataclasses.replace(
-        self.spatial_settings, kind='axial', span=self.stem_span)
+    """Settings of the bottlenecks of an axial stem."""
+    attention = dataclasses.replace(self.attention, span=self.stem_span)
+    return bottleneck.SpatialSettings(
+        'axial', attention, self.average_pooling)
 
   @property
   def first_stage_filters(self) -> int:
@@ -163,3 +174,4 @@ class AxialResNet(staged_backbone.StagedBackbone):
           norm=settings.norm,
           drop_path_rate=settings.drop_path_rate * (place.stage + 1) / 4,
           name=place.name))
+    named.keep(self, itertools.chain(*self.stages))

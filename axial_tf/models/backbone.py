@@ -1,4 +1,4 @@
-"""What all backbones have in common."""
+"""Base class of all backbones."""
 
 import dataclasses
 import typing

@@ -33,9 +33,9 @@ class Classifier(tf.keras.Model):
     """Makes the backbone and the last layer.
 
     Args:
-      settings: of all parts.
+      settings: settings of all parts.
       num_classes: number of outputs; ImageNet has 1000.
-      **kwargs: of tf.keras.Model.
+      **kwargs: keyword arguments of tf.keras.Model.
     """
     super().__init__(**kwargs)
     self._settings = settings

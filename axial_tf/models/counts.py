@@ -18,9 +18,9 @@ class Count:
   """What a model costs for one image.
 
   Attributes:
-    name: of the variant.
-    height: of the image.
-    width: of the image.
+    name: name of the variant.
+    height: height of the image.
+    width: width of the image.
     params_m: trainable parameters, in millions.
     params_without_bn_m: the same without batch norm's gamma and beta, as the
       paper counts.

@@ -9,10 +9,13 @@ so that its weights fit.
 """
 
 import dataclasses
+import itertools
 from typing import Literal, Optional, Tuple
 
 from axial_tf import settings as settings_lib
-from axial_tf.layers import basic_block, bottleneck, normalization, stem
+from axial_tf.layers import named, normalization, stem
+from axial_tf.layers.attention import settings as attention_settings
+from axial_tf.layers.residual import basic, bottleneck
 from axial_tf.models import staged_backbone
 
 # In the middle of the first stage's bottlenecks; a block returns 4 times that.
@@ -27,8 +30,8 @@ class HybridResNetSettings:
   """Settings of a backbone; the defaults are those of MaX-DeepLab-S.
 
   Attributes:
-    width_multiplier: of all channels behind the stem.
-    stem_width_multiplier: of the stem's channels.
+    width_multiplier: width multiplier of all channels behind the stem.
+    stem_width_multiplier: width multiplier of the stem's channels.
     blocks: number of blocks in each of the four stages.
     wide: whether this is a Wider ResNet: with its stem (one 3x3 convolution and
       three basic blocks, rather than three convolutions), basic blocks in the
@@ -36,12 +39,13 @@ class HybridResNetSettings:
       twice the channels in the attention.
     attention_stride: blocks whose input has this stride, or would have it at
       output stride 32, have axial attention; None for convolutions only.
-    heads: of every attention layer.
-    span: of every attention layer, an odd number; None for the whole axis, as
-      DeepLab2 knows no other.
-    output_stride: of 'res5': 32, or less by dropping strides of last stages;
-      3x3 convolutions behind a dropped stride are dilated.
-    drop_path_rate: of the last stage; earlier ones have 3/4, 2/4, 1/4 of it.
+    heads: number of heads of every attention layer.
+    span: span of every attention layer, an odd number; None for the whole axis,
+      as DeepLab2 knows no other.
+    output_stride: stride of 'res5': 32, or less by dropping strides of
+      last stages; 3x3 convolutions behind a dropped stride are dilated.
+    drop_path_rate: rate of drop path in the last stage; earlier ones have 3/4,
+      2/4, 1/4 of it.
     recompute: what the backward pass computes again, to save memory: 'axial'
       for the attention layers, 'all' for the blocks' branches, None.
     norm: settings of all batch norms.
@@ -78,7 +82,9 @@ class HybridResNetSettings:
 
   @property
   def spatial_settings(self) -> bottleneck.SpatialSettings:
-    return bottleneck.SpatialSettings(heads=self.heads, span=self.span)
+    return bottleneck.SpatialSettings(
+        attention=attention_settings.AttentionSettings(
+            heads=self.heads, span=self.span, norm=self.norm))
 
   @property
   def stem_stride(self) -> int:
@@ -108,6 +114,7 @@ class HybridResNet(staged_backbone.StagedBackbone):
         first_stage_stride=_FIRST_STAGE_STRIDE,
         output_stride=settings.output_stride):
       self.stages[place.stage].append(_block(settings, place))
+    named.keep(self, itertools.chain(*self.stages))
 
 
 def _block(settings, place):
@@ -126,7 +133,7 @@ def _block(settings, place):
         output_channels=output_channels, recompute=settings.recompute,
         **options)
   if settings.wide and place.stage < 3:
-    return basic_block.BasicBlock(
+    return basic.BasicBlock(
         output_channels, last_dilation=place.next_dilation,
         recompute=convolutions_recompute, **options)
   return bottleneck.Bottleneck(

@@ -8,12 +8,14 @@ import tensorflow as tf
 from axial_tf import settings as settings_lib
 from axial_tf.layers import (
   aspp,
-  bottleneck,
   convolution,
   multiply_adds,
+  named,
   normalization,
   resize,
 )
+from axial_tf.layers.attention import settings as attention_settings
+from axial_tf.layers.residual import bottleneck
 
 _KERNEL_SIZE = 5
 
@@ -23,8 +25,8 @@ class BranchSettings:
   """Channels of one decoder and its heads; defaults: the semantic branch.
 
   Attributes:
-    projection_channels: of 'res5' behind the decoder's context, see
-      DecoderSettings.
+    projection_channels: channels of 'res5' behind the decoder's
+      context, see DecoderSettings.
     res3_channels: to which 'res3' is projected.
     res2_channels: to which 'res2' is projected.
     decoder_channels: after each fusion.
@@ -61,8 +63,8 @@ class DecoderSettings:
     fusion: what joins features of two strides: a 'separable' 5x5 convolution,
       or an 'axial' bottleneck (our reading of the appendix's axial decoder,
       see docs/fidelity.md).
-    heads: of axial bottlenecks.
-    span: of axial bottlenecks; None for the whole axis.
+    heads: number of heads of axial bottlenecks.
+    span: span of axial bottlenecks; None for the whole axis.
   """
   context: Literal['none', 'projection', 'aspp'] = 'projection'
   aspp_rates: Tuple[int, ...] = (6, 12, 18)
@@ -76,11 +78,12 @@ class DecoderSettings:
     settings_lib.require(
         self.aspp_rates and min(self.aspp_rates) >= 1, self, 'aspp_rates',
         'at least one number, each at least 1')
-    _ = self.spatial_settings  # Checks heads and span.
+    _ = self.attention  # Checks heads and span.
 
   @property
-  def spatial_settings(self) -> bottleneck.SpatialSettings:
-    return bottleneck.SpatialSettings(heads=self.heads, span=self.span)
+  def attention(self) -> attention_settings.AttentionSettings:
+    return attention_settings.AttentionSettings(
+        heads=self.heads, span=self.span)
 
 
 class Decoder(tf.keras.layers.Layer):
@@ -94,9 +97,11 @@ class Decoder(tf.keras.layers.Layer):
       self.projection = convolution.ConvNorm(
           branch.projection_channels, 1, norm=norm, name='projection')
     elif decoder.context == 'aspp':
-      self.projection = aspp.ASPP(
+      # The first of two equally short paths is the one that counts.
+      self.aspp = aspp.ASPP(
           branch.projection_channels, decoder.aspp_rates,
           separable=decoder.separable_aspp, norm=norm, name='aspp')
+      self.projection = self.aspp
     self.low_levels, self.fusions = {}, {}
     for level, channels in (('res4', branch.res4_channels),
                             ('res3', branch.res3_channels),
@@ -106,6 +111,7 @@ class Decoder(tf.keras.layers.Layer):
             channels, 1, norm=norm, name=f'{level}_projection')
         self.fusions[level] = _fusion(
             branch.decoder_channels, decoder, norm, name=f'{level}_fusion')
+    named.keep(self, (*self.low_levels.values(), *self.fusions.values()))
 
   def call(self, endpoints, training=False):
     """Endpoints of the backbone -> [batch, h / 4, w / 4, decoder_channels]."""
@@ -144,7 +150,8 @@ def _fusion(channels, decoder, norm, name):
   if decoder.fusion == 'separable':
     return convolution.SeparableConvNorm(
         channels, _KERNEL_SIZE, norm=norm, name=name)
-  spatial = decoder.spatial_settings
+  spatial = bottleneck.SpatialSettings(
+      attention=dataclasses.replace(decoder.attention, norm=norm))
   return bottleneck.Bottleneck(
       channels // spatial.expansion, spatial, norm=norm, name=name)
 

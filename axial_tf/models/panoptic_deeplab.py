@@ -65,9 +65,9 @@ class PanopticDeepLab(tf.keras.Model):
     """Makes the backbone, two decoders and three heads.
 
     Args:
-      settings: of all parts.
+      settings: settings of all parts.
       num_classes: number of semantic outputs.
-      **kwargs: of tf.keras.Model.
+      **kwargs: keyword arguments of tf.keras.Model.
     """
     super().__init__(**kwargs)
     self._settings = settings
@@ -169,8 +169,8 @@ class PanopticDeepLab(tf.keras.Model):
     The enlargement of the outputs is left out.
 
     Args:
-      height: of the image.
-      width: of the image.
+      height: height of the image.
+      width: width of the image.
       padded: whether to count, as call() computes, on the padded image.
         Without, sizes of k * output_stride are counted as the paper did.
 

@@ -22,7 +22,7 @@ def variant_settings(variant: str, **overrides) -> backbones.BackboneSettings:
   Args:
     variant: key of ROWS.
     **overrides: fields of the backbone's settings; None keeps the variant's
-      value (for a global span, which is None itself, give span=0).
+      value. A global span, which is None in the settings, is span=0 here.
 
   Raises:
     errors.UserError: an unknown variant or field, or a value out of range.
@@ -62,6 +62,7 @@ def _replace(function, settings, overrides):
         f'{function}: expected only {", ".join(known)}; got '
         f'{", ".join(unknown)}')
   overrides = {k: v for k, v in overrides.items() if v is not None}
+  # The only place that knows of 0; everywhere else None is the whole axis.
   if overrides.get('span') == 0:
     overrides['span'] = None
   return dataclasses.replace(settings, **overrides)

@@ -17,9 +17,10 @@ class Place:
   Attributes:
     stage: index of its stage, from 0.
     block: index in its stage, from 0.
-    strides: of the block.
-    dilation: of its convolutions, or of the first of two.
-    next_dilation: of the convolutions behind a dropped stride of this block.
+    strides: strides of the block.
+    dilation: dilation of its convolutions, or of the first of two.
+    next_dilation: dilation of the convolutions behind a dropped stride of
+      this block.
   """
   stage: int
   block: int
@@ -41,9 +42,10 @@ def places(blocks: Sequence[int], *, stem_stride: int, first_stage_stride: int,
 
   Args:
     blocks: how many each stage has.
-    stem_stride: of the features ahead of the first stage.
-    first_stage_stride: of those behind it; each further stage doubles it.
-    output_stride: of the last stage.
+    stem_stride: stride of the features ahead of the first stage.
+    first_stage_stride: stride of the first stage's features; each further
+      stage doubles it.
+    output_stride: output stride of the last stage.
   """
   stride, dilation = stem_stride, 1
   for stage, count in enumerate(blocks):

@@ -10,7 +10,7 @@ from typing import Dict, Optional, Tuple, Union
 
 import tensorflow as tf
 
-from axial_tf.layers import axial_attention
+from axial_tf.layers.attention import settings as attention_settings
 from axial_tf.models import (
   axial_resnet,
   backbones,
@@ -31,8 +31,8 @@ class Published:
   Attributes:
     params_m: parameters, in millions.
     madds_b: multiply-adds for one image, in billions.
-    height: of that image.
-    width: of that image.
+    height: height of that image.
+    width: width of that image.
     source: the table.
   """
   params_m: float
@@ -47,7 +47,8 @@ class Variant:
   """A model of the paper.
 
   Attributes:
-    settings: of the whole panoptic model, or of a classifier's backbone.
+    settings: settings of the whole panoptic model, or of a classifier's
+      backbone.
     published: what the paper says of it; may be empty.
   """
   settings: _Settings
@@ -118,7 +119,7 @@ def _full(width_multiplier):
 def local(width_multiplier: float = 1.0, position_sensitive: bool = True,
           **fields) -> axial_resnet.AxialResNetSettings:
   """Attention in 7x7 windows in the bottlenecks of ResNet-50 (table 1)."""
-  terms = axial_attention.AttentionTerms(
+  terms = attention_settings.AttentionTerms(
       key_position=position_sensitive, value_position=position_sensitive)
   return dataclasses.replace(
       conv_stem(width_multiplier), spatial='local', span=7, terms=terms,
@@ -147,7 +148,7 @@ def _axial_deeplab(width_multiplier):
 
 
 _RESNET50, _RESNET101 = (3, 4, 6, 3), (3, 4, 23, 3)
-# Of figure 3, whose numbers are in the appendix of the arXiv version.
+# Source: figure 3, whose numbers are in the appendix of the arXiv version.
 _FIGURE_3 = 'figure 3 (appendix)'
 
 VARIANTS: Dict[str, Variant] = {

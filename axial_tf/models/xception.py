@@ -9,16 +9,12 @@ import dataclasses
 import tensorflow as tf
 
 from axial_tf import settings as settings_lib
-from axial_tf.layers import (
-  convolution,
-  multiply_adds,
-  normalization,
-  xception_module,
-)
+from axial_tf.layers import convolution, multiply_adds, named, normalization
+from axial_tf.layers.residual import xception as xception_module
 from axial_tf.models import backbone
 
 _STEM_FILTERS = (32, 64)
-# Of each module: filters, strides, and the endpoint that its second of three
+# Per module: filters, strides, and the endpoint that its second of three
 # convolutions gives: the last features ahead of the stride, as in DeepLab.
 _ENTRY_FLOW = (
     ((128, 128, 128), 2, None),
@@ -42,12 +38,12 @@ class XceptionSettings:
   """Settings of a backbone; the defaults are those of Panoptic-DeepLab.
 
   Attributes:
-    width_multiplier: of all channels.
+    width_multiplier: width multiplier of all channels.
     middle_modules: number of modules in the middle flow.
-    output_stride: of 'res5': 32, or less by dilation in place of the last
-      strides.
-    drop_path_rate: of the exit flow; the entry and the middle flow have 1/3
-      and 2/3 of it.
+    output_stride: stride of 'res5': 32, or less by dilation in place of
+      the last strides.
+    drop_path_rate: rate of drop path in the exit flow; the entry and the middle
+      flow have 1/3 and 2/3 of it.
     norm: settings of all batch norms.
   """
   width_multiplier: float = 1.0
@@ -98,6 +94,7 @@ class Xception(backbone.Backbone):
       # What follows a lost stride looks as much further as it would have.
       stride, dilation = stride * strides, dilation * lost_strides
       channels = filters[-1]
+    named.keep(self, (*self.stem, *self.blocks))
 
   def _rows(self):
     """Yields flow, number within the flow and row of the tables above."""
@@ -143,6 +140,6 @@ class Xception(backbone.Backbone):
     total = 0
     for layer in (*self.stem, *self.blocks):
       total += layer.multiply_adds(height, width)
-      strides = layer.get_config()['strides']
-      height, width = -(-height // strides), -(-width // strides)
+      height, width = (
+          -(-size // layer.strides) for size in (height, width))
     return total

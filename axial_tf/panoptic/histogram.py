@@ -17,7 +17,7 @@ def histogram(
   Args:
     index: int32 of any shape; elements outside 0 ... size - 1 are dropped.
     size: number of bins; a Python int under XLA.
-    weights: of the shape of `index`, int32, int64, float32 or float64.
+    weights: weights of the shape of `index`, int32, int64, float32 or float64.
 
   Returns:
     [size], int32 for counts, else of the type of the weights.

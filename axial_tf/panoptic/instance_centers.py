@@ -62,8 +62,8 @@ def squared_distance(centers: tf.Tensor, count: tf.Tensor, height, width,
   Args:
     centers: int32 [rows, 2], (y, x) within the map.
     count: int32 [], how many of the rows are meant, from the first on.
-    height: of the map.
-    width: of the map.
+    height: height of the map.
+    width: width of the map.
     reach: a window has the side 2 reach + 1.
 
   Returns:

@@ -1,4 +1,4 @@
-"""What targets need to know of the instances, in 6 bytes per pixel.
+"""Packs what targets need of the instances into 6 bytes per pixel.
 
 Finding areas and centers takes sums over pixels, lists and loops whose lengths
 depend on the label: work for the CPU of the input pipeline. What is left to
@@ -81,7 +81,7 @@ def instance_maps(
       is_instance & (area < small_area), SMALL_INSTANCE, kinds.of_slot)
   present = tf.where(is_instance & (area > 0))[:, 0]
   count = tf.size(present)
-  # As many rows as ever: XLA compiles anew for each other number of them.
+  # Always the same number of rows: XLA compiles for each number of them.
   listed = tf.pad(tf.gather(centers, present), [[0, slots - count], [0, 0]])
   packed = kind * 2**28 + centers[:, 0] * 2**14 + centers[:, 1]
   return draw(slot, packed, tf.ensure_shape(listed, [slots, 2]), count)

@@ -9,7 +9,7 @@ from typing import Sequence, Tuple
 
 import numpy as np
 
-from axial_tf.files import images
+from axial_tf.files import images, model_folders
 from axial_tf.prediction import loaded_model
 from axial_tf.prediction.results import ClassProbability
 
@@ -21,13 +21,13 @@ class ImageClassifier:
     """Loads a model.
 
     Args:
-      path: of an export (the highest version is taken), of one version in it,
-        or of a training run's model_dir (its newest checkpoint is taken).
+      path: path of an export (the highest version is taken), of one version in
+        it, or of a training run's model_dir (its newest checkpoint is taken).
 
     Raises:
       errors.UserError: none of these is there, or it cannot be read.
     """
-    self._model = loaded_model.load_classifier(path)
+    self._model = loaded_model.load(path, model_folders.CLASSIFICATION)
     self.spec = self._model.spec
 
   def __call__(self, image: images.ImageLike, top: int = 5

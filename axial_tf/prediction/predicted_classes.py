@@ -10,7 +10,7 @@ from typing import Optional, Sequence
 from axial_tf.files import image_reader, line_files, paths
 from axial_tf.prediction import image_classifier, results
 
-# Of --output_dir.
+# Relative to --output_dir.
 _RESULTS = 'classes.jsonl'
 
 

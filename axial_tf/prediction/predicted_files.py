@@ -1,4 +1,4 @@
-"""What `axial_tf.predict` writes for an image: its map, segments, pictures."""
+"""Writes the results of an image: its map, segments, pictures."""
 
 import json
 from typing import Dict, NamedTuple, Optional, Sequence, Tuple
@@ -18,10 +18,10 @@ class Pictures(NamedTuple):
   `earlier_results.PICTURES`.
 
   Attributes:
-    names: of the pictures.
+    names: names of the pictures.
     pixel: (y, x) whose attention is drawn; None for the middle of the image.
-    layer: of the attention; None for the last one.
-    head: of the attention; None for the mean.
+    layer: layer of the attention; None for the last one.
+    head: head of the attention; None for the mean.
   """
 
   names: Sequence[str]

@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from axial_tf import errors, visualize
 from axial_tf.data.common import resizing
-from axial_tf.files import images
+from axial_tf.files import images, model_folders
 from axial_tf.inference import attention_probe, multi_scale
 from axial_tf.prediction import loaded_model
 from axial_tf.prediction.results import PanopticResult
@@ -62,8 +62,8 @@ class Predictor:
     """Loads a model.
 
     Args:
-      path: of an export (the highest version is taken), of one version in it,
-        or of a training run's model_dir (its newest checkpoint is taken).
+      path: path of an export (the highest version is taken), of one version in
+        it, or of a training run's model_dir (its newest checkpoint is taken).
       scales: average what the network finds with the image at these scales,
         such as (0.5, 1, 1.5), and with `flip` mirrored, too: more exact, and
         as many times slower. None for what the run was configured with.
@@ -78,7 +78,8 @@ class Predictor:
     if scales is not None or flip:
       settings = multi_scale.MultiScaleSettings(
           tuple(scales or (1.0,)), flip)
-    self._model = loaded_model.load(self._path, settings)
+    self._model = loaded_model.load(
+        self._path, model_folders.PANOPTIC, settings)
     self.spec = self._model.spec
 
   def __call__(self, image: images.ImageLike) -> PanopticResult:

@@ -23,7 +23,7 @@ from typing import Any, Dict, Iterable, Mapping, Tuple
 
 from axial_tf import errors
 from axial_tf import settings as settings_lib
-from axial_tf.files import json_files, json_keys
+from axial_tf.files import json_files
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,9 +107,7 @@ class ClassSpec:
     content = json_files.read(
         path, 'the JSON file of a class spec, such as the dataset_info.json '
         'beside TFRecords of data_prep')
-    if isinstance(content, dict) and {'spec', 'splits'} <= set(content):
-      content = content['spec']
-    return cls.from_json(content, source=path)
+    return cls.from_json(of_dataset_info(content), source=path)
 
   @classmethod
   def from_json(cls, content: Mapping[str, Any],
@@ -121,15 +119,7 @@ class ClassSpec:
         fields that contradict one another.
     """
     try:
-      json_keys.check(content, 'the spec', required={'name', 'classes'})
-      if not isinstance(content['classes'], list):
-        raise errors.UserError('expected a list under "classes"')
-      classes = []
-      for number, entry in enumerate(content['classes']):
-        json_keys.check(
-            entry, f'classes[{number}]', required={'label', 'id', 'name'})
-        classes.append(ImageClass(**entry))
-      return cls(content['name'], tuple(classes))
+      return settings_lib.from_dict(cls, content, 'the spec')
     except errors.UserError as error:
       raise errors.UserError(f'class spec {source}: {error}') from error
 
@@ -137,3 +127,10 @@ class ClassSpec:
     """Returns what `from_json` reads, made of plain JSON types."""
     return {'name': self.name,
             'classes': [dataclasses.asdict(entry) for entry in self.classes]}
+
+
+def of_dataset_info(content: Any) -> Any:
+  """Returns the spec in the content of a dataset_info.json, or `content`."""
+  if isinstance(content, dict) and {'spec', 'splits'} <= set(content):
+    return content['spec']
+  return content

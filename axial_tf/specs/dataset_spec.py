@@ -42,7 +42,7 @@ from typing import Any, Dict, Mapping, Tuple
 
 from axial_tf import errors
 from axial_tf import settings as settings_lib
-from axial_tf.files import json_files, json_keys, paths
+from axial_tf.files import json_files, paths
 from axial_tf.panoptic import merging_settings as merging_lib
 
 _SHIPPED = pathlib.Path(__file__).resolve().parent
@@ -184,9 +184,8 @@ class DatasetSpec:
 
   def merging_settings(self) -> merging_lib.MergingSettings:
     """Returns the settings of the merging for this data set."""
-    known = {f.name for f in dataclasses.fields(merging_lib.MergingSettings)}
-    json_keys.check(self.merging, 'DatasetSpec.merging', optional=known)
-    return merging_lib.MergingSettings(**self.merging)
+    return settings_lib.from_dict(
+        merging_lib.MergingSettings, self.merging, 'DatasetSpec.merging')
 
   @classmethod
   def load(cls, name_or_path: str) -> 'DatasetSpec':
@@ -220,18 +219,7 @@ class DatasetSpec:
         fields that contradict one another.
     """
     try:
-      json_keys.check(
-          content, 'the spec', optional={'merging'},
-          required={'name', 'label_divisor', 'ignore_label', 'categories'})
-      if not isinstance(content['categories'], list):
-        raise errors.UserError('expected a list under "categories"')
-      required = {f.name for f in dataclasses.fields(Category)}
-      categories = []
-      for number, entry in enumerate(content['categories']):
-        json_keys.check(entry, f'categories[{number}]', required=required)
-        ids = {key: json_keys.number(entry[key]) for key in ('id', 'train_id')}
-        categories.append(Category(**{**entry, **ids}))
-      return cls(**{**content, 'categories': tuple(categories)})
+      return settings_lib.from_dict(cls, content, 'the spec')
     except errors.UserError as error:
       raise errors.UserError(f'dataset spec {source}: {error}') from error
 

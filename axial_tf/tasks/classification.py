@@ -9,6 +9,7 @@ from axial_tf import errors
 from axial_tf import settings as settings_lib
 from axial_tf.data.classification import pipeline as classification_pipeline
 from axial_tf.evaluation import top_k
+from axial_tf.inference import classification as classifier_inference
 from axial_tf.models import classifier
 from axial_tf.specs import class_spec
 from axial_tf.tasks import trained_task
@@ -31,8 +32,8 @@ class ClassificationTaskSettings:
   Attributes:
     data: where the records are and how they are augmented.
     model: the network.
-    num_classes: of the last layer, which must be those of the data; None takes
-      as many as the data has.
+    num_classes: number of classes of the last layer, which must be those of the
+      data; None takes as many as the data has.
     spec: path of a JSON file with the classes; None takes those that stand
       beside the training records, or in tensorflow-datasets.
   """
@@ -77,6 +78,14 @@ def build_model(settings: ClassificationTaskSettings,
   side = 2 * settings.model.backbone.output_stride + 1
   model(tf.zeros([1, side, side, 3]), training=False)
   return model
+
+
+def build_inference(
+    settings: ClassificationTaskSettings, spec: class_spec.ClassSpec, model
+) -> classifier_inference.ClassifierInference:
+  """Returns image-to-class inference as an export runs it."""
+  return classifier_inference.ClassifierInference(
+      model, spec, settings.data.image_size, settings.data.validation_resize)
 
 
 class ClassificationTask(trained_task.TrainedTask):

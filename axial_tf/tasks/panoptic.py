@@ -79,6 +79,15 @@ class PanopticTaskSettings:
         'an int >= 0')
 
 
+def load_spec(settings: PanopticTaskSettings) -> dataset_spec.DatasetSpec:
+  """Returns the categories of the data.
+
+  Raises:
+    errors.UserError: there is no such spec, or it is not valid.
+  """
+  return dataset_spec.DatasetSpec.load(settings.spec)
+
+
 def build_inference(
     settings: PanopticTaskSettings, spec: dataset_spec.DatasetSpec, model
 ) -> panoptic_inference.PanopticInference:
@@ -110,8 +119,7 @@ class PanopticTask(trained_task.TrainedTask):
       optimizer: optimizers.OptimizerSettings,
       logging_dir: Optional[str] = None):
     super().__init__(
-        settings, dataset_spec.DatasetSpec.load(settings.spec), run, optimizer,
-        logging_dir)
+        settings, load_spec(settings), run, optimizer, logging_dir)
     self._inference = None
     self._bar = None
 

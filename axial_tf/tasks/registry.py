@@ -1,8 +1,12 @@
-"""The tasks by their settings."""
+"""The tasks that models are trained for, one row each."""
 
-from typing import Optional, Union
+import dataclasses
+from typing import Callable, Optional, Union
 
-from axial_tf.files import run_files
+import tensorflow as tf
+
+from axial_tf.files import model_folders
+from axial_tf.specs import specs
 from axial_tf.tasks import classification, panoptic
 from axial_tf.training import optimizers, run_settings
 
@@ -10,16 +14,42 @@ TaskSettings = Union[
     panoptic.PanopticTaskSettings, classification.ClassificationTaskSettings]
 Task = Union[panoptic.PanopticTask, classification.ClassificationTask]
 
-_TASKS = {
-    panoptic.PanopticTaskSettings: panoptic.PanopticTask,
-    classification.ClassificationTaskSettings:
-        classification.ClassificationTask,
-}
-# The file in a run's folder that keeps the meaning of its labels.
-_SPEC_FILES = {
-    panoptic.PanopticTaskSettings: run_files.DATASET_SPEC,
-    classification.ClassificationTaskSettings: run_files.CLASS_SPEC,
-}
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+  """Everything that a task consists of.
+
+  Attributes:
+    task: its name in folders of models.
+    settings: class of the settings.
+    trained: class of the Model Garden's task.
+    load_spec: (settings) to the meaning of the labels.
+    build_model: (settings, spec) to the network, with variables created.
+    build_inference: (settings, spec, network) to images-to-results.
+  """
+
+  task: model_folders.Task
+  settings: type
+  trained: Callable[..., Task]
+  load_spec: Callable[..., specs.Spec]
+  build_model: Callable[..., tf.keras.Model]
+  build_inference: Callable[..., tf.Module]
+
+
+ROWS = (
+    Row(model_folders.PANOPTIC, panoptic.PanopticTaskSettings,
+        panoptic.PanopticTask, panoptic.load_spec, panoptic.build_model,
+        panoptic.build_inference),
+    Row(model_folders.CLASSIFICATION, classification.ClassificationTaskSettings,
+        classification.ClassificationTask, classification.load_spec,
+        classification.build_model, classification.build_inference),
+)
+_BY_SETTINGS = {row.settings: row for row in ROWS}
+
+
+def of(settings: TaskSettings) -> Row:
+  """Returns the row of a task's settings."""
+  return _BY_SETTINGS[type(settings)]
 
 
 def build(settings: TaskSettings, run: run_settings.RunSettings,
@@ -30,10 +60,5 @@ def build(settings: TaskSettings, run: run_settings.RunSettings,
   Raises:
     errors.UserError: its spec cannot be loaded.
   """
-  return _TASKS[type(settings)](
+  return of(settings).trained(
       settings, run, optimizer, logging_dir=logging_dir)
-
-
-def spec_file(settings: TaskSettings) -> str:
-  """Returns the name of the file that keeps the spec of a run."""
-  return _SPEC_FILES[type(settings)]

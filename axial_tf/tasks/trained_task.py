@@ -1,4 +1,4 @@
-"""What all tasks share: the optimizer and its step on a batch."""
+"""Base class of tasks: the optimizer and its step on a batch."""
 
 import abc
 import sys
@@ -21,8 +21,8 @@ class TrainedTask(base_task.Task, abc.ABC):
   Attributes:
     spec: what the labels of the data mean.
     validation_table: the last validation's figures, for a terminal.
-    first_step: of the training data that `build_inputs` returns; a run that
-      continues sets it.
+    first_step: first step of the training data that `build_inputs` returns; a
+      run that continues sets it.
     rate_scale: factor of the learning rate, below 1 after a recovery.
   """
 

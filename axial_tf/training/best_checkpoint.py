@@ -29,7 +29,7 @@ class BestCheckpoint:
     """Takes over what an earlier part of the run has kept.
 
     Args:
-      folder: of the checkpoint and its figures; made when there is one.
+      folder: folder of the checkpoint and its figures; made when there is one.
       metric: name of the figure that says what is best; more is better.
     """
     self._folder = folder

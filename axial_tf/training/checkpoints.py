@@ -109,29 +109,37 @@ def restore_model(model: tf.keras.Model, checkpoint: str) -> None:
           f'with a lower learning rate')
 
 
-def places(model: tf.keras.Model) -> Dict[str, tf.Variable]:
-  """Returns the model's variables by their names in a checkpoint.
+def places(model: tf.Module) -> Dict[str, tf.Variable]:
+  """Returns the variables of a model, or of a layer, by their names in it.
 
-  These are the shortest paths of attributes that lead to them; a training
-  checkpoint has MODEL ahead of them and VALUE behind.
+  Such as backbone/stage2_block1/reduce/conv/kernel: the shortest paths of
+  attributes that lead to them. A training checkpoint has MODEL ahead of them
+  and VALUE behind.
+  """
+  found: Dict[int, Tuple[str, tf.Variable]] = {}
+  for path, variable in paths_to_variables(model).items():
+    found.setdefault(id(variable), (path, variable))
+  return dict(found.values())
+
+
+def paths_to_variables(model: tf.Module) -> Dict[str, tf.Variable]:
+  """Returns all paths that lead to variables, the shortest ones first.
+
+  Earlier checkpoints, and patterns for them, have names that are now longer
+  paths, see `layers.named`: backbone/stages/0/0/reduce/conv/kernel.
   """
   wanted = {id(variable): variable for variable in model.variables}
   view = tf.train.TrackableView(model)
-  found: Dict[str, tf.Variable] = {}
   queue: List[Tuple[str, object]] = [('', model)]
-  seen = {id(model)}
-  for place, node in queue:
-    if id(node) in wanted:
-      found[place] = wanted[id(node)]
-    for name, child in view.children(node).items():
-      if id(child) not in seen:
-        seen.add(id(child))
-        queue.append((os.path.join(place, name), child))
-  return found
+  for path, node in queue:
+    if id(node) not in wanted:
+      queue.extend((os.path.join(path, name), child)
+                   for name, child in view.children(node).items())
+  return {path: wanted[id(node)] for path, node in queue if id(node) in wanted}
 
 
 def validated_keys(checkpoint: str) -> Dict[str, str]:
-  """Returns the keys of the weights that validation uses, by their places.
+  """Returns the keys of the weights that validation uses, by their paths.
 
   These are averages, or else the slow weights of Lookahead; none where the
   optimizer has neither. Checkpoints that a validation wrote have them in the
@@ -152,9 +160,9 @@ def _restore_validated(model: tf.keras.Model, checkpoint: str) -> None:
   keys = validated_keys(checkpoint)
   if keys:
     stored = reader(checkpoint)
-    for place, variable in places(model).items():
-      if place in keys:
-        variable.assign(stored.get_tensor(keys[place]))
+    for path, variable in paths_to_variables(model).items():
+      if path in keys:
+        variable.assign(stored.get_tensor(keys[path]))
 
 
 def require_match(model: tf.keras.Model, checkpoint: str) -> None:

@@ -1,4 +1,4 @@
-"""What the workers of a run tell each other.
+"""Exchanges values among the workers of a run.
 
 All workers call these functions at the same points of their programs, inside
 the scope of their strategy: each call waits for all of them. Only

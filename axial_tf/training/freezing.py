@@ -20,30 +20,37 @@ def freeze_batch_norms(model: tf.keras.Model, patterns: Sequence[str]
   """Makes batch norms untrainable, which always use their moving statistics.
 
   Args:
-    model: built.
-    patterns: of the layers' places in the model, such as
-      'backbone/stages/0/*'; `*` stands for anything, slashes included.
+    model: model that is built.
+    patterns: patterns of the layers' names in the model, such as
+      'backbone/stage2_*'; `*` stands for anything, slashes included. Those of
+      earlier checkpoints are known, too ('backbone/stages/0/*').
 
   Returns:
-    The places of the frozen layers, in alphabetical order.
+    The names of the frozen layers, in alphabetical order.
 
   Raises:
     errors.UserError: a pattern fits no batch norm.
   """
-  places = {id(variable): place
-            for place, variable in checkpoints.places(model).items()}
-  norms = {
-      places[id(layer.gamma)].rpartition('/')[0]: layer
-      for layer in model.submodules if isinstance(layer, _KINDS)}
+  layers = {layer.gamma.ref(): layer for layer in model.submodules
+            if isinstance(layer, _KINDS)}
+  norms = _norms(checkpoints.places(model), layers)
+  paths = _norms(checkpoints.paths_to_variables(model), layers)
+  names = {id(layer): name for name, layer in norms.items()}
   frozen = set()
   for pattern in patterns:
-    found = fnmatch.filter(norms, pattern)
+    found = fnmatch.filter(paths, pattern)
     if not found:
       raise errors.UserError(
           f'RunSettings.frozen_batch_norms: {pattern!r} fits none of the '
           f'{len(norms)} batch norms, which are {", ".join(sorted(norms)[:3])} '
           f'and so on; * stands for anything')
-    frozen.update(found)
-  for place in frozen:
-    norms[place].trainable = False
+    frozen.update(names[id(paths[path])] for path in found)
+  for name in frozen:
+    norms[name].trainable = False
   return sorted(frozen)
+
+
+def _norms(variables, layers):
+  """Returns layers by the paths to them, given those of their variables."""
+  return {path.rpartition('/')[0]: layers[variable.ref()]
+          for path, variable in variables.items() if variable.ref() in layers}

@@ -1,7 +1,7 @@
 """Starting a run from the weights of another one, with a report.
 
-Weights are matched by their place in the model, such as
-backbone/stages/0/0/reduce/conv/kernel, and by their shape. So a classifier
+Weights are matched by their name in the model, such as
+backbone/stage2_block1/reduce/conv/kernel, and by their shape. So a classifier
 initializes the backbone of a segmentation model of the same widths and blocks,
 whatever its image size, span and output stride; what differs (the stem, the
 heads) keeps its own initial values and is named. Averaged weights are taken
@@ -10,8 +10,10 @@ where the other run has them.
 
 import collections
 import dataclasses
-from typing import Tuple
+import re
+from typing import Mapping, Tuple
 
+import numpy as np
 import tensorflow as tf
 
 from axial_tf import errors
@@ -20,14 +22,14 @@ from axial_tf.training import checkpoints
 
 @dataclasses.dataclass(frozen=True)
 class LoadReport:
-  """What became of each weight, by its place in the model.
+  """What became of each weight, by its name in the model.
 
   Attributes:
-    source: the checkpoint.
+    source: path of the checkpoint.
     loaded: taken over.
     mismatched: in both, but of another shape; not taken over.
-    missing: of the model alone.
-    unused: of the checkpoint alone.
+    missing: weights of the model alone.
+    unused: weights of the checkpoint alone.
   """
 
   source: str
@@ -56,8 +58,8 @@ def load(model: tf.keras.Model, path: str) -> LoadReport:
   """Takes over all weights of a checkpoint that fit a built model.
 
   Args:
-    model: whose variables are set.
-    path: of a checkpoint, or of a training run's folder, see
+    model: model whose variables are set.
+    path: path of a checkpoint, or of a training run's folder, see
       `checkpoints.find`.
 
   Raises:
@@ -65,39 +67,59 @@ def load(model: tf.keras.Model, path: str) -> LoadReport:
   """
   checkpoint = checkpoints.find(path)
   try:
-    reader = checkpoints.reader(checkpoint)
-    stored = {
-        key[len(checkpoints.MODEL):-len(checkpoints.VALUE)]: tuple(shape)
-        for key, shape in reader.get_variable_to_shape_map().items()
-        if key.startswith(checkpoints.MODEL)
-        and key.endswith(checkpoints.VALUE)
-        and '/.OPTIMIZER_SLOT/' not in key}
-    places = checkpoints.places(model)
-    validated = checkpoints.validated_keys(checkpoint)
-    loaded = [name for name, variable in places.items()
-              if stored.get(name) == tuple(variable.shape)]
-    for name in loaded:
-      places[name].assign(reader.get_tensor(validated.get(
-          name, f'{checkpoints.MODEL}{name}{checkpoints.VALUE}')))
+    report = assign(model, _read(model, checkpoint), checkpoint)
   except (tf.errors.OpError, IndexError, ValueError) as error:
     raise errors.UserError(
         f'{checkpoint}: cannot be read as a checkpoint '
         f'({errors.first_line(error)}); it may be damaged: choose '
         f'another one') from error
-  report = LoadReport(
-      checkpoint, tuple(loaded),
-      tuple(sorted((places.keys() & stored.keys()) - set(loaded))),
-      tuple(sorted(places.keys() - stored.keys())),
-      tuple(sorted(stored.keys() - places.keys())))
-  if not loaded:
+  if not report.loaded:
+    mismatched = len(report.mismatched)
     raise errors.UserError(
-        f'{checkpoint}: none of its {len(stored)} weights fits one of the '
-        f'{len(places)} of the model; give a checkpoint of axial_tf with the '
-        f'same backbone (width, blocks, heads), or none')
+        f'{checkpoint}: none of its {mismatched + len(report.unused)} weights '
+        f'fits one of the {mismatched + len(report.missing)} of the model; '
+        f'give a checkpoint of axial_tf with the same backbone (width, blocks, '
+        f'heads), or none')
   return report
 
 
+def assign(model: tf.Module, arrays: Mapping[str, np.ndarray], source: str
+           ) -> LoadReport:
+  """Sets the variables of a built model or layer that arrays fit.
+
+  Args:
+    model: model whose variables are set.
+    arrays: values by the names of `checkpoints.places`.
+    source: path of the file that the values are from, for the report.
+  """
+  ours = checkpoints.places(model)
+  both = ours.keys() & arrays.keys()
+  loaded = {name for name in both
+            if tuple(ours[name].shape) == arrays[name].shape}
+  for name in loaded:
+    ours[name].assign(arrays[name].astype(ours[name].dtype.as_numpy_dtype))
+  return LoadReport(source, *(tuple(sorted(names)) for names in (
+      loaded, both - loaded, ours.keys() - both, arrays.keys() - both)))
+
+
+def _read(model, checkpoint):
+  """Returns the weights of a training checkpoint by their names today."""
+  reader = checkpoints.reader(checkpoint)
+  validated = checkpoints.validated_keys(checkpoint)
+  today = {variable.ref(): name
+           for name, variable in checkpoints.places(model).items()}
+  names = {path: today[variable.ref()] for path, variable in
+           checkpoints.paths_to_variables(model).items()}
+  stored = {
+      key: key[len(checkpoints.MODEL):-len(checkpoints.VALUE)]
+      for key in reader.get_variable_to_shape_map()
+      if key.startswith(checkpoints.MODEL) and key.endswith(checkpoints.VALUE)
+      and '/.OPTIMIZER_SLOT/' not in key}
+  return {names.get(path, path): reader.get_tensor(validated.get(path, key))
+          for key, path in stored.items()}
+
+
 def _part(name: str) -> str:
-  """backbone/stages/0/0/reduce/conv/kernel -> backbone/stages."""
-  first, *others = name.split('/')
-  return '/'.join([first, *others[:1]]) if first == 'backbone' else first
+  """backbone/stage2_block1/reduce/conv/kernel -> backbone/stage2."""
+  match = re.match(r'backbone/[^/_]*|[^/]*', name)
+  return match.group()

@@ -1,4 +1,4 @@
-"""What happens when the loss explodes or is no number."""
+"""Handles a loss that diverges or is no number."""
 
 import os
 import sys
@@ -42,7 +42,7 @@ class LossGuard:
     with self._trainer.strategy.scope():
       self._trainer.checkpoint.restore(paths.literal(kept))  # The rate, too.
     scale.assign(lowered)
-    print(f'{trouble}; going on from {name} at {lowered:g} times the '
+    print(f'{trouble}; resuming from {name} at {lowered:g} times the '
           f'learning rate', file=sys.stderr, flush=True)
 
   def _batch(self, step: int) -> str:

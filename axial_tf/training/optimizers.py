@@ -31,10 +31,10 @@ class OptimizerSettings:
       (1 + cos(pi * step / train_steps)) / 2; 'constant'.
     decay_power: exponent of the poly decay.
     end_learning_rate: what the poly and the cosine decay end at.
-    weight_decay: of kernels; batch norms, biases and position tables do not
-      decay. With 'radam_lookahead' decoupled from the gradient (the paper:
-      none); with 'sgd' the factor of half the sum of squares, which is added
-      to the loss.
+    weight_decay: weight decay of kernels; batch norms, biases and position
+      tables do not decay. With 'radam_lookahead' decoupled from the gradient
+      (the paper: none); with 'sgd' the factor of half the sum of squares, which
+      is added to the loss.
     clip_norm: global gradient norm limit; None leaves gradients alone.
     lookahead_period: steps between two synchronizations of the slow weights,
       which validation, export and prediction use.
@@ -42,8 +42,9 @@ class OptimizerSettings:
     beta_2: decay of the second moments. RAdam holds its rate back for about
       1 / (1 - beta_2) steps, so that runs of a few hundred want 0.99.
     momentum: Nesterov momentum of 'sgd'.
-    average_decay: of a moving average of the weights, which validation, export
-      and prediction use in their place; 0.9999 in long trainings. None is off.
+    average_decay: decay of a moving average of the weights, which
+      validation, export and prediction use in their place; 0.9999 in long
+      trainings. None is off.
   """
 
   name: Literal['radam_lookahead', 'adam', 'sgd'] = 'radam_lookahead'
@@ -126,7 +127,7 @@ def build_optimizer(settings: OptimizerSettings, train_steps: int,
   """Returns a legacy Keras optimizer with its schedule.
 
   Args:
-    settings: of the optimizer.
+    settings: settings of the optimizer.
     train_steps: at whose end the rate has fallen.
     rate_scale: a factor of the rate that may change while training.
   """
@@ -159,9 +160,10 @@ def add_decay(
   """Adds the gradients of the penalty that 'sgd' puts on kernels.
 
   Args:
-    gradients: of the global batch.
+    gradients: gradients of the global batch.
     variables: that they belong to.
-    settings: of the optimizer; others than 'sgd' decay weights by themselves.
+    settings: settings of the optimizer; others than 'sgd' decay weights by
+      themselves.
   """
   if settings.name != 'sgd' or settings.weight_decay == 0:
     return list(gradients)
@@ -213,7 +215,7 @@ class _RectifiedAdam(tfa.optimizers.RectifiedAdam):
 
   which is Adam's step at another rate and epsilon, and Adam's is one fused
   operation. In the first steps the variance is not known well enough and the
-  step is rate * m / p1: Adam's for an epsilon next to which sqrt(v) is naught.
+  step is rate * m / p1: Adam's with sqrt(v) negligible beside epsilon.
   """
 
   def _prepare_local(self, var_device, var_dtype, apply_state):
@@ -303,7 +305,7 @@ def swap_slow_weights(optimizer, variables: Sequence[tf.Variable]) -> None:
   validated instead; the Model Garden's trainer swaps those.
 
   Args:
-    optimizer: of `build_optimizer`, or around one.
+    optimizer: optimizer of `build_optimizer`, or around one.
     variables: all that it trains.
   """
   optimizer = getattr(optimizer, 'inner_optimizer', optimizer)

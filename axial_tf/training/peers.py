@@ -2,8 +2,9 @@
 
 TensorFlow's own wait says nothing, does not end and is deaf to signals. Here,
 each worker listens at its address and asks the others, in short intervals,
-whether they are there and whether they have seen everybody. It goes on when all
-have. Who has gone on no longer answers here, but as a server of TensorFlow.
+whether they are there and whether they have seen everybody. It continues when
+all have. Who has continued answers no longer here, but as a server of
+TensorFlow.
 """
 
 import dataclasses
@@ -132,7 +133,7 @@ class _Meeting:
           peer.run, peer.is_here = answer['run'], True
           peer.ready = answer['ready']
       elif peer.run:
-        # It went on because all were ready; TensorFlow answers for it now.
+        # It continued because all were ready; TensorFlow answers for it now.
         peer.ready = peer.is_here = True
       else:
         peer.problem = 'another program answers there, perhaps an earlier run'

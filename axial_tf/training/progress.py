@@ -12,7 +12,7 @@ from typing import Any, Dict, Optional
 import tensorflow as tf
 from tqdm import tqdm
 
-from axial_tf.files import run_files
+from axial_tf.files import model_folders
 
 
 class ProgressLine:
@@ -66,13 +66,13 @@ def append_metrics(model_dir: str, step: int, metrics: dict) -> None:
   """Adds one JSON line to `model_dir/metrics.jsonl`."""
   record = {'step': step, **metrics}
   with tf.io.gfile.GFile(
-      os.path.join(model_dir, run_files.METRICS), 'a') as file:
+      os.path.join(model_dir, model_folders.METRICS), 'a') as file:
     file.write(json.dumps(record) + '\n')
 
 
 def metrics_at(model_dir: str, step: int) -> Optional[Dict[str, Any]]:
   """Returns what the last validation at a step measured; None without one."""
-  path = os.path.join(model_dir, run_files.METRICS)
+  path = os.path.join(model_dir, model_folders.METRICS)
   found = None
   if tf.io.gfile.exists(path):
     with tf.io.gfile.GFile(path) as file:

@@ -1,4 +1,4 @@
-"""How long to train, how often to save and validate, and on what devices."""
+"""Settings of a run: length, saving, validation, and devices."""
 
 import dataclasses
 from typing import Literal, Optional, Tuple
@@ -37,16 +37,16 @@ class RunSettings:
     init_checkpoint: a checkpoint, or the folder of a training run, whose
       weights a new run starts from, as far as they fit. The run of a
       classifier initializes the backbone of a segmentation model.
-    frozen_batch_norms: patterns of the places of batch norms that keep their
+    frozen_batch_norms: patterns of the names of batch norms that keep their
       statistics, scale and shift: ('*',) freezes all of them,
-      ('backbone/stages/0/*',) those of the first stage.
-    seed: of weights, augmentation and shuffling; None draws a new one. With a
-      seed, a run that was stopped goes on in the data where it was.
+      ('backbone/stage2_*',) those of the first stage.
+    seed: seed of weights, augmentation and shuffling; None draws a new one.
+      With a seed, a resumed run continues in the data where it was.
     deterministic: slower operations that give the same results in each run;
       needs a seed.
     max_loss: a loss above it, or one that is not finite, stops the run before
       a checkpoint is written.
-    recoveries: how often such a run returns to its last checkpoint and goes on
+    recoveries: how often such a run returns to its last checkpoint and resumes
       with other data at `recovery_rate` times its learning rate.
     recovery_rate: see there.
     profile_steps: first and last step of a profile, for TensorBoard.

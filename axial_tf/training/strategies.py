@@ -104,7 +104,7 @@ def worker_errors(cluster: Optional[cluster_lib.Cluster]) -> Iterator[None]:
     raise errors.UserError(
         f'{_lost_worker(cluster, error.message)} no longer answers; see what '
         f'it printed last, and give the same command again on all workers: '
-        f'the run goes on from its last checkpoint') from error
+        f'the run resumes from its last checkpoint') from error
 
 
 def _lost_worker(cluster: cluster_lib.Cluster, text: str) -> str:

@@ -14,7 +14,7 @@ from axial_tf.training import (
   stop_signal,
 )
 
-# Of several workers, whether one of them was told to stop.
+# Whether one of several workers was told to stop.
 _STEPS_BETWEEN_QUESTIONS = 10
 
 
@@ -59,7 +59,7 @@ class WatchedLoss(tf.keras.metrics.Mean):
 
 
 class Trainer(base_trainer.Trainer):
-  """Stops between two steps, and tells which step spoilt the loss.
+  """Stops between two steps; names the step with a non-finite loss.
 
   Attributes:
     bad_step: the first step of the last loop whose loss was too large or not
@@ -71,7 +71,7 @@ class Trainer(base_trainer.Trainer):
                profiler: Optional[profiling.StepProfiler] = None, **kwargs):
     super().__init__(*args, **kwargs)
     self._train_loss = WatchedLoss('training_loss', max_loss)
-    # A run that was slowed down after an explosion goes on slowly.
+    # A run that was slowed down after a divergence continues slowly.
     self.checkpoint.rate_scale = self.task.rate_scale
     self._stop = stop
     self._checkpoint_dir = checkpoint_dir

@@ -74,7 +74,7 @@ def save_png(image: np.ndarray, path: str) -> None:
 
   Args:
     image: uint8 RGB [height, width, 3].
-    path: of the file; an existing one is replaced.
+    path: path of the file; an existing one is replaced.
 
   Raises:
     errors.UserError: the file cannot be written.

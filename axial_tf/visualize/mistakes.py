@@ -29,8 +29,8 @@ def error_map(image: np.ndarray, truth: np.ndarray, prediction: np.ndarray,
   Args:
     image: uint8 RGB [height, width, 3]; shown in grey.
     truth: integers [height, width], panoptic labels.
-    prediction: likewise.
-    spec: of both.
+    prediction: predicted panoptic map, of the same shape.
+    spec: spec of both.
 
   Raises:
     errors.UserError: the sizes differ.

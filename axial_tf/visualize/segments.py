@@ -42,7 +42,8 @@ def panoptic_overlay(
     image: uint8 RGB [height, width, 3].
     panoptic: integers [height, width], panoptic labels.
     spec: names and colors of the categories.
-    opacity: of the colors, from 0 (the image alone) to 1. Void stays bare.
+    opacity: opacity of the colors, from 0 (the image alone) to 1. Void stays
+      bare.
     labels: whether to write the names of categories on segments with room for
       them.
 

@@ -22,7 +22,7 @@ from typing import Dict, Mapping, Tuple
 
 import numpy as np
 
-from axial_tf.layers import attention_core
+from axial_tf.layers.attention import tables
 
 _HEADS = 8  # Which a file does not tell.
 _NORM_PARTS = {'weight': 'gamma', 'bias': 'beta', 'running_mean': 'moving_mean',
@@ -104,7 +104,7 @@ def attention_arrays(state: Mapping[str, np.ndarray],
       `bn_similarity` [3 * heads] and `bn_output` [2C]. What is missing (as
       running statistics are among gradients) is left out; what has no
       counterpart is ignored.
-    heads: of the layer.
+    heads: number of heads of the layer.
   """
   kernel = state['qkv_transform.weight'][:, :, 0].T
   order = _queries_keys_values(kernel.shape[1], heads)
@@ -144,10 +144,10 @@ def _tables(relative):
   """[q | k | v depth, 2L - 1] -> three tables [509, depth]."""
   depth, offsets = relative.shape[0] // 4, relative.shape[1]
   query, key, value = np.split(relative, [depth, 2 * depth])
-  before = attention_core.TABLE_ROWS // 2 - offsets // 2
+  before = tables.TABLE_ROWS // 2 - offsets // 2
   if before < 0:
     raise ValueError(
-        f'expected at most {attention_core.TABLE_ROWS} offsets, got {offsets}')
+        f'expected at most {tables.TABLE_ROWS} offsets, got {offsets}')
   padding = [(before, before), (0, 0)]
   return {'query_rpe': np.pad(query.T[::-1], padding),
           'key_rpe': np.pad(key.T, padding),

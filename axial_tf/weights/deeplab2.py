@@ -72,7 +72,7 @@ def read(path: str) -> Dict[str, np.ndarray]:
   """Returns the network's weights in a checkpoint by DeepLab2's paths.
 
   Args:
-    path: of the checkpoint, see `checkpoints.find`.
+    path: path of the checkpoint, see `checkpoints.find`.
 
   Raises:
     errors.UserError: there is none, it is damaged, or shards are missing.

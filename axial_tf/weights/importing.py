@@ -1,8 +1,7 @@
 """Published weights as the folder of a training run."""
 
-import json
 import os
-from typing import Mapping, Union
+from typing import Mapping
 import uuid
 
 import numpy as np
@@ -10,25 +9,22 @@ import tensorflow as tf
 
 from axial_tf import errors
 from axial_tf.data.common import record_files
-from axial_tf.experiment import config
-from axial_tf.files import atomic_files, run_files
-from axial_tf.specs import class_spec, dataset_spec
-from axial_tf.tasks import classification, panoptic, registry
+from axial_tf.experiment import experiment, run_folder
+from axial_tf.specs import class_spec, specs
+from axial_tf.tasks import registry
 from axial_tf.training import initialization
-from axial_tf.weights import naming
 
 _NAMES_SHOWN = 5
 
 
 def write_run(
-    task: registry.TaskSettings, arrays: Mapping[str, np.ndarray], source: str,
-    model_dir: str, allow_partial: bool = False) -> initialization.LoadReport:
+    settings: experiment.Experiment, arrays: Mapping[str, np.ndarray],
+    source: str, model_dir: str, allow_partial: bool = False
+) -> initialization.LoadReport:
   """Writes a run at step 0, whose model has weights from elsewhere.
 
-  The configuration that was parsed last goes along.
-
   Args:
-    task: of the configuration; tells the model.
+    settings: experiment whose task tells the model; its gin text goes along.
     arrays: the weights by our variables' names.
     source: where they are from, for messages.
     model_dir: the folder; appears when all is written.
@@ -46,14 +42,15 @@ def write_run(
       not os.path.isdir(model_dir) or os.listdir(model_dir)):
     raise errors.UserError(
         f'{model_dir}: exists already; give a new folder')
-  spec = _load_spec(task, arrays)
-  model = build_model(task, spec)
-  report = naming.assign(model, arrays, source)
+  spec = _load_spec(settings.task, arrays)
+  model = registry.of(settings.task).build_model(settings.task, spec)
+  report = initialization.assign(model, arrays, source)
   _require_fit(report, allow_partial)
   temporary = f'{model_dir.rstrip("/")}.writing-{uuid.uuid4().hex}'
   try:
     os.makedirs(temporary)
-    _write(temporary, task, model, spec)
+    _write_checkpoint(temporary, model)
+    run_folder.save_configuration(temporary, settings, spec)
     if os.path.isdir(model_dir):
       os.rmdir(model_dir)
     os.rename(temporary, model_dir)
@@ -67,27 +64,21 @@ def write_run(
   return report
 
 
-def _load_spec(task, arrays
-               ) -> Union[class_spec.ClassSpec, dataset_spec.DatasetSpec]:
-  if isinstance(task, panoptic.PanopticTaskSettings):
-    return dataset_spec.DatasetSpec.load(task.spec)
-  if task.spec is not None or any(
-      pattern.startswith(record_files.TFDS) or record_files.find(pattern)
-      for pattern in (task.data.train_pattern, task.data.validation_pattern)):
-    return classification.load_spec(task)
+def has_records(data) -> bool:
+  """Whether there are records of one of the splits at least."""
+  return any(pattern.startswith(record_files.TFDS) or record_files.find(pattern)
+             for pattern in (data.train_pattern, data.validation_pattern))
+
+
+def _load_spec(task: registry.TaskSettings, arrays) -> specs.Spec:
+  if task.spec is not None or has_records(task.data):
+    return registry.of(task).load_spec(task)
   # Weights do not tell what their classes are called.
   bias = arrays.get('last/bias')
   count = task.num_classes or (1000 if bias is None else bias.size)
   return class_spec.ClassSpec('unnamed classes', tuple(
       class_spec.ImageClass(label, f'class_{label:04}', f'class {label}')
       for label in range(count)))
-
-
-def build_model(task: registry.TaskSettings, spec) -> tf.keras.Model:
-  """Returns a built, untrained model of a task for the data of a spec."""
-  kind = (panoptic if isinstance(task, panoptic.PanopticTaskSettings)
-          else classification)
-  return kind.build_model(task, spec)
 
 
 def _require_fit(report: initialization.LoadReport, allow_partial: bool
@@ -114,12 +105,8 @@ def _shown(names) -> str:
   return ', '.join(names[:_NAMES_SHOWN]) + more
 
 
-def _write(folder: str, task, model: tf.keras.Model, spec) -> None:
+def _write_checkpoint(folder: str, model: tf.keras.Model) -> None:
   step = tf.Variable(0, dtype=tf.int64)
   tf.train.CheckpointManager(
       tf.train.Checkpoint(model=model, global_step=step), folder,
       max_to_keep=1).save(checkpoint_number=0)
-  for name, text in (
-      (run_files.CONFIG, config.raw_text()),
-      (registry.spec_file(task), json.dumps(spec.to_json(), indent=1))):
-    atomic_files.write(os.path.join(folder, name), text.encode())

@@ -1,7 +1,7 @@
 """The tensors of a PyTorch file, read without running what is in it.
 
 Such a file is a pickle, and a pickle may call any function that it names. Here
-only what builds tensors and dictionaries is known, and is built anew; a file
+only what builds tensors and dictionaries is known, and is rebuilt; a file
 that names anything else is refused, with the name. PyTorch is not needed.
 
 Both formats of `torch.save` are read: zip archives, since version 1.6, and the
@@ -39,7 +39,7 @@ def read_state(path: str) -> Dict[str, np.ndarray]:
   """Returns the weights of a file by their names.
 
   Args:
-    path: of a state_dict, or of a dictionary with one under 'net',
+    path: path of a state_dict, or of a dictionary with one under 'net',
       'state_dict' or 'model'; names may start with 'module.'.
 
   Raises:

@@ -23,7 +23,7 @@ def make_shards(job: jobs.Job, folder: str, indices: Sequence[int],
   Args:
     job: what to do.
     folder: exists; all workers can write there.
-    indices: of the shards.
+    indices: numbers of the shards.
     collected: takes the faulty images, and may end the conversion.
     arguments: Beam's own options, '--runner=DirectRunner' for instance.
 

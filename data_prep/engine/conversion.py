@@ -1,4 +1,4 @@
-"""Carries out a job, or goes on with one that was stopped.
+"""Carries out a job, or resumes one that was stopped.
 
 While shards are being made, each has its report beside it. They are made in
 the output folder itself or, if that holds an earlier conversion of the split,
@@ -72,7 +72,7 @@ def _make_and_publish(job: jobs.Job, max_errors: int, make_shards: MakeShards
     elif isinstance(error, errors.UserError):
       raise errors.UserError(
           f'{error} ({finished} of {job.num_shards} shards are finished; the '
-          f'same command goes on after them)') from error
+          f'same command resumes after them)') from error
     raise
   return _publish(job, folder)
 
@@ -113,7 +113,7 @@ def _keep_finished(job: jobs.Job, folder: str, max_errors: int
       _remove(path, os.path.join(folder, name))
   if kept:
     print(f'{len(kept)} of {job.num_shards} shards of {job.split.name} are '
-          f'finished and intact; going on after them', file=sys.stderr)
+          f'finished and intact; resuming after them', file=sys.stderr)
   if replaced:
     print(f'replacing {replaced} shards of an unfinished conversion of '
           f'{job.split.name}: its input, options or version were others, or '

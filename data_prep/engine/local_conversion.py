@@ -22,7 +22,7 @@ def make_shards(job: jobs.Job, folder: str, indices: Sequence[int],
   Args:
     job: what to do.
     folder: exists.
-    indices: of the shards.
+    indices: numbers of the shards.
     collected: takes the faulty images, and may end the conversion.
     processes: that encode images; None for one per core, fewer for a small
       job.

@@ -1,4 +1,4 @@
-"""What became of one image: its record, or the reason why there is none."""
+"""The outcome of one image: its record, or the reason why there is none."""
 
 import dataclasses
 from typing import Any, Callable, Optional
@@ -17,8 +17,8 @@ class Outcome:
   Attributes:
     filename: names the image to the user.
     encoded: its record; None if it is faulty.
-    height: of the image in its record, pixels.
-    width: of the image in its record, pixels.
+    height: height of the image in its record, pixels.
+    width: width of the image in its record, pixels.
     fault: what is wrong with it, one line; None if nothing is.
   """
 

@@ -29,7 +29,7 @@ class Report:
   """What is in a shard.
 
   Attributes:
-    name: of the shard's file.
+    name: name of the shard's file.
     job: fingerprint of the job that made it.
     num_images: records in it.
     num_bytes: size of the file.
@@ -62,9 +62,9 @@ def write(folder: str, name: str, job: str,
 
   Args:
     folder: exists.
-    name: of the shard's file.
+    name: name of the shard's file.
     job: fingerprint of the job.
-    outcomes: of the shard's images, in order.
+    outcomes: outcomes of the shard's images, in order.
     faults: takes the faulty ones, and may end the conversion.
 
   Raises:

@@ -1,4 +1,4 @@
-"""What classification records hold, class by class, and what is wrong."""
+"""Counts what classification records hold, and finds what is wrong."""
 
 import collections
 import dataclasses

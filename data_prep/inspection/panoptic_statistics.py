@@ -1,4 +1,4 @@
-"""What panoptic records hold, class by class, and what is wrong with them."""
+"""Counts what panoptic records hold, and finds what is wrong with them."""
 
 import array
 import collections
@@ -41,7 +41,7 @@ class PanopticStatistics:
     self._counts = {kind: collections.Counter() for kind in _KINDS}
     self._instance_areas = {
         i: array.array('q') for i in spec.thing_ids}
-    # Of labels that the spec does not have.
+    # Labels that the spec does not have.
     self._unknown = {'pixels': collections.Counter(),
                      'images': collections.Counter()}
 

@@ -1,4 +1,4 @@
-"""Which shards are meant, their spec, and whether they are all there."""
+"""Finds the shards that are meant and their spec; are they all there?"""
 
 import collections
 import os
@@ -10,7 +10,7 @@ from axial_tf import errors
 from axial_tf.data.common import record_checks, record_files
 from axial_tf.files import json_files
 from axial_tf.files import paths as paths_lib
-from axial_tf.specs import class_spec, dataset_spec
+from axial_tf.specs import dataset_spec, specs
 
 
 def find(patterns: Sequence[str]) -> List[str]:
@@ -37,7 +37,7 @@ def find(patterns: Sequence[str]) -> List[str]:
   return sorted(paths)
 
 
-def spec_of(paths: Sequence[str], name: Optional[str]) -> record_checks.Spec:
+def spec_of(paths: Sequence[str], name: Optional[str]) -> specs.Spec:
   """Returns the named spec, or the one that stands beside the shards.
 
   Args:
@@ -51,17 +51,18 @@ def spec_of(paths: Sequence[str], name: Optional[str]) -> record_checks.Spec:
   if name is not None:
     paths_lib.require_reachable(name)
     if tf.io.gfile.exists(name) and not tf.io.gfile.isdir(name):
-      return _from_json(_read_json(name), name)
+      return specs.from_json(json_files.read(
+          name, 'a spec or a dataset_info.json (--spec)'), name)
     return dataset_spec.DatasetSpec.load(name)
   path = _info_path(os.path.dirname(paths[0]))
   if not tf.io.gfile.exists(path):
     raise errors.UserError(
         f'--spec is missing and {path} does not exist: give the shipped name '
         f'or the JSON file of the spec with which the records were made')
-  return _from_json(record_checks.read_info(path)['spec'], path)
+  return specs.from_json(record_checks.read_info(path)['spec'], path)
 
 
-def problems(paths: Sequence[str], spec: record_checks.Spec,
+def problems(paths: Sequence[str], spec: specs.Spec,
              found: Mapping[str, int], has_faults: bool) -> List[str]:
   """Returns what is missing or was made with another spec, if anything.
 
@@ -107,17 +108,3 @@ def _missing_records(folder, splits: Dict[str, Any], paths, found) -> List[str]:
 
 def _info_path(folder: str) -> str:
   return os.path.join(folder, record_files.DATASET_INFO)
-
-
-def _read_json(path: str) -> Any:
-  content = json_files.read(path, 'a spec or a dataset_info.json (--spec)')
-  if isinstance(content, dict) and {'spec', 'splits'} <= set(content):
-    return content['spec']
-  return content
-
-
-def _from_json(content: Any, source: str) -> record_checks.Spec:
-  kind = dataset_spec.DatasetSpec
-  if isinstance(content, dict) and 'classes' in content:
-    kind = class_spec.ClassSpec
-  return kind.from_json(content, source=source)

@@ -47,8 +47,8 @@ def scan(paths: Sequence[str], measure: Callable[[bytes], Any],
 
   Args:
     paths: the shards.
-    measure: of a serialized record; runs in threads. Its tf.errors.OpError is
-      a fault of the record.
+    measure: function that measures a serialized record; runs in threads. Its
+      tf.errors.OpError is a fault of the record.
     total: records, for the progress bar.
   """
   cores = os.cpu_count() or 1

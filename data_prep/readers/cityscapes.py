@@ -46,10 +46,11 @@ class StreetImage:
   """One image: its paths and, from a panoptic JSON, its segments.
 
   Attributes:
-    filename: of the image, without folders.
-    image_path: of the image.
-    label_path: of its *_instanceIds.png or *_panoptic.png; None without label.
-    check_path: of its *_labelIds.png, if there is one.
+    filename: file name of the image, without folders.
+    image_path: path of the image.
+    label_path: path of its *_instanceIds.png or *_panoptic.png; None without
+      label.
+    check_path: path of its *_labelIds.png, if there is one.
     segments: its segments_info, if the label is a *_panoptic.png.
     has_train_ids: whether their category_id are train ids.
   """
@@ -154,7 +155,7 @@ def _from_json(json_path: pathlib.Path,
   folders, names, found = listed_files.Folders(), set(), []
   for annotation in coco_annotations.entries(
       coco_annotations.read_json(json_path), 'annotations', json_path,
-      ('file_name', 'segments_info')):
+      {'file_name': str, 'segments_info': list}):
     label_name = annotation['file_name']
     name = label_name.replace(_PANOPTIC, '').replace('_gtFine', '')
     label_path = folders.path(label_dir, label_name, json_path)

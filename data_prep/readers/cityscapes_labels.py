@@ -33,7 +33,7 @@ def from_instance_ids(
 
   Args:
     instance_ids: int32 [height, width].
-    spec: of Cityscapes.
+    spec: spec of Cityscapes.
     source: file name for errors.
     crowds: 'keep', or 'ignore' to make them void.
 
@@ -66,7 +66,7 @@ def from_panoptic(
     segments: the `segments_info` of the image.
     has_train_ids: whether their category_id is the train id (a JSON made with
       --use-train-id) or the id of the class.
-    spec: of Cityscapes.
+    spec: spec of Cityscapes.
     source: file name for errors.
     crowds: 'keep', or 'ignore' to make them void.
 

@@ -9,12 +9,14 @@ from absl import logging
 
 from axial_tf import errors
 from axial_tf.files import images as images_lib
-from axial_tf.files import json_files, json_keys
+from axial_tf.files import json_files
 from axial_tf.specs import dataset_spec
 from data_prep.readers import listed_files
 
-_TYPES = {'file_name': str, 'height': int, 'width': int, 'segments_info': list}
-_NUMBERS = ('id', 'image_id', 'category_id', 'height', 'width', 'isthing')
+# Types of the ids of images and categories.
+ID = (int, str)
+_IMAGE = {'id': ID, 'file_name': str, 'height': int, 'width': int}
+_ANNOTATION = {'image_id': ID, 'file_name': str, 'segments_info': list}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +72,7 @@ def annotated_images(
   Their files may be missing, see `listed_files.require_present`.
 
   Args:
-    content: of the JSON.
+    content: content of the JSON.
     json_path: its path, for errors.
     image_dir: folder of its images.
     label_dir: folder of its PNGs.
@@ -82,8 +84,7 @@ def annotated_images(
   images = _images(content, json_path)
   folders = listed_files.Folders()
   result, label_names = {}, set()
-  for annotation in entries(content, 'annotations', json_path,
-                            ('image_id', 'file_name', 'segments_info')):
+  for annotation in entries(content, 'annotations', json_path, _ANNOTATION):
     image = images.get(annotation['image_id'])
     if image is None:
       raise errors.UserError(
@@ -160,8 +161,7 @@ def _first_folder(folders: List[pathlib.Path], problem: str,
 def _images(content: Dict[str, Any], path: pathlib.Path) -> Dict:
   """Returns the images of a JSON by their ids."""
   images, names = {}, set()
-  for image in entries(content, 'images', path,
-                       ('id', 'file_name', 'height', 'width')):
+  for image in entries(content, 'images', path, _IMAGE):
     if images.setdefault(image['id'], image) is not image:
       raise errors.UserError(
           f'{path}: two images have the id {image["id"]}; ids must be unique '
@@ -195,33 +195,10 @@ def read_json(path: pathlib.Path) -> Dict[str, Any]:
 
 
 def entries(content: Dict[str, Any], key: str, path: pathlib.Path,
-            required: Tuple[str, ...]) -> List[Dict[str, Any]]:
-  """Returns a list of the JSON after checking the keys of its entries.
-
-  Ids and sizes become integers where they are written in another way, see
-  `json_keys.number`.
-
-  Raises:
-    errors.UserError: it is no list, or an entry lacks a `required` key or has
-      a value of another type under it.
-  """
-  listed = content.get(key)
-  if not isinstance(listed, list):
-    raise errors.UserError(
-        f'{path}: expected a list under {key!r}; is this a COCO panoptic file?')
-  for number, entry in enumerate(listed):
-    if isinstance(entry, dict):
-      for name in entry.keys() & _NUMBERS:
-        entry[name] = json_keys.number(entry[name])
-    for name in required:
-      value = entry.get(name) if isinstance(entry, dict) else None
-      if (not isinstance(value, _TYPES.get(name, (int, str)))
-          or isinstance(value, bool)):
-        raise errors.UserError(
-            f'{path}: {key}[{number}]: expected {name!r}, got '
-            f'{"nothing" if value is None else f"{value!r:.80}"}; this is not '
-            f'the COCO panoptic format')
-  return listed
+            fields: Dict[str, Any]) -> List[Dict[str, Any]]:
+  """Returns a list of the JSON, see `json_files.entries`."""
+  return json_files.entries(
+      content, key, str(path), fields, 'this is not the COCO panoptic format')
 
 
 def _check_categories(content: Dict[str, Any], spec: dataset_spec.DatasetSpec,
@@ -229,11 +206,11 @@ def _check_categories(content: Dict[str, Any], spec: dataset_spec.DatasetSpec,
   """Compares the categories of the JSON, if it lists them, with the spec."""
   if 'categories' not in content:
     return
-  for entry in entries(content, 'categories', path, ('id',)):
+  for entry in entries(content, 'categories', path, {'id': ID}):
     category = spec.by_source_id.get(entry['id'])
     if category is None:
       continue  # An error only if a segment uses it.
-    is_thing = entry.get('isthing', category.is_thing)
+    is_thing = json_files.number(entry.get('isthing', category.is_thing))
     if is_thing != category.is_thing:
       raise errors.UserError(
           f'{path}: category {category.id} ({entry.get("name")}) has isthing '

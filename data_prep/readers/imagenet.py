@@ -123,8 +123,8 @@ def _by_folder(folder: pathlib.Path, spec: class_spec.ClassSpec, is_part: bool
   """Images of one folder per class, sorted by class and name.
 
   Args:
-    folder: of the split.
-    spec: of the classes.
+    folder: folder of the split.
+    spec: spec of the classes.
     is_part: whether folders of other classes are left out, not refused.
   """
   found = _subfolders(folder)

@@ -42,7 +42,7 @@ def read(folder: pathlib.Path, files: Sequence[str],
   """Returns the validation images that a list knows, present or missing.
 
   Args:
-    folder: of the split.
+    folder: folder of the split.
     files: names of its images, sorted.
     places: folders in which lists may be.
 

@@ -8,7 +8,7 @@ import pathlib
 from typing import Any, Dict, Tuple
 
 from axial_tf import errors
-from axial_tf.files import atomic_files, json_keys
+from axial_tf.files import atomic_files, json_files
 from axial_tf.specs import dataset_spec
 from data_prep.readers import coco_annotations
 
@@ -31,7 +31,8 @@ def write_spec(input_dir: str, split: str, path: str
   """
   source = coco_annotations.annotations_path(input_dir, split)
   content = coco_annotations.read_json(source)
-  listed = coco_annotations.entries(content, 'categories', source, ('id',))
+  listed = coco_annotations.entries(
+      content, 'categories', source, {'id': coco_annotations.ID})
   listed = sorted(listed, key=lambda entry: str(entry['id']).zfill(20))
   try:
     categories = tuple(
@@ -50,7 +51,7 @@ def write_spec(input_dir: str, split: str, path: str
 
 def _category(entry: Dict[str, Any], number: int) -> dataset_spec.Category:
   """Returns category `number` of the spec from an entry of the JSON."""
-  is_thing = entry.get('isthing')
+  is_thing = json_files.number(entry.get('isthing'))
   if is_thing not in (0, 1):
     raise errors.UserError(
         f'category {entry["id"]}: expected "isthing" 0 or 1, got '
@@ -74,9 +75,9 @@ def _label_divisor(content: Dict[str, Any], source: pathlib.Path) -> int:
   """Returns 256, or the power of two above the most instances of a class."""
   most = 0
   for annotation in coco_annotations.entries(
-      content, 'annotations', source, ('segments_info',)):
+      content, 'annotations', source, {'segments_info': list}):
     used = collections.Counter(
-        str(json_keys.number(segment.get('category_id')))
+        str(json_files.number(segment.get('category_id')))
         for segment in annotation['segments_info']
         if isinstance(segment, dict))
     most = max([most, *used.values()])

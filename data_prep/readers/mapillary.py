@@ -47,10 +47,10 @@ class VistasImage:
   """One image: its paths and, from a panoptic JSON, its segments.
 
   Attributes:
-    filename: of the image, without folders.
-    image_path: of the image.
-    label_path: of its panoptic or instances PNG; None without label.
-    check_path: of its PNG in labels/, if the label is of instances/.
+    filename: file name of the image, without folders.
+    image_path: path of the image.
+    label_path: path of its panoptic or instances PNG; None without label.
+    check_path: path of its PNG in labels/, if the label is of instances/.
     segments: its segments_info, if the label is a panoptic PNG.
     size: (width, height) as the JSON says, if there is one.
   """
@@ -71,7 +71,7 @@ def read_split(input_dir: str, split: str, options: splits.ReadOptions,
     input_dir: folder of the data set.
     split: folder of the split, also 'train', 'val' or 'test'.
     options: sizes and crowds.
-    version: of the labels, 'v1.2' or 'v2.0'.
+    version: version of the labels, 'v1.2' or 'v2.0'.
 
   Raises:
     errors.UserError: the folder has another layout, a file is missing or
@@ -120,9 +120,9 @@ def encode(image: VistasImage, spec: dataset_spec.DatasetSpec,
 
   Args:
     image: as from `read_split`.
-    spec: of the data set.
-    categories: of its labels, see `mapillary_classes.categories_by_json_id`
-      and `categories_by_place`.
+    spec: spec of the data set.
+    categories: categories of its labels, see
+      `mapillary_classes.categories_by_json_id` and `categories_by_place`.
     options: sizes and crowds.
 
   Raises:

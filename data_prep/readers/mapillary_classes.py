@@ -14,6 +14,7 @@ from typing import Any, Dict, Optional, Sequence, Tuple
 from absl import logging
 
 from axial_tf import errors
+from axial_tf.files import json_files
 from axial_tf.specs import dataset_spec
 from data_prep.readers import coco_annotations
 
@@ -42,19 +43,9 @@ def read_config(path: pathlib.Path) -> Tuple[Label, ...]:
   Raises:
     errors.UserError: it is damaged or incomplete.
   """
-  labels = coco_annotations.read_json(path).get('labels')
-  if not isinstance(labels, list):
-    raise errors.UserError(
-        f'{path}: expected a list under \'labels\'; copy the data set\'s own '
-        f'file there')
-  for number, label in enumerate(labels):
-    for key, kind in _TYPES.items():
-      value = label.get(key) if isinstance(label, dict) else None
-      if not isinstance(value, kind):
-        raise errors.UserError(
-            f'{path}: labels[{number}]: expected {key!r} '
-            f'({kind.__name__}), got {value!r:.80}; copy the data set\'s own '
-            f'file there')
+  labels = json_files.entries(
+      json_files.read(str(path), 'config.json of Mapillary Vistas'), 'labels',
+      str(path), _TYPES, 'copy the data set\'s own file there')
   return tuple(
       Label(label['name'], label['instances'], label['evaluate'],
             tuple(label['color'])) for label in labels)
@@ -113,10 +104,10 @@ def categories_by_json_id(
   """Returns the spec's category id per category id of a panoptic JSON.
 
   Args:
-    content: of the JSON.
-    path: of the JSON, for errors.
-    labels: of config.json, None without the file.
-    spec: of the data set.
+    content: content of the JSON.
+    path: path of the JSON, for errors.
+    labels: labels of config.json, None without the file.
+    spec: spec of the data set.
 
   Returns:
     Category ids of the spec; None is void.
@@ -130,7 +121,7 @@ def categories_by_json_id(
           *(label.name for label in labels or () if not label.is_evaluated)}
   result = {}
   for entry in coco_annotations.entries(
-      content, 'categories', path, ('id', 'name')):
+      content, 'categories', path, {'id': coco_annotations.ID, 'name': str}):
     # The published files keep the full name under supercategory.
     names = [n for n in (entry['name'], entry.get('supercategory'))
              if isinstance(n, str)]
@@ -145,7 +136,7 @@ def categories_by_json_id(
           f'spec {spec.name!r}; if these are classes of your own, put their '
           f'config.json beside the folders of the splits')
     if category is not None:
-      is_thing = entry.get('isthing', category.is_thing)
+      is_thing = json_files.number(entry.get('isthing', category.is_thing))
       if is_thing != category.is_thing:
         raise errors.UserError(
             f'{path}: category {entry["id"]} ({category.name}) has isthing '

@@ -32,7 +32,7 @@ def from_instances(
   Args:
     instances: int32 [height, width], 256 * class + instance.
     categories: category id of the spec per place in config.json, None is void.
-    spec: of the data set.
+    spec: spec of the data set.
     source: file name for errors.
     crowds: 'keep', or 'ignore' to make them void.
 
@@ -66,7 +66,7 @@ def from_panoptic(
     id_map: int32 [height, width], as from `label_png.from_image`.
     segments: the `segments_info` of the image.
     categories: category id of the spec per category_id, None is void.
-    spec: of the data set.
+    spec: spec of the data set.
     source: file name for errors.
     crowds: 'keep', or 'ignore' to make them void.
 

@@ -10,7 +10,7 @@ from typing import Any, Dict, List, Mapping, Sequence
 import numpy as np
 
 from axial_tf import errors
-from axial_tf.files import json_keys
+from axial_tf.files import json_files
 from axial_tf.panoptic import label_runs
 from axial_tf.specs import dataset_spec
 
@@ -30,7 +30,7 @@ def with_numbers(segment: Any, source: str) -> Dict[str, Any]:
   Raises:
     errors.UserError: it has no id or category; `source` names its picture.
   """
-  numbers = {key: json_keys.number(segment[key]) for key in _NUMBERS
+  numbers = {key: json_files.number(segment[key]) for key in _NUMBERS
              if isinstance(segment, dict) and key in segment}
   for key in ('id', 'category_id'):
     if not _is_int(numbers.get(key)):

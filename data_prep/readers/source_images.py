@@ -125,7 +125,7 @@ class ForRecord(NamedTuple):
 
     Args:
       size: (width, height) of the label.
-      path: of the image.
+      path: path of the image.
 
     Raises:
       errors.UserError: the label fits the image before EXIF data turned it
@@ -148,7 +148,7 @@ def read_for_record(path: str, max_pixels: int,
   as a lossless RGB PNG of these pixels.
 
   Args:
-    path: of the image.
+    path: path of the image.
     max_pixels: see `read`.
     is_turned_later: whether the decoder of the records follows EXIF data.
 

@@ -1,4 +1,4 @@
-"""What the reader of a data set gives to the conversion.
+"""Interface between readers of data sets and the conversion.
 
 Each data set has one module with
 
@@ -79,12 +79,12 @@ class Split:
   """One split of a data set, ready to be converted.
 
   Attributes:
-    name: of the shards, for instance 'train2017'.
-    spec: of the data set: a DatasetSpec or a ClassSpec.
+    name: name of the shards, for instance 'train2017'.
+    spec: spec of the data set: a DatasetSpec or a ClassSpec.
     images: one small picklable description per image, in the order of the
       source; each has a `filename` that names it to the user, and the paths of
       its files under names that end in `path`: a change of those files is
-      noticed when a stopped conversion goes on.
+      noticed when a stopped conversion is resumed.
     encode: makes the record of one of `images`: a picklable pure function of
       files, which raises errors.UserError for what is wrong with them.
     is_training: its order is shuffled across the shards.

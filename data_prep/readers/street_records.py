@@ -18,10 +18,10 @@ def encode(filename: str, image_path: str, panoptic: Optional[np.ndarray],
 
   Args:
     filename: for the record.
-    image_path: of the image.
+    image_path: path of the image.
     panoptic: int32 [height, width], or None.
     label_path: where `panoptic` comes from, for errors.
-    spec: of the data set.
+    spec: spec of the data set.
     options: give the limits of sizes.
     stated_size: (width, height) as a JSON says.
 

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from axial_tf.experiment import config
-from axial_tf.layers import axial_attention
+from axial_tf.layers.attention import settings as attention_settings
 from benchmarks import classification_evidence
 
 
@@ -28,7 +28,8 @@ def test_each_term_is_added_to_those_before(runs):
   full = experiments[-1]
   for experiment in experiments:
     backbone = dataclasses.replace(
-        experiment.task.model.backbone, terms=axial_attention.AttentionTerms())
+        experiment.task.model.backbone,
+        terms=attention_settings.AttentionTerms())
     task = dataclasses.replace(
         experiment.task, model=dataclasses.replace(
             experiment.task.model, backbone=backbone))

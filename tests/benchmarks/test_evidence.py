@@ -9,7 +9,7 @@ import pytest
 from axial_tf import errors
 from benchmarks import evidence
 
-_STEPS = 1872  # Of the experiment.
+_STEPS = 1872  # Steps of the experiment.
 
 
 def _run(folder, title, *scores):

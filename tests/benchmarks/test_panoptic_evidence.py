@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from axial_tf.experiment import config
-from axial_tf.layers import axial_attention
+from axial_tf.layers.attention import settings as attention_settings
 from axial_tf.tasks import registry
 from benchmarks import panoptic_evidence
 
@@ -57,9 +57,9 @@ def test_the_resnet_has_no_fewer_parameters_and_multiply_adds(parts):
 
 def test_terms_and_spans_have_the_papers_model_in_common(parts):
   content, paper = (_backbone(_parse(run)) for run in parts['terms'].runs[:2])
-  assert content.terms == axial_attention.AttentionTerms(
+  assert content.terms == attention_settings.AttentionTerms(
       query_position=False, key_position=False, value_position=False)
-  assert paper.terms == axial_attention.AttentionTerms()
+  assert paper.terms == attention_settings.AttentionTerms()
   assert dataclasses.replace(content, terms=paper.terms) == paper
   spans = [_backbone(_parse(run)).span for run in parts['spans'].runs]
   assert spans == 2 * [5, 9, 17, None]

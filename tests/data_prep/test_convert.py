@@ -49,7 +49,7 @@ def _examples(folder, split):
 class TestConvert:
 
   def test_folders_named_like_patterns(self, tiny_coco, run, tmp_path):
-    """Converted, converted anew in its place, and inspected."""
+    """Converted, converted again in its place, and inspected."""
     root = tmp_path / 'a[1] *?'
     root.mkdir()
     tiny = tiny_coco()

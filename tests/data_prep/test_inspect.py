@@ -146,7 +146,7 @@ def test_a_damaged_record_is_named_and_the_others_are_read(folder):
   path = folder.shard(0, 2)
   content = bytearray(path.read_bytes())
   content[len(content) // 4 + 40] ^= 255  # Within the data of record 1.
-  content[-30] ^= 255  # Of record 3.
+  content[-30] ^= 255  # In record 3.
   path.write_bytes(bytes(content))
   content, refusal = folder.inspect()
   assert content['records'] == 4

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from axial_tf import errors
-from axial_tf.experiment import config
+from axial_tf.experiment import config, run_folder
 from axial_tf.models import (
   ablations,
   classifier,
@@ -16,7 +16,7 @@ from axial_tf.models import (
   variants,
 )
 from axial_tf.specs import dataset_spec
-from axial_tf.tasks import panoptic
+from axial_tf.tasks import panoptic, registry
 
 _CONFIGS = pathlib.Path(__file__).resolve().parents[2] / 'gin_configs'
 _EXPERIMENTS = sorted(
@@ -166,10 +166,30 @@ def test_a_binding_overrides_the_file():
 
 def test_the_raw_text_rebuilds_the_same_experiment(tmp_path):
   experiment = config.parse(['experiments/demo.gin'], _REQUIRED)
-  (tmp_path / 'config.gin').write_text(config.raw_text())
+  (tmp_path / 'config.gin').write_text(experiment.gin_text)
   assert config.parse([str(tmp_path / 'config.gin')]) == experiment
-  (tmp_path / 'operative.gin').write_text(config.operative_text())
+  (tmp_path / 'operative.gin').write_text(experiment.operative_text)
   assert config.parse([str(tmp_path / 'operative.gin')]) == experiment
+
+
+def test_what_is_saved_is_of_the_experiment_not_of_the_last_one(tmp_path):
+  experiment = config.parse(
+      ['experiments/demo.gin'], _REQUIRED + ['TRAIN_STEPS = 7'])
+  config.parse(['experiments/imagenet_csrhddlam.gin'], _REQUIRED)
+  spec = registry.of(experiment.task).load_spec(experiment.task)
+  run_folder.save_configuration(str(tmp_path), experiment, spec)
+  assert config.parse([str(tmp_path / 'config.gin')]) == experiment
+  assert dataset_spec.DatasetSpec.load(
+      str(tmp_path / 'dataset_spec.json')) == spec
+
+
+def test_assumed_bindings_stand_between_files_and_bindings():
+  assumed = ['RunSettings.train_steps = 5', 'RunSettings.seed = 3',
+             'MergingSettings.nms_kernel = 3']  # Used nowhere.
+  run = config.parse(
+      ['experiments/demo.gin'], [*_REQUIRED, 'RunSettings.seed = 4'], assumed
+  ).run
+  assert (run.train_steps, run.seed) == (5, 4)
 
 
 @pytest.mark.parametrize('binding, words', [
@@ -181,6 +201,7 @@ def test_the_raw_text_rebuilds_the_same_experiment(tmp_path):
     ('RunSettings.train_steps = %NO_SUCH_MACRO', ['NO_SUCH_MACRO']),
     ('RunSettings.train_steps = ', ['RunSettings.train_steps']),
     ('TRAIN_STEP = 7', ['TRAIN_STEP is used nowhere']),
+    ("Experiment.gin_text = 'x'", ['Experiment', 'gin_text']),
     ('MergingSettings.nms_kernel = 3',
      ['nms_kernel is used nowhere', 'refers to @MergingSettings()']),
 ])

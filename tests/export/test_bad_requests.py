@@ -1,4 +1,4 @@
-"""What a server is sent: anything. It names what is wrong and goes on."""
+"""What a server is sent: anything. It names what is wrong and continues."""
 
 import concurrent.futures
 import io

@@ -10,7 +10,7 @@ import pytest
 import axial_tf
 from axial_tf import errors
 from axial_tf.export import saved_model, serving_settings
-from axial_tf.files import model_kind, versions
+from axial_tf.files import model_folders
 from axial_tf.prediction import predictor
 from tests import color_model, tiny_classes
 from tests.export import session, tiny_classifier
@@ -74,14 +74,14 @@ def test_a_bad_file_can_fail_the_request(tmp_path):
 
 
 def test_what_is_written_about_it(folder):
-  content = versions.read_model_json(folder)
+  content = model_folders.read_model_json(folder)
   assert content['class_spec'] == json.loads(
       json.dumps(tiny_classes.SPEC.to_json()))
   assert content['input_rules']['image_size'] == [16, 16]
   assert content['serving'] == {
       'max_pixels': 50_000_000, 'on_error': 'mark', 'top': 2,
       'batch_sizes': [1, 2, 4]}
-  with open(f'{folder}/{versions.MODEL_CARD}') as file:
+  with open(f'{folder}/{model_folders.MODEL_CARD}') as file:
     card = file.read()
   assert '# Image classification of colors\n' in card
   assert '- top-1: 75.00\n' in card
@@ -98,10 +98,10 @@ def test_other_weights_are_noticed(folder):
     saved_model.check(other, folder)
 
 
-def test_it_is_used_like_a_training_run(folder, tmp_path):
-  assert model_kind.is_classifier(folder)
-  assert model_kind.is_classifier(folder.rpartition('/')[0])
-  assert not model_kind.is_classifier(str(tmp_path))
+def test_it_is_used_like_a_training_run(folder):
+  for path in (folder, folder.rpartition('/')[0]):
+    assert model_folders.find(path) == (
+        folder, True, model_folders.CLASSIFICATION)
   classify = axial_tf.ImageClassifier(folder)
   best = [found[0].name for found in classify.batch(
       [_pixels(png) for png in _pictures()], top=1)]
@@ -113,6 +113,6 @@ def test_it_is_used_like_a_training_run(folder, tmp_path):
 def test_an_export_of_another_kind_is_refused(tmp_path):
   version = saved_model.export_saved_model(
       color_model.inference(), str(tmp_path))
-  assert not model_kind.is_classifier(version)
+  assert model_folders.find(version).task is model_folders.PANOPTIC
   with pytest.raises(errors.UserError, match='got one of panoptic'):
     axial_tf.ImageClassifier(version)

@@ -8,7 +8,8 @@ import tensorflow as tf
 from axial_tf import errors
 from axial_tf.export import comparison, fixed_size
 from axial_tf.inference import panoptic as panoptic_inference
-from axial_tf.layers import axial_attention_2d, resize
+from axial_tf.layers import resize
+from axial_tf.layers.attention import axial_2d
 from tests import color_model
 
 _SIZE = 33, 49
@@ -21,7 +22,7 @@ class _Network(tf.keras.Model):
     super().__init__()
     self._stem = tf.keras.layers.Conv2D(16, 3, 2, 'same')
     self._layers = [
-        axial_attention_2d.AxialAttention2D(
+        axial_2d.AxialAttention2D(
             8, 16, heads=2, span=span, name=f'span{span}')
         for span in (5, None)]
     self._heads = tf.keras.layers.Conv2D(6, 1)
@@ -56,7 +57,7 @@ def test_files_of_full_precision_equal_the_model(
   report = fixed_size.check(inference, content, *_SIZE, file_format)
   assert report.heads < 1e-5
   assert report.agreement == 1
-  # Of another model, and by the same token of a wrong conversion:
+  # Another model stands for a wrong conversion:
   other = panoptic_inference.PanopticInference(
       color_model.ColorModel(), color_model.SPEC, color_model.MERGING)
   with pytest.raises(errors.UserError, match='disagrees'):

@@ -16,7 +16,7 @@ import tensorflow as tf
 import axial_tf
 from axial_tf import errors
 from axial_tf.export import model_card, saved_model
-from axial_tf.files import versions
+from axial_tf.files import model_folders
 from axial_tf.inference import multi_scale
 from axial_tf.inference import panoptic as panoptic_inference
 from axial_tf.models import panoptic_decoder, panoptic_deeplab, settings_by_name
@@ -112,7 +112,7 @@ def test_what_is_no_image_is_an_invalid_argument(signatures, content):
 
 
 def test_model_json_describes_the_model(export_dir):
-  content = versions.read_model_json(os.path.join(export_dir, '1'))
+  content = model_folders.read_model_json(os.path.join(export_dir, '1'))
   assert dataset_spec.DatasetSpec.from_json(
       content['dataset_spec']) == color_model.SPEC
   assert content['input_rules']['max_long_side'] == 40
@@ -163,7 +163,7 @@ def test_versions_count_up_and_are_not_overwritten(tmp_path):
     (tmp_path / name).mkdir()
     if name != '9':  # Without a SavedModel it is no version.
       (tmp_path / name / 'saved_model.pb').write_text('')
-  assert versions.versions(str(tmp_path)) == [1, 7]
+  assert model_folders.versions(str(tmp_path)) == [1, 7]
   with pytest.raises(errors.UserError, match='exists'):
     saved_model.export_saved_model(
         color_model.inference(), str(tmp_path), version=7)
@@ -223,7 +223,7 @@ def test_a_file_in_the_way_is_named(tmp_path):
 def test_damaged_model_json_is_named(tmp_path):
   (tmp_path / 'model.json').write_text('{"dataset_spec": ')
   with pytest.raises(errors.UserError, match='model.json'):
-    versions.read_model_json(str(tmp_path))
+    model_folders.read_model_json(str(tmp_path))
 
 
 def test_a_version_is_checked_again_against_its_model(export_dir, tmp_path):
@@ -252,7 +252,7 @@ def test_the_model_card_tells_what_the_model_is(export_dir):
   assert '| 1 | 37 | ball | thing | #dc3c28 |\n' in card
   assert 'shrunk, where it is larger, to a longer side of 40 pixels' in card
   assert 'Void is 900.' in card
-  content = versions.read_model_json(os.path.join(export_dir, '1'))
+  content = model_folders.read_model_json(os.path.join(export_dir, '1'))
   content['input_rules'].update(
       scales=[0.5, 1.0], flip=True, max_long_side=None)
   card = model_card.text({**content, 'metrics': {}})
@@ -264,7 +264,7 @@ def test_scales_and_flips_go_along(tmp_path):
   inference = color_model.inference()
   inference.multi_scale = multi_scale.MultiScaleSettings((0.5, 1.0), flip=True)
   folder = saved_model.export_saved_model(inference, str(tmp_path))
-  rules = versions.read_model_json(folder)['input_rules']
+  rules = model_folders.read_model_json(folder)['input_rules']
   assert (rules['scales'], rules['flip']) == ([0.5, 1.0], True)
   image = color_model.scene()[0][np.newaxis]
   outputs = tf.saved_model.load(folder).signatures['heads'](

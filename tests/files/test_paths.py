@@ -175,4 +175,4 @@ def _called(node) -> str:
 def _speaks_of_files(text: str) -> bool:
   words = set(text.lower().replace(',', ' ').replace('.', ' ').split())
   return bool(words & {'folder', 'file', 'path', 'json'}) and (
-      'binding' not in words)  # Of gin; settings expand those.
+      'binding' not in words)  # Gin has bindings; settings expand those.

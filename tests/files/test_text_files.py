@@ -10,10 +10,8 @@ from axial_tf.data.common import record_checks
 from axial_tf.evaluation import panoptic_files
 from axial_tf.files import (
   json_files,
-  json_keys,
-  model_kind,
+  model_folders,
   text_files,
-  versions,
 )
 from axial_tf.prediction.formats import result_folders
 from axial_tf.specs import class_spec, dataset_spec
@@ -115,6 +113,11 @@ def _inferred(path):
   ).categories[0].name
 
 
+def _task_of_export(folder):
+  (folder / 'saved_model.pb').touch()
+  return model_folders.find(folder).task
+
+
 @pytest.mark.parametrize('name, content, read, expected', [
     ('a.json', _SPEC.to_json(), lambda p: dataset_spec.DatasetSpec.load(str(p)),
      _SPEC),
@@ -127,9 +130,10 @@ def _inferred(path):
     ('a.json', _SPEC.to_json(),
      lambda p: record_folders.spec_of([], str(p)), _SPEC),
     ('model.json', {'class_spec': 'ä'},
-     lambda p: versions.read_model_json(str(p.parent)), {'class_spec': 'ä'}),
+     lambda p: model_folders.read_model_json(str(p.parent)),
+     {'class_spec': 'ä'}),
     ('model.json', {'class_spec': 'ä'},
-     lambda p: model_kind.is_classifier(str(p.parent)), True),
+     lambda p: _task_of_export(p.parent), model_folders.CLASSIFICATION),
     ('config.json', _CONFIG,
      lambda p: mapillary_classes.read_config(p)[0].name, 'Straße'),
     ('config.json', _CONFIG,
@@ -169,7 +173,7 @@ def test_every_list_of_imagenet(tmp_path, encode, lists):
 
 def test_no_other_module_reads_json_of_users(project_root):
   """Those listed read what this package or a server has written itself."""
-  own = {'axial_tf/files/json_files.py', 'axial_tf/demo.py',
+  own = {'axial_tf/files/json_files.py',
          'axial_tf/prediction/beam.py', 'axial_tf/files/earlier_results.py',
          'axial_tf/files/process_identity.py', 'axial_tf/training/progress.py',
          'axial_tf/training/best_checkpoint.py',
@@ -189,7 +193,7 @@ def test_no_other_module_reads_json_of_users(project_root):
     (True, True), ('', ''), ('٤', '٤'), ('9' * 5000, '9' * 5000), (None, None),
     (float('inf'), float('inf'))])
 def test_ids_have_one_form(value, expected):
-  found = json_keys.number(value)
+  found = json_files.number(value)
   assert (found, type(found)) == (expected, type(expected))
 
 

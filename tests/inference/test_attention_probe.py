@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from axial_tf import errors
 from axial_tf.inference import attention_probe
-from axial_tf.layers import axial_attention_2d
+from axial_tf.layers.attention import axial_2d
 from axial_tf.models import axial_resnet, panoptic_decoder, panoptic_deeplab
 
 _BRANCH = panoptic_decoder.BranchSettings(
@@ -38,14 +38,14 @@ def _recorded(model, images, layer, monkeypatch):
   """What the attention in a layer is called with in the whole network."""
   block = {b.name: b for stage in model.backbone.stages for b in stage}[layer]
   seen = []
-  call = axial_attention_2d.AxialAttention2D.call
+  call = axial_2d.AxialAttention2D.call
 
   def record(self, inputs, training=False):
     if self is block.attention:
       seen.append(inputs)
     return call(self, inputs, training=training)
 
-  monkeypatch.setattr(axial_attention_2d.AxialAttention2D, 'call', record)
+  monkeypatch.setattr(axial_2d.AxialAttention2D, 'call', record)
   model(images)
   return block.attention, seen[0]
 
@@ -66,7 +66,7 @@ def test_shares_are_those_with_which_pixels_reach_the_query(
   # The width layer's output at the query does not change with rows that the
   # height layer, in no column, has given a share to its row.
   row, column = found.query
-  step = attention.get_config()['strides']
+  step = attention.strides
   assert row % step == 0 and column % step == 0
   for place, at, cells in zip(pixel, found.query, found.pixels_per_cell):
     assert abs(place - at * cells) <= step * cells

@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from axial_tf.weights import naming
+from axial_tf.training import checkpoints
 from tests.models import deeplab2_weights
 
 
@@ -31,14 +31,16 @@ def check_against(layer: tf.keras.layers.Layer, oracle) -> None:
   references = deeplab2_weights.reference_arrays(
       layer, deeplab2_weights.with_prefix(oracle, 'g:'))
   assert len(references) == len(variables)
+  names = {variable.ref(): name
+           for name, variable in checkpoints.places(layer).items()}
   for variable, gradient in zip(variables, gradients[1:]):
-    name = naming.name_below(layer, variable)
+    name = names[variable.ref()]
     _close(gradient, references[name], f'gradient of {name}')
 
   moved = deeplab2_weights.reference_arrays(
       layer, deeplab2_weights.with_prefix(oracle, 'after_train:'))
   for variable in layer.non_trainable_variables:
-    name = naming.name_below(layer, variable)
+    name = names[variable.ref()]
     if name in moved:
       np.testing.assert_allclose(
           variable.numpy(), moved[name], atol=1e-6, rtol=1e-6, err_msg=name)

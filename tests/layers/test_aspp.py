@@ -18,7 +18,7 @@ def _built(layer, inputs):
 
 
 @pytest.mark.parametrize('options', [
-    {}, {'separable': False}, {'pooling_window': (3, 4)}], ids=str)
+    {}, {'separable': False}], ids=str)
 def test_harness(options):
   harness.check_layer(
       lambda: aspp.ASPP(4, (1, 2), **options), [2, 6, 7, 3])
@@ -53,22 +53,6 @@ def test_features_that_are_the_same_everywhere_are_so_inside():
       outputs, np.broadcast_to(outputs[0, 0], outputs.shape), atol=1e-5)
 
 
-@pytest.mark.parametrize('window', [(5, 7), (50, 70)])
-def test_a_window_of_at_least_the_image_is_the_whole_image(window):
-  inputs = _inputs(2, 5, 7, 3)
-  whole = _built(aspp.ASPP(4, (1,)), inputs)
-  windowed = _built(aspp.ASPP(4, (1,), pooling_window=window), inputs)
-  np.testing.assert_allclose(windowed(inputs), whole(inputs), atol=1e-5)
-
-
-def test_a_window_slides_as_average_pooling_does():
-  inputs = _inputs(2, 5, 7, 3)
-  layer = aspp.ASPP(4, pooling_window=(3, 2))
-  np.testing.assert_allclose(
-      layer._pool(inputs), tf.nn.avg_pool2d(inputs, (3, 2), 1, 'VALID'),
-      atol=1e-6)
-
-
 @pytest.mark.parametrize('size', [(1, 1), (1, 30), (2, 3)])
 def test_images_smaller_than_the_rates(size):
   inputs = _inputs(1, *size, 3)
@@ -78,7 +62,7 @@ def test_images_smaller_than_the_rates(size):
 
 
 @pytest.mark.parametrize('options', [
-    {}, {'separable': False}, {'pooling_window': (3, 20)}], ids=str)
+    {}, {'separable': False}], ids=str)
 def test_multiply_adds_meet_the_profiler(options):
   layer = aspp.ASPP(5, (2, 3), **options)
   expected = profiler.multiply_adds(layer, [1, 12, 6, 7])
@@ -108,8 +92,5 @@ def test_bad_options():
   for rates in ((0, 6), (6, 6)):
     with pytest.raises(errors.UserError, match='rates: expected different'):
       aspp.ASPP(4, rates)
-  for window in ((3,), (0, 4)):
-    with pytest.raises(errors.UserError, match='pooling_window: expected'):
-      aspp.ASPP(4, pooling_window=window)
   with pytest.raises(errors.UserError, match='seen no input'):
     aspp.ASPP(4).multiply_adds(5, 5)

@@ -1,6 +1,7 @@
 """Loads reference weights, kept under DeepLab2's paths, into our variables."""
 
-from axial_tf.weights import deeplab2, naming
+from axial_tf.training import checkpoints, initialization
+from axial_tf.weights import deeplab2
 
 
 def reference_arrays(layer, arrays: dict) -> dict:
@@ -8,7 +9,7 @@ def reference_arrays(layer, arrays: dict) -> dict:
 
   Also arrays of single layers, which have no path to tell what they are.
   """
-  shapes = {name: v.shape for name, v in naming.variables(layer).items()}
+  shapes = {name: v.shape for name, v in checkpoints.places(layer).items()}
   return {name: array.reshape(shapes[name])
           for path, array in arrays.items()
           for name in [deeplab2.our_name(path)]}
@@ -16,7 +17,8 @@ def reference_arrays(layer, arrays: dict) -> dict:
 
 def assign(layer, arrays: dict) -> None:
   """Sets every variable of a built `layer` from arrays by DeepLab2's paths."""
-  report = naming.assign(layer, reference_arrays(layer, arrays), 'reference')
+  report = initialization.assign(
+      layer, reference_arrays(layer, arrays), 'reference')
   assert not (report.mismatched or report.missing or report.unused), report
 
 

@@ -3,9 +3,9 @@ import pytest
 import tensorflow as tf
 
 from axial_tf import errors
-from axial_tf.layers import axial_attention
+from axial_tf.layers.attention import settings as attention_settings
 from axial_tf.models import axial_resnet, settings_by_name
-from axial_tf.weights import naming
+from axial_tf.training import checkpoints
 from tests.layers import harness, profiler
 from tests.models import deeplab2_weights
 
@@ -58,8 +58,10 @@ def test_training_meets_reference_in_float64(oracle):
   np.testing.assert_allclose(
       gradients[0] / scale, reference['train_grad_input'] / scale, atol=1e-8)
   expected = deeplab2_weights.reference_arrays(model, expected)
+  names = {variable.ref(): name
+           for name, variable in checkpoints.places(model).items()}
   for variable, gradient in zip(variables, gradients[1:]):
-    name = naming.name_below(model, variable)
+    name = names[variable.ref()]
     scale = max(1.0, np.abs(expected[name]).max())
     np.testing.assert_allclose(
         gradient / scale, expected[name] / scale, atol=1e-8, err_msg=name)
@@ -156,7 +158,7 @@ def test_span_and_drop_path_reach_the_blocks():
       drop_path_rate=0.4)
   model = axial_resnet.AxialResNet(settings)
   configs = [blocks[0].get_config() for blocks in model.stages]
-  assert [c['spatial']['span'] for c in configs] == [5] * 4
+  assert [c['spatial']['attention']['span'] for c in configs] == [5] * 4
   np.testing.assert_allclose(
       [c['drop_path_rate'] for c in configs], [0.1, 0.2, 0.3, 0.4])
 
@@ -218,7 +220,7 @@ def test_images_below_the_stride_are_refused(shape):
 
 
 def test_attention_options_reach_the_layers():
-  terms = axial_attention.AttentionTerms(content=False)
+  terms = attention_settings.AttentionTerms(content=False)
   model = axial_resnet.AxialResNet(settings_by_name.variant_settings(
       'axial_resnet_s_full', terms=terms, activation='sigmoid',
       average_pooling=True, attention_norm=False, recompute='axial'))

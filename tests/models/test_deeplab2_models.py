@@ -54,7 +54,7 @@ def test_what_max_deeplab_l_has_behind_its_last_stage():
     return 2 * conv(3, channels, channels)
 
   channels, heads, rows = 2048, 8, 509
-  depths = 2 * channels // 2  # Of all queries and keys together.
+  depths = 2 * channels // 2  # All queries and keys together.
   axis = (
       channels * (depths + channels) + 2 * (depths + channels)
       + 2 * 3 * heads + 2 * 2 * channels

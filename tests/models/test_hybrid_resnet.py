@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from axial_tf import errors
 from axial_tf.inference import attention_probe
-from axial_tf.layers import basic_block, bottleneck
+from axial_tf.layers.residual import basic, bottleneck
 from axial_tf.models import (
   backbones,
   hybrid_resnet,
@@ -23,7 +23,7 @@ def _settings(**fields):
 def _kinds(model):
   """Returns the kind of each block, a letter: basic, conv or axial."""
   def kind(block):
-    if isinstance(block, basic_block.BasicBlock):
+    if isinstance(block, basic.BasicBlock):
       return 'b'
     assert isinstance(block, bottleneck.Bottleneck)
     return 'c' if block.attention is None else 'a'

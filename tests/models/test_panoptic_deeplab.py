@@ -12,7 +12,8 @@ from axial_tf.models import (
   settings_by_name,
   xception,
 )
-from axial_tf.weights import deeplab2, naming
+from axial_tf.training import checkpoints
+from axial_tf.weights import deeplab2
 from tests.layers import harness, profiler
 from tests.models import deeplab2_weights
 
@@ -73,7 +74,7 @@ def test_weights_of_a_checkpoint_file_meet_reference(reference, shared_dir):
              for name in reader.get_variable_to_shape_map()
              if name.endswith(suffix)}
   ours = {deeplab2.our_name(name) for name in weights}
-  names = {naming.name_below(model, v) for v in model.variables}
+  names = checkpoints.places(model).keys()
   assert names <= ours
   deeplab2_weights.assign(model, {
       name: value for name, value in weights.items()

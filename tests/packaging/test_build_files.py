@@ -8,7 +8,7 @@ import pytest
 
 from tests.packaging import rooms
 
-_FOLDERS = ('axial_tf', 'data_prep', 'tests', 'benchmarks')
+_FOLDERS = ('axial_tf', 'data_prep', 'tests', 'benchmarks', 'tools')
 
 
 @pytest.fixture(scope='module')

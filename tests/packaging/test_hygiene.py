@@ -73,6 +73,17 @@ def test_names_path_tells_absolute_from_relative(text, expected):
   assert any(_names_path(text, p.encode()) for p in _MACHINE_PATHS) == expected
 
 
+def test_paths_that_documents_name_exist(project_root):
+  named = 0
+  for document in [*project_root.glob('*.md'), *project_root.glob('docs/*.md')]:
+    for path in re.findall(
+        r'`((?:axial_tf|data_prep|gin_configs|tests|benchmarks|tools)/[\w./]+)`',
+        document.read_text(encoding='utf-8')):
+      named += 1
+      assert (project_root / path).exists(), f'{document.name} names {path}'
+  assert named > 20
+
+
 def test_only_public_api_is_used(imports, project_root):
   for file, names in imports.items():
     text = (project_root / file).read_text(encoding='utf-8')

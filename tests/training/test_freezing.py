@@ -12,7 +12,7 @@ from axial_tf.tasks import registry
 from axial_tf.training import checkpoints, freezing
 from tests import tiny_classes
 
-_STAGE = 'backbone/stages/0/*'
+_STAGE = 'backbone/stage2_*'
 
 
 @pytest.fixture(scope='module')
@@ -22,7 +22,7 @@ def records(tmp_path_factory):
 
 def _task(records, *patterns, recompute=None):
   experiment = config.parse(['experiments/cifar10_axial_resnet.gin'], [
-      f"RECORDS = '{records}'", *tiny_classes.BINDINGS,
+      f"RECORDS = '{records}'", *tiny_classes.BINDINGS, tiny_classes.AXIAL,
       f'RunSettings.frozen_batch_norms = {patterns}',
       f'variant_settings.recompute = {recompute!r}'])
   run = dataclasses.replace(experiment.run, mixed_precision='float32')
@@ -48,13 +48,13 @@ def test_a_step_leaves_frozen_layers_alone(records, recompute):
   of_norms = {place for place in places if place.split('/')[-1] in (
       'gamma', 'beta', 'moving_mean', 'moving_variance')}
   frozen = {place for place in of_norms
-            if place.startswith('backbone/stages/0/')}
+            if place.startswith('backbone/stage2_')}
   assert frozen and not frozen & changed
   # Those of attention move, too; a beta that softmax ignores need not.
   others = {place for place in of_norms - frozen if 'moving' in place}
   assert others and others <= changed
   kernels = {place for place in places if place.endswith('kernel')
-             and place.startswith('backbone/stages/0/')}
+             and place.startswith('backbone/stage2_')}
   assert kernels and kernels <= changed
 
 
@@ -64,6 +64,12 @@ def test_all_of_them_and_none(records):
   norms = freezing.freeze_batch_norms(model, ['*'])
   assert len(model.trainable_variables) == trainable - 2 * len(norms)
   assert any('attention' in place for place in norms)
+
+
+def test_patterns_of_earlier_runs_are_known(records):
+  model = _task(records).build_model()
+  assert (freezing.freeze_batch_norms(model, ['backbone/stages/0/*'])
+          == freezing.freeze_batch_norms(model, [_STAGE]))
 
 
 def test_a_pattern_that_fits_nothing_names_some_layers(records):

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from axial_tf import errors
-from axial_tf.layers import axial_attention
+from axial_tf.layers.attention import layer as attention_layer
 from axial_tf.training import optimizers
 
 
@@ -119,7 +119,7 @@ def test_sgd_decays_kernels_and_nothing_else(two_replicas):
       weight_decay=0.1)
   with two_replicas.scope():
     optimizer = optimizers.build_optimizer(settings, train_steps=10)
-    layer = axial_attention.AxialAttention(8, 16, heads=2)
+    layer = attention_layer.AxialAttention(8, 16, heads=2)
     layer(tf.ones([1, 5, 16]))
     conv = tf.keras.layers.DepthwiseConv2D(3)
     conv(tf.ones([1, 5, 5, 2]))

@@ -140,7 +140,7 @@ def test_a_loss_that_is_no_number_rolls_back_at_a_lower_rate(
   from axial_tf.tasks import classification
   values = classification.ClassificationTask.training_values
 
-  def spoilt(self, inputs, model):
+  def poisoned(self, inputs, model):
     """From step 6 on NaN, until the rate was lowered."""
     result = values(self, inputs, model)
     step = tf.summary.experimental.get_step()
@@ -149,7 +149,7 @@ def test_a_loss_that_is_no_number_rolls_back_at_a_lower_rate(
         bad, float('nan'), result['total_loss'])}
 
   monkeypatch.setattr(
-      classification.ClassificationTask, 'training_values', spoilt)
+      classification.ClassificationTask, 'training_values', poisoned)
   _run(records, tmp_path / 'run', 'RunSettings.recoveries = 1')
   told = capsys.readouterr().err
   assert 'the loss of step 6' in told and 'ckpt-2' in told
@@ -240,7 +240,7 @@ def test_folders_named_like_patterns(tmp_path, capsys):
   assert len(list(model_dir.glob('best/*.index'))) == 1
   _run(records, model_dir, mode='eval')
   assert 'validation at step 8' in capsys.readouterr().err
-  inference = restore.load_classifier(
+  inference = restore.load_inference(
       str(model_dir), str(model_dir / 'ckpt-8.index'))
   saved_model.export_saved_model(inference, exports)
   image = np.full([16, 16, 3], 99, np.uint8)

@@ -55,7 +55,7 @@ def test_workers_train_save_once_and_continue(tmp_path):
       'train', *(f'ckpt-{step}.{part}' for step in (4, 8)
                  for part in ('index', 'data-00000-of-00001'))}
   assert len(list((model_dir / 'train').iterdir())) == 1
-  # Both go on from there: their losses, over all replicas, are still one.
+  # Both continue from there: their losses, over all replicas, are still one.
   first, second = _train(records, model_dir, 12)
   assert _losses(first) == _losses(second)
   assert [step for step, _ in _losses(first)] == ['12']

@@ -32,7 +32,7 @@ _RIGHT, _CATEGORY, _INSTANCE, _MISSED, _NO_TRUTH = range(5)
     ([101, 101], [101, 102], [_INSTANCE] * 2),
     ([101, 101, 0], [_VOID] * 3, [_MISSED] * 3),
     ([_VOID, _VOID], [0, _VOID], [_NO_TRUTH] * 2),
-    # Of the prediction, what lies on void does not count.
+    # What the prediction has on void does not count.
     ([101, _VOID, _VOID], [101] * 3, [_RIGHT] + [_NO_TRUTH] * 2),
     ([_CROWD] * 3, [101, 102, 201], [_RIGHT, _RIGHT, _CATEGORY])])
 def test_kinds_of_errors(truth, prediction, kinds):

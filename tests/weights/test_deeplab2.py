@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from axial_tf.experiment import config
-from axial_tf.layers import basic_block
+from axial_tf.layers.residual import basic
 from axial_tf.models import (
   deeplab2_models,
   panoptic_decoder,
@@ -15,7 +15,8 @@ from axial_tf.models import (
 )
 from axial_tf.specs import dataset_spec
 from axial_tf.tasks import panoptic
-from axial_tf.weights import deeplab2, importing, naming
+from axial_tf.training import initialization
+from axial_tf.weights import deeplab2, importing
 from tests.layers import harness
 
 _BRANCH = panoptic_decoder.BranchSettings(8, 4, 4, 8, 8)
@@ -72,7 +73,7 @@ class _Paths:
     first, *others = backbone.stem.convs
     if not others:
       self._conv('encoder/_stem', first)
-    elif isinstance(others[0], basic_block.BasicBlock):
+    elif isinstance(others[0], basic.BasicBlock):
       self._conv('encoder/_stem', first)
       for index, block in enumerate(others):
         self._block(f'encoder/_stage1/_block{index + 1}', block)
@@ -87,7 +88,7 @@ class _Paths:
   def _block(self, path, block):
     if block.shortcut is not None:
       self._conv(f'{path}/_shortcut', block.shortcut)
-    if isinstance(block, basic_block.BasicBlock):
+    if isinstance(block, basic.BasicBlock):
       self._conv(f'{path}/_conv1_bn_act', block.first)
       self._conv(f'{path}/_conv2_bn', block.second)
       return
@@ -137,7 +138,7 @@ def test_every_weight_finds_its_place(name):
   assert len(paths) == len(model.variables)
   clone = panoptic_deeplab.PanopticDeepLab(_tiny(name), 3)
   clone(images)
-  report = naming.assign(clone, deeplab2.arrays(paths), 'here')
+  report = initialization.assign(clone, deeplab2.arrays(paths), 'here')
   assert len(report.loaded) == len(paths)
   assert not (report.missing or report.unused or report.mismatched)
   for key, expected in model(images).items():
@@ -175,13 +176,14 @@ def test_a_published_layout_becomes_a_run(tmp_path):
   experiment = config.parse(['experiments/cityscapes_deeplab2.gin'], [
       "RECORDS = 'none'", "VARIANT = 'deeplab2_wide_resnet41'"])
   task = dataclasses.replace(experiment.task, model=settings)
+  experiment = dataclasses.replace(experiment, task=task)
   spec = dataset_spec.DatasetSpec.load(task.spec)
   model = panoptic.build_model(task, spec)
   paths = {path: np.array(value)
            for path, value in _Paths(model).paths.items()}
   folder = str(tmp_path / 'run')
   report = importing.write_run(
-      task, deeplab2.arrays(paths), 'here', folder)
+      experiment, deeplab2.arrays(paths), 'here', folder)
   assert len(report.loaded) == len(paths)
   reader = tf.train.load_checkpoint(folder)
   stored = [name for name in reader.get_variable_to_shape_map()

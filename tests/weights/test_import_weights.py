@@ -18,7 +18,9 @@ from axial_tf.experiment import config, restore, run
 from axial_tf.export import saved_model
 from axial_tf.models import settings_by_name
 from axial_tf.specs import class_spec
-from axial_tf.weights import csrhddlam, deeplab2, importing, naming, torch_files
+from axial_tf.tasks import classification
+from axial_tf.training import checkpoints, initialization
+from axial_tf.weights import csrhddlam, deeplab2, importing, torch_files
 from tests import tiny_classes
 
 _CLASSIFIER = 'experiments/imagenet_resnet50.gin'
@@ -38,10 +40,10 @@ class TestDeepLab2Files:
 
   @staticmethod
   def _paths(model, root):
-    """Returns the model's weights, drawn anew, by DeepLab2's paths."""
+    """Returns the model's weights, drawn again, by DeepLab2's paths."""
     rng = np.random.default_rng(0)
     paths = {}
-    for name, variable in naming.variables(model).items():
+    for name, variable in checkpoints.places(model).items():
       value = rng.uniform(0.5, 1, variable.shape).astype(np.float32)
       for ours, theirs in (
           ('backbone/', f'{root}/'), ('stem/conv1/', '_stem/'),
@@ -76,7 +78,7 @@ class TestDeepLab2Files:
     experiment = config.parse([_CLASSIFIER], _TINY)
     spec = class_spec.ClassSpec('three', tuple(
         class_spec.ImageClass(i, str(i), str(i)) for i in range(3)))
-    model = importing.build_model(experiment.task, spec)
+    model = classification.build_model(experiment.task, spec)
     paths = self._paths(model, root)
     prefix = self._save(paths, str(tmp_path / 'ckpt'))
     read = deeplab2.read(prefix)
@@ -84,13 +86,13 @@ class TestDeepLab2Files:
     for name in (f'{prefix}.index', f'{prefix}.data-00000-of-00001'):
       assert deeplab2.read(name).keys() == paths.keys()
     report = importing.write_run(
-        experiment.task, deeplab2.arrays(read), prefix, str(tmp_path / 'run'))
+        experiment, deeplab2.arrays(read), prefix, str(tmp_path / 'run'))
     assert len(report.loaded) == len(model.variables) > 60
-    restored = restore.load_classifier(str(tmp_path / 'run'))
+    restored = restore.load_inference(str(tmp_path / 'run'))
     assert [entry.name for entry in restored.spec.classes] == [
         'class 0', 'class 1', 'class 2']
     for path, variable in zip(
-        paths, naming.variables(restored.model).values()):
+        paths, checkpoints.places(restored.model).values()):
       np.testing.assert_array_equal(variable, paths[path])
 
   def test_a_backbone_alone_is_partial(self, tmp_path):
@@ -98,27 +100,27 @@ class TestDeepLab2Files:
     spec = class_spec.ClassSpec('three', tuple(
         class_spec.ImageClass(i, str(i), str(i)) for i in range(3)))
     paths = self._paths(
-        importing.build_model(experiment.task, spec), 'encoder')
+        classification.build_model(experiment.task, spec), 'encoder')
     arrays = deeplab2.arrays({
         path: value for path, value in paths.items() if 'last' not in path})
     arrays['_extra/kernel'] = np.zeros([2])
     folder = str(tmp_path / 'run')
     with pytest.raises(errors.UserError, match=(
         r'2 missing \(last/bias, last/kernel\); 1 unused \(_extra/kernel\)')):
-      importing.write_run(experiment.task, arrays, 'ckpt', folder)
+      importing.write_run(experiment, arrays, 'ckpt', folder)
     assert os.listdir(tmp_path) == []
     report = importing.write_run(
-        experiment.task, arrays, 'ckpt', folder, allow_partial=True)
+        experiment, arrays, 'ckpt', folder, allow_partial=True)
     assert report.missing == ('last/bias', 'last/kernel')
     with pytest.raises(errors.UserError, match='exists already'):
       importing.write_run(
-          experiment.task, arrays, 'ckpt', folder, allow_partial=True)
+          experiment, arrays, 'ckpt', folder, allow_partial=True)
 
   def test_weights_of_something_else(self, tmp_path):
     experiment = config.parse([_CLASSIFIER], _TINY)
     with pytest.raises(errors.UserError, match='none of its weights fits'):
       importing.write_run(
-          experiment.task, {'a/kernel': np.zeros([3])}, 'ckpt',
+          experiment, {'a/kernel': np.zeros([3])}, 'ckpt',
           str(tmp_path / 'run'), allow_partial=True)
     assert os.listdir(tmp_path) == []
 
@@ -129,11 +131,11 @@ class TestDeepLab2Files:
                 'OptimizerSettings.average_decay = 0.999']
     files = ['experiments/cifar10_axial_resnet.gin']
     experiment = config.parse(files, bindings)
-    model = importing.build_model(experiment.task, tiny_classes.SPEC)
+    model = classification.build_model(experiment.task, tiny_classes.SPEC)
     arrays = {name: variable.numpy()
-              for name, variable in naming.variables(model).items()}
+              for name, variable in checkpoints.places(model).items()}
     folder = str(tmp_path / 'run')
-    importing.write_run(experiment.task, arrays, 'elsewhere', folder)
+    importing.write_run(experiment, arrays, 'elsewhere', folder)
     metrics = run.run(
         config.parse([f'{folder}/config.gin']), folder, 'eval')
     # Averages, which weights from elsewhere lack, begin with them.
@@ -200,7 +202,7 @@ def test_deeplab2_backbone_meets_reference(shared_dir, oracle):
       span=None, stem_pooling=False).build(3)
   image = tf.constant(reference['input:65x65'])
   model(image)
-  report = naming.assign(model, deeplab2.arrays(deeplab2.read(
+  report = initialization.assign(model, deeplab2.arrays(deeplab2.read(
       str(shared_dir / 'oracles/deeplab2/backbone_small.ckpt'))), 'oracle')
   assert len(report.loaded) == 287
   assert not report.unused and not report.mismatched
@@ -220,7 +222,7 @@ def test_the_authors_classifier_from_file_to_logits(
                  f'--output_dir={folder}')
   assert done.returncode == 0, done.stderr
   assert 'missing in the checkpoint: 0' in done.stdout
-  inference = restore.load_classifier(folder)
+  inference = restore.load_inference(folder)
   # Which the authors' network is given standardized.
   standard = published['input_nchw'].transpose(0, 2, 3, 1)
   pixels = standard * [0.229, 0.224, 0.225] + [0.485, 0.456, 0.406]

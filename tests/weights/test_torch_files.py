@@ -24,7 +24,7 @@ class FloatStorage:
 
 
 class LongStorage:
-  """Likewise."""
+  """Refused as well."""
 
 
 def _rebuild_tensor_v2(*_):

@@ -159,7 +159,7 @@ def targets(label: tf.Tensor, num_classes: int, label_smoothing: float
 
   Args:
     label: int32 [batch].
-    num_classes: of the data set.
+    num_classes: number of classes of the data set.
     label_smoothing: share that goes to all classes alike.
   """
   everywhere = label_smoothing / num_classes
@@ -178,13 +178,13 @@ def mix(image: tf.Tensor, target: tf.Tensor, seed: tf.Tensor, alpha: float):
     image: float32 [batch, height, width, 3].
     target: float32 [batch, classes].
     seed: int [2].
-    alpha: of the distribution Beta(alpha, alpha) of the factors.
+    alpha: parameter of the distribution Beta(alpha, alpha) of the factors.
 
   Returns:
     image and target, blended.
   """
   gamma = tf.random.stateless_gamma([2, tf.shape(image)[0]], seed, alpha)
-  # Of two gamma variables of equal scale, one's share follows Beta. With a
+  # The share of one of two gamma variables of equal scale follows Beta. With a
   # tiny alpha both may be 0.
   share = tf.where(
       tf.reduce_sum(gamma, 0) > 0,

@@ -1,4 +1,4 @@
-"""Whether training records have images of every class, and of no other."""
+"""Checks that training records have images of every class, and no other."""
 
 import collections
 import os

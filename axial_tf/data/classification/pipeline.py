@@ -30,7 +30,7 @@ class ClassificationDataSettings:
     train_pattern: glob pattern of the training shards (gs:// works), or
       'tfds:NAME/SPLIT', see `tfds_source`.
     validation_pattern: the same for validation.
-    augmentation: of training images.
+    augmentation: augmentation of training images.
     image_size: height and width of all images.
     validation_resize: validation images are resized so that their short side
       has these pixels, and their middle is cut out; None resizes them to
@@ -99,7 +99,7 @@ def train_dataset(
 
   Args:
     settings: where the data is and how to augment it.
-    spec: of the data set.
+    spec: spec of the data set.
     global_batch_size: images of one step on all replicas together.
     input_context: tells workers apart: each reads its own shards (its own
       records if there are fewer shards than workers).

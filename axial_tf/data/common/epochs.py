@@ -1,4 +1,4 @@
-"""The order of training records, and how a run goes on in the middle of it."""
+"""Orders training records, and resumes in the middle of an epoch."""
 
 from typing import Callable, Optional, Union
 
@@ -20,7 +20,8 @@ def endless(read: Callable[[Seed], tf.data.Dataset], shuffle_buffer: int,
   Args:
     read: makes the records of one epoch; its seed is for the order of files.
     shuffle_buffer: records among which the next one is drawn.
-    seed: of all orders; None draws new ones, and then `first` is of no use.
+    seed: seed of all orders; None draws new ones, and then `first` is of no
+      use.
     first: record of the whole sequence that comes first.
     length: records in an epoch, if it is known.
   """
@@ -31,7 +32,7 @@ def endless(read: Callable[[Seed], tf.data.Dataset], shuffle_buffer: int,
         shuffle_buffer, seed=seed).repeat().skip(first)
 
   def epoch(number):
-    # Of this function's graph alone: the global seed has no part in the order,
+    # In this function's graph alone: the global seed has no part in the order,
     # and beside one of 0, TensorFlow takes no seeds that are tensors.
     tf.random.set_seed(1)
     epoch_seed = seed * _EPOCH_STRIDE + number

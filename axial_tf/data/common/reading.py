@@ -1,4 +1,4 @@
-"""What all input pipelines share: shards, workers, seeds and batches.
+"""Reads shards, divides them among workers, and makes seeds and batches.
 
 A source reads examples, still encoded, and decodes one:
 
@@ -18,6 +18,7 @@ import tensorflow as tf
 from axial_tf import errors
 from axial_tf import settings as settings_lib
 from axial_tf.data.common import epochs, record_checks, record_files
+from axial_tf.specs import specs
 
 AUTOTUNE = tf.data.AUTOTUNE
 _OPEN_SHARDS = 16
@@ -83,7 +84,7 @@ class RecordSource:
     return tf.data.TFRecordDataset(path, compression_type=self.compression)
 
 
-def open_records(pattern: str, spec: record_checks.Spec,
+def open_records(pattern: str, spec: specs.Spec,
                  schema: record_checks.Schema) -> RecordSource:
   """Finds the shards of a pattern and checks them against the spec.
 
@@ -181,7 +182,7 @@ def finish(dataset: tf.data.Dataset, deterministic: bool,
   """Sets the options of a finished pipeline and lets it run ahead.
 
   Args:
-    dataset: of batches.
+    dataset: dataset of batches.
     deterministic: keep the order of the elements.
     data_service: address of a tf.data service that runs the pipeline; its
       workers divide the shards among themselves, so that the order depends on

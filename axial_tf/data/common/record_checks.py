@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import os
-from typing import Any, Callable, Dict, Optional, Union
+from typing import Any, Callable, Dict, Optional
 
 import numpy as np
 import tensorflow as tf
@@ -11,15 +11,13 @@ import tensorflow as tf
 from axial_tf import errors
 from axial_tf.data.common import record_bytes, record_files
 from axial_tf.files import json_files
-from axial_tf.specs import class_spec, dataset_spec
+from axial_tf.specs import specs
 
 # Marks the text of an assertion inside tf.data that is meant for the user.
 USER_MESSAGE = 'axial_tf: '
 
 _INFO = 'the dataset_info.json of data_prep'
 _INFO_ADVICE = 'copy or convert the data again, or delete this file'
-
-Spec = Union[dataset_spec.DatasetSpec, class_spec.ClassSpec]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +35,7 @@ class Schema:
 
 
 def check_spec(
-    files: record_files.RecordFiles, spec: Spec, schema: Schema) -> None:
+    files: record_files.RecordFiles, spec: specs.Spec, schema: Schema) -> None:
   """Checks that shards were made for a spec, by their first record.
 
   Compares dataset_info.json too, if the shards have one beside them: the
@@ -126,7 +124,7 @@ def _compare_counts(folder: str, splits, files) -> None:
           f'{entry["num_images"]} were written; copy or convert them again')
 
 
-def compare_specs(info_path: str, content, spec: Spec) -> None:
+def compare_specs(info_path: str, content, spec: specs.Spec) -> None:
   """Compares the spec of a dataset_info.json with that in use.
 
   Raises:

@@ -81,7 +81,8 @@ def center_crop(image: tf.Tensor, image_size: Tuple[int, int],
   Args:
     image: uint8 [..., height, width, 3], one or a batch.
     image_size: height and width of the result.
-    short_side: of the resized image; None resizes to `image_size` itself.
+    short_side: shorter side of the resized image; None resizes to `image_size`
+      itself.
 
   Returns:
     float32 [..., *image_size, 3] in [-1, 1].

@@ -27,7 +27,7 @@ class PanopticDataSettings:
     train_pattern: glob pattern of the training shards (gs:// works), or
       'tfds:NAME/SPLIT', see `tfds_source`.
     validation_pattern: the same for validation.
-    augmentation: of training images.
+    augmentation: augmentation of training images.
     targets: what the heads learn.
     max_long_side: images with a longer side are shrunk to it, in training
       before the augmentation; None keeps every size. The paper uses 1025 on
@@ -80,7 +80,7 @@ def train_dataset(
 
   Args:
     settings: where the data is and how to augment it.
-    spec: of the data set.
+    spec: spec of the data set.
     global_batch_size: images of one step on all replicas together.
     input_context: tells workers apart: each reads its own shards (its own
       records if there are fewer shards than workers).

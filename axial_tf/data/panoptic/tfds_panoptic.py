@@ -67,9 +67,9 @@ def decode_example(
   """Decodes an example with TensorFlow ops.
 
   Args:
-    features: of one example, images still encoded.
+    features: features of one example, images still encoded.
     train_id_of_label: see `train_ids`.
-    spec: of the data set.
+    spec: spec of the data set.
 
   Returns:
     What `records.decode_panoptic_example` returns.

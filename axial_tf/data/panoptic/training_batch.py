@@ -24,7 +24,7 @@ def pack(image: tf.Tensor, panoptic: tf.Tensor, inside: tf.Tensor,
     image: uint8 [height, width, 3] RGB, of static size.
     panoptic: int32 [height, width], its label.
     inside: int32 [4]: top, left, bottom, right of the part that is no padding.
-    spec: of the data set.
+    spec: spec of the data set.
     settings: what the heads learn.
 
   Returns:
@@ -47,7 +47,7 @@ def unpack(batch: Dict[str, tf.Tensor], spec: dataset_spec.DatasetSpec,
 
   Args:
     batch: results of `pack`, [batch, ...] each.
-    spec: of the data set.
+    spec: spec of the data set.
     settings: as in `pack`.
     kind: the padding that the network is trained with.
 

@@ -32,7 +32,7 @@ class PanopticWriter:
     """Nothing is written yet.
 
     Args:
-      path: of the JSON file.
+      path: path of the JSON file.
       spec: what the labels mean.
 
     Raises:

@@ -4,7 +4,7 @@ import os
 from typing import Dict, List, Optional, Sequence
 
 from axial_tf import errors
-from axial_tf.files import json_files, json_keys, paths
+from axial_tf.files import json_files, paths
 from axial_tf.prediction import results
 from axial_tf.prediction.formats import cityscapes as cityscapes_results
 from axial_tf.prediction.formats import coco as coco_results
@@ -138,7 +138,7 @@ def require_different_ids(folder, paths: Sequence[str]) -> None:
 
   Args:
     folder: one of the classes above.
-    paths: of the images.
+    paths: paths of the images.
 
   Raises:
     errors.UserError: two images have one id, or one has none.
@@ -159,17 +159,15 @@ def read_class_names(path: str) -> List[str]:
   Raises:
     errors.UserError: it cannot be read or has none.
   """
-  labels = json_keys.entries(json_files.read(path), 'labels', path)
-  return [json_keys.field(label, 'name', (str,), f'label {number}', path)
-          for number, label in enumerate(labels)]
+  return [label['name'] for label in json_files.entries(
+      json_files.read(path), 'labels', path, {'name': str})]
 
 
 def _ids_by_name(path: str) -> Dict[str, int]:
   return {
-      os.path.basename(
-          json_keys.field(image, 'file_name', (str,), 'an image', path)):
-      json_keys.field(image, 'id', (int,), 'an image', path)
-      for image in json_keys.entries(json_files.read(path), 'images', path)}
+      os.path.basename(image['file_name']): image['id']
+      for image in json_files.entries(
+          json_files.read(path), 'images', path, {'file_name': str, 'id': int})}
 
 
 def _stem(path: str) -> str:

@@ -20,11 +20,11 @@ def draw(settings: panoptic_pipeline.PanopticDataSettings,
   """Reads and draws images as the training gets them.
 
   Args:
-    settings: of the data; only a few records are read.
-    spec: of the labels.
+    settings: settings of the data; only a few records are read.
+    spec: spec of the labels.
     count: how many images.
     kind: the padding that the network is trained with.
-    seed: of their choice and augmentation.
+    seed: seed of their choice and augmentation.
 
   Returns:
     Pictures by name, uint8 RGB: the image, its segments, and the targets of

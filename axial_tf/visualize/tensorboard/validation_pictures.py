@@ -33,7 +33,7 @@ class ValidationPictures:
     """Begins a validation, on all workers.
 
     Args:
-      spec: of the labels.
+      spec: spec of the labels.
       count: images to draw. None are drawn where no summaries are recorded.
     """
     is_wanted = exchange.of_chief(bool(tf.summary.should_record_summaries()))
@@ -45,11 +45,11 @@ class ValidationPictures:
     """Draws images of one validation step as long as some are missing.
 
     Args:
-      step_logs: of each replica, tensors with a batch axis: uint8 'image',
-        padded from 'height' and 'width'; float32 'center_heatmap' and
+      step_logs: outputs of each replica, tensors with a batch axis: uint8
+        'image', padded from 'height' and 'width'; float32 'center_heatmap' and
         'offset' and int32 'prediction' of its size; int32 'panoptic', the
-        ground truth, padded from 'raw_height' and 'raw_width'; int64 'place'
-        in the order of the data.
+        ground truth, padded from 'raw_height' and 'raw_width'; int64 'place' in
+        the order of the data.
     """
     if not self._missing:
       return
@@ -75,7 +75,7 @@ class ValidationPictures:
     """Writes what was drawn to the default summary writer, if there is one.
 
     Args:
-      step: of the validation; None for the default step.
+      step: step of the validation; None for the default step.
     """
     for number, (_, pictures) in enumerate(sorted(self._drawn.items()), 1):
       for name, picture in pictures.items():

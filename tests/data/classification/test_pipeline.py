@@ -119,13 +119,13 @@ class TestTraining:
       dataset = _train(
           data, workers, input_context=_context(workers, worker), seed=3)
       numbers = sum((_numbers(b) for b in _take(dataset, 10)), [])
-      # Of two workers, each has a shard of 6 or 4; of three, a part of each.
+      # Two workers have a shard of 6 or 4 each; three have a part of each.
       sizes = (6, 4) if workers == 2 else (4, 3)
       seen += next(numbers[:n] for n in sizes if len(set(numbers[:n])) == n
                    and (workers == 3 or set(numbers) == set(numbers[:n])))
     if workers == 2:
       assert sorted(seen) == list(range(10))
-    else:  # Each epoch divides the records anew.
+    else:  # Each epoch divides the records in another way.
       assert set(seen) <= set(range(10)) and len(set(seen)) >= 9
 
   def test_records_that_count_from_one(self, data, write_shards):

@@ -1,4 +1,4 @@
-"""Epochs go on where they were left, without reading those before."""
+"""Epochs resume where they were left, without reading those before."""
 
 import numpy as np
 import pytest

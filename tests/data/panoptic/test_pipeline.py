@@ -139,7 +139,7 @@ class TestTraining:
       dataset = panoptic_pipeline.train_dataset(
           data, tiny_spec, workers, _context(workers, worker), seed=3)
       areas = [_sizes(b)[0] for b in _take(dataset, 9)]
-      if workers == 3:  # Each epoch divides the records anew.
+      if workers == 3:  # Each epoch divides the records in another way.
         seen += areas[:3]
       else:  # Either shard may be either worker's.
         epoch = next(n for n in (5, 4) if len(set(areas[:n])) == n

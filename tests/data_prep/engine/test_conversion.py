@@ -1,4 +1,4 @@
-"""Shards are whole or absent, and a stopped conversion goes on."""
+"""Shards are whole or absent, and a stopped conversion can be resumed."""
 
 import contextlib
 import dataclasses

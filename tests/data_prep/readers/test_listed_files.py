@@ -132,7 +132,7 @@ def test_each_folder_is_read_once(tmp_path, monkeypatch):
   paths = [folders.path(tmp_path, name, tmp_path) for name in names]
   assert all(map(folders.has, paths))
   assert sorted(set(looks)) == ['inside', 'isfile', 'scandir']
-  assert len(looks) == 6  # Of each, one per folder.
+  assert len(looks) == 6  # One per folder for each.
 
 
 @pytest.mark.parametrize('name', ['../x.png', 'a/../../x.png', '/x.png', '',

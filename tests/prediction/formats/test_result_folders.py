@@ -86,8 +86,8 @@ def test_two_images_of_one_id_are_refused_before_the_work(tmp_path):
 
 
 @pytest.mark.parametrize('content, word', [
-    ('no json', 'expected a JSON file'), ('[]', "a list 'images'"),
-    ('{"images": [{"id": "x", "file_name": "a"}]}', "'id' with a value of"),
+    ('no json', 'expected a JSON file'), ('[]', "a list under 'images'"),
+    ('{"images": [{"id": "x", "file_name": "a"}]}', r"'id' \(int\), got 'x'"),
     ('{"images": [{"id": 1}]}', "'file_name'")])
 def test_a_list_that_is_none(tmp_path, content, word):
   path = tmp_path / 'list.json'

@@ -135,6 +135,7 @@ def test_the_first_images_of_all_workers_are_written(tmp_path):
 
 def _experiment(*bindings):
   return config.parse(['experiments/demo.gin'], [
+      "variant_settings.spatial = 'convolution'",
       "RECORDS = '/nowhere'", 'BLOCKS = (1, 1, 1, 1)', 'WIDTH = 0.125',
       'HEADS = 2', *bindings])
 

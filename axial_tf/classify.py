@@ -1,0 +1,73 @@
+"""Classifies image files with a trained or exported model.
+
+Examples:
+  python -m axial_tf.classify --model=runs/cifar10 --input=photos --top=3
+
+  python -m axial_tf.classify --model=exports/cifar10 --input='photos/*.jpg' \\
+    --output_dir=classes
+
+  --input is a file, a folder (searched with its subfolders) or a pattern;
+  --model an export or the --model_dir of a training run.
+
+Prints the most probable classes of each image; with --json as JSON lines, and
+with --output_dir these are written to classes.jsonl in it, one by one, so that
+a stop loses none.
+
+An image that cannot be read is named and left out, the others are done, and
+the exit status is 1.
+"""
+
+from absl import flags
+
+from axial_tf import cli
+from axial_tf.files import model_folders, paths
+
+FLAGS = flags.FLAGS
+
+
+def define_common_flags() -> None:
+  """Defines the flags that axial_tf.predict has, too."""
+  cli.define_path(
+      'model', None, 'folder of an export, of one of its versions, or of a '
+      'training run.')
+  cli.define_path(
+      'input', None, 'image file, folder, or pattern such as photos/*.jpg '
+      '(** for any depth); quote patterns.', any_bytes=True)
+  cli.define_path(
+      'output_dir', None, 'folder for the results.')
+  flags.DEFINE_integer(
+      'batch_size', 1, 'images at a time (to be segmented, of equal size).',
+      lower_bound=1)
+
+
+def define_own_flags() -> None:
+  """Defines the flags that only classifiers have a use for."""
+  flags.DEFINE_integer(
+      'top', 5, 'how many classes to give, with a classifier.', lower_bound=1)
+  flags.DEFINE_bool('json', False, 'print JSON lines, with a classifier.')
+
+
+def main() -> None:
+  cli.require(model='an export or a training run',
+              input='an image, a folder or a pattern')
+  paths.require_reachable(FLAGS.output_dir)
+  model_folders.find(FLAGS.model).require(model_folders.CLASSIFICATION)
+
+  from axial_tf.files import image_files  # Loads Pillow.
+
+  files = image_files.find(FLAGS.input, FLAGS.output_dir)
+
+  from axial_tf import devices
+  from axial_tf.prediction import image_classifier, predicted_classes
+
+  model = image_classifier.ImageClassifier(FLAGS.model)
+  devices.available().announce()
+  predicted_classes.classify_all(
+      model, files, top=FLAGS.top, batch_size=FLAGS.batch_size,
+      as_json=FLAGS.json, output_dir=FLAGS.output_dir)
+
+
+if __name__ == '__main__':
+  define_common_flags()
+  define_own_flags()
+  cli.run(main, __doc__)

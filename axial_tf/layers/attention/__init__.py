@@ -1,0 +1,1 @@
+"""Axial attention: the equation, the layers, and the fast path."""

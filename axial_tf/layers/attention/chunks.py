@@ -1,0 +1,143 @@
+"""Applies a function to any number of rows, in chunks that fit the cache.
+
+A map of queries and keys is as large as the square of the axis' length times
+all rows and heads. Here it exists for one chunk of rows at a time, in the
+forward and in the backward pass, which recomputes it. That saves memory, and
+time too, as a chunk's map stays in the cache of a CPU.
+"""
+
+from typing import (
+  Any,
+  Callable,
+  List,
+  NamedTuple,
+  Optional,
+  Sequence,
+  Tuple,
+  Union,
+)
+
+import tensorflow as tf
+
+from axial_tf.layers.shapes import sizes
+
+# Bytes of one float32 map. Larger chunks leave a CPU's cache; accelerators
+# rather need much work at a time.
+_CPU_CHUNK_BYTES = 4 << 20
+_ACCELERATOR_CHUNK_BYTES = 256 << 20
+
+Tensors = Sequence[tf.Tensor]
+Size = Union[int, tf.Tensor]
+
+
+class Execution(NamedTuple):
+  """How the chunks of one call are computed.
+
+  Attributes:
+    fused: whether maps are compiled.
+    chunk: number of rows in a chunk, at most.
+  """
+  fused: bool
+  chunk: Size
+
+
+def chunk_size(query: tf.Tensor, key: tf.Tensor, chunk_bytes: Optional[int]
+               ) -> Size:
+  """Returns the number of rows in a chunk.
+
+  Args:
+    query: queries [r, h, d, l].
+    key: keys [r, h, d, m].
+    chunk_bytes: size of a chunk's map; None for what suits the machine.
+  """
+  _, heads, _, queries = sizes(query)
+  if chunk_bytes is None:
+    chunk_bytes = (_ACCELERATOR_CHUNK_BYTES if has_accelerator()
+                   else _CPU_CHUNK_BYTES)
+  chunk = chunk_bytes // (4 * heads * queries * sizes(key)[-1])
+  return max(chunk, 1) if isinstance(chunk, int) else tf.maximum(chunk, 1)
+
+
+def has_accelerator() -> bool:
+  """Whether programs that are traced now run on a GPU or TPU."""
+  return bool(tf.config.get_visible_devices('GPU')) or isinstance(
+      tf.distribute.get_strategy(), tf.distribute.TPUStrategy)
+
+
+def apply(function: Callable[[Any], Tuple[Tensors, Tensors]], rows: Any,
+          chunk: Size) -> Tuple[List[tf.Tensor], List[tf.Tensor]]:
+  """Applies a function to chunks of rows.
+
+  Args:
+    function: returns, for a chunk of `rows`, a list of tensors whose first
+      axis are the rows, and a list of tensors to be summed over the chunks.
+    rows: tensors with the same first axis, in any structure; None stays None.
+    chunk: number of rows in a chunk, at most. Zeros fill the last chunk; rows
+      of zeros must add nothing to the sums.
+
+  Returns:
+    The results, joined and summed.
+  """
+  count = sizes(tensors(rows)[0])[0]
+  known = all(isinstance(x, int) for x in (count, chunk))
+  if known and count <= chunk:
+    outputs, sums = function(rows)
+    return list(outputs), list(sums)
+  if known:
+    chunks = _number_of_chunks(count, chunk)
+    chunk = -(-count // chunks)
+  else:
+    chunks = tf.maximum(-(-count // chunk), 1)
+    # A chunk may hold many more rows than there are; all that it has are
+    # computed.
+    chunk = tf.maximum(-(-count // chunks), 1)
+  missing = chunks * chunk - count
+
+  def cut(tensor):
+    if not (known and missing == 0):
+      tensor = tf.pad(tensor, [[0, missing], *[[0, 0]] * (tensor.ndim - 1)])
+    return tf.reshape(tensor, [chunks, chunk, *sizes(tensor)[1:]])
+
+  def join(array):
+    stacked = array.stack()
+    joined = tf.reshape(stacked, [chunks * chunk, *sizes(stacked)[2:]])
+    return joined[:count]
+
+  stacks = [cut(tensor) for tensor in tensors(rows)]
+
+  def run(index):
+    return function(fill(rows, [stack[index] for stack in stacks]))
+
+  outputs, sums = run(0)
+  arrays = [
+      tf.TensorArray(x.dtype, chunks, element_shape=x.shape).write(0, x)
+      for x in outputs]
+
+  def step(index, arrays, sums):
+    outputs, terms = run(index)
+    return (index + 1, [a.write(index, x) for a, x in zip(arrays, outputs)],
+            [a + x for a, x in zip(sums, terms)])
+
+  _, arrays, sums = tf.while_loop(
+      lambda index, *_: index < chunks, step, (1, arrays, list(sums)),
+      maximum_iterations=chunks - 1)
+  return [join(array) for array in arrays], sums
+
+
+def tensors(structure: Any) -> List[tf.Tensor]:
+  """Returns the tensors of a structure, without its None."""
+  return [x for x in tf.nest.flatten(structure) if x is not None]
+
+
+def fill(structure: Any, values: Tensors) -> Any:
+  """Returns the structure with other tensors in the places of its own."""
+  values = iter(values)
+  return tf.nest.map_structure(
+      lambda x: None if x is None else next(values), structure)
+
+
+def _number_of_chunks(count, chunk):
+  """The fewest chunks, or up to twice as many if these need no padding."""
+  fewest = -(-count // chunk)
+  even = (n for n in range(fewest, 2 * fewest + 1) if count % n == 0)
+  return next(even, fewest)

@@ -1,0 +1,1 @@
+"""Local 2-D attention, which the paper compares axial attention to."""

@@ -1,0 +1,21 @@
+"""Layers in lists that checkpoints know by their names."""
+
+from typing import Iterable
+
+import tensorflow as tf
+
+
+def keep(owner: tf.Module, layers: Iterable[tf.keras.layers.Layer]) -> None:
+  """Makes layers attributes of their owner, each under its name.
+
+  A checkpoint names a weight by the shortest path of attributes to it, which
+  then is the weight's name: stage2_block1/..., not stages/0/0/... The lists
+  stay attributes as well: earlier checkpoints have their weights there, and
+  TensorFlow restores along any path.
+
+  Args:
+    owner: layer or model.
+    layers: layers of the owner, with names that are no attribute of it yet.
+  """
+  for layer in layers:
+    setattr(owner, layer.name, layer)

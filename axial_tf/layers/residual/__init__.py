@@ -1,0 +1,1 @@
+"""Residual blocks: around attention, convolutions or both."""

@@ -1,0 +1,131 @@
+"""Lists what a training step keeps from its forward for its backward pass.
+
+It is read from the graph, by kind of operation, and needs no device. Tensors
+that are views of each other count once; variables and constants do not count.
+What one operation holds for itself while it runs is not seen: the measured
+peak is higher.
+
+  python benchmarks/kept_for_backward.py         # Axial-ResNet-S at 224x224
+  python benchmarks/kept_for_backward.py --variant=axial_deeplab_s \\
+    --size=1025 --batch_size=1 --kinds=ours,recompute --largest=5
+"""
+
+import collections
+import functools
+import pathlib
+import sys
+
+from absl import flags
+import numpy as np
+import tensorflow as tf
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+
+from axial_tf import cli
+from axial_tf.layers.attention import backends
+from axial_tf.models import axial_resnet, settings_by_name
+
+_VARIANT = flags.DEFINE_string('variant', 'axial_resnet_s', 'Row of VARIANTS.')
+_SIZE = flags.DEFINE_integer('size', 224, 'Pixels of a side of the images.')
+_BATCH = flags.DEFINE_integer('batch_size', 8, 'Number of images.')
+_KINDS = ('ours', 'published', 'recompute')
+_CHOSEN = flags.DEFINE_list(
+    'kinds', ['ours'], 'ours: matrix products in chunks of 256 MB; published: '
+    'equation 3 as it is written; recompute: ours with recompute=axial.')
+_LARGEST = flags.DEFINE_integer('largest', 0, 'Number of tensors to list.')
+
+_CHUNK_BYTES = 256 << 20
+_VIEWS = ('Reshape', 'Identity', 'ExpandDims', 'Squeeze', 'StopGradient')
+_FREE = ('Const', 'Placeholder', 'ReadVariableOp', 'Shape', 'VarHandleOp')
+
+
+def _origin(tensor):
+  while tensor.op.type in _VIEWS:
+    tensor = tensor.op.inputs[0]
+  return tensor
+
+
+def _count_with_bodies(definition) -> int:
+  """Counts operations, those of called functions and bodies once a call."""
+  functions = {
+      f.signature.name: f.node_def for f in definition.library.function}
+
+  @functools.lru_cache(None)
+  def size(name):
+    return count(functions[name])
+
+  def count(nodes):
+    return sum(1 + sum(
+        size(value.func.name) for key, value in node.attr.items()
+        if value.HasField('func') and value.func.name in functions
+        and not key.startswith('_')) for node in nodes)
+
+  return count(definition.node)
+
+
+def _trace(variant, size, batch, kind):
+  """Returns the graph of a step, and how many operations are forward."""
+  overrides = {'recompute': 'axial'} if kind == 'recompute' else {}
+  model = axial_resnet.AxialResNet(
+      settings_by_name.variant_settings(variant, **overrides))
+  model(tf.zeros([1, 65, 65, 3]))
+  forward = []
+
+  @tf.function(autograph=False)
+  def step(images):
+    with tf.GradientTape() as tape:
+      loss = tf.reduce_sum(tf.square(model(images, training=True)['res5']))
+    forward.append(len(tf.compat.v1.get_default_graph().get_operations()))
+    return tape.gradient(loss, model.trainable_variables)
+
+  backend = 'equation' if kind == 'published' else 'matmul'
+  with backends.use(model, backend, _CHUNK_BYTES):
+    graph = step.get_concrete_function(
+        tf.TensorSpec([batch, size, size, 3])).graph
+  return graph, forward[0]
+
+
+def _kept(operations, forward):
+  """Returns the forward tensors that the backward pass reads."""
+  place = {operation.name: i for i, operation in enumerate(operations)}
+  kept = {}
+  for operation in operations[forward:]:
+    for tensor in operation.inputs:
+      if place[tensor.op.name] < forward:
+        tensor = _origin(tensor)
+        if tensor.op.type not in _FREE and tensor.shape.is_fully_defined():
+          kept[tensor.name] = tensor
+  return list(kept.values())
+
+
+def report(variant: str, size: int, batch: int, kind: str, largest: int
+           ) -> None:
+  """Prints what is kept, per image, and the largest tensors."""
+  graph, forward = _trace(variant, size, batch, kind)
+  operations = graph.get_operations()
+  kept = _kept(operations, forward)
+  sizes = [int(np.prod(t.shape.as_list())) * t.dtype.size for t in kept]
+  total = sum(sizes)
+  print(f'{variant}, {batch} images of {size} pixels, {kind}: '
+        f'{total / 1e6 / batch:.1f} MB an image kept; '
+        f'{_count_with_bodies(graph.as_graph_def())} operations with bodies, '
+        f'{len(operations)} in the outer graph, {forward} of them forward')
+  by_type = collections.Counter()
+  for tensor, count in zip(kept, sizes):
+    by_type[tensor.op.type] += count
+  for name, count in by_type.most_common(12):
+    print(f'  {name:24} {count / 1e6 / batch:9.1f} MB an image '
+          f'{100 * count / total:5.1f} %')
+  for index in np.argsort(sizes)[::-1][:largest]:
+    print(f'  {sizes[index] / 1e6:9.1f} MB {kept[index].op.type:20} '
+          f'{kept[index].shape.as_list()} {kept[index].name[-100:]}')
+
+
+def main():
+  cli.require_known('kinds', _CHOSEN.value, _KINDS)
+  for kind in _CHOSEN.value:
+    report(_VARIANT.value, _SIZE.value, _BATCH.value, kind, _LARGEST.value)
+
+
+if __name__ == '__main__':
+  cli.run(main, __doc__)

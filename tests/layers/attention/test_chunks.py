@@ -1,0 +1,112 @@
+"""Chunks of any number of rows, and what a backend leaves in a graph."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from axial_tf.layers.attention import backends, chunks
+from axial_tf.layers.attention import layer as attention_layer
+
+
+@pytest.mark.parametrize('count', [1, 4, 7, 8])
+@pytest.mark.parametrize('static', [True, False])
+def test_chunks_give_what_the_whole_gives(count, static):
+  def function(rows):
+    x, empty = rows
+    assert empty is None
+    return [x * 2.0, x[:, 0]], [tf.reduce_sum(x)]
+
+  @tf.function(input_signature=[
+      tf.TensorSpec([count if static else None, 3], tf.float32)])
+  def chunked(x):
+    return chunks.apply(function, (x, None), 3)
+
+  x = np.random.default_rng(0).normal(size=[count, 3]).astype(np.float32)
+  outputs, sums = chunked(x)
+  np.testing.assert_allclose(outputs[0], 2 * x)
+  np.testing.assert_allclose(outputs[1], x[:, 0])
+  np.testing.assert_allclose(sums[0], x.sum(), rtol=1e-5)
+
+
+@pytest.mark.parametrize('count, chunk, computed', [
+    (5, 1000, 5), (7, 3, 9), (8, 4, 8), (9, 8, 10)])
+@pytest.mark.parametrize('static', [True, False])
+def test_chunks_are_no_larger_than_needed(count, chunk, computed, static):
+  @tf.function(input_signature=[tf.TensorSpec([count if static else None, 3])])
+  def rows_computed(x):
+    _, (total,) = chunks.apply(
+        lambda x: ([], [tf.shape(x)[0]]), x, chunk)
+    return total
+
+  total = int(rows_computed(tf.zeros([count, 3])))
+  # Where the count is known, more chunks may avoid all padding.
+  assert count <= total <= computed
+
+
+def test_no_rows_give_no_rows():
+  outputs, sums = tf.function(
+      lambda x: chunks.apply(
+          lambda rows: ([rows + 1], [tf.reduce_sum(rows)]), x, 2),
+      input_signature=[tf.TensorSpec([None, 3])])(tf.zeros([0, 3]))
+  assert outputs[0].shape == (0, 3) and sums[0] == 0
+
+
+def test_use_sets_all_layers_of_a_model_and_sets_them_back():
+  layers = [attention_layer.AxialAttention(4, 4, heads=2, chunk_bytes=5)
+            for _ in range(2)]
+  model = tf.keras.Sequential(layers)
+  with pytest.raises(KeyError):
+    with backends.use(model, 'matmul', 7):
+      assert [(x.settings.backend, x.settings.chunk_bytes) for x in layers
+              ] == [('matmul', 7)] * 2
+      raise KeyError
+  assert [(x.settings.backend, x.settings.chunk_bytes) for x in layers
+          ] == [('auto', 5)] * 2
+
+
+def _graphs(function, *arguments):
+  """Definitions of a function's graph and of all functions that it calls."""
+  graph = function.get_concrete_function(*arguments).graph.as_graph_def()
+  return [graph.node, *(f.node_def for f in graph.library.function)]
+
+
+def test_compiles_static_sizes_only_and_never_when_told_not_to():
+  layer = attention_layer.AxialAttention(8, 16, heads=2)
+  static = tf.TensorSpec([None, 9, 6])
+  layer(tf.zeros([1, 9, 6]))
+
+  def compiled(spec):
+    return any(
+        'jit' in key.lower() or 'xla' in key.lower()
+        for nodes in _graphs(tf.function(lambda x: layer(x)), spec)
+        for node in nodes for key, value in node.attr.items() if value.b)
+
+  assert compiled(static)
+  assert not compiled(tf.TensorSpec([None, None, 6]))
+  with backends.use(layer, 'matmul'):
+    assert not compiled(static)
+
+
+def test_no_tensor_of_a_training_step_has_the_size_of_the_maps():
+  rows, heads, length = 64, 4, 64
+  layer = attention_layer.AxialAttention(
+      8, 16, heads=heads, backend='matmul', chunk_bytes=1 << 19)
+  layer(tf.zeros([1, length, 6]))
+
+  @tf.function
+  def step(x):
+    with tf.GradientTape() as tape:
+      loss = tf.reduce_sum(layer(x, training=True) ** 3)
+    return tape.gradient(loss, layer.trainable_variables)
+
+  inputs = tf.random.stateless_normal([rows, length, 6], [1, 2])
+  metadata = step.get_concrete_function(inputs).graph.as_graph_def(
+      add_shapes=True)
+  nodes = [*metadata.node, *(
+      node for f in metadata.library.function for node in f.node_def)]
+  sizes = [
+      np.prod([d.size for d in shape.dim]) for node in nodes
+      for shape in node.attr['_output_shapes'].list.shape
+      if not shape.unknown_rank]
+  assert len(metadata.library.function) > 1
+  assert 0 < max(sizes) < rows * heads * length * length / 4

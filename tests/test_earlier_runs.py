@@ -1,0 +1,140 @@
+"""Runs and exports of an earlier version continue to work.
+
+Its checkpoints know blocks by numbers, backbone/stages/0/0, rather than by
+names. See fixtures/earlier_run/README.md.
+"""
+
+import json
+import os
+import pathlib
+import shutil
+
+import numpy as np
+import pytest
+
+import axial_tf
+from axial_tf.experiment import config, restore, run
+from axial_tf.export import saved_model
+from axial_tf.training import checkpoints, initialization
+from axial_tf.weights import importing
+
+_FIXTURE = pathlib.Path(__file__).parent / 'fixtures' / 'earlier_run'
+# It holds for a whole process and is of no effect on the numbers here.
+_FREE = 'RunSettings.deterministic = False'
+
+
+@pytest.fixture(scope='module')
+def expected():
+  return json.loads((_FIXTURE / 'expected.json').read_text())
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+  """A copy of the fixture; its files name each other from inside of it."""
+  copy = tmp_path_factory.mktemp('earlier') / 'runs'
+  shutil.copytree(_FIXTURE, copy)
+  shutil.unpack_archive(copy / 'export.zip', copy / 'export')
+  return copy
+
+
+@pytest.fixture(autouse=True)
+def inside(folder, monkeypatch):
+  monkeypatch.chdir(folder)
+
+
+def _last_metrics(model_dir):
+  *_, line = pathlib.Path(model_dir, 'metrics.jsonl').read_text().splitlines()
+  return json.loads(line)
+
+
+@pytest.mark.parametrize('model_dir', ['run', 'classifier_run'])
+def test_validation_gives_the_recorded_metrics(model_dir):
+  metrics = run.run(
+      config.parse([f'{model_dir}/config.gin'], [_FREE]), model_dir, 'eval')
+  recorded = _last_metrics(model_dir)
+  recorded.pop('step')
+  assert metrics == pytest.approx(recorded, rel=1e-3)
+
+
+@pytest.mark.parametrize('file, model_dir, steps, newest', [
+    ('experiment.gin', 'run', 300, 'ckpt-300'),
+    ('classifier_run/config.gin', 'classifier_run', 10, 'ckpt-10')])
+def test_a_run_continues_as_it_would_have(
+    file, model_dir, steps, newest, expected):
+  """Weights, slots, slow weights and averages are those of that version."""
+  continued = f'continued_{model_dir}'
+  shutil.copytree(model_dir, continued)
+  run.run(config.parse([file], [_FREE, f'TRAIN_STEPS = {steps}']),
+          continued, 'train_and_eval')
+  assert _last_metrics(continued)['step'] == steps
+  assert os.path.basename(checkpoints.latest(continued)) == newest
+  found = _numbers(checkpoints.latest(continued))
+  wanted = expected['continued'][model_dir]
+  assert found.keys() == wanted.keys()
+  assert any('/.OPTIMIZER_SLOT/' in name for name in wanted)
+  for name, (norm, product) in wanted.items():
+    np.testing.assert_allclose(
+        found[name], (norm, product), atol=1e-3 * norm + 1e-5, err_msg=name)
+
+
+def _numbers(checkpoint):
+  """Describes the variables in a checkpoint as expected.json does."""
+  reader = checkpoints.reader(checkpoint)
+  found = {}
+  for name in reader.get_variable_to_shape_map():
+    if name.endswith(checkpoints.VALUE) and 'save_counter' not in name:
+      value = np.asarray(reader.get_tensor(name), np.float64).ravel()
+      direction = np.random.default_rng(0).standard_normal(value.size)
+      found[name[:-len(checkpoints.VALUE)]] = (
+          np.linalg.norm(value), value @ direction)
+  return found
+
+
+@pytest.mark.parametrize('model', ['run', 'export'])
+def test_segments(model, expected):
+  _require_segments(model, expected)
+
+
+def test_export(expected):
+  saved_model.export_saved_model(
+      restore.load_inference('run'), 'exported', version=1)
+  _require_segments('exported', expected)
+
+
+def test_the_best_checkpoint_holds_what_validation_used():
+  """Slow weights stand in the model's place there."""
+  last = restore.load_inference('run').model.variables
+  best = restore.load_inference('run', 'run/best').model.variables
+  for a, b in zip(last, best):
+    np.testing.assert_array_equal(a, b)
+
+
+def _require_segments(model, expected):
+  found = axial_tf.Predictor(model)('scene.png').segments
+  assert [s.name for s in found] == [s['name'] for s in expected['segments']]
+  for segment, wanted in zip(found, expected['segments']):
+    assert segment.id == wanted['id']
+    assert segment.area == pytest.approx(wanted['area'], abs=2)
+    assert segment.box == pytest.approx(wanted['box'], abs=1)
+    assert segment.score == pytest.approx(wanted['score'], abs=1e-3)
+
+
+def test_classes(expected):
+  found = axial_tf.ImageClassifier('classifier_run')('scene.png', top=3)
+  assert {entry.name: entry.probability for entry in found} == pytest.approx(
+      expected['classes'], abs=1e-3)
+
+
+@pytest.mark.parametrize('model_dir, load', [
+    ('run', restore.load_inference),
+    ('classifier_run', restore.load_classifier)])
+def test_a_new_run_begins_with_all_weights(model_dir, load):
+  task = config.parse([f'{model_dir}/config.gin']).task
+  inference = load(model_dir)
+  model = importing.build_model(task, inference.spec)
+  report = initialization.load(model, model_dir)
+  assert len(report.loaded) == len(model.variables)
+  assert not (report.mismatched or report.missing or report.unused)
+  assert 'backbone/stage2 ' in report.format_table()
+  for a, b in zip(model.variables, inference.model.variables):
+    np.testing.assert_array_equal(a, b)

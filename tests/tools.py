@@ -1,0 +1,74 @@
+"""Runs the project's commands in this process, as `python -m` runs them.
+
+A process of its own needs seconds to load TensorFlow. Tests of signals, of the
+environment and of imports start one all the same.
+"""
+
+import contextlib
+import io
+import os
+import runpy
+import subprocess
+import sys
+from typing import Optional
+
+from absl import flags
+from absl.testing import flagsaver
+import tensorflow as tf
+
+
+def run(module: str, *arguments, cwd: Optional[os.PathLike] = None
+        ) -> subprocess.CompletedProcess:
+  """Runs a command.
+
+  Args:
+    module: name of the command, such as 'axial_tf.train'.
+    *arguments: its arguments.
+    cwd: folder to run it in.
+
+  Returns:
+    The status and what Python code has printed; TensorFlow's own lines are not
+    among it.
+  """
+  out, err = io.StringIO(), io.StringIO()
+  argv, folder, environment = sys.argv, os.getcwd(), dict(os.environ)
+  policy = tf.keras.mixed_precision.global_policy()
+  defined = set(flags.FLAGS)
+  status = 0
+  try:
+    sys.argv = [module, *map(str, arguments)]
+    if cwd is not None:
+      os.chdir(cwd)
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), (
+        flagsaver.flagsaver()):
+      runpy.run_module(module, run_name='__main__', alter_sys=True)
+  except SystemExit as stop:
+    status = stop.code or 0
+  finally:
+    # Commands define flags of the same names.
+    for name in set(flags.FLAGS) - defined:
+      delattr(flags.FLAGS, name)
+    tf.keras.mixed_precision.set_global_policy(policy)
+    os.environ.clear()
+    os.environ.update(environment)
+    os.chdir(folder)
+    sys.argv = argv
+  return subprocess.CompletedProcess(
+      [module, *arguments], status, out.getvalue(), err.getvalue())
+
+
+def succeeds(module: str, *arguments) -> subprocess.CompletedProcess:
+  """Runs a command that ends well."""
+  done = run(module, *arguments)
+  assert done.returncode == 0, done.stderr[-3000:]
+  return done
+
+
+def refused(module: str, *arguments) -> str:
+  """Runs a command on a user's mistake; returns its one line."""
+  done = run(module, *arguments)
+  assert done.returncode == 1, done.stderr[-3000:]
+  lines = [line for line in done.stderr.splitlines()
+           if line.startswith('error: ')]
+  assert len(lines) == 1, done.stderr[-3000:]
+  return lines[0]
