@@ -28,6 +28,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from axial_tf import cli
 from axial_tf.evaluation import panoptic_files, panoptic_quality
+from axial_tf.prediction import results
 from axial_tf.prediction.formats import coco as coco_results
 from axial_tf.specs import dataset_spec
 from benchmarks import measure
@@ -75,7 +76,8 @@ def write_scenes(folder: pathlib.Path, name: str, height: int, width: int,
     missed = rng.choice(np.unique(truth), segments // 8)
     prediction[np.isin(prediction, missed)] = spec.void_label
     for writer, labels in zip(writers, (truth, prediction)):
-      writer.add(number, f'{number:06d}.png', labels)
+      writer.add(number, f'{number:06d}.png',
+                 results.PanopticResult.from_map(labels, spec))
   for writer in writers:
     writer.close()
   return paths

@@ -21,6 +21,7 @@ import tensorflow as tf
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from axial_tf import cli
+from axial_tf.data.common import resizing
 from axial_tf.data.panoptic import pipeline as panoptic_pipeline
 from axial_tf.evaluation import label_maps, panoptic_quality
 from axial_tf.experiment import config
@@ -67,7 +68,7 @@ def score(inference: panoptic_inference.PanopticInference,
   for example in panoptic_pipeline.validation_dataset(settings, spec, 1):
     truth = example['panoptic'][0].numpy()
     found = predict(example['image'][0])['panoptic_map'].numpy()
-    found = panoptic_inference.to_raw_size(found, *truth.shape)
+    found = resizing.nearest_array(found, *truth.shape)
     pairs = label_maps.overlaps(truth, found, spec)
     quality.add(pairs)
     counts += reaching(found, false_things(pairs, spec), strip)

@@ -21,6 +21,7 @@ from axial_tf import cli, errors
 from axial_tf.client import answers
 from axial_tf.client import client as client_lib
 from axial_tf.files import earlier_results, image_files, paths
+from axial_tf.prediction import results
 
 
 def _define_flags() -> None:
@@ -62,8 +63,8 @@ def main(files: Sequence[str]) -> None:
           continue
         bar.write('\n'.join([file, *(f'  {line}' for line in _lines(answer))]),
                   file=sys.stdout)
-        if given.output_dir and isinstance(answer, answers.Segmentation):
-          _write(answer, file, os.path.join(given.output_dir, stems[file]))
+        if given.output_dir and isinstance(answer, results.PanopticResult):
+          _write(answer, os.path.join(given.output_dir, stems[file]))
   if failed:
     raise errors.UserError(
         f'{len(failed)} of {len(files)} images were not answered (reasons '
@@ -71,7 +72,7 @@ def main(files: Sequence[str]) -> None:
 
 
 def _lines(answer: answers.Answer) -> List[str]:
-  if isinstance(answer, answers.Segmentation):
+  if isinstance(answer, results.PanopticResult):
     return [f'{100 * segment.score:6.2f} %  '
             f'{segment.name or f"category {segment.label}"}, '
             f'{segment.area} pixels in {segment.box}'
@@ -79,13 +80,13 @@ def _lines(answer: answers.Answer) -> List[str]:
   return [f'{100 * entry.score:6.2f} %  {entry.name}' for entry in answer]
 
 
-def _write(answer: answers.Segmentation, file: str, stem: str) -> None:
+def _write(answer: results.PanopticResult, stem: str) -> None:
   from axial_tf import visualize
   from axial_tf.files import atomic_files
 
   atomic_files.write(f'{stem}_panoptic.png', answer.panoptic_png)
   if answer.spec is not None:
-    visualize.save_png(answer.picture(file), f'{stem}_overlay.png')
+    visualize.save_png(answer.picture, f'{stem}_overlay.png')
 
 
 def run() -> None:

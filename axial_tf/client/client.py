@@ -101,8 +101,8 @@ class Client:
         [height, width, 3] (RGB) or [height, width] (grey), or a Pillow image.
 
     Returns:
-      For each image its `answers.Segmentation`, or its most probable
-      `answers.ServedClass`es where the model is a classifier. None for an
+      For each image its `results.PanopticResult`, or its most probable
+      `results.ClassProbability`s where the model is a classifier. None for an
       image that a model marks as bad (exported with --on_error=mark).
 
     Raises:
@@ -114,16 +114,16 @@ class Client:
     found = []
     for start in range(0, len(images), self._batch_size):
       part = images[start:start + self._batch_size]
+      try:
+        files = [sent_files.content(image) for image in part]
+      except errors.UserError as error:
+        raise BadImageError(str(error)) from error
       names = [_name(image, start + place) for place, image in enumerate(part)]
-      found += [answers.from_outputs(outputs, self._spec)
-                for outputs in self._predict(part, names)]
+      found += [answers.from_outputs(outputs, self._spec, file)
+                for outputs, file in zip(self._predict(files, names), files)]
     return found
 
-  def _predict(self, images, names: Sequence[str]):
-    try:
-      files = [sent_files.content(image) for image in images]
-    except errors.UserError as error:
-      raise BadImageError(str(error)) from error
+  def _predict(self, files: Sequence[bytes], names: Sequence[str]):
     try:
       return server_calls.with_retries(
           functools.partial(self._transport.predict, files),

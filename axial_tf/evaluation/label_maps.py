@@ -1,4 +1,5 @@
-"""Overlap of two maps of segments: what all metrics start from."""
+"""Measures the segments of maps, and their overlaps, from which metrics start.
+"""
 
 import dataclasses
 from typing import Tuple
@@ -6,6 +7,7 @@ from typing import Tuple
 import numpy as np
 
 from axial_tf import errors
+from axial_tf.panoptic import label_runs
 from axial_tf.specs import dataset_spec
 
 
@@ -90,9 +92,6 @@ def value_pairs(truth: np.ndarray, prediction: np.ndarray
                 ) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
   """Counts the pixels of each pair of values that occurs.
 
-  Label maps are piecewise constant, so counting runs of equal pairs instead
-  of pixels is many times faster than sorting the pixels.
-
   Args:
     truth: integers of any shape, each in 0..2**31 - 1.
     prediction: predicted panoptic map, of the same shape.
@@ -100,18 +99,49 @@ def value_pairs(truth: np.ndarray, prediction: np.ndarray
   Returns:
     int64 [pairs] each: value in `truth`, value in `prediction`, pixels.
   """
-  truth, prediction = truth.reshape(-1), prediction.reshape(-1)
-  changes = truth[1:] != truth[:-1]
-  changes |= prediction[1:] != prediction[:-1]
-  starts = np.concatenate([
-      np.zeros([min(truth.size, 1)], np.int64), np.flatnonzero(changes) + 1])
-  run_lengths = np.diff(starts, append=truth.size)
-  pairs, index = np.unique(
-      (truth[starts].astype(np.int64) << 32)
-      | prediction[starts].astype(np.int64),
-      return_inverse=True)
+  starts, lengths = label_runs.find(truth, prediction)
+  truth, prediction = (
+      values.reshape(-1)[starts].astype(np.int64)
+      for values in (truth, prediction))
+  pairs, index = np.unique(truth << 32 | prediction, return_inverse=True)
   return (pairs >> 32, pairs & 0xffffffff,
-          np.bincount(index, run_lengths, pairs.size).astype(np.int64))
+          np.bincount(index, lengths, pairs.size).astype(np.int64))
+
+
+def segments(panoptic: np.ndarray, spec: dataset_spec.DatasetSpec
+             ) -> Tuple[Segments, np.ndarray, np.ndarray]:
+  """Measures the segments of one map.
+
+  Args:
+    panoptic: integers [height, width], panoptic labels.
+    spec: tells which labels are legal.
+
+  Returns:
+    The segments by ascending label, where things with instance 0 are crowds;
+    their pixels, int64 [segments]; their boxes, int64 [segments, 4]: (ymin,
+    xmin, ymax, xmax), maxima exclusive.
+
+  Raises:
+    errors.UserError: see `overlaps`.
+  """
+  panoptic = _checked(panoptic, 'panoptic map')
+  # With its row as second value, no run goes on in the next row.
+  y = np.broadcast_to(np.arange(panoptic.shape[0])[:, np.newaxis],
+                      panoptic.shape)
+  starts, lengths = label_runs.find(panoptic, y)
+  values, value = np.unique(
+      panoptic.reshape(-1)[starts].astype(np.int64), return_inverse=True)
+  index, found = _segments(_legal(values, spec, 'panoptic map'), spec)
+  run_index = index[value]
+  is_segment = run_index >= 0
+  runs, lengths = run_index[is_segment], lengths[is_segment]
+  ymin, xmin = np.divmod(starts[is_segment], max(panoptic.shape[1], 1))
+  low = np.full([found.ids.size, 2], np.iinfo(np.int64).max)
+  high = np.zeros_like(low)
+  np.minimum.at(low, runs, np.stack([ymin, xmin], -1))
+  np.maximum.at(high, runs, np.stack([ymin + 1, xmin + lengths], -1))
+  areas = np.bincount(runs, lengths, found.ids.size).astype(np.int64)
+  return found, areas, np.concatenate([low, high], -1)
 
 
 def overlaps(ground_truth: np.ndarray, prediction: np.ndarray,
@@ -157,8 +187,7 @@ def _segments(labels: np.ndarray, spec: dataset_spec.DatasetSpec
   index = np.full(labels.shape, -1, np.int64)
   index[is_segment] = found
   classes = ids // spec.label_divisor
-  is_crowd = np.isin(classes, spec.thing_ids) & (
-      ids == classes * spec.label_divisor)
+  is_crowd = np.isin(classes, spec.thing_ids) & (ids % spec.label_divisor == 0)
   return index, Segments(ids, classes, is_crowd)
 
 

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from axial_tf.export import request_decoding, serving_settings
 from axial_tf.inference import panoptic as panoptic_inference
+from axial_tf.panoptic import label_png
 
 
 def build(inference: panoptic_inference.PanopticInference,
@@ -53,7 +54,7 @@ def build(inference: panoptic_inference.PanopticInference,
   def segment(image):
     outputs = inference.predict_image(image)
     panoptic_map = outputs['panoptic_map']
-    return results(panoptic_map, _encode_png(panoptic_map),
+    return results(panoptic_map, label_png.encode_in_graph(panoptic_map),
                    {key: outputs[key] for key in table})
 
   def no_segments():
@@ -84,7 +85,7 @@ def build(inference: panoptic_inference.PanopticInference,
         'height': tf.fill([batch], height),
         'width': tf.fill([batch], width),
         'panoptic_png_bytes': tf.map_fn(
-            _encode_png, outputs['panoptic_map'],
+            label_png.encode_in_graph, outputs['panoptic_map'],
             fn_output_signature=tf.string),
         **{key: outputs[key] for key in table},
     }
@@ -107,10 +108,3 @@ def build(inference: panoptic_inference.PanopticInference,
       'image_tensor': image_tensor,
       'heads': heads,
   }
-
-
-def _encode_png(panoptic_map: tf.Tensor) -> tf.Tensor:
-  channels = [
-      tf.bitwise.right_shift(panoptic_map, shift) & 255
-      for shift in (0, 8, 16)]
-  return tf.io.encode_png(tf.cast(tf.stack(channels, -1), tf.uint8))

@@ -256,8 +256,15 @@ def _on_white(image: Image.Image) -> np.ndarray:
   return np.asarray(Image.alpha_composite(background, image).convert('RGB'))
 
 
-def png_bytes(image: np.ndarray) -> bytes:
-  """Returns uint8 RGB [height, width, 3] as a PNG file."""
+def png_bytes(image: Union[np.ndarray, Image.Image]) -> bytes:
+  """Returns an image as a PNG file.
+
+  Args:
+    image: Pillow image, uint8 RGB [height, width, 3], or uint8 or uint16 grey
+      [height, width].
+  """
+  if isinstance(image, np.ndarray):
+    image = Image.fromarray(image)
   buffer = io.BytesIO()
-  Image.fromarray(image).save(buffer, format='PNG')
+  image.save(buffer, format='PNG')
   return buffer.getvalue()

@@ -6,13 +6,12 @@ this code, so that the scores of a validation are those of the deployed model.
 
 from typing import Callable, Dict, Optional
 
-import numpy as np
 import tensorflow as tf
 
 from axial_tf.data.common import resizing
 from axial_tf.files import model_folders
 from axial_tf.inference import multi_scale as multi_scale_lib
-from axial_tf.panoptic import histogram, merging, segments
+from axial_tf.panoptic import merging, segments
 from axial_tf.specs import dataset_spec
 
 
@@ -111,17 +110,14 @@ class PanopticInference(tf.Module):
     """
     height, width = tf.shape(images)[1], tf.shape(images)[2]
     outputs = self(resized(images, self.max_long_side, self.enlarge))
-    tables = tf.map_fn(
-        self._segment_table,
-        (outputs['panoptic_map'], outputs['score_map'],
-         outputs['semantic_probabilities']),
-        fn_output_signature=self.table_signature())
     maps = {key: outputs[key] for key in ('panoptic_map', 'score_map')}
+    seen = (*maps.values(), outputs['semantic_probabilities'])
     if self.max_long_side is not None:
-      maps = {key: _to_size(m, height, width) for key, m in maps.items()}
-      tables = tf.map_fn(
-          self._measure, (maps['panoptic_map'], tables),
-          fn_output_signature=self.table_signature())
+      maps = {key: resizing.nearest_maps(m, height, width)
+              for key, m in maps.items()}
+      seen += (maps['panoptic_map'],)
+    tables = tf.map_fn(
+        self._segment_table, seen, fn_output_signature=self.table_signature())
     return {**maps, **tables}
 
   def predict_image(self, image: tf.Tensor) -> Dict[str, tf.Tensor]:
@@ -141,51 +137,10 @@ class PanopticInference(tf.Module):
         'num_segments': tf.TensorSpec([], tf.int32),
     }
 
-  def _segment_table(self, inputs) -> Dict[str, tf.Tensor]:
-    panoptic_map, score_map, probabilities = inputs
+  def _segment_table(self, maps) -> Dict[str, tf.Tensor]:
     return segments.segment_table(
-        panoptic_map, score_map, probabilities,
-        label_divisor=self.spec.label_divisor,
+        *maps, label_divisor=self.spec.label_divisor,
         void_label=self.spec.void_label, max_segments=self.max_segments)
-
-  def _measure(self, inputs) -> Dict[str, tf.Tensor]:
-    """Measures areas and boxes of listed segments again on a resized map.
-
-    The scores stay: they were measured where the network has seen the image.
-    A segment so thin that shrinking the map has lost it leaves the table.
-    """
-    panoptic_map, table = inputs
-    rows = self.max_segments
-    listed = tf.range(rows) < table['num_segments']
-    # Rows past the end get labels that sort last and match no pixel.
-    ids = tf.where(listed, table['segment_ids'], np.iinfo(np.int32).max)
-    labels = tf.reshape(panoptic_map, [-1])
-    row = tf.minimum(tf.searchsorted(ids, labels), rows - 1)
-    row = tf.where(tf.equal(tf.gather(ids, row), labels), row, -1)
-    height, width = tf.shape(panoptic_map)[0], tf.shape(panoptic_map)[1]
-    y, x = (tf.reshape(c, [-1]) for c in tf.meshgrid(
-        tf.range(height), tf.range(width), indexing='ij'))
-    table = {
-        **table,
-        'segment_areas': histogram.histogram(row, rows),
-        'segment_boxes': tf.stack([
-            tf.math.unsorted_segment_min(y, row, rows),
-            tf.math.unsorted_segment_min(x, row, rows),
-            tf.math.unsorted_segment_max(y, row, rows) + 1,
-            tf.math.unsorted_segment_max(x, row, rows) + 1], -1),
-    }
-    remains = table['segment_areas'] > 0
-    order = tf.argsort(tf.cast(~remains, tf.int32), stable=True)
-    remaining = tf.math.count_nonzero(remains, dtype=tf.int32)
-    is_used = tf.range(rows) < remaining
-
-    def compact(values):
-      used = is_used if values.shape.rank == 1 else is_used[:, tf.newaxis]
-      return tf.where(used, tf.gather(values, order), 0)
-
-    return {
-        key: remaining if key == 'num_segments' else compact(values)
-        for key, values in table.items()}
 
 
 def resized(images: tf.Tensor, max_long_side: Optional[int], enlarge: bool
@@ -203,35 +158,3 @@ def resized(images: tf.Tensor, max_long_side: Optional[int], enlarge: bool
       tf.shape(images)[1], tf.shape(images)[2], max_long_side, enlarge)
   return tf.cast(
       tf.round(tf.image.resize(images, size, 'bilinear')), tf.uint8)
-
-
-def to_raw_size(panoptic_map: np.ndarray, height: int, width: int
-                ) -> np.ndarray:
-  """Resizes a map [h, w] to [height, width], each pixel from the nearest.
-
-  Pixel centers map to pixel centers, as when the image was resized. The same
-  on numpy arrays as `predict` does in the graph.
-  """
-  if panoptic_map.shape == (height, width):
-    return panoptic_map
-  rows = _nearest(np.arange(height), panoptic_map.shape[0], height)
-  columns = _nearest(np.arange(width), panoptic_map.shape[1], width)
-  return panoptic_map[rows[:, np.newaxis], columns]
-
-
-def _to_size(maps: tf.Tensor, height: tf.Tensor, width: tf.Tensor
-             ) -> tf.Tensor:
-  """`to_raw_size` for tensors [batch, h, w]."""
-  for axis, size in ((1, height), (2, width)):
-    source = tf.shape(maps, tf.int64)[axis]
-    size = tf.cast(size, tf.int64)
-    maps = tf.gather(maps, _nearest(tf.range(size), source, size), axis=axis)
-  return maps
-
-
-def _nearest(index, source, target):
-  """Returns for each of `target` pixels the one of `source` it lies in.
-
-  Integers, so that numpy and TensorFlow agree on every pixel.
-  """
-  return (2 * index + 1) * source // (2 * target)

@@ -14,7 +14,7 @@ from typing import Dict, Sequence
 import numpy as np
 import tensorflow as tf
 
-from axial_tf.panoptic import instance_centers, label_ids
+from axial_tf.panoptic import instance_centers, shapes
 
 # Kinds of pixels: from STUFF on with centers, from INSTANCE on with offsets.
 IGNORED, CROWD, STUFF, INSTANCE, SMALL_INSTANCE = range(5)
@@ -67,7 +67,7 @@ def instance_maps(
 
   @compile_pass
   def draw(slot, packed, listed, count):
-    height, width = _size(slot)
+    height, width = shapes.sizes(slot)
     return {
         'instance': tf.gather(packed, slot),
         'center_r2': instance_centers.squared_distance(
@@ -119,8 +119,7 @@ class _Kinds:
   def __init__(self, thing_ids: Sequence[int], label_divisor: int):
     self.others = (max(thing_ids, default=-1) + 1) * label_divisor
     self.ignored = self.others + 1
-    category, instance = label_ids.decode(
-        np.arange(self.others), label_divisor)
+    category, instance = np.divmod(np.arange(self.others), label_divisor)
     is_thing = np.isin(category, thing_ids)
     self.of_slot = np.full(self.others + 2, STUFF, np.int32)
     self.of_slot[:self.others][is_thing & (instance > 0)] = INSTANCE
@@ -130,10 +129,3 @@ class _Kinds:
 
 def _as_it_is(function):
   return function
-
-
-def _size(image: tf.Tensor):
-  """(height, width) as Python ints where known, else as tensors."""
-  dynamic = tf.shape(image)
-  return tuple(
-      dynamic[i] if n is None else n for i, n in enumerate(image.shape[:2]))

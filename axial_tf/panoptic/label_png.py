@@ -1,19 +1,32 @@
-"""Segment ids as colors: id = R + 256 G + 65536 B, COCO's panoptic convention.
+"""Writes and reads segment ids as colors: id = R + 256 G + 65536 B (COCO).
 
-Needs no TensorFlow, so that the client of a server can read its answers.
+Four bytes per pixel, of which the last is not ours, are one little-endian
+int32, as numbers of the CPUs that TensorFlow runs on are. TensorFlow is loaded
+for graphs only: the client of a server does without.
 """
 
 import io
+import typing
 
 import numpy as np
 from PIL import Image
 
 from axial_tf import errors
+from axial_tf.files import images
+
+if typing.TYPE_CHECKING:
+  import tensorflow as tf
 
 
-def from_rgb(rgb):
-  """Returns the ids of colors: int32 [..., 3], of NumPy or TensorFlow."""
-  return rgb[..., 0] + 256 * rgb[..., 1] + 65536 * rgb[..., 2]
+def from_rgb(rgb: np.ndarray) -> np.ndarray:
+  """Returns the ids of colors, integers [..., 3] in 0..255."""
+  return rgb @ np.int32([1, 256, 65536])
+
+
+def decode(png: bytes, source: str) -> np.ndarray:
+  """Returns the ids of a PNG file; arguments and errors as `from_image`."""
+  with Image.open(io.BytesIO(png)) as image:
+    return from_image(image, source)
 
 
 def from_image(image: Image.Image, source: str) -> np.ndarray:
@@ -33,7 +46,6 @@ def from_image(image: Image.Image, source: str) -> np.ndarray:
     raise errors.UserError(
         f'{source}: expected an RGB PNG (id = R + 256 G + 65536 B), got mode '
         f'{image.mode}; write the ids as RGB')
-  # Four bytes per pixel are one integer each, without arithmetic.
   pixels = np.array(image.convert('RGBX' if image.mode == 'RGB' else 'RGBA'))
   if image.mode != 'RGB' and (pixels[..., 3] < 255).any():
     y, x = np.argwhere(pixels[..., 3] < 255)[0]
@@ -54,9 +66,20 @@ def encode(ids: np.ndarray) -> bytes:
     raise ValueError(
         f'expected label values in 0..{2**24 - 1}, got {ids.min()}..'
         f'{ids.max()}')
-  rgb = np.empty((*ids.shape, 3), np.uint8)
-  for channel in range(3):
-    rgb[..., channel] = (ids >> 8 * channel) & 255
-  buffer = io.BytesIO()
-  Image.fromarray(rgb).save(buffer, format='PNG', compress_level=6)
-  return buffer.getvalue()
+  pixels = ids.astype('<i4')[..., np.newaxis].view(np.uint8)
+  return images.png_bytes(np.ascontiguousarray(pixels[..., :3]))
+
+
+def encode_in_graph(ids: 'tf.Tensor') -> 'tf.Tensor':
+  """Does the same in TensorFlow, without a look at the values."""
+  import tensorflow as tf
+
+  return tf.io.encode_png(tf.bitcast(ids, tf.uint8)[..., :3])
+
+
+def decode_in_graph(png: 'tf.Tensor') -> 'tf.Tensor':
+  """Returns the ids int32 [height, width] of a PNG file, a string tensor."""
+  import tensorflow as tf
+
+  pixels = tf.io.decode_png(png, channels=4)
+  return tf.bitwise.bitwise_and(tf.bitcast(pixels, tf.int32), 2**24 - 1)

@@ -7,56 +7,19 @@ of its pixels have; stuff keeps its class unless its area is too small
 three details, which `MergingSettings` offers as choices.
 """
 
-import dataclasses
 from typing import Dict, Sequence, Tuple
 
 import numpy as np
 import tensorflow as tf
 
 from axial_tf import errors
-from axial_tf import settings as settings_lib
-from axial_tf.panoptic import histogram, label_ids
+from axial_tf.panoptic import histogram, label_ids, shapes
+from axial_tf.panoptic.merging_settings import MergingSettings
 
 # Side of the tiles in which pixels are assigned: their maps fit the cache, and
 # their pixels point to few centers.
 _TILE = 128
-
-
-@dataclasses.dataclass(frozen=True)
-class MergingSettings:
-  """How heads become a panoptic map; defaults as on Cityscapes in the paper.
-
-  Attributes:
-    center_threshold: a center's heatmap value is above this.
-    nms_kernel: side of the square window, odd, in which a center is maximal.
-    max_centers: number of centers kept, those with the highest values.
-    stuff_area_limit: a class of stuff with fewer pixels in the whole image
-      becomes void.
-    void_stuff_at_limit: whether an area equal to the limit becomes void, too
-      (DeepLab2's compiled op; its Python path keeps it, as does the paper).
-    drop_last_center: where more than `max_centers` are found, keep only those
-      strictly above the value of the last one (both published codes).
-    one_instance_without_centers: where no center is found, make all pixels of
-      things one instance (DeepLab2's compiled op) instead of void.
-  """
-  center_threshold: float = 0.1
-  nms_kernel: int = 7
-  max_centers: int = 200
-  stuff_area_limit: int = 2048
-  void_stuff_at_limit: bool = False
-  drop_last_center: bool = False
-  one_instance_without_centers: bool = False
-
-  def __post_init__(self):
-    settings_lib.check_types(self)
-    settings_lib.require(
-        self.center_threshold >= 0.0, self, 'center_threshold', '>= 0')
-    settings_lib.require(
-        self.nms_kernel >= 1 and self.nms_kernel % 2 == 1, self, 'nms_kernel',
-        'an odd number >= 1')
-    settings_lib.require(self.max_centers >= 1, self, 'max_centers', '>= 1')
-    settings_lib.require(
-        self.stuff_area_limit >= 0, self, 'stuff_area_limit', '>= 0')
+_DEFAULTS = MergingSettings()
 
 
 def merge(
@@ -67,7 +30,7 @@ def merge(
     thing_ids: Sequence[int],
     label_divisor: int,
     void_label: int,
-    settings: MergingSettings = MergingSettings(),
+    settings: MergingSettings = _DEFAULTS,
 ) -> Dict[str, tf.Tensor]:
   """Merges the three heads, at the size of the image, into panoptic labels.
 
@@ -118,7 +81,7 @@ def find_centers(
     float32 heatmap values `[batch, max_centers]`; int32 numbers of centers
     found `[batch]`. Slots past that number hold zeros.
   """
-  batch, height, width = _dimensions(center_heatmap)
+  batch, height, width = shapes.sizes(center_heatmap)
   highest = _window_maximum(center_heatmap, settings.nms_kernel, axis=1)
   highest = _window_maximum(highest, settings.nms_kernel, axis=2)
   is_peak = (center_heatmap > settings.center_threshold) & tf.equal(
@@ -167,7 +130,7 @@ def assign_pixels(
     int32 `[batch, height, width]`: slot of the center + 1, and 0 outside
     things. Without any center, things hold 1.
   """
-  size = _dimensions(offset)[1:]
+  size = shapes.sizes(offset)[1:3]
   tile = tuple(tf.minimum(_TILE, n) for n in size)
   counts = tuple(-(-n // t) for n, t in zip(size, tile))
   offset = _to_tiles(offset, tile, counts)
@@ -212,7 +175,7 @@ def assign_pixels(
 
 def _to_tiles(maps: tf.Tensor, tile, counts) -> tf.Tensor:
   """Cuts [batch, h, w, c] into [batch * tiles, *tile, c], padded with 0."""
-  height, width = _dimensions(maps)[1:]
+  height, width = shapes.sizes(maps)[1:3]
   channels = maps.shape[-1]
   maps = tf.pad(maps, [
       [0, 0], [0, counts[0] * tile[0] - height],
@@ -263,7 +226,7 @@ def _label_pixels(
   All decisions fall on a table of (image, instance, class) with instance 0
   for stuff; each pixel then looks up its label and its score there.
   """
-  batch = _dimensions(semantic)[0]
+  batch = shapes.sizes(semantic)[0]
   rows = tf.shape(scores)[1] + 1 if scores.shape[1] is None else (
       scores.shape[1] + 1)
   image = tf.range(batch)[:, tf.newaxis, tf.newaxis]
@@ -328,10 +291,3 @@ def _window_maximum(image: tf.Tensor, kernel: int, axis: int) -> tf.Tensor:
       image = tf.maximum(image[:, :, :-step], image[:, :, step:])
     covered += step
   return image
-
-
-def _dimensions(image: tf.Tensor):
-  """(batch, height, width) as Python ints where known, else as tensors."""
-  dynamic = tf.shape(image)
-  return tuple(
-      dynamic[i] if n is None else n for i, n in enumerate(image.shape[:3]))

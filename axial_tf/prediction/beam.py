@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from axial_tf import beam_runner, errors
 from axial_tf.files import atomic_files, images, paths
-from axial_tf.prediction import batching, predicted_files, predictor
+from axial_tf.prediction import batching, predicted_files, predictor, results
 
 # In the output folder while a pipeline runs: the images that failed, and why.
 _FAILED = '.failed.json.tmp'
@@ -34,7 +34,7 @@ class Job(NamedTuple):
 
 class _Outcome(NamedTuple):
   job: Job
-  result: Optional[predictor.PanopticResult]
+  result: Optional[results.PanopticResult]
   error: str = ''
 
 

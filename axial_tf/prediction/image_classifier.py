@@ -5,30 +5,13 @@
     print(entry.name, entry.probability)
 """
 
-import dataclasses
 from typing import Sequence, Tuple
 
 import numpy as np
 
 from axial_tf.files import images, model_folders
 from axial_tf.prediction import loaded_model
-
-
-@dataclasses.dataclass(frozen=True)
-class ClassProbability:
-  """How probable a class is for an image.
-
-  Attributes:
-    label: the model's number of the class, from 0.
-    id: the class's name in the source, such as n01440764.
-    name: what a person reads.
-    probability: in 0..1.
-  """
-
-  label: int
-  id: str
-  name: str
-  probability: float
+from axial_tf.prediction.results import ClassProbability
 
 
 class ImageClassifier:

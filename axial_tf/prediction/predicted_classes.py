@@ -8,7 +8,7 @@ import os
 from typing import Optional, Sequence
 
 from axial_tf.files import image_reader, line_files, paths
-from axial_tf.prediction import image_classifier
+from axial_tf.prediction import image_classifier, results
 
 # Relative to --output_dir.
 _RESULTS = 'classes.jsonl'
@@ -54,14 +54,14 @@ def classify_all(
   image_reader.require_all(files, reader.failed, 'classified')
 
 
-def _json(file: str, classes: Sequence[image_classifier.ClassProbability]
+def _json(file: str, classes: Sequence[results.ClassProbability]
           ) -> str:
   return json.dumps({
       'file': paths.printable(file),
       'classes': [dataclasses.asdict(entry) for entry in classes]})
 
 
-def _text(file: str, classes: Sequence[image_classifier.ClassProbability]
+def _text(file: str, classes: Sequence[results.ClassProbability]
           ) -> str:
   return file + ''.join(
       f'\n  {100 * entry.probability:6.2f} %  {entry.name}'

@@ -1,15 +1,16 @@
 """Writes the results of an image: its map, segments, pictures."""
 
-import dataclasses
 import json
-from typing import Any, Dict, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
 from axial_tf import errors, visualize
 from axial_tf.files import atomic_files
-from axial_tf.panoptic import label_png
-from axial_tf.prediction import predictor
+from axial_tf.prediction import predictor, results
+
+# Attributes of a segment in <stem>.json.
+_SEGMENT_KEYS = ('id', 'category', 'name', 'score', 'area', 'box', 'is_thing')
 
 
 class Pictures(NamedTuple):
@@ -33,7 +34,7 @@ class Pictures(NamedTuple):
     if 'attention' in self.names:
       model.check_attention(self.layer, self.head)
 
-  def draw(self, model: predictor.Predictor, result: predictor.PanopticResult
+  def draw(self, model: predictor.Predictor, result: results.PanopticResult
            ) -> Dict[str, np.ndarray]:
     """Returns the pictures of a result by name, uint8 RGB.
 
@@ -88,18 +89,19 @@ def write_pictures(pictures: Dict[str, np.ndarray], stem: str) -> None:
     visualize.save_png(picture, f'{stem}_{name}.png')
 
 
-def write_segments(result: predictor.PanopticResult, stem: str) -> None:
+def write_segments(result: results.PanopticResult, stem: str) -> None:
   """Writes <stem>_panoptic.png and <stem>.json, each whole or not at all.
 
   Raises:
     errors.UserError: a file cannot be written.
   """
-  ids = result.panoptic_map
-  atomic_files.write(f'{stem}_panoptic.png', label_png.encode(ids))
-  content: Dict[str, Any] = {
-      'height': ids.shape[0], 'width': ids.shape[1],
+  atomic_files.write(f'{stem}_panoptic.png', result.panoptic_png)
+  height, width = result.panoptic_map.shape
+  content = {
+      'height': height, 'width': width,
       'void_id': result.spec.void_label,
-      'segments': [dataclasses.asdict(s) for s in result.segments],
+      'segments': [{key: getattr(segment, key) for key in _SEGMENT_KEYS}
+                   for segment in result.segments],
   }
   text = json.dumps(content, indent=1) + '\n'
   atomic_files.write(f'{stem}.json', text.encode())

@@ -18,56 +18,9 @@ from axial_tf import errors, visualize
 from axial_tf.data.common import resizing
 from axial_tf.files import images, model_folders
 from axial_tf.inference import attention_probe, multi_scale
-from axial_tf.inference import panoptic as panoptic_inference
 from axial_tf.prediction import loaded_model
+from axial_tf.prediction.results import PanopticResult
 from axial_tf.specs import dataset_spec
-
-
-@dataclasses.dataclass(frozen=True)
-class Segment:
-  """One thing, or all pixels of one kind of stuff, in an image.
-
-  Attributes:
-    id: its label, the value of its pixels in `PanopticResult.panoptic_map`.
-    category: id of its category in the data set's own numbering.
-    name: name of its category.
-    score: certainty in 0..1.
-    area: pixels.
-    box: (ymin, xmin, ymax, xmax) in pixels, maxima exclusive.
-    is_thing: whether it is a single object.
-  """
-
-  id: int
-  category: int
-  name: str
-  score: float
-  area: int
-  box: Tuple[int, int, int, int]
-  is_thing: bool
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class PanopticResult:
-  """What was found in one image.
-
-  Attributes:
-    panoptic_map: int32 [height, width], a segment's id at each of its pixels
-      and `spec.void_label` elsewhere.
-    segments: largest first.
-    image: uint8 RGB [height, width, 3], as the network has seen it.
-    spec: the categories.
-  """
-
-  panoptic_map: np.ndarray
-  segments: Tuple[Segment, ...]
-  image: np.ndarray
-  spec: dataset_spec.DatasetSpec
-
-  @property
-  def picture(self) -> np.ndarray:
-    """The image under its colored, labeled segments, uint8 RGB."""
-    return visualize.panoptic_overlay(
-        self.image, self.panoptic_map, self.spec, labels=True)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -166,13 +119,12 @@ class Predictor:
   def _segment(self, pixels: np.ndarray) -> List[PanopticResult]:
     outputs = {key: value.numpy() for key, value in self._model.predict(
         tf.constant(pixels)).items()}
-    results = []
-    for index, image in enumerate(pixels):
-      of_image = {key: value[index] for key, value in outputs.items()}
-      results.append(PanopticResult(
-          of_image['panoptic_map'], _segments(of_image, self.spec), image,
-          self.spec))
-    return results
+    return [
+        PanopticResult.from_table(
+            outputs['panoptic_map'][index],
+            {key: value[index] for key, value in outputs.items()}, self.spec,
+            image)
+        for index, image in enumerate(pixels)]
 
   def heads(self, result: PanopticResult) -> Heads:
     """Returns what the instance heads say about the image of a result.
@@ -185,7 +137,7 @@ class Predictor:
       outputs = self._model.heads(shown)
     return Heads(
         shown[0].numpy(), outputs['center_heatmap'][0].numpy(),
-        outputs['offset'][0].numpy(), panoptic_inference.to_raw_size(
+        outputs['offset'][0].numpy(), resizing.nearest_array(
             result.panoptic_map, *shown.shape[1:3]), self.spec)
 
   def attention_layers(self) -> Dict[str, int]:
@@ -227,7 +179,7 @@ class Predictor:
     attention_probe.check_pixel(pixel, pixels.shape[:2])
     shown = self._model.resized(tf.constant(pixels[np.newaxis]))
     pixel = tuple(
-        (2 * p + 1) * new // (2 * old) for p, old, new in zip(
+        resizing.nearest(p, new, old) for p, old, new in zip(
             pixel, pixels.shape, shown.shape[1:3]))
     attention = attention_probe.probe(
         network, resizing.to_model_range(shown), layer=layer, pixel=pixel,
@@ -250,16 +202,3 @@ def _memory_error(name, shape):
     raise errors.UserError(
         f'{name}: {shape[1]}x{shape[0]} pixels do not fit into the memory; '
         f'shrink it') from error
-
-
-def _segments(outputs: Dict[str, np.ndarray], spec) -> Tuple[Segment, ...]:
-  found = []
-  for row in range(outputs['num_segments']):
-    category = spec.category(outputs['segment_classes'][row])
-    found.append(Segment(
-        id=int(outputs['segment_ids'][row]), category=category.id,
-        name=category.name, score=float(outputs['segment_scores'][row]),
-        area=int(outputs['segment_areas'][row]),
-        box=tuple(outputs['segment_boxes'][row].tolist()),
-        is_thing=category.is_thing))
-  return tuple(sorted(found, key=lambda segment: -segment.area))

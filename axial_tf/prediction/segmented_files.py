@@ -97,8 +97,7 @@ def segment_here(model: predictor.Predictor, files: Sequence[str],
         if writer is None:
           predicted_files.write_segments(result, stem)
         else:
-          writer.add(file, result.panoptic_map, {
-              segment.id: segment.score for segment in result.segments})
+          writer.add(file, result)
         predicted_files.write_pictures(picture, stem)
         reader.finish()
   if writer is not None:

@@ -17,9 +17,8 @@ A data set of one's own is one JSON file and no code:
 
 `id` is the category's id in the source annotations (any integers), `train_id`
 the model's output channel: 0, 1, 2, ... without gaps, leaving out only
-`ignore_label`. `merging` overrides fields of
-`axial_tf.panoptic.merging.MergingSettings` for this data set; it may be
-absent.
+`ignore_label`. `merging`, which may be absent, overrides fields of
+`axial_tf.panoptic.merging_settings.MergingSettings` for this data set.
 
 Where the shipped numbers come from:
   coco: train ids 1..133 in the order of the source ids, void 0, divisor 256
@@ -41,12 +40,10 @@ import os
 import pathlib
 from typing import Any, Dict, Mapping, Tuple
 
-import tensorflow as tf
-
 from axial_tf import errors
 from axial_tf import settings as settings_lib
 from axial_tf.files import json_files, paths
-from axial_tf.panoptic import merging as merging_lib
+from axial_tf.panoptic import merging_settings as merging_lib
 
 _SHIPPED = pathlib.Path(__file__).resolve().parent
 # Labels travel as RGB PNG files, which hold 24 bits per pixel.
@@ -201,7 +198,8 @@ class DatasetSpec:
     path = (str(_SHIPPED / f'{name_or_path}.json')
             if name_or_path in shipped else str(name_or_path))
     paths.require_reachable(path)
-    if not tf.io.gfile.exists(path) and not os.path.isabs(path):
+    if not (paths.is_remote(path) or os.path.isabs(path)
+            or os.path.exists(path)):
       # A wheel carries gin_configs inside the package, a source tree beside.
       package = _SHIPPED.parent
       path = next((str(root / path) for root in (package, package.parent)

@@ -6,6 +6,7 @@ from typing import Optional
 import tensorflow as tf
 
 from axial_tf import settings as settings_lib
+from axial_tf.data.common import resizing
 from axial_tf.data.panoptic import pipeline as panoptic_pipeline
 from axial_tf.data.panoptic import training_batch
 from axial_tf.evaluation import (
@@ -225,7 +226,7 @@ class PanopticTask(trained_task.TrainedTask):
     """Scores one image at its raw size, without padding."""
     size = (image['raw_height'], image['raw_width'])
     truth = image['panoptic'][:size[0], :size[1]]
-    prediction = panoptic_inference.to_raw_size(
+    prediction = resizing.nearest_array(
         image['prediction'][:image['height'], :image['width']], *size)
     pairs = label_maps.overlaps(truth, prediction, self.spec)
     state['quality'].add(pairs)

@@ -9,9 +9,10 @@ import numpy as np
 
 from axial_tf import visualize
 from axial_tf.data.panoptic import records
+from axial_tf.panoptic import label_runs
 from axial_tf.specs import dataset_spec
 from data_prep.inspection import ranges, record_scan
-from data_prep.readers import label_areas, splits
+from data_prep.readers import splits
 
 _SHOWN_LABELS = 10
 _KINDS = ('pixels', 'images', 'segments', 'crowds')
@@ -51,7 +52,7 @@ class PanopticStatistics:
       tf.errors.OpError: the record cannot be decoded.
     """
     panoptic = self._decode(serialized)['panoptic'].numpy()
-    areas = label_areas.areas(panoptic)
+    areas = label_runs.areas(panoptic)
     if set(areas) == {records.UNLABELED}:
       areas = None
     return Measured(*panoptic.shape, areas)
@@ -103,7 +104,7 @@ class PanopticStatistics:
     """
     example = self._decode(serialized)
     image, panoptic = example['image'].numpy(), example['panoptic'].numpy()
-    for label in label_areas.areas(panoptic):
+    for label in label_runs.areas(panoptic):
       if (not self._is_known(label)
           or label // self._spec.label_divisor == self._spec.ignore_label):
         panoptic = np.where(panoptic == label, self._spec.void_label, panoptic)

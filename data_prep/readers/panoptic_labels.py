@@ -11,6 +11,7 @@ import numpy as np
 
 from axial_tf import errors
 from axial_tf.files import json_files
+from axial_tf.panoptic import label_runs
 from axial_tf.specs import dataset_spec
 
 _NUMBERS = ('id', 'category_id', 'area', 'iscrowd')
@@ -19,8 +20,7 @@ _NUMBERS = ('id', 'category_id', 'area', 'iscrowd')
 def ids_in_order(id_map: np.ndarray) -> List[int]:
   """Returns the different ids of a map, in the order of their first pixels."""
   flat = id_map.ravel()
-  runs = flat[np.flatnonzero(np.r_[True, flat[1:] != flat[:-1]])]
-  ids, first = np.unique(runs, return_index=True)
+  ids, first = np.unique(flat[label_runs.find(flat)[0]], return_index=True)
   return ids[np.argsort(first)].tolist()
 
 
@@ -63,11 +63,8 @@ def panoptic_label(
     errors.UserError: ids, areas or categories do not agree, or a class has
       too many instances.
   """
-  flat = id_map.ravel()
-  # Labels are runs of equal values: unique over runs, not over pixels.
-  starts = np.flatnonzero(np.r_[True, flat[1:] != flat[:-1]])
-  lengths = np.diff(np.r_[starts, flat.size])
-  ids, inverse = np.unique(flat[starts], return_inverse=True)
+  starts, lengths = label_runs.find(id_map)
+  ids, inverse = np.unique(id_map.ravel()[starts], return_inverse=True)
   areas = dict(zip(  # Plain integers, which compare with anything in a JSON.
       ids.tolist(), np.bincount(inverse, lengths).astype(int).tolist()))
   labels = _segment_labels(segments, areas, spec, source, crowds)

@@ -6,7 +6,8 @@ from typing import Optional, Tuple
 import numpy as np
 from PIL import Image
 
-from data_prep.readers import source_images
+from axial_tf.data.common import resizing
+from axial_tf.files import images
 
 _JPEG_QUALITY = 95
 
@@ -36,9 +37,9 @@ def shrink(
     image.save(buffer, format='JPEG', quality=_JPEG_QUALITY)
     content = buffer.getvalue()
   else:
-    content, image_format = source_images.png_bytes(image), 'png'
+    content, image_format = images.png_bytes(image), 'png'
   if panoptic is not None:
-    panoptic = shrink_label(panoptic, size)
+    panoptic = resizing.nearest_array(panoptic, *size[::-1])
   return content, image_format, image, panoptic
 
 
@@ -51,11 +52,3 @@ def shrunk_size(size: Tuple[int, int],
   width, height = (
       max(1, round(side * max_long_side / longest)) for side in size)
   return width, height
-
-
-def shrink_label(label: np.ndarray, size: Tuple[int, int]) -> np.ndarray:
-  """Picks the nearest pixel: [height, width] to `size` (width, height)."""
-  rows, columns = (
-      (2 * np.arange(new) + 1) * old // (2 * new)
-      for new, old in zip(size[::-1], label.shape))
-  return label[rows][:, columns]

@@ -1,6 +1,5 @@
 """Picture files of a data set: read whole, checked, or refused by name."""
 
-import io
 import os
 import pathlib
 from typing import NamedTuple, Optional, Tuple
@@ -163,7 +162,7 @@ def read_for_record(path: str, max_pixels: int,
   is_same = image_format is not None and np.array_equal(
       _decoded_in_training(content, path), stored.rgb)
   if not is_same or not (stored.orientation == 1 or is_turned_later):
-    content, image_format = png_bytes(image), 'png'
+    content, image_format = images.png_bytes(image), 'png'
   return ForRecord(content, image_format, image, decoded.size)
 
 
@@ -181,10 +180,3 @@ def _decoded_in_training(content: bytes, path: str) -> np.ndarray:
 @tf.function(input_signature=[tf.TensorSpec([], tf.string)])
 def _decode(content):
   return image_decoding.decode(content, upright=False)
-
-
-def png_bytes(image: Image.Image) -> bytes:
-  """Returns a Pillow image as PNG."""
-  buffer = io.BytesIO()
-  image.save(buffer, format='PNG')
-  return buffer.getvalue()

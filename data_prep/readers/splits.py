@@ -15,8 +15,8 @@ from typing import Any, Callable, Dict, Mapping, Optional, Sequence, Tuple
 import numpy as np
 
 from axial_tf import settings as settings_lib
+from axial_tf.panoptic import label_runs
 from axial_tf.specs import dataset_spec
-from data_prep.readers import label_areas
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,7 +119,7 @@ def label_counts(
 
   Void counts as the class `ignore_label` of 'pixels' only.
   """
-  return area_counts(label_areas.areas(panoptic), spec)
+  return area_counts(label_runs.areas(panoptic), spec)
 
 
 def area_counts(

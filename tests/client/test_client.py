@@ -117,10 +117,28 @@ def test_names_files_and_arrays_of_different_sizes(
       False, False, True, True]
   assert segments[2].color == (220, 60, 40)
   assert segments[1].box == (0, 0, 6, 40)
-  assert found[0].picture(str(path)).shape == scene.shape
+  assert found[0].picture.shape == scene.shape
   assert np.asarray(Image.open(io.BytesIO(found[1].panoptic_png))).shape == (
       large.shape)
   assert ask().batch([]) == []
+
+
+_ASK_BY_REST = """
+import sys
+import numpy as np
+from axial_tf.client import client
+with client.Client(sys.argv[1], 'colors', protocol='rest') as ask:
+  answer = ask(np.zeros([8, 9, 3], np.uint8))
+print(answer.panoptic_map.shape, len(answer.segments),
+      'tensorflow' in sys.modules)
+"""
+
+
+def test_rest_needs_no_tensorflow(addresses, project_root):
+  done = subprocess.run(
+      [sys.executable, '-c', _ASK_BY_REST, addresses['rest']],
+      capture_output=True, text=True, check=False, cwd=project_root)
+  assert done.stdout == '(8, 9) 1 False\n', done.stderr
 
 
 @_PROTOCOLS
@@ -131,7 +149,7 @@ def test_without_the_model_json_segments_have_no_names(ask, protocol):
   assert {segment.name for segment in answer.segments} == {None}
   assert {segment.label for segment in answer.segments} == {0, 1, 2}
   with pytest.raises(errors.UserError, match='model.json'):
-    answer.picture(scene)
+    _ = answer.picture
 
 
 @_PROTOCOLS

@@ -20,6 +20,7 @@ import pytest
 from axial_tf.evaluation import cityscapes_ap, file_scores, panoptic_files
 from axial_tf.prediction.formats import cityscapes as cityscapes_results
 from axial_tf.prediction.formats import coco as coco_results
+from axial_tf.prediction.results import PanopticResult
 from axial_tf.specs import dataset_spec
 
 _SPEC = dataset_spec.DatasetSpec.load('cityscapes')
@@ -86,13 +87,14 @@ def results(tmp_path_factory):
     name = f'town_{number:06d}_000019'
     truth, prediction, scores = images[name] = _maps(rng)
     _write_truth(root / 'gtFine', name, truth)
-    truth_writer.add(name, f'{name}_gtFine_panoptic.png', truth,
-                     is_truth=True)
-    writer.add(name, f'{name}_panoptic.png', prediction, scores)
+    truth_writer.add(name, f'{name}_gtFine_panoptic.png',
+                     PanopticResult.from_map(truth, _SPEC), is_truth=True)
+    result = PanopticResult.from_map(prediction, _SPEC, scores)
+    writer.add(name, f'{name}_panoptic.png', result)
     cityscapes_results.write_label_ids(
-        str(root / 'results' / 'semantic'), name, prediction, _SPEC)
+        str(root / 'results' / 'semantic'), name, result)
     cityscapes_results.write_instances(
-        str(root / 'results' / 'instance'), name, prediction, scores, _SPEC)
+        str(root / 'results' / 'instance'), name, result)
   truth_writer.close()
   writer.close()
   return root, images

@@ -119,7 +119,7 @@ def test_segments_that_shrinking_the_map_loses_leave_the_table():
     ((5, 7), (5, 7)), ((5, 7), (13, 20)), ((13, 20), (5, 7)), ((1, 1), (4, 3))])
 def test_map_resizing_takes_the_nearest_pixel(source, target):
   panoptic = np.random.default_rng(0).integers(0, 99, source).astype(np.int32)
-  resized = panoptic_inference.to_raw_size(panoptic, *target)
+  resized = resizing.nearest_array(panoptic, *target)
   expected = tf.image.resize(panoptic[..., None], target, 'nearest')[..., 0]
   np.testing.assert_array_equal(resized, expected)
 

@@ -9,6 +9,7 @@ convention.
 
 from typing import Optional, Tuple
 
+import numpy as np
 import tensorflow as tf
 
 
@@ -27,6 +28,34 @@ def resize(image: tf.Tensor, panoptic: tf.Tensor, size: tf.Tensor):
   image = tf.image.resize(image, size, 'bilinear')
   panoptic = tf.image.resize(panoptic[..., tf.newaxis], size, 'nearest')
   return image, panoptic[..., 0]
+
+
+def nearest(index, source, target):
+  """Returns for each of `target` pixels the one of `source` it lies in.
+
+  Integers, so that NumPy and TensorFlow agree on every pixel.
+  """
+  return (2 * index + 1) * source // (2 * target)
+
+
+def nearest_array(values: np.ndarray, height: int, width: int) -> np.ndarray:
+  """Resizes an array [h, w, ...] to [height, width, ...]."""
+  if values.shape[:2] == (height, width):
+    return values
+  rows, columns = (
+      nearest(np.arange(new), old, new)
+      for new, old in zip((height, width), values.shape))
+  return values[rows[:, np.newaxis], columns]
+
+
+def nearest_maps(maps: tf.Tensor, height: tf.Tensor, width: tf.Tensor
+                 ) -> tf.Tensor:
+  """Resizes tensors [batch, h, w] to [batch, height, width]."""
+  for axis, size in ((1, height), (2, width)):
+    source = tf.shape(maps, tf.int64)[axis]
+    size = tf.cast(size, tf.int64)
+    maps = tf.gather(maps, nearest(tf.range(size), source, size), axis=axis)
+  return maps
 
 
 def long_side_size(height: tf.Tensor, width: tf.Tensor, long_side: int,

@@ -103,7 +103,7 @@ def decode_panoptic_example(serialized: tf.Tensor) -> Dict[str, tf.Tensor]:
        lambda: tf.fill([height, width], UNLABELED)),
       (tf.equal(features[_LABEL_FORMAT], 'raw'),
        lambda: _decode_raw_label(label, height, width)),
-  ], default=lambda: _decode_png_label(label))
+  ], default=lambda: label_png.decode_in_graph(label))
   with tf.control_dependencies([tf.debugging.assert_equal(
       tf.shape(panoptic), [height, width],
       'the label has another size than its image')]):
@@ -116,13 +116,6 @@ def decode_panoptic_example(serialized: tf.Tensor) -> Dict[str, tf.Tensor]:
       'height': height,
       'width': width,
   }
-
-
-def _decode_png_label(label: tf.Tensor) -> tf.Tensor:
-  # Four bytes per pixel are one little-endian int32, as numbers of the CPUs
-  # that TensorFlow runs on are; the fourth is not ours.
-  rgba = tf.io.decode_png(label, channels=4)
-  return tf.bitwise.bitwise_and(tf.bitcast(rgba, tf.int32), 2**24 - 1)
 
 
 def _decode_raw_label(label, height, width) -> tf.Tensor:

@@ -81,10 +81,9 @@ def decode_example(
   # As it is stored: so its label lies.
   image = image_decoding.decode(features['image'], upright=False)
   height, width = tf.shape(image)[0], tf.shape(image)[1]
-  rgb = tf.cast(tf.io.decode_png(features['panoptic_image'], 3), tf.int32)
   objects = features['panoptic_objects']
   panoptic = panoptic_label(
-      label_png.from_rgb(rgb),
+      label_png.decode_in_graph(features['panoptic_image']),
       tf.cast(objects['id'], tf.int32),
       tf.gather(tf.constant(train_id_of_label), objects['label']),
       objects['is_crowd'], spec, features['image/filename'])

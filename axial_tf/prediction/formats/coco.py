@@ -1,4 +1,4 @@
-"""Writes panoptic maps in COCO's formats of results.
+"""Writes panoptic results in COCO's formats of results.
 
 `PanopticWriter` makes a JSON file and a folder of PNGs, the format of COCO,
 Cityscapes and Mapillary Vistas for panoptic results; `DetectionWriter` the
@@ -7,15 +7,15 @@ list of run-length masks that COCO's detection task takes.
 
 import json
 import os
-from typing import Any, Dict, List, Mapping, Optional, Union
+from typing import Any, Dict, List, Union
 
 import numpy as np
 from pycocotools import mask as mask_lib
 
 from axial_tf import errors
-from axial_tf.evaluation import label_maps
 from axial_tf.files import atomic_files
 from axial_tf.panoptic import label_png
+from axial_tf.prediction import results
 from axial_tf.specs import dataset_spec
 
 ImageId = Union[int, str]
@@ -46,42 +46,44 @@ class PanopticWriter:
     self._images: List[Dict[str, Any]] = []
     self._annotations: Dict[ImageId, Dict[str, Any]] = {}
 
-  def add(self, image_id: ImageId, file_name: str, panoptic: np.ndarray,
-          scores: Optional[Mapping[int, float]] = None,
-          is_truth: bool = False) -> None:
+  def add(self, image_id: ImageId, file_name: str,
+          result: results.PanopticResult, is_truth: bool = False) -> None:
     """Writes the PNG of one image.
 
     Args:
       image_id: COCO's number; the name without its ending elsewhere.
-      file_name: file name of the PNG, such as '000000139.png'.
-      panoptic: integers [height, width], panoptic labels.
-      scores: by label; those that are missing are left out.
+      file_name: name of the PNG, such as '000000139.png'.
+      result: segments; the scores of those that have one are written.
       is_truth: whether a thing with instance 0 is a crowd.
 
     Raises:
-      errors.UserError: an image comes twice, a label is not legal, or the file
-        cannot be written.
+      errors.UserError: an image comes twice or the file cannot be written.
     """
     if image_id in self._annotations:
       raise errors.UserError(
           f'{self._path}: image {image_id!r} comes twice; each has one result')
-    index, segments, areas = _segments(panoptic, self._spec)
-    ids = index + 1
+    segments = sorted(result.segments, key=lambda segment: segment.id)
+    panoptic = result.panoptic_map
+    # The last place is that of pixels that belong to no segment.
+    labels = np.array([s.id for s in segments] + [np.iinfo(np.int64).max])
+    place = np.searchsorted(labels, panoptic)
     atomic_files.write(
         os.path.join(self._path[:-len('.json')], file_name),
-        label_png.encode(ids))
+        label_png.encode(np.where(labels[place] == panoptic, place + 1, 0)))
     self._images.append({
         'id': image_id, 'file_name': file_name,
-        'height': ids.shape[0], 'width': ids.shape[1]})
-    boxes = _boxes(ids, segments.ids.size)
+        'height': panoptic.shape[0], 'width': panoptic.shape[1]})
     infos = []
-    for place, label in enumerate(segments.ids.tolist()):
+    for number, segment in enumerate(segments, start=1):
+      ymin, xmin, ymax, xmax = segment.box
+      is_crowd = segment.is_thing and segment.id % self._spec.label_divisor == 0
       info = {
-          'id': place + 1, 'area': int(areas[place]), 'bbox': boxes[place],
-          'category_id': self._spec.category(segments.classes[place]).id,
-          'iscrowd': int(is_truth and segments.is_crowd[place])}
-      if scores and label in scores:
-        info['score'] = float(scores[label])
+          'id': number, 'area': segment.area,
+          'bbox': [xmin, ymin, xmax - xmin, ymax - ymin],
+          'category_id': segment.category,
+          'iscrowd': int(is_truth and is_crowd)}
+      if segment.score is not None:
+        info['score'] = segment.score
       infos.append(info)
     self._annotations[image_id] = {
         'image_id': image_id, 'file_name': file_name, 'segments_info': infos}
@@ -104,38 +106,35 @@ class PanopticWriter:
 class DetectionWriter:
   """Gathers the things of images for COCO's detection task."""
 
-  def __init__(self, path: str, spec: dataset_spec.DatasetSpec):
+  def __init__(self, path: str):
     """Nothing is written until `close`.
 
     Args:
       path: path of the JSON file.
-      spec: what the labels mean.
     """
-    self._path, self._spec = path, spec
+    self._path = path
     self._results: List[Dict[str, Any]] = []
 
-  def add(self, image_id: ImageId, panoptic: np.ndarray,
-          scores: Mapping[int, float]) -> None:
+  def add(self, image_id: ImageId, result: results.PanopticResult) -> None:
     """Adds the things of one image.
 
     Args:
       image_id: COCO's number.
-      panoptic: integers [height, width], panoptic labels.
-      scores: by label, that of every thing.
+      result: segments, of which every thing has a score.
 
     Raises:
-      errors.UserError: a label is not legal or a thing has no score.
+      errors.UserError: a thing has no score.
     """
-    index, segments, _ = _segments(panoptic, self._spec)
-    for place, label, train_id in things(segments, scores, self._spec):
-      encoded = mask_lib.encode(np.asfortranarray(index == place, np.uint8))
+    for thing in result.things():
+      encoded = mask_lib.encode(
+          np.asfortranarray(result.panoptic_map == thing.id, np.uint8))
+      ymin, xmin, ymax, xmax = map(float, thing.box)
       self._results.append({
-          'image_id': image_id,
-          'category_id': self._spec.category(train_id).id,
+          'image_id': image_id, 'category_id': thing.category,
           'segmentation': {
               'size': encoded['size'], 'counts': encoded['counts'].decode()},
-          'bbox': mask_lib.toBbox(encoded).tolist(),
-          'score': float(scores[label])})
+          'bbox': [xmin, ymin, xmax - xmin, ymax - ymin],
+          'score': thing.score})
 
   def close(self) -> None:
     """Writes the JSON file.
@@ -144,46 +143,3 @@ class DetectionWriter:
       errors.UserError: it cannot be written.
     """
     atomic_files.write(self._path, (json.dumps(self._results) + '\n').encode())
-
-
-def things(segments: label_maps.Segments, scores: Mapping[int, float],
-           spec: dataset_spec.DatasetSpec):
-  """Returns (place, label, train id) of the things among segments.
-
-  Raises:
-    errors.UserError: one has no score.
-  """
-  result = [
-      (place, label, train_id) for place, (label, train_id) in enumerate(
-          zip(segments.ids.tolist(), segments.classes.tolist()))
-      if train_id in spec.thing_ids]
-  for _, label, train_id in result:
-    if label not in scores:
-      raise errors.UserError(
-          f'expected a score for every thing, got none for segment {label} '
-          f'({spec.category(train_id).name})')
-  return result
-
-
-def _segments(panoptic: np.ndarray, spec: dataset_spec.DatasetSpec):
-  """Returns each pixel's place among the segments, the segments, areas."""
-  pairs = label_maps.overlaps(panoptic, panoptic, spec)
-  segments = pairs.true_segments
-  panoptic = np.asarray(panoptic)
-  index = np.searchsorted(segments.ids, panoptic).astype(np.int32)
-  is_void = panoptic // spec.label_divisor == spec.ignore_label
-  return np.where(is_void, -1, index), segments, pairs.areas()[0]
-
-
-def _boxes(ids: np.ndarray, count: int) -> List[List[int]]:
-  """Returns [x, y, width, height] of the segments 1 ... count of a map."""
-  low = np.full([2, count + 1], max(ids.shape) + 1)
-  high = np.full([2, count + 1], -1)
-  for axis, line in enumerate((ids, ids.T)):
-    for position, row in enumerate(line):
-      present = np.unique(row)
-      low[axis, present] = np.minimum(low[axis, present], position)
-      high[axis, present] = position
-  (top, left), (bottom, right) = low, high
-  return [[int(left[i]), int(top[i]), int(right[i] - left[i] + 1),
-           int(bottom[i] - top[i] + 1)] for i in range(1, count + 1)]

@@ -1,9 +1,9 @@
-"""Writes panoptic maps in the older format of Mapillary Vistas.
+"""Writes panoptic results in the older format of Mapillary Vistas.
 
 A picture of the folder instances/ holds 256 * class + instance in 16 bits,
 where the class is its place in config.json and instances count from 0.
-Panoptic results have the format of `coco_results.PanopticWriter`; images go
-there by their names.
+Panoptic results have the format of `coco.PanopticWriter`; images go there by
+their names.
 """
 
 import os
@@ -12,39 +12,35 @@ from typing import Sequence
 import numpy as np
 
 from axial_tf import errors
-from axial_tf.evaluation import label_maps
-from axial_tf.files import atomic_files, grey_png
-from axial_tf.specs import dataset_spec
+from axial_tf.files import atomic_files, images
+from axial_tf.prediction import results
 
 _INSTANCES = 256
 _VOID = 'void--unlabeled'
 
 
-def write_instances(folder: str, name: str, panoptic: np.ndarray,
-                    spec: dataset_spec.DatasetSpec,
+def write_instances(folder: str, name: str, result: results.PanopticResult,
                     class_names: Sequence[str]) -> None:
   """Writes <name>.png.
 
   Args:
-    folder: for the file.
+    folder: folder of the file.
     name: name of the image, without ending.
-    panoptic: integers [height, width], panoptic labels.
-    spec: what the labels mean.
+    result: segments of the image.
     class_names: the "name" of each label of config.json, in its order.
 
   Raises:
-    errors.UserError: a label is not legal, config.json lacks a class of the
-      spec or 'void--unlabeled', a class has more than 256 instances, or the
-      file cannot be written.
+    errors.UserError: config.json lacks a class of the spec or
+      'void--unlabeled', a class has more than 256 instances, or the file
+      cannot be written.
   """
-  label_maps.overlaps(panoptic, panoptic, spec)  # checks the labels
-  panoptic = np.asarray(panoptic)
+  spec = result.spec
   table = np.full(
       max(spec.num_classes, spec.ignore_label + 1),
       _place(_VOID, class_names), np.int64)
   for category in spec.categories:
     table[category.train_id] = _place(category.name, class_names)
-  classes, instance = np.divmod(panoptic, spec.label_divisor)
+  classes, instance = np.divmod(result.panoptic_map, spec.label_divisor)
   is_void = classes == spec.ignore_label
   instance = np.where(is_void, 0, np.maximum(instance - 1, 0))
   if instance.size and instance.max() >= _INSTANCES:
@@ -54,7 +50,7 @@ def write_instances(folder: str, name: str, panoptic: np.ndarray,
         f'panoptic format')
   values = table[classes] * _INSTANCES + instance
   atomic_files.write(os.path.join(folder, f'{name}.png'),
-                    grey_png.encode(values.astype(np.uint16)))
+                    images.png_bytes(values.astype(np.uint16)))
 
 
 def _place(name: str, class_names: Sequence[str]) -> int:

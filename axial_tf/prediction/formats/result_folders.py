@@ -1,12 +1,11 @@
 """Folders of results as the evaluators of the public data sets take them."""
 
 import os
-from typing import Dict, List, Mapping, Optional, Sequence
-
-import numpy as np
+from typing import Dict, List, Optional, Sequence
 
 from axial_tf import errors
 from axial_tf.files import json_files, paths
+from axial_tf.prediction import results
 from axial_tf.prediction.formats import cityscapes as cityscapes_results
 from axial_tf.prediction.formats import coco as coco_results
 from axial_tf.prediction.formats import mapillary as mapillary_results
@@ -36,7 +35,7 @@ class CocoFolder:
     self._panoptic = coco_results.PanopticWriter(
         os.path.join(folder, 'panoptic.json'), spec)
     self._detections = coco_results.DetectionWriter(
-        os.path.join(folder, 'detections.json'), spec)
+        os.path.join(folder, 'detections.json'))
 
   def image_id(self, path: str) -> coco_results.ImageId:
     """Returns COCO's number of an image.
@@ -58,12 +57,11 @@ class CocoFolder:
           f'"images" of "id" and "file_name" by --image_list')
     return int(_stem(path))
 
-  def add(self, path: str, panoptic: np.ndarray,
-          scores: Mapping[int, float]) -> None:
+  def add(self, path: str, result: results.PanopticResult) -> None:
     """Writes the PNG of an image; see `PanopticWriter.add`."""
     image_id = self.image_id(path)
-    self._panoptic.add(image_id, f'{_stem(path)}.png', panoptic, scores)
-    self._detections.add(image_id, panoptic, scores)
+    self._panoptic.add(image_id, f'{_stem(path)}.png', result)
+    self._detections.add(image_id, result)
 
   def close(self) -> None:
     """Writes the JSON files."""
@@ -79,7 +77,7 @@ class CityscapesFolder:
 
   def __init__(self, folder: str, spec: dataset_spec.DatasetSpec):
     """Nothing is written yet."""
-    self._folder, self._spec = folder, spec
+    self._folder = folder
     self._panoptic = coco_results.PanopticWriter(
         os.path.join(folder, 'panoptic.json'), spec)
 
@@ -87,16 +85,14 @@ class CityscapesFolder:
     """Returns the name, without '_leftImg8bit' and what follows it."""
     return _stem(path).partition(_CITYSCAPES_ENDING)[0]
 
-  def add(self, path: str, panoptic: np.ndarray,
-          scores: Mapping[int, float]) -> None:
+  def add(self, path: str, result: results.PanopticResult) -> None:
     """Writes the files of an image; see `PanopticWriter.add`."""
     name = self.image_id(path)
-    self._panoptic.add(name, f'{name}_panoptic.png', panoptic, scores)
+    self._panoptic.add(name, f'{name}_panoptic.png', result)
     cityscapes_results.write_label_ids(
-        os.path.join(self._folder, 'semantic'), name, panoptic, self._spec)
+        os.path.join(self._folder, 'semantic'), name, result)
     cityscapes_results.write_instances(
-        os.path.join(self._folder, 'instances'), name, panoptic, scores,
-        self._spec)
+        os.path.join(self._folder, 'instances'), name, result)
 
   def close(self) -> None:
     """Writes the JSON file."""
@@ -116,7 +112,7 @@ class MapillaryFolder:
       class_names: the "name" of each label of config.json; None leaves the
         older format of instances/ out.
     """
-    self._folder, self._spec, self._names = folder, spec, class_names
+    self._folder, self._names = folder, class_names
     self._panoptic = coco_results.PanopticWriter(
         os.path.join(folder, 'panoptic.json'), spec)
 
@@ -124,15 +120,13 @@ class MapillaryFolder:
     """Returns the image's name."""
     return _stem(path)
 
-  def add(self, path: str, panoptic: np.ndarray,
-          scores: Mapping[int, float]) -> None:
+  def add(self, path: str, result: results.PanopticResult) -> None:
     """Writes the files of an image; see `PanopticWriter.add`."""
     name = self.image_id(path)
-    self._panoptic.add(name, f'{name}.png', panoptic, scores)
+    self._panoptic.add(name, f'{name}.png', result)
     if self._names is not None:
       mapillary_results.write_instances(
-          os.path.join(self._folder, 'instances'), name, panoptic, self._spec,
-          self._names)
+          os.path.join(self._folder, 'instances'), name, result, self._names)
 
   def close(self) -> None:
     """Writes the JSON file."""

@@ -5,7 +5,7 @@ from typing import Tuple
 import numpy as np
 from PIL import Image
 
-from axial_tf.inference import panoptic as panoptic_inference
+from axial_tf.data.common import resizing
 
 # Longest side, in pixels, of a panel. Event files keep every picture.
 _LARGEST = 640
@@ -25,6 +25,6 @@ def resize_image(image: np.ndarray, height: int, width: int) -> np.ndarray:
 
 def resize_offset(offset: np.ndarray, height: int, width: int) -> np.ndarray:
   """Returns offsets [height, width, 2] in the pixels of their new size."""
-  resized = panoptic_inference.to_raw_size(offset, height, width)
+  resized = resizing.nearest_array(offset, height, width)
   return resized * np.float32(
       [height / offset.shape[0], width / offset.shape[1]])

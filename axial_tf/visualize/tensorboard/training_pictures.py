@@ -9,7 +9,6 @@ from axial_tf import visualize
 from axial_tf.data.common import resizing
 from axial_tf.data.panoptic import pipeline as panoptic_pipeline
 from axial_tf.data.panoptic import training_batch
-from axial_tf.inference import panoptic as panoptic_inference
 from axial_tf.layers import padding
 from axial_tf.specs import dataset_spec
 from axial_tf.visualize.tensorboard import picture_sizes
@@ -57,7 +56,7 @@ def _draw(spec, image, panoptic, heatmap, offset, is_thing) -> np.ndarray:
   image = picture_sizes.resize_image(image, *size)
   offset = picture_sizes.resize_offset(offset, *size)
   panoptic, heatmap, is_thing = (
-      panoptic_inference.to_raw_size(values, *size)
+      resizing.nearest_array(values, *size)
       for values in (panoptic, heatmap, is_thing))
   return visualize.side_by_side(
       [image,

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from axial_tf import visualize
-from axial_tf.inference import panoptic as panoptic_inference
+from axial_tf.data.common import resizing
 from axial_tf.specs import dataset_spec
 from axial_tf.training import exchange
 from axial_tf.visualize.tensorboard import picture_sizes
@@ -89,7 +89,7 @@ class ValidationPictures:
     shown = picture_sizes.shown_size(*raw)
 
     def resized(key, size=seen):
-      return panoptic_inference.to_raw_size(
+      return resizing.nearest_array(
           image[key][:size[0], :size[1]], *shown)
 
     pixels = picture_sizes.resize_image(

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 import pytest
 
+from axial_tf.data.common import resizing as data_resizing
 from data_prep.readers import resizing
 
 
@@ -67,7 +68,7 @@ def test_sizes(width, height, limit):
 def test_the_label_below_the_middle_of_a_pixel_is_picked(width, height, limit):
   size = resizing.shrunk_size((width, height), limit)
   places = np.stack(np.indices([height, width]), -1)
-  picked = resizing.shrink_label(places, size)
+  picked = data_resizing.nearest_array(places, *size[::-1])
   assert picked.shape == (*size[::-1], 2)
   for axis, (old, new) in enumerate(zip((height, width), size[::-1])):
     middle = (np.arange(new) + 0.5) * old / new

@@ -11,6 +11,7 @@ import pytest
 
 from axial_tf import errors
 from axial_tf.evaluation import file_scores, panoptic_files
+from axial_tf.prediction import results
 from axial_tf.prediction.formats import cityscapes as cityscapes_results
 from axial_tf.prediction.formats import coco as coco_results
 from axial_tf.prediction.formats import mapillary as mapillary_results
@@ -28,10 +29,14 @@ _MAP = np.array([[0, 0, 1003, 1003, 1003],
 _SCORES = {1001: 0.1, 1003: 1 / 3, 2002: 1.0}
 
 
-def _write(path, labels, **kwargs):
+def _result(label_map=_MAP, scores=_SCORES, spec=_SPEC):
+  return results.PanopticResult.from_map(label_map, spec, scores)
+
+
+def _write(path, labels, scores=None, **kwargs):
   writer = coco_results.PanopticWriter(str(path), _SPEC)
   for number, label_map in enumerate(labels):
-    writer.add(number, f'{number}.png', label_map, **kwargs)
+    writer.add(number, f'{number}.png', _result(label_map, scores), **kwargs)
   writer.close()
 
 
@@ -80,14 +85,14 @@ def test_an_image_twice_or_another_ending_is_refused(tmp_path):
   with pytest.raises(errors.UserError, match='.json'):
     coco_results.PanopticWriter(str(tmp_path / 'folder'), _SPEC)
   writer = coco_results.PanopticWriter(str(tmp_path / 'p.json'), _SPEC)
-  writer.add(1, '1.png', _MAP)
+  writer.add(1, '1.png', _result())
   with pytest.raises(errors.UserError, match='image 1 comes twice'):
-    writer.add(1, '1.png', _MAP)
+    writer.add(1, '1.png', _result())
 
 
 def test_detections_are_read_by_pycocotools(tmp_path):
-  writer = coco_results.DetectionWriter(str(tmp_path / 'd.json'), _SPEC)
-  writer.add(42, _MAP, _SCORES)
+  writer = coco_results.DetectionWriter(str(tmp_path / 'd.json'))
+  writer.add(42, _result())
   writer.close()
   truth = coco.COCO()
   truth.dataset = {
@@ -104,16 +109,15 @@ def test_detections_are_read_by_pycocotools(tmp_path):
         mask.decode(result['segmentation']), _MAP == label)
   assert found[1]['bbox'] == [2, 0, 3, 1]
   with pytest.raises(errors.UserError, match='score.*1003'):
-    writer.add(43, _MAP, {1001: 0.1})
+    writer.add(43, _result(scores={1001: 0.1}))
 
 
 def test_cityscapes_files(tmp_path):
-  cityscapes_results.write_label_ids(str(tmp_path), 'a', _MAP, _SPEC)
+  cityscapes_results.write_label_ids(str(tmp_path), 'a', _result())
   ids = np.asarray(Image.open(tmp_path / 'a_labelIds.png'))
   np.testing.assert_array_equal(ids, [
       [7, 7, 17, 17, 17], [7, 0, 17, 17, 27], [7, 0, 0, 17, 27]])
-  cityscapes_results.write_instances(
-      str(tmp_path), 'a', _MAP, _SCORES, _SPEC)
+  cityscapes_results.write_instances(str(tmp_path), 'a', _result())
   lines = (tmp_path / 'a.txt').read_text().splitlines()
   assert [line.split()[1:] for line in lines] == [
       ['17', '0.1'], ['17', '0.3333333333333333'], ['27', '1.0']]
@@ -130,8 +134,8 @@ def test_mapillary_instances_are_read_back(tmp_path, version):
   thing, stuff = spec.thing_ids[3], spec.stuff_ids[5]
   labels = np.array([[thing, thing, stuff, spec.ignore_label]]) * (
       spec.label_divisor) + [1, 2, 0, 0]
-  mapillary_results.write_instances(
-      str(tmp_path), 'x', labels, spec, names)
+  result = _result(labels, None, spec)
+  mapillary_results.write_instances(str(tmp_path), 'x', result, names)
   values = np.asarray(Image.open(tmp_path / 'x.png')).astype(np.int32)
   assert values[0, 3] == 256 * 8
   categories = {c.name: c.id for c in spec.categories}
@@ -140,16 +144,17 @@ def test_mapillary_instances_are_read_back(tmp_path, version):
   np.testing.assert_array_equal(back, labels)
   with pytest.raises(errors.UserError, match='256 instances'):
     mapillary_results.write_instances(
-        str(tmp_path), 'x', labels + [[300, 0, 0, 0]], spec, names)
+        str(tmp_path), 'x', _result(labels + [[300, 0, 0, 0]], None, spec),
+        names)
   with pytest.raises(errors.UserError, match='void--unlabeled'):
     mapillary_results.write_instances(
-        str(tmp_path), 'x', labels, spec, names[:7] + names[9:])
+        str(tmp_path), 'x', result, names[:7] + names[9:])
 
 
 @pytest.mark.parametrize('write', [
     lambda folder, labels: _write(folder / 'p.json', [labels]),
     lambda folder, labels: cityscapes_results.write_label_ids(
-        str(folder), 'a', labels, _SPEC)])
+        str(folder), 'a', _result(labels))])
 def test_illegal_labels_are_refused(tmp_path, write):
   with pytest.raises(errors.UserError, match='train id 9'):
     write(tmp_path, np.full([2, 2], 9000))

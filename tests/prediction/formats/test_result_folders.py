@@ -8,11 +8,17 @@ from PIL import Image
 import pytest
 
 from axial_tf import errors
+from axial_tf.prediction import results
 from axial_tf.prediction.formats import result_folders
 from tests import color_model
 from tests.color_model import BALL, GROUND, SKY, SPEC
 
 _SCORES = {GROUND: 1.0, SKY: 1.0, BALL + 1: 0.75, BALL + 2: 0.5}
+
+
+def _result():
+  return results.PanopticResult.from_map(
+      color_model.scene()[1], SPEC, _SCORES)
 
 
 def _written(folder):
@@ -32,8 +38,7 @@ def test_coco_ids_come_from_a_list_or_from_names(tmp_path):
   assert by_name.image_id('x/000000000139.jpg') == 139
   with pytest.raises(errors.UserError, match='--image_list'):
     by_name.image_id('street.jpg')
-  _, panoptic = color_model.scene()
-  folder.add('x/b.jpg', panoptic, _SCORES)
+  folder.add('x/b.jpg', _result())
   folder.close()
   content = json.loads((tmp_path / 'out' / 'panoptic.json').read_text())
   assert content['annotations'][0]['image_id'] == 9
@@ -42,9 +47,8 @@ def test_coco_ids_come_from_a_list_or_from_names(tmp_path):
 
 
 def test_cityscapes_files_bear_the_names_that_its_evaluators_match(tmp_path):
-  _, panoptic = color_model.scene()
   folder = result_folders.CityscapesFolder(str(tmp_path), SPEC)
-  folder.add('in/ulm_000001_000019_leftImg8bit.png', panoptic, _SCORES)
+  folder.add('in/ulm_000001_000019_leftImg8bit.png', _result())
   folder.close()
   assert _written(tmp_path) == [
       'instances/ulm_000001_000019.txt', 'instances/ulm_000001_000019_000.png',
@@ -59,19 +63,19 @@ def test_mapillary_instances_need_the_class_list(tmp_path):
   classes = tmp_path / 'config.json'
   names = ['sky', 'void--unlabeled', 'ball', 'ground']
   classes.write_text(json.dumps({'labels': [{'name': n} for n in names]}))
-  _, panoptic = color_model.scene()
   for class_names, expected in (
       (None, ['panoptic.json', 'panoptic/a.png']),
       (result_folders.read_class_names(str(classes)),
        ['instances/a.png', 'panoptic.json', 'panoptic/a.png'])):
     folder = result_folders.MapillaryFolder(
         str(tmp_path / 'out'), SPEC, class_names)
-    folder.add('in/a.jpg', panoptic, _SCORES)
+    folder.add('in/a.jpg', _result())
     folder.close()
     assert _written(tmp_path / 'out') == expected
   values = np.asarray(Image.open(tmp_path / 'out' / 'instances' / 'a.png'))
+  is_ball = _result().panoptic_map == BALL + 2
   np.testing.assert_array_equal(
-      np.array(names)[values // 256][panoptic == BALL + 2], 'ball')
+      np.array(names)[values // 256][is_ball], 'ball')
 
 
 def test_two_images_of_one_id_are_refused_before_the_work(tmp_path):
@@ -93,9 +97,8 @@ def test_a_list_that_is_none(tmp_path, content, word):
 
 
 def test_names_that_are_no_utf8_are_escaped(tmp_path):
-  _, panoptic = color_model.scene()
   folder = result_folders.CityscapesFolder(str(tmp_path), SPEC)
-  folder.add(os.fsdecode(b'in/k\xf6ln_1_2_leftImg8bit.png'), panoptic, _SCORES)
+  folder.add(os.fsdecode(b'in/k\xf6ln_1_2_leftImg8bit.png'), _result())
   folder.close()
   content = json.loads((tmp_path / 'panoptic.json').read_text('utf-8'))
   assert content['annotations'][0]['image_id'] == 'k\\xf6ln_1_2'

@@ -1,0 +1,42 @@
+"""Settings of the merging; free of TensorFlow, as the specs hold them."""
+
+import dataclasses
+
+from axial_tf import settings as settings_lib
+
+
+@dataclasses.dataclass(frozen=True)
+class MergingSettings:
+  """How heads become a panoptic map; defaults as on Cityscapes in the paper.
+
+  Attributes:
+    center_threshold: a center's heatmap value is above this.
+    nms_kernel: side of the square window, odd, in which a center is maximal.
+    max_centers: number of centers kept, those with the highest values.
+    stuff_area_limit: a class of stuff with fewer pixels in the whole image
+      becomes void.
+    void_stuff_at_limit: whether an area equal to the limit becomes void, too
+      (DeepLab2's compiled op; its Python path keeps it, as does the paper).
+    drop_last_center: where more than `max_centers` are found, keep only those
+      strictly above the value of the last one (both published codes).
+    one_instance_without_centers: where no center is found, make all pixels of
+      things one instance (DeepLab2's compiled op) instead of void.
+  """
+  center_threshold: float = 0.1
+  nms_kernel: int = 7
+  max_centers: int = 200
+  stuff_area_limit: int = 2048
+  void_stuff_at_limit: bool = False
+  drop_last_center: bool = False
+  one_instance_without_centers: bool = False
+
+  def __post_init__(self):
+    settings_lib.check_types(self)
+    settings_lib.require(
+        self.center_threshold >= 0.0, self, 'center_threshold', '>= 0')
+    settings_lib.require(
+        self.nms_kernel >= 1 and self.nms_kernel % 2 == 1, self, 'nms_kernel',
+        'an odd number >= 1')
+    settings_lib.require(self.max_centers >= 1, self, 'max_centers', '>= 1')
+    settings_lib.require(
+        self.stuff_area_limit >= 0, self, 'stuff_area_limit', '>= 0')
