@@ -15,8 +15,8 @@ import pytest
 import axial_tf
 from axial_tf.experiment import config, restore, run
 from axial_tf.export import saved_model
+from axial_tf.tasks import registry
 from axial_tf.training import checkpoints, initialization
-from axial_tf.weights import importing
 
 _FIXTURE = pathlib.Path(__file__).parent / 'fixtures' / 'earlier_run'
 # It holds for a whole process and is of no effect on the numbers here.
@@ -125,13 +125,11 @@ def test_classes(expected):
       expected['classes'], abs=1e-3)
 
 
-@pytest.mark.parametrize('model_dir, load', [
-    ('run', restore.load_inference),
-    ('classifier_run', restore.load_classifier)])
-def test_a_new_run_begins_with_all_weights(model_dir, load):
+@pytest.mark.parametrize('model_dir', ['run', 'classifier_run'])
+def test_a_new_run_begins_with_all_weights(model_dir):
   task = config.parse([f'{model_dir}/config.gin']).task
-  inference = load(model_dir)
-  model = importing.build_model(task, inference.spec)
+  inference = restore.load_inference(model_dir)
+  model = registry.of(task).build_model(task, inference.spec)
   report = initialization.load(model, model_dir)
   assert len(report.loaded) == len(model.variables)
   assert not (report.mismatched or report.missing or report.unused)

@@ -1,4 +1,4 @@
-"""Which proxy of the environment stands between a client and a server.
+"""Finds the proxy of the environment between a client and a server.
 
 A server on this machine or in its own network is asked directly: a proxy is
 there for the way out, and mostly refuses or cannot find the others. For all

@@ -1,4 +1,4 @@
-"""What a client sends to a server in place of an image.
+"""Reads what a client sends to a server in place of an image.
 
 A server decodes JPEG and PNG as `images` does; these are sent as they are, all
 others as PNGs of their pixels.

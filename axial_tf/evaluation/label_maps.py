@@ -125,7 +125,7 @@ def segments(panoptic: np.ndarray, spec: dataset_spec.DatasetSpec
     errors.UserError: see `overlaps`.
   """
   panoptic = _checked(panoptic, 'panoptic map')
-  # With its row as second value, no run goes on in the next row.
+  # With its row as second value, no run continues in the next row.
   y = np.broadcast_to(np.arange(panoptic.shape[0])[:, np.newaxis],
                       panoptic.shape)
   starts, lengths = label_runs.find(panoptic, y)

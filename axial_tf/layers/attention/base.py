@@ -40,14 +40,15 @@ class AttentionLayer(configured.ConfiguredLayer):
     fields = typing.get_type_hints(AttentionSettings)
     changes = {k: v for k, v in options.items() if k in fields}
     super().__init__(**{k: v for k, v in options.items() if k not in fields})
-    settings = dataclasses.replace(settings, **changes)
+    heads = changes.get('heads', settings.heads)
     for name, value in (('key_channels', key_channels),
                         ('value_channels', value_channels)):
-      if value < settings.heads or value % settings.heads:
+      if heads < 1 or value < heads or value % heads:
         raise errors.UserError(
             f'{type(self).__name__}: expected {name} to be a positive multiple '
-            f'of heads, got {value} channels and {settings.heads} heads; '
+            f'of heads, got {value} channels and {heads} heads; '
             f'choose another width or number of heads')
+    settings = dataclasses.replace(settings, **changes)
     self.key_channels = key_channels
     self.value_channels = value_channels
     self.settings = settings

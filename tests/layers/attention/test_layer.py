@@ -243,7 +243,7 @@ def test_synchronized_replicas_act_like_one_with_the_whole_batch(
     (dict(span=-3), 'odd number'),
     (dict(span=0), 'odd number'),
     (dict(activation='relu'), "'softmax' or 'sigmoid'"),
-    (dict(heads=0), 'at least 1'),
+    (dict(heads=0), 'positive multiple of heads'),
     (dict(backend='xla'), 'backend'),
     (dict(chunk_bytes=0), 'chunk_bytes'),
 ])
