@@ -127,16 +127,18 @@ _ASK_BY_REST = """
 import sys
 import numpy as np
 from axial_tf.client import client
-with client.Client(sys.argv[1], 'colors', protocol='rest') as ask:
+with client.Client(sys.argv[1], 'colors', protocol='rest',
+                   model_json=sys.argv[2]) as ask:
   answer = ask(np.zeros([8, 9, 3], np.uint8))
 print(answer.panoptic_map.shape, len(answer.segments),
       'tensorflow' in sys.modules)
 """
 
 
-def test_rest_needs_no_tensorflow(addresses, project_root):
+def test_rest_needs_no_tensorflow(addresses, versions, project_root):
   done = subprocess.run(
-      [sys.executable, '-c', _ASK_BY_REST, addresses['rest']],
+      [sys.executable, '-c', _ASK_BY_REST, addresses['rest'],
+       versions['colors']],
       capture_output=True, text=True, check=False, cwd=project_root)
   assert done.stdout == '(8, 9) 1 False\n', done.stderr
 
