@@ -3,8 +3,6 @@
 import json
 import os
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 from PIL import Image
@@ -17,7 +15,7 @@ from axial_tf.experiment import config, restore, run
 from axial_tf.prediction import predicted_classes, predictor
 from axial_tf.tasks import classification
 from axial_tf.training import initialization
-from tests import tiny_classes
+from tests import tiny_classes, tools
 
 _EXPERIMENT = 'experiments/cifar10_axial_resnet.gin'
 
@@ -49,9 +47,7 @@ def photos(tmp_path_factory):
 
 
 def _run(module, *arguments):
-  return subprocess.run(
-      [sys.executable, '-m', module, *arguments],
-      capture_output=True, text=True, env={**os.environ, 'PYTHONPATH': '.'})
+  return tools.run(module, *arguments)
 
 
 def test_the_run_can_be_read_again(run_dir):

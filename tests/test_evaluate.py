@@ -1,19 +1,16 @@
 """The tool that scores files: JSON, a table, and one line on a mistake."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
+from tests import tools
 from tests.evaluation import panoptic_scenes as scenes
 
 
 def _run(*arguments):
-  return subprocess.run(
-      [sys.executable, '-m', 'axial_tf.evaluate', *map(str, arguments)],
-      capture_output=True, text=True, check=False)
+  return tools.run('axial_tf.evaluate', *arguments)
 
 
 @pytest.fixture

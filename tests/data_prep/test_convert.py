@@ -2,8 +2,6 @@
 
 import functools
 import json
-import os
-import subprocess
 import sys
 
 import numpy as np
@@ -16,6 +14,7 @@ from axial_tf.data.panoptic import records
 from axial_tf.specs import dataset_spec
 from data_prep import convert, inspect
 from data_prep.readers import splits
+from tests import tools
 
 
 @pytest.fixture
@@ -201,10 +200,7 @@ def test_a_damaged_image_leaves_an_earlier_conversion_alone(
 
 
 def _command(project_root, *arguments):
-  return subprocess.run(
-      [sys.executable, '-m', 'data_prep.convert', *arguments],
-      cwd=project_root, capture_output=True, text=True, check=False,
-      env={**os.environ, 'TF_CPP_MIN_LOG_LEVEL': '3'})
+  return tools.run('data_prep.convert', *arguments, cwd=project_root)
 
 
 def test_as_a_command(tiny_coco, spec_path, tmp_path, project_root):

@@ -5,8 +5,6 @@ import gzip
 import json
 import os
 import shutil
-import subprocess
-import sys
 import zlib
 
 import numpy as np
@@ -20,6 +18,7 @@ from axial_tf.data.panoptic import records
 from axial_tf.panoptic import label_png
 from axial_tf.specs import class_spec, dataset_spec
 from data_prep import inspect
+from tests import tools
 
 _CAT, _GROUND, _VOID = 16, 0, 255 * 16
 
@@ -283,13 +282,11 @@ def test_a_bad_spec_file_is_named(tmp_path, content):
     inspect.run([str(tmp_path)], spec_name=str(path))
 
 
-def test_as_a_command(folder, project_root):
+def test_as_a_command(folder):
   folder.write([_record(_label())], [_record(None)])
 
   def command(*arguments):
-    return subprocess.run(
-        [sys.executable, '-m', 'data_prep.inspect', *arguments],
-        capture_output=True, text=True, check=False, cwd=project_root)
+    return tools.run('data_prep.inspect', *arguments)
 
   done = command(str(folder.shard(0, 2)), str(folder.shard(1, 2)))
   assert done.returncode == 1

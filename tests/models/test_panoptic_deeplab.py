@@ -84,15 +84,25 @@ def test_weights_of_a_checkpoint_file_meet_reference(reference, shared_dir):
       atol=5e-5)
 
 
-@pytest.mark.parametrize('size', [(1, 1), (1, 40), (17, 17), (18, 33)])
-def test_any_size_in_eager_mode_and_in_a_graph_of_unknown_size(size):
+def _graph_of_any_size(model):
+  return tf.function(model, input_signature=[
+      tf.TensorSpec([None, None, None, 3], tf.float32)])
+
+
+@pytest.fixture(scope='module')
+def local():
+  """A model with a local span, and its graph of unknown size."""
   model = panoptic_deeplab.PanopticDeepLab(_tiny(span=5), 7)
+  return model, _graph_of_any_size(model)
+
+
+@pytest.mark.parametrize('size', [(1, 1), (1, 40), (17, 17), (18, 33)])
+def test_any_size_in_eager_mode_and_in_a_graph_of_unknown_size(local, size):
+  model, graph = local
   images = tf.random.stateless_normal([2, *size, 3], [1, 2])
   outputs = model(images)
   shapes = [(2, *size, 7), (2, *size), (2, *size, 2)]
   assert [outputs[key].shape for key in _KEYS] == shapes
-  graph = tf.function(model, input_signature=[
-      tf.TensorSpec([None, None, None, 3], tf.float32)])
   for key, output in graph(images).items():
     np.testing.assert_allclose(output, outputs[key], atol=1e-5, err_msg=key)
 
@@ -100,14 +110,13 @@ def test_any_size_in_eager_mode_and_in_a_graph_of_unknown_size(size):
 @pytest.mark.parametrize('padding, mode', [
     ('edge', 'edge'), ('gray', 'constant')])
 def test_sizes_between_the_legal_ones_are_padded_inside(padding, mode):
-  model = panoptic_deeplab.PanopticDeepLab(
-      dataclasses.replace(_tiny(), padding=padding), 5)
+  model = panoptic_deeplab.PanopticDeepLab(dataclasses.replace(
+      _tiny(spatial='convolution'), padding=padding), 5)
   images = np.random.default_rng(0).normal(size=[1, 20, 30, 3]).astype('f')
   padded = np.pad(images, [(0, 0), (0, 13), (0, 3), (0, 0)], mode)
-  graph = tf.function(model, input_signature=[
-      tf.TensorSpec([None, None, None, 3], tf.float32)])
   expected = model(tf.constant(padded))
-  for outputs in (model(tf.constant(images)), graph(images)):
+  for outputs in (
+      model(tf.constant(images)), _graph_of_any_size(model)(images)):
     for key, output in outputs.items():
       np.testing.assert_allclose(
           output, expected[key][:, :20, :30], atol=1e-5, err_msg=key)

@@ -17,7 +17,7 @@ from axial_tf.experiment import restore
 from axial_tf.export import saved_model
 from axial_tf.files import image_files
 from axial_tf.prediction import predictor
-from tests import color_model
+from tests import color_model, tools
 from tests.color_model import BALL
 
 
@@ -133,11 +133,7 @@ def test_what_is_no_model_is_refused(tmp_path, make, word):
 
 
 def _run(module, *arguments):
-  return subprocess.run(
-      [sys.executable, '-m', f'axial_tf.{module}', *arguments],
-      capture_output=True, text=True, check=False,
-      cwd=pathlib.Path(__file__).parents[2],
-      env={**os.environ, 'TF_CPP_MIN_LOG_LEVEL': '3'})
+  return tools.run(f'axial_tf.{module}', *arguments)
 
 
 def test_predict_does_the_good_images_and_names_the_bad(export_dir, tmp_path):

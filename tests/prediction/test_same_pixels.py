@@ -2,8 +2,6 @@
 
 import functools
 import json
-import subprocess
-import sys
 
 import numpy as np
 from PIL import Image
@@ -19,7 +17,7 @@ from axial_tf.prediction import predicted_files
 from axial_tf.prediction import predictor as predictor_lib
 from data_prep.engine import conversion, jobs, local_conversion
 from data_prep.readers import coco, splits
-from tests import color_model, picture_files
+from tests import color_model, picture_files, tools
 from tests.export import session
 
 _FILES = picture_files.all_files()
@@ -128,10 +126,9 @@ def test_serving(files, model, expected, is_sent_by_client):
 
 
 def test_predict(files, model, expected, tmp_path):
-  subprocess.run([
-      sys.executable, '-m', 'axial_tf.predict', f'--model={model}',
-      f'--input={files / "val"}', f'--output_dir={tmp_path}', '--pictures='],
-      check=True)
+  tools.succeeds(
+      'axial_tf.predict', f'--model={model}', f'--input={files / "val"}',
+      f'--output_dir={tmp_path}', '--pictures=')
   _require_same(_written(tmp_path, sorted(expected)), expected)
 
 

@@ -3,8 +3,6 @@
 import json
 import os
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 from PIL import Image
@@ -21,7 +19,7 @@ from axial_tf.specs import class_spec
 from axial_tf.tasks import classification
 from axial_tf.training import checkpoints, initialization
 from axial_tf.weights import csrhddlam, deeplab2, importing, torch_files
-from tests import tiny_classes
+from tests import tiny_classes, tools
 
 _CLASSIFIER = 'experiments/imagenet_resnet50.gin'
 _TINY = ("RECORDS = 'none'", 'variant_settings.width_multiplier = 0.0625',
@@ -30,9 +28,7 @@ _TINY = ("RECORDS = 'none'", 'variant_settings.width_multiplier = 0.0625',
 
 
 def _import(*arguments):
-  return subprocess.run(
-      [sys.executable, '-m', 'axial_tf.import_weights', *arguments],
-      capture_output=True, text=True, env={**os.environ, 'PYTHONPATH': '.'})
+  return tools.run('axial_tf.import_weights', *arguments)
 
 
 class TestDeepLab2Files:

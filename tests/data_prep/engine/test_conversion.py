@@ -19,6 +19,7 @@ from axial_tf import errors, version
 from axial_tf.specs import dataset_spec
 from data_prep.engine import conversion, jobs, local_conversion
 from data_prep.readers import splits
+from tests import tools
 
 
 @dataclasses.dataclass(frozen=True)
@@ -324,7 +325,8 @@ def test_default_number_of_shards(count, expected):
 
 _SLOW_COMMAND = '''
 import sys, time
-from data_prep import convert, coco_panoptic
+from data_prep import convert
+from data_prep.readers import coco_panoptic
 from axial_tf import cli
 encode = coco_panoptic.encode
 def slowly(*arguments, **options):
@@ -360,10 +362,7 @@ def test_a_killed_process_goes_on(
     process.send_signal(signal.SIGKILL)
   assert not (out / 'dataset_info.json').exists()
   for folder in (out, tmp_path / 'whole'):
-    done = subprocess.run(
-        [sys.executable, '-m', 'data_prep.convert', *options,
-         f'--output_dir={folder}'], cwd=project_root, check=False,
-        capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    done = tools.succeeds(
+        'data_prep.convert', *options, f'--output_dir={folder}')
     assert ('finished and intact' in done.stderr) == (folder == out)
   assert _files(out) == _files(tmp_path / 'whole')
