@@ -21,7 +21,6 @@ help:
 	@echo 'make bench        every measurement in benchmarks/'
 	@echo 'make lint         ruff, and rules of plain English'
 	@echo 'make venv         the environment in .venv (the others make it too)'
-	@echo 'make  BUILD files for Bazel, after changed imports'
 	@echo 'make lock         requirements.lock from the newest releases'
 	@echo 'make clean        remove caches and what demo and builds wrote'
 
