@@ -113,7 +113,7 @@ def define_path(name: str, default: Optional[str], meaning: str,
   Args:
     name: name of the flag.
     default: its value if it is not given.
-    meaning: for --help.
+    meaning: description for --help.
     any_bytes: whether the path may be one that is no UTF-8; TensorFlow cannot
       open those.
     local: whether it must be of this machine, not gs:// and the like.

@@ -36,7 +36,8 @@ def _define_flags() -> None:
       'predictions_dir', None, 'folder of the predicted PNGs, if it is not '
       'named after the JSON file.', local=True)
   cli.define_path(
-      'ground_truth_dir', None, 'the same of the ground truth.', local=True)
+      'ground_truth_dir', None, 'folder of the true PNGs, if it is not named '
+      'after the JSON file.', local=True)
   cli.define_path(
       'json', None, 'file for all figures, as fractions in full precision.')
   flags.DEFINE_bool('per_class', False, 'whether to print each class.')

@@ -85,10 +85,10 @@ def _define_own_flags() -> None:
       'pixel', None, 'y,x of the pixel whose attention is drawn; the middle of '
       'each image if not given.')
   flags.DEFINE_string(
-      'layer', None, 'whose attention is drawn, the last one if not given; an '
+      'layer', None, 'layer whose attention is drawn; the last by default; an '
       'unknown name lists them.')
   flags.DEFINE_integer(
-      'head', None, 'whose attention is drawn, from 0; the mean if not given.')
+      'head', None, 'head whose attention is drawn, from 0; default: the mean.')
   flags.DEFINE_bool(
       'beam', False, 'segment with Apache Beam; without --runner, here.')
   beam_runner.define_flags('segment')

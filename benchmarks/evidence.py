@@ -36,7 +36,7 @@ class Run:
 
   Attributes:
     folder: its model_dir.
-    title: in tables and pictures.
+    title: title in tables and pictures.
     gin_file: the experiment.
     bindings: what differs from it.
   """

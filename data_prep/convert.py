@@ -70,7 +70,7 @@ def run(
     num_shards: None makes one per 128 images.
     processes: None takes one per core.
     max_errors: faulty images to skip at most; 0 ends at the first.
-    beam_arguments: for Apache Beam; none converts on this machine.
+    beam_arguments: options of Apache Beam; none converts on this machine.
 
   Raises:
     errors.UserError: a flag or the data is wrong.

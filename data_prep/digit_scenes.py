@@ -49,7 +49,7 @@ class Scene:
   Attributes:
     image: float32 [height, width, 3], 0..255.
     index: int32 [height, width] into `segments`; -1 is void.
-    segments: in the order of drawing, so later ones lie on top.
+    segments: segments in the order of drawing; later ones lie on top.
   """
 
   image: np.ndarray

@@ -14,7 +14,7 @@ from typing import Iterator, Tuple
 
 _ROOT = pathlib.Path(__file__).resolve().parent.parent
 _RULES = (
-    (r'\.py$', r'^\s{4,}\*{0,2}\w+: of\b',
+    (r'\.py$', r'^\s{4,}\*{0,2}\w+: (of|that|whose|for|in|with|at)\b',
      'an argument\'s doc is a noun phrase with a head: "height of the image"'),
     (r'\.py$', r'# Of\b', 'a comment is a phrase with a head or a sentence'),
     (r'\.(py|md|gin)$', r'\banew\b', '"again", or a verb with re-'),

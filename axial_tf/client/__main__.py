@@ -29,7 +29,8 @@ def _define_flags() -> None:
   flags.DEFINE_string('model', None, 'name of the model in the server.')
   flags.DEFINE_enum('protocol', 'grpc', ['grpc', 'rest'], 'how to ask.')
   flags.DEFINE_integer(
-      'version', None, 'of the model; default: the newest.', lower_bound=1)
+      'version', None, 'version of the model; default: the newest.',
+      lower_bound=1)
   cli.define_path(
       'model_json', None, 'model.json of the export, for names and colors.')
   cli.define_path('output_dir', None, 'folder for pictures.')

@@ -53,7 +53,7 @@ class GrpcTransport:
 
     Args:
       files: contents of image files.
-      timeout: in seconds.
+      timeout: limit in seconds.
 
     Raises:
       server_calls.ServerError: there is no answer.

@@ -50,7 +50,7 @@ class RestTransport:
 
     Args:
       files: contents of image files.
-      timeout: in seconds.
+      timeout: limit in seconds.
 
     Raises:
       server_calls.ServerError: there is no answer.

@@ -49,7 +49,8 @@ def require_space(model_dir: str, model: tf.keras.Model, copies: int) -> None:
 
   Args:
     model_dir: where they go.
-    model: whose weights they hold; optimizers keep up to four more of each.
+    model: model whose weights they hold; optimizers keep up to four more of
+      each.
     copies: how many there are at a time.
 
   Raises:

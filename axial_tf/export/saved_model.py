@@ -137,7 +137,7 @@ def save(model: tf.keras.Model, folder: str, signatures: Mapping[str, Any]
   """Writes a SavedModel of functions that run a model, for inference alone.
 
   Args:
-    model: whose weights the functions use.
+    model: model whose weights the functions use.
     folder: folder of the SavedModel.
     signatures: tf.functions by name.
   """

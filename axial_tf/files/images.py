@@ -102,7 +102,7 @@ def from_bytes(content: bytes, name: str) -> np.ndarray:
 
   Args:
     content: content of the file.
-    name: in errors.
+    name: name in errors.
 
   Raises:
     errors.UserError: damaged or no image.
@@ -161,7 +161,7 @@ def of_pillow(image: Image.Image, name: str, content: bytes = b'') -> Stored:
 
   Args:
     image: may be decoded already.
-    name: in errors.
+    name: name in errors.
     content: content of the file it comes from, if there is one.
 
   Raises:

@@ -30,7 +30,7 @@ class BranchSettings:
     res3_channels: to which 'res3' is projected.
     res2_channels: to which 'res2' is projected.
     decoder_channels: after each fusion.
-    head_channels: in each head, ahead of its last layer.
+    head_channels: channels in each head, ahead of its last layer.
     res4_channels: to which 'res4' is projected; None to leave it out, as all
       models with output stride 16 do.
   """

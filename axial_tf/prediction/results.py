@@ -172,7 +172,7 @@ class ClassProbability:
     label: the model's number of the class, from 0.
     id: name of the class in the source, such as n01440764; None from a server.
     name: what a person reads.
-    probability: in 0..1.
+    probability: probability in 0..1.
   """
 
   label: int

@@ -27,7 +27,7 @@ class LoadReport:
   Attributes:
     source: path of the checkpoint.
     loaded: taken over.
-    mismatched: in both, but of another shape; not taken over.
+    mismatched: weights in both, but of another shape; not taken over.
     missing: weights of the model alone.
     unused: weights of the checkpoint alone.
   """

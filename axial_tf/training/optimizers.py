@@ -128,7 +128,7 @@ def build_optimizer(settings: OptimizerSettings, train_steps: int,
 
   Args:
     settings: settings of the optimizer.
-    train_steps: at whose end the rate has fallen.
+    train_steps: number of steps at whose end the rate has fallen.
     rate_scale: a factor of the rate that may change while training.
   """
   schedule = build_schedule(settings, train_steps)
@@ -161,7 +161,7 @@ def add_decay(
 
   Args:
     gradients: gradients of the global batch.
-    variables: that they belong to.
+    variables: variables of the gradients, in their order.
     settings: settings of the optimizer; others than 'sgd' decay weights by
       themselves.
   """

@@ -24,8 +24,8 @@ def make_shards(job: jobs.Job, folder: str, indices: Sequence[int],
     folder: exists.
     indices: numbers of the shards.
     collected: takes the faulty images, and may end the conversion.
-    processes: that encode images; None for one per core, fewer for a small
-      job.
+    processes: number of processes that encode images; None for one per core,
+      fewer for a small job.
 
   Raises:
     errors.UserError: too many faulty images, the folder cannot be written, or

@@ -68,7 +68,7 @@ def problems(paths: Sequence[str], spec: specs.Spec,
 
   Args:
     paths: the shards.
-    spec: with which they should have been made.
+    spec: spec with which they should have been made.
     found: readable records of each shard.
     has_faults: whether others could not be read, so that numbers of records
       say nothing new.

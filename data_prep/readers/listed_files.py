@@ -33,7 +33,7 @@ class Folders:
     """Returns the path of a file that a data set lists, present or not.
 
     Args:
-      folder: in which it must be.
+      folder: folder in which it must be.
       name: relative to the folder.
       lister: the file that lists it, for errors.
 

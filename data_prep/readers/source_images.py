@@ -27,7 +27,8 @@ def inside(folder: pathlib.Path, name: str, lister: pathlib.Path) -> str:
   """Returns the path of a file that a data set lists.
 
   Args:
-    folder: in which it must be; links that the user made there are followed.
+    folder: folder in which it must be; links that the user made there are
+      followed.
     name: relative to the folder.
     lister: the file that lists it, for errors.
 

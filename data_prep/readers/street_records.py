@@ -17,7 +17,7 @@ def encode(filename: str, image_path: str, panoptic: Optional[np.ndarray],
   """Makes the record of one image and its panoptic label, if it has one.
 
   Args:
-    filename: for the record.
+    filename: file name for the record.
     image_path: path of the image.
     panoptic: int32 [height, width], or None.
     label_path: where `panoptic` comes from, for errors.

@@ -55,9 +55,14 @@ def test_structures_are_all_that_differ():
   assert len(_STRUCTURES) == 10
 
 
-@pytest.mark.parametrize('variant', _STRUCTURES.values())
-def test_every_structure_trains_and_restores(variant, tmp_path):
-  model = variant.build(3)
+@pytest.fixture(scope='module', params=_STRUCTURES.values())
+def structure(request):
+  """A tiny variant and its model."""
+  return request.param, request.param.build(3)
+
+
+def test_every_structure_trains_and_restores(structure, tmp_path):
+  variant, model = structure
   stride = variant.backbone.output_stride
   images = tf.random.stateless_normal([2, stride + 1, 33, 3], [1, 2])
 
@@ -102,9 +107,8 @@ _KNOWN_PARAMETERS = {'conv_stem_ps_attention_0.5': -1.6}
 _COUNTED = [name for name, row in _ROWS.items() if row.published]
 
 
-@pytest.mark.parametrize('variant', _STRUCTURES.values())
-def test_every_structure_is_exported_for_any_size(variant, tmp_path):
-  model = variant.build(3)
+def test_every_structure_is_exported_for_any_size(structure, tmp_path):
+  _, model = structure
   images = tf.random.stateless_normal([2, 40, 33, 3], [1, 2])
   expected = tf.nest.flatten(model(images))
 

@@ -58,7 +58,7 @@ def auto_augment(image: tf.Tensor, seed: tf.Tensor,
   Args:
     image: uint8 [height, width, 3].
     seed: int [2].
-    policy: for example `POLICIES['v0']`.
+    policy: a policy, for example `POLICIES['v0']`.
 
   Returns:
     uint8 of the shape of `image`.

@@ -22,7 +22,7 @@ class CocoFolder:
     """Nothing is written yet.
 
     Args:
-      folder: for the files.
+      folder: folder of the files.
       spec: what the labels mean.
       image_list: path of a JSON whose "images" have "id" and "file_name", such
         as COCO's annotation files; None takes numbers in the images' names.
@@ -107,7 +107,7 @@ class MapillaryFolder:
     """Nothing is written yet.
 
     Args:
-      folder: for the files.
+      folder: folder of the files.
       spec: what the labels mean.
       class_names: the "name" of each label of config.json; None leaves the
         older format of instances/ out.
