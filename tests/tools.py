@@ -12,7 +12,7 @@ import subprocess
 import sys
 from typing import Optional
 
-from absl import flags
+from absl import app, flags
 from absl.testing import flagsaver
 import tensorflow as tf
 
@@ -33,21 +33,17 @@ def run(module: str, *arguments, cwd: Optional[os.PathLike] = None
   out, err = io.StringIO(), io.StringIO()
   argv, folder, environment = sys.argv, os.getcwd(), dict(os.environ)
   policy = tf.keras.mixed_precision.global_policy()
-  defined = set(flags.FLAGS)
   status = 0
   try:
     sys.argv = [module, *map(str, arguments)]
     if cwd is not None:
       os.chdir(cwd)
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), (
-        flagsaver.flagsaver()):
+        _own_flags()):
       runpy.run_module(module, run_name='__main__', alter_sys=True)
   except SystemExit as stop:
     status = stop.code or 0
   finally:
-    # Commands define flags of the same names.
-    for name in set(flags.FLAGS) - defined:
-      delattr(flags.FLAGS, name)
     tf.keras.mixed_precision.set_global_policy(policy)
     os.environ.clear()
     os.environ.update(environment)
@@ -55,6 +51,25 @@ def run(module: str, *arguments, cwd: Optional[os.PathLike] = None
     sys.argv = argv
   return subprocess.CompletedProcess(
       [module, *arguments], status, out.getvalue(), err.getvalue())
+
+
+@contextlib.contextmanager
+def _own_flags():
+  """Sets flags of benchmarks aside: commands define the same names."""
+  defined = flags.FLAGS
+  others = {
+      name: defined[name] for name in set(defined)
+      if (defined.find_module_defining_flag(name) or '').startswith(
+          'benchmarks')}
+  for name in others:
+    delattr(defined, name)
+  app.define_help_flags()  # absl does so once in a process.
+  try:
+    with flagsaver.flagsaver():  # Forgets the flags that are added.
+      yield
+  finally:
+    for name, flag in others.items():
+      defined[name] = flag
 
 
 def succeeds(module: str, *arguments) -> subprocess.CompletedProcess:
