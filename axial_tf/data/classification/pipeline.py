@@ -12,7 +12,6 @@ from axial_tf.data.classification import augmentation as augmentation_lib
 from axial_tf.data.classification import class_counts, tfds_classification
 from axial_tf.data.classification import records as classification_records
 from axial_tf.data.common import (
-  epochs,
   reading,
   record_checks,
   record_files,
@@ -121,17 +120,9 @@ def train_dataset(
     class_counts.check_classes(source.paths, spec, settings.first_label)
   batch_size = reading.replica_batch_size(global_batch_size, input_context)
   augmentation = settings.augmentation
-
-  def read(epoch_seed):
-    return source.read(input_context, epoch_seed)
-
-  if settings.cache:
-    cached = read(seed).cache()
   first = reading.first_batch(first_step, input_context)
-  dataset = epochs.endless(
-      (lambda epoch_seed: cached) if settings.cache else read,
-      settings.shuffle_buffer, seed, first * batch_size,
-      source.num_records(input_context))
+  dataset = reading.endless(
+      source, settings, seed, input_context, first * batch_size)
 
   def prepare(draw_seed, element):
     example = source.decode(element)

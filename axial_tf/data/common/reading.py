@@ -157,6 +157,29 @@ def first_batch(
           // input_context.num_input_pipelines)
 
 
+def endless(
+    source: Any, settings: Any, seed: Optional[int],
+    input_context: Optional[tf.distribute.InputContext], first: int,
+    ahead_of_cache: Callable[[tf.data.Dataset], tf.data.Dataset] = (
+        lambda dataset: dataset)) -> tf.data.Dataset:
+  """Returns elements of a source in a new order each epoch, without end.
+
+  Args:
+    source: what the elements are read from, see above.
+    settings: settings of the pipeline: `cache` and `shuffle_buffer`.
+    seed: see `epochs.endless`.
+    input_context: worker among others, or None.
+    first: number of elements to leave out at the start.
+    ahead_of_cache: what is done with the elements before they are cached.
+  """
+  if settings.cache:
+    cached = ahead_of_cache(source.read(input_context, seed)).cache()
+  return epochs.endless(
+      lambda epoch_seed: cached if settings.cache else source.read(
+          input_context, epoch_seed),
+      settings.shuffle_buffer, seed, first, source.num_records(input_context))
+
+
 def map_with_seeds(
     dataset: tf.data.Dataset, function: Callable, seed: Optional[int],
     input_context: Optional[tf.distribute.InputContext], first: int = 0

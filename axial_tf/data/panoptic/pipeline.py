@@ -7,7 +7,6 @@ import tensorflow as tf
 
 from axial_tf import settings as settings_lib
 from axial_tf.data.common import (
-  epochs,
   reading,
   record_checks,
   record_files,
@@ -100,17 +99,14 @@ def train_dataset(
   source = _open(settings, 'train_pattern', spec)
   batch_size = reading.replica_batch_size(global_batch_size, input_context)
 
-  def read(epoch_seed):
-    return source.read(input_context, epoch_seed)
+  def decode(dataset):
+    return _decode(dataset, source, settings, spec)
 
-  if settings.cache:
-    cached = _decode(read(seed), source, settings, spec).cache()
   first = reading.first_batch(first_step, input_context) * batch_size
-  dataset = epochs.endless(
-      (lambda epoch_seed: cached) if settings.cache else read,
-      settings.shuffle_buffer, seed, first, source.num_records(input_context))
+  dataset = reading.endless(
+      source, settings, seed, input_context, first, ahead_of_cache=decode)
   if not settings.cache:
-    dataset = _decode(dataset, source, settings, spec)
+    dataset = decode(dataset)
 
   def prepare(draw_seed, example):
     image, panoptic, inside = augmentation_lib.augment(

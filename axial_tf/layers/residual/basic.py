@@ -1,20 +1,14 @@
 """The residual block of wide networks: two 3x3 convolutions."""
 
-from typing import Optional, Tuple
+from typing import Optional
 
 import tensorflow as tf
 
-from axial_tf.layers import (
-  configured,
-  convolution,
-  multiply_adds,
-  normalization,
-)
-from axial_tf.layers.residual import drop_path
-from axial_tf.layers.residual import recompute as recompute_lib
+from axial_tf.layers import convolution, multiply_adds, normalization
+from axial_tf.layers.residual import block
 
 
-class BasicBlock(configured.ConfiguredLayer):
+class BasicBlock(block.ResidualBlock):
   """Two 3x3 convolutions and a shortcut, as in Wider ResNets.
 
   Like the bottleneck, it starts with a ReLU and does not end with one, and its
@@ -51,43 +45,24 @@ class BasicBlock(configured.ConfiguredLayer):
       norm: settings of all batch norms.
       **kwargs: keyword arguments of tf.keras.layers.Layer.
     """
-    super().__init__(**kwargs)
+    super().__init__(
+        channels=filters, strides=strides, drop_path_rate=drop_path_rate,
+        recompute=recompute, norm=norm, **kwargs)
     self._keep(
         filters=filters, strides=strides, dilation=dilation,
         last_dilation=last_dilation, drop_path_rate=drop_path_rate,
         recompute=recompute, norm=norm)
-    self._filters = filters
-    self._strides = strides
-    self._recompute = recompute
-    self._norm = norm
     self.first = convolution.ConvNorm(
         filters, 3, strides=strides, dilation=dilation, norm=norm,
         name='first')
     self.second = convolution.ConvNorm(
         filters, 3, dilation=last_dilation or dilation, relu=False, norm=norm,
         gamma_initializer='zeros', name='second')
-    self.drop_path = drop_path.DropPath(drop_path_rate, name='drop_path')
-
-  def build(self, input_shape):
-    self.shortcut = None
-    if input_shape[-1] != self._filters:
-      self.shortcut = convolution.ConvNorm(
-          self._filters, 1, strides=self._strides, relu=False,
-          norm=self._norm, name='shortcut')
-    super().build(input_shape)
 
   def call(self, inputs, training=False):
     """[batch, height, width, c] -> [.., ceil(h/s), ceil(w/s), filters]."""
-    inputs = tf.nn.relu(inputs)
-    if self.shortcut is None:
-      shortcut = inputs[:, ::self._strides, ::self._strides]
-    else:
-      shortcut = self.shortcut(inputs, training=training)
-    branch = self._branch
-    if self._recompute == 'all' and training:
-      branch = recompute_lib.recomputed(branch, [self.first, self.second])
-    return shortcut + self.drop_path(
-        branch(inputs, training), training=training)
+    return self._with_shortcut(
+        tf.nn.relu(inputs), training, [self.first, self.second])
 
   def _branch(self, inputs, training):
     return self.second(self.first(inputs, training=training),
@@ -104,7 +79,3 @@ class BasicBlock(configured.ConfiguredLayer):
     if self.shortcut is not None:
       total += self.shortcut.multiply_adds(height, width)
     return total + self.second.multiply_adds(*self.output_size(height, width))
-
-  def output_size(self, height: int, width: int) -> Tuple[int, int]:
-    """Returns the height and width of what a map of this size becomes."""
-    return -(-height // self._strides), -(-width // self._strides)

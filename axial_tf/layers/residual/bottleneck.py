@@ -1,21 +1,16 @@
 """The residual bottleneck block, around attention or a convolution."""
 
 import dataclasses
-from typing import Literal, Optional, Tuple
+from typing import Literal, Optional
 
 import tensorflow as tf
 
 from axial_tf import settings as settings_lib
-from axial_tf.layers import (
-  configured,
-  convolution,
-  multiply_adds,
-  normalization,
-)
+from axial_tf.layers import convolution, multiply_adds, normalization
 from axial_tf.layers.attention import axial_2d
 from axial_tf.layers.attention import settings as attention_settings
 from axial_tf.layers.baselines import local_attention_2d
-from axial_tf.layers.residual import drop_path
+from axial_tf.layers.residual import block
 from axial_tf.layers.residual import recompute as recompute_lib
 
 # Section 4.1: the output of an axial block has twice the channels of the
@@ -53,7 +48,7 @@ class SpatialSettings:
     return _EXPANSIONS[self.kind]
 
 
-class Bottleneck(configured.ConfiguredLayer):
+class Bottleneck(block.ResidualBlock):
   """1x1 conv, attention or 3x3 conv, 1x1 conv, and a shortcut (figure 2).
 
   The figure's last ReLU is at the start of the next block instead, so that
@@ -96,17 +91,16 @@ class Bottleneck(configured.ConfiguredLayer):
     Raises:
       errors.UserError: filters that the heads do not divide.
     """
-    super().__init__(**kwargs)
+    super().__init__(
+        channels=output_channels or spatial.expansion * filters,
+        strides=strides, drop_path_rate=drop_path_rate, recompute=recompute,
+        norm=norm, **kwargs)
     self._keep(
         filters=filters, spatial=spatial, strides=strides, dilation=dilation,
         activate_input=activate_input, drop_path_rate=drop_path_rate,
         recompute=recompute, norm=norm, reduced_channels=reduced_channels,
         output_channels=output_channels)
-    self._strides = strides
     self._activate_input = activate_input
-    self._recompute = recompute
-    self._norm = norm
-    self._output_channels = output_channels or spatial.expansion * filters
     self.reduce = convolution.ConvNorm(
         reduced_channels or filters, 1, norm=norm, name='reduce')
     self.attention = self.conv = None
@@ -117,32 +111,15 @@ class Bottleneck(configured.ConfiguredLayer):
     else:
       self.attention = _attention(filters, spatial, strides)
     self.expand = convolution.ConvNorm(
-        self._output_channels, 1, relu=False, norm=norm,
+        self._channels, 1, relu=False, norm=norm,
         gamma_initializer='zeros', name='expand')
-    self.drop_path = drop_path.DropPath(drop_path_rate, name='drop_path')
-
-  def build(self, input_shape):
-    self.shortcut = None
-    if input_shape[-1] != self._output_channels:
-      self.shortcut = convolution.ConvNorm(
-          self._output_channels, 1, strides=self._strides, relu=False,
-          norm=self._norm, name='shortcut')
-    super().build(input_shape)
 
   def call(self, inputs, training=False):
     """[batch, height, width, c] -> [.., ceil(h/s), ceil(w/s), expanded]."""
     if self._activate_input:
       inputs = tf.nn.relu(inputs)
-    if self.shortcut is None:
-      shortcut = inputs[:, ::self._strides, ::self._strides]
-    else:
-      shortcut = self.shortcut(inputs, training=training)
-    branch = self._branch
-    if self._recompute == 'all' and training:
-      branch = recompute_lib.recomputed(
-          branch, [self.reduce, self._middle, self.expand])
-    branch = self.drop_path(branch(inputs, training), training=training)
-    return shortcut + branch
+    return self._with_shortcut(
+        inputs, training, [self.reduce, self._middle, self.expand])
 
   def attention_inputs(self, inputs: tf.Tensor) -> tf.Tensor:
     """Returns what the middle sees in inference when the block is called."""
@@ -182,10 +159,6 @@ class Bottleneck(configured.ConfiguredLayer):
     if self.shortcut is not None:
       total += self.shortcut.multiply_adds(height, width)
     return total + self.expand.multiply_adds(*self.output_size(height, width))
-
-  def output_size(self, height: int, width: int) -> Tuple[int, int]:
-    """Returns the height and width of what a map of this size becomes."""
-    return -(-height // self._strides), -(-width // self._strides)
 
 
 def _attention(filters, spatial, strides):
