@@ -26,7 +26,7 @@ def run_dir(tmp_path_factory):
   folder = tmp_path_factory.mktemp('classifier')
   records = tiny_classes.write(folder)
   bindings = [f"RECORDS = '{records}'", *tiny_classes.BINDINGS,
-              "SPATIAL = 'convolution'", 'BatchNormSettings.momentum = 0.5',
+              'BatchNormSettings.momentum = 0.5',
               'LEARNING_RATE = 0.1', 'RunSettings.profile_steps = (8, 9)']
   model_dir = str(folder / 'run')
   run.run(config.parse([_EXPERIMENT], [*bindings, 'TRAIN_STEPS = 6']),
@@ -159,7 +159,7 @@ def test_a_new_run_starts_from_the_weights_of_another(
   """And the optimizer's slow weights start there, too."""
   records = tiny_classes.write(tmp_path)
   bindings = [f"RECORDS = '{records}'", *tiny_classes.BINDINGS,
-              "SPATIAL = 'convolution'", 'TRAIN_STEPS = 6',
+              'TRAIN_STEPS = 6',
               "OptimizerSettings.name = 'radam_lookahead'",
               'LEARNING_RATE = 1e-6',
               f"RunSettings.init_checkpoint = '{run_dir}'"]
@@ -186,7 +186,6 @@ def test_averaged_weights_are_what_is_validated_and_restored(
     tmp_path, optimizer):
   records = tiny_classes.write(tmp_path)
   bindings = [f"RECORDS = '{records}'", *tiny_classes.BINDINGS, *optimizer,
-              "SPATIAL = 'convolution'",
               'RunSettings.validate_at_start = True']
   model_dir = str(tmp_path / 'run')
   metrics = run.run(

@@ -72,10 +72,11 @@ def test_a_run_continues_as_it_would_have(
   wanted = expected['continued'][model_dir]
   assert found.keys() == wanted.keys()
   assert any('/.OPTIMIZER_SLOT/' in name for name in wanted)
-  # Another order of sums turns the sign of some offset's L1 gradient.
   for name, (norm, product) in wanted.items():
-    np.testing.assert_allclose(
-        found[name], (norm, product), atol=2e-2 * norm + 1e-5, err_msg=name)
+    # Another order of sums turns the sign of some offset's L1 gradient.
+    tolerance = 2e-2 if '/.OPTIMIZER_SLOT/' in name else 1e-3
+    np.testing.assert_allclose(found[name], (norm, product), err_msg=name,
+                               atol=tolerance * norm + 1e-5)
 
 
 def _numbers(checkpoint):

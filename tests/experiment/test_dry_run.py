@@ -14,8 +14,7 @@ _EXPERIMENT = 'experiments/cifar10_axial_resnet.gin'
 
 def _parse(records):
   return config.parse([_EXPERIMENT], [
-      f"RECORDS = '{records}'", *tiny_classes.BINDINGS,
-      "SPATIAL = 'convolution'"])
+      f"RECORDS = '{records}'", *tiny_classes.BINDINGS])
 
 
 def test_it_tells_what_a_run_costs_and_writes_nothing(tmp_path, monkeypatch):

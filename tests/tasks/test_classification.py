@@ -34,8 +34,7 @@ def records(tmp_path_factory):
 def test_a_few_steps_learn_the_colors(records):
   tf.keras.utils.set_random_seed(0)
   task = _task(
-      records, "SPATIAL = 'convolution'",
-      'ClassificationAugmentationSettings.label_smoothing = 0.0')
+      records, 'ClassificationAugmentationSettings.label_smoothing = 0.0')
   model = task.build_model()
   optimizer = task.create_optimizer(None)
   metrics = task.build_metrics(training=True)
@@ -68,8 +67,7 @@ def _validate(records, devices, batch_size, weights=None):
   strategy = tf.distribute.MirroredStrategy(devices)
   with strategy.scope():
     task = _task(
-        records, "SPATIAL = 'convolution'",
-        f'RunSettings.validation_batch_size = {batch_size}')
+        records, f'RunSettings.validation_batch_size = {batch_size}')
     model = task.build_model()
     if weights is not None:
       model.set_weights(weights)
@@ -139,7 +137,6 @@ def test_records_of_other_tools_need_the_classes(tmp_path):
 def test_data_of_tensorflow_datasets_trains_and_validates():
   with tfds.testing.mock_data(num_examples=9):
     task = _task('tfds:cifar10', "VALIDATION_SPLIT = 'test'",
-                 "SPATIAL = 'convolution'",
                  'ClassificationTaskSettings.num_classes = 10')
     model = task.build_model()
     batch = next(iter(task.build_inputs('train')))

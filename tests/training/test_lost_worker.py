@@ -23,8 +23,8 @@ def _free_port():
 def _start(project_root, records, model_dir, addresses, steps):
   """Starts all workers; they validate with the default batch of one image."""
   bindings = [
-      *tiny_classes.BINDINGS, "SPATIAL = 'convolution'",
-      f"RECORDS = '{records}'", 'RunSettings.validation_batch_size = 1',
+      *tiny_classes.BINDINGS, f"RECORDS = '{records}'",
+      'RunSettings.validation_batch_size = 1',
       'RunSettings.checkpoint_interval = 4', f'TRAIN_STEPS = {steps}',
       "RunSettings.strategy = 'multi_worker_mirrored'"]
   return [subprocess.Popen(

@@ -13,8 +13,6 @@ _BINDINGS = (
     "OptimizerSettings.decay = 'constant'", 'OptimizerSettings.momentum = 0.5',
     'OptimizerSettings.clip_norm = 0.3', 'LEARNING_RATE = 0.05',
     'WARMUP_STEPS = 0')
-# Without attention, whose graph takes long to make.
-_SIMPLE = ("SPATIAL = 'convolution'",)
 
 
 @pytest.fixture(scope='module')
@@ -97,7 +95,7 @@ def _require_same(expected, actual):
 
 
 @pytest.mark.parametrize('bindings', [
-    _SIMPLE, pytest.param((), marks=pytest.mark.slow)])
+    (), pytest.param((tiny_classes.AXIAL,), marks=pytest.mark.slow)])
 def test_two_replicas_learn_like_one(train, two_replicas, bindings):
   """With batch norms of all replicas, clipping and weight decay."""
   _require_same(train(*bindings), train(*bindings, strategy=two_replicas))
@@ -105,15 +103,14 @@ def test_two_replicas_learn_like_one(train, two_replicas, bindings):
 
 def test_accumulated_gradients_are_those_of_the_whole_batch(train):
   """Up to the batch norms, which would see other batches."""
-  _require_same(train(*_SIMPLE, frozen=True), train(
-      *_SIMPLE, 'RunSettings.accumulate_steps = 4', frozen=True))
+  _require_same(train(frozen=True), train(
+      'RunSettings.accumulate_steps = 4', frozen=True))
 
 
 @pytest.mark.parametrize('precision', ['bfloat16', 'float16'])
 def test_shorter_numbers_learn_nearly_the_same(train, precision):
-  expected, _ = train(*_SIMPLE)
-  losses, model = train(
-      *_SIMPLE, f"RunSettings.mixed_precision = '{precision}'")
+  expected, _ = train()
+  losses, model = train(f"RunSettings.mixed_precision = '{precision}'")
   np.testing.assert_allclose(losses, expected, rtol=0.05)
   assert {v.dtype for v in model.trainable_variables} == {tf.float32}
 

@@ -17,7 +17,7 @@ from tests import tiny_classes
 def _run(model_dir, *bindings, mode='train', records='nowhere'):
   parsed = config.parse(['experiments/cifar10_axial_resnet.gin'], [
       f"RECORDS = '{records}'", *tiny_classes.BINDINGS,
-      "SPATIAL = 'convolution'", *bindings])
+      *bindings])
   return run.run(parsed, str(model_dir), mode)
 
 

@@ -22,8 +22,8 @@ from axial_tf.training import checkpoints, progress
 from tests import tiny_classes
 
 _EXPERIMENT = 'experiments/cifar10_axial_resnet.gin'
-_BINDINGS = (*tiny_classes.BINDINGS, "SPATIAL = 'convolution'",
-             'RunSettings.seed = 3', 'RunSettings.steps_per_loop = 2',
+_BINDINGS = (*tiny_classes.BINDINGS, 'RunSettings.seed = 3',
+             'RunSettings.steps_per_loop = 2',
              'RunSettings.checkpoint_interval = 4')
 
 

@@ -18,8 +18,7 @@ _EXPERIMENT = 'experiments/cifar10_axial_resnet.gin'
 
 def _arguments(records, model_dir, steps, strategy, *bindings, mode='train'):
   bindings = [
-      *tiny_classes.BINDINGS, "SPATIAL = 'convolution'",
-      f"RECORDS = '{records}'", 'RunSettings.seed = 3',
+      *tiny_classes.BINDINGS, f"RECORDS = '{records}'", 'RunSettings.seed = 3',
       "OptimizerSettings.decay = 'constant'", f'TRAIN_STEPS = {steps}',
       f"RunSettings.strategy = '{strategy}'", *bindings]
   return [f'--model_dir={model_dir}', f'--gin_file={_EXPERIMENT}',

@@ -123,7 +123,6 @@ class TestDeepLab2Files:
   def test_an_imported_classifier_is_validated_and_trained(self, tmp_path):
     records = tiny_classes.write(tmp_path)
     bindings = [f"RECORDS = '{records}'", *tiny_classes.BINDINGS,
-                "SPATIAL = 'convolution'",
                 'OptimizerSettings.average_decay = 0.999']
     files = ['experiments/cifar10_axial_resnet.gin']
     experiment = config.parse(files, bindings)
