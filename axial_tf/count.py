@@ -30,7 +30,8 @@ _HEADER = (
     f'{"M-Adds":>9}{"paper":>8}{"diff":>7}{"k*16":>7}')
 
 
-def _define_flags() -> None:
+def define_flags() -> None:
+  """Defines the flags of the command."""
   flags.DEFINE_list(
       'variant', None, 'count only these models, separated by commas.')
   flags.DEFINE_bool('ablations', False, "count the paper's ablations as well.")
@@ -110,11 +111,6 @@ def print_alternatives() -> None:
           flush=True)
 
 
-def run() -> None:
-  """Runs the command."""
-  _define_flags()
-  cli.run(main, __doc__)
-
-
 if __name__ == '__main__':
-  run()
+  define_flags()
+  cli.run(main, __doc__)

@@ -6,6 +6,7 @@ import pytest
 
 from axial_tf import count, errors
 from axial_tf.models import alternatives, counts
+from tests import tools
 
 
 def test_counts_stand_beside_the_published_figures(capsys):
@@ -43,6 +44,7 @@ def test_the_command_and_its_earlier_name_count(module):
   assert done.returncode == 0, done.stderr
   (row,) = json.loads(done.stdout)
   assert row['name'] == 'resnet50'
+  assert '--variant' in tools.succeeds(module, '--help').stdout
 
 
 def test_other_readings_differ_from_the_registered_models():

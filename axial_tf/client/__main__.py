@@ -24,7 +24,8 @@ from axial_tf.files import earlier_results, image_files, paths
 from axial_tf.prediction import results
 
 
-def _define_flags() -> None:
+def define_flags() -> None:
+  """Defines the flags of the command."""
   flags.DEFINE_string('server', None, 'host:port of TensorFlow Serving.')
   flags.DEFINE_string('model', None, 'name of the model in the server.')
   flags.DEFINE_enum('protocol', 'grpc', ['grpc', 'rest'], 'how to ask.')
@@ -90,11 +91,6 @@ def _write(answer: results.PanopticResult, stem: str) -> None:
     visualize.save_png(answer.picture, f'{stem}_overlay.png')
 
 
-def run() -> None:
-  """Runs the command."""
-  _define_flags()
-  cli.run(main, __doc__, takes_arguments=True)
-
-
 if __name__ == '__main__':
-  run()
+  define_flags()
+  cli.run(main, __doc__, takes_arguments=True)

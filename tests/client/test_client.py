@@ -22,7 +22,7 @@ from tensorflow_serving.apis import (
 from axial_tf import errors
 from axial_tf.client import answers, client, grpc_transport
 from axial_tf.export import saved_model, serving_settings
-from tests import color_model, tiny_classes
+from tests import color_model, tiny_classes, tools
 from tests.export import session, tiny_classifier
 
 _PROTOCOLS = pytest.mark.parametrize('protocol', ['grpc', 'rest'])
@@ -141,6 +141,14 @@ def test_rest_needs_no_tensorflow(addresses, versions, project_root):
        versions['colors']],
       capture_output=True, text=True, check=False, cwd=project_root)
   assert done.stdout == '(8, 9) 1 False\n', done.stderr
+
+
+def test_the_earlier_name_is_the_same():
+  from axial_tf.serving import client as earlier
+
+  assert earlier.Client is client.Client
+  usage = tools.succeeds('axial_tf.serving.client', '--help').stdout
+  assert '--model_json' in usage and '--output_dir' in usage
 
 
 @_PROTOCOLS
