@@ -57,10 +57,9 @@ def run(module: str, *arguments, cwd: Optional[os.PathLike] = None
 def _own_flags():
   """Sets flags of benchmarks aside: commands define the same names."""
   defined = flags.FLAGS
-  others = {
-      name: defined[name] for name in set(defined)
-      if (defined.find_module_defining_flag(name) or '').startswith(
-          'benchmarks')}
+  modules = {name: defined.find_module_defining_flag(name) for name in defined}
+  others = {name: defined[name] for name, module in modules.items()
+            if module.startswith('benchmarks')}
   for name in others:
     delattr(defined, name)
   app.define_help_flags()  # absl does so once in a process.
@@ -70,6 +69,7 @@ def _own_flags():
   finally:
     for name, flag in others.items():
       defined[name] = flag
+      defined.register_flag_by_module(modules[name], flag)
 
 
 def succeeds(module: str, *arguments) -> subprocess.CompletedProcess:
