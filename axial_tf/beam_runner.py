@@ -1,6 +1,6 @@
-"""Options of Apache Beam, for the tools that may run on a cluster.
+"""Defines and checks the Apache Beam options of tools that run on clusters.
 
-Apache Beam is an extra, so it is imported when it is asked for.
+Apache Beam is an extra, so it is imported only when requested.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from absl import flags
 
 from axial_tf import errors, optional_imports
 
-# Their job servers know options of their own, which Beam asks them for.
+# Their job servers define further options, for which Beam queries them.
 _JOB_SERVERS = ('flinkrunner', 'portablerunner', 'sparkrunner')
 
 
@@ -33,17 +33,17 @@ def define_flags(action: str) -> None:
 
 
 def arguments() -> List[str]:
-  """Returns what the flags say to Beam; nothing if it is not wanted.
+  """Returns the flags' options for Beam; empty if Beam is not requested.
 
   Raises:
-    errors.UserError: options without a runner, or an open quotation.
+    errors.UserError: options without a runner, or an unclosed quote.
   """
   text = flags.FLAGS.pipeline_options
   try:
     given = shlex.split(text)
   except ValueError as error:
     raise errors.UserError(
-        f'--pipeline_options: expected options as a shell takes them, got '
+        f'--pipeline_options: expected options in shell syntax, got '
         f'{text!r} ({error})') from error
   if flags.FLAGS.runner:
     return [*given, f'--runner={flags.FLAGS.runner}']
@@ -66,7 +66,7 @@ def pipeline(given: Sequence[str]):
   """Returns an empty Beam pipeline; a context manager that runs it.
 
   Args:
-    given: Beam's own options, '--runner=DirectRunner' for instance.
+    given: options of Beam, '--runner=DirectRunner' for instance.
 
   Raises:
     errors.UserError: Beam cannot be imported, or does not accept the options,
@@ -75,7 +75,7 @@ def pipeline(given: Sequence[str]):
   beam = require_beam()
   from apache_beam.options import pipeline_options
 
-  # Without a list it would take those of this program.
+  # Without a list, Beam would parse this program's arguments.
   _require_known(given, pipeline_options.PipelineOptions([]))
   try:
     return beam.Pipeline(
@@ -88,11 +88,11 @@ def pipeline(given: Sequence[str]):
 
 
 def _require_known(given: Sequence[str], options) -> None:
-  """Refuses options that Beam would drop with no more than a log line.
+  """Rejects options that Beam would drop with no more than a log line.
 
   Args:
-    given: Beam's own options.
-    options: PipelineOptions without any.
+    given: options of Beam.
+    options: PipelineOptions without any option set.
   """
   parsers = []
   known = [f'--{name}' for name in options.get_all_options(
@@ -113,6 +113,6 @@ def _require_known(given: Sequence[str], options) -> None:
     near = difflib.get_close_matches(name, known, 1, 0.8)
     if near or not has_server:
       raise errors.UserError(
-          f'--pipeline_options: Apache Beam knows no option {name}'
+          f'--pipeline_options: Apache Beam has no option {name}'
           + (f'; did you mean {near[0]}?' if near else
              '; see its documentation for the options of each runner'))

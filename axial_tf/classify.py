@@ -10,11 +10,11 @@ Examples:
   --model an export or the --model_dir of a training run.
 
 Prints the most probable classes of each image; with --json as JSON lines, and
-with --output_dir these are written to classes.jsonl in it, one by one, so that
-a stop loses none.
+with --output_dir these are also written to classes.jsonl in it, one by one, so
+that an interruption loses none.
 
-An image that cannot be read is named and left out, the others are done, and
-the exit status is 1.
+An image that cannot be read is reported and skipped, the others are processed,
+and the exit status is 1.
 """
 
 from absl import flags
@@ -26,7 +26,7 @@ FLAGS = flags.FLAGS
 
 
 def define_common_flags() -> None:
-  """Defines the flags that axial_tf.predict has, too."""
+  """Defines the flags that axial_tf.predict shares."""
   cli.define_path(
       'model', None, 'folder of an export, of one of its versions, or of a '
       'training run.')
@@ -36,14 +36,14 @@ def define_common_flags() -> None:
   cli.define_path(
       'output_dir', None, 'folder for the results.')
   flags.DEFINE_integer(
-      'batch_size', 1, 'images at a time (to be segmented, of equal size).',
+      'batch_size', 1, 'images at a time (of equal size, if segmented).',
       lower_bound=1)
 
 
 def define_own_flags() -> None:
-  """Defines the flags that only classifiers have a use for."""
+  """Defines the flags that apply to classifiers only."""
   flags.DEFINE_integer(
-      'top', 5, 'how many classes to give, with a classifier.', lower_bound=1)
+      'top', 5, 'number of classes to show, with a classifier.', lower_bound=1)
   flags.DEFINE_bool('json', False, 'print JSON lines, with a classifier.')
 
 

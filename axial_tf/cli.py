@@ -13,7 +13,7 @@ from absl import app, flags, logging
 from axial_tf import errors
 from axial_tf.files import paths
 
-# The flags defined here are those of the tools that ask for them.
+# The flags defined here belong to the tools that define them by this module.
 flags.disclaim_key_flags()
 # Before TensorFlow is imported: its start-up notices hide our own lines.
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
@@ -23,18 +23,18 @@ warnings.filterwarnings('ignore', category=FutureWarning, module='google')
 def run(main, docstring: str, takes_arguments: bool = False) -> None:
   """Runs `main()` as a program: parses absl flags, then calls it.
 
-  With `takes_arguments`, it is called with the list of those arguments that
-  are no flags, which are paths; otherwise there must not be any.
+  With `takes_arguments`, it is called with the list of the arguments that are
+  not flags, which are paths; otherwise there must not be any.
 
   A `UserError` is printed as one line `error: ...` and exits with status 1;
-  Ctrl-C exits with 130 and SIGTERM with 143, both after tidying up; `--help`
-  prints `docstring` and the flags and exits with 0. Anything else is a defect
-  of ours and keeps its traceback.
+  Ctrl-C exits with 130 and SIGTERM with 143, both after cleaning up; `--help`
+  prints `docstring` and the flags and exits with 0. Anything else is a bug in
+  this package and keeps its traceback.
   """
   sys.modules['__main__'].__doc__ = docstring
   for stream in (sys.stdout, sys.stderr):
     if isinstance(stream, io.TextIOWrapper):
-      # A name that the terminal cannot show may look odd, but ends no run.
+      # A name that the terminal cannot show may look odd, but must not fail.
       stream.reconfigure(errors='backslashreplace')
 
   def guarded(argv):
@@ -44,8 +44,8 @@ def run(main, docstring: str, takes_arguments: bool = False) -> None:
       if takes_arguments:
         if '' in argv:
           raise errors.UserError(
-              'expected names of files, got an empty one; is a variable of the '
-              'shell unset?')
+              'expected file names, got an empty one; is a shell variable '
+              'unset?')
         main([paths.expand(argument) for argument in argv[1:]])
         return
       if len(argv) > 1:
@@ -78,7 +78,7 @@ def run(main, docstring: str, takes_arguments: bool = False) -> None:
 
 @contextlib.contextmanager
 def _tidy_stop():
-  """Lets SIGTERM end the program as an exception does."""
+  """Makes SIGTERM end the program like an exception."""
   previous = signal.signal(
       signal.SIGTERM, lambda number, _: sys.exit(128 + number))
   try:
@@ -114,9 +114,9 @@ def define_path(name: str, default: Optional[str], meaning: str,
     name: name of the flag.
     default: its value if it is not given.
     meaning: description for --help.
-    any_bytes: whether the path may be one that is no UTF-8; TensorFlow cannot
-      open those.
-    local: whether it must be of this machine, not gs:// and the like.
+    any_bytes: whether the path may be invalid UTF-8, which TensorFlow cannot
+      open.
+    local: whether it must be on this machine, not gs:// and the like.
   """
   return flags.DEFINE(_PathParser(any_bytes, local), name, default, meaning)
 
@@ -130,10 +130,10 @@ def define_paths(name: str, meaning: str) -> None:
 
 def numbers(flag: str, texts: Optional[Sequence[str]]
             ) -> Optional[List[float]]:
-  """Returns the numbers of a list flag, None without.
+  """Returns the numbers of a list flag; None if it is not given.
 
   Raises:
-    errors.UserError: a text is no number.
+    errors.UserError: a text is not a number.
   """
   try:
     return None if texts is None else [float(text) for text in texts]
@@ -144,7 +144,7 @@ def numbers(flag: str, texts: Optional[Sequence[str]]
 
 
 def define_by(define: Callable[[], None]) -> List[str]:
-  """Defines flags by a function, as this tool's own; returns their names."""
+  """Calls a function that defines this tool's flags; returns their names."""
   before = set(flags.FLAGS)
   define()
   names = [name for name in flags.FLAGS if name not in before]
@@ -163,7 +163,7 @@ def require(**meanings: str) -> None:
 
 
 def refuse(names: Iterable[str], reason: str) -> None:
-  """Raises a UserError, `--name` and the reason, if one of flags is given."""
+  """Raises a UserError, `--name` and the reason, if any flag is given."""
   given = next((name for name in names if flags.FLAGS[name].present), None)
   if given is not None:
     raise errors.UserError(f'--{given}{reason}')
@@ -171,10 +171,10 @@ def refuse(names: Iterable[str], reason: str) -> None:
 
 def require_known(flag: str, given: Iterable[str], known: Iterable[str]
                   ) -> None:
-  """Checks that the entries of a list flag are some of those that exist.
+  """Checks that all entries of a list flag are known.
 
   Raises:
-    errors.UserError: there are others.
+    errors.UserError: an entry is unknown.
   """
   unknown = sorted(set(given) - set(known))
   if unknown:

@@ -1,19 +1,19 @@
 """Counts the models of the paper: parameters and multiply-adds.
 
 Examples:
-  The models, beside the figures that the paper publishes:
+  The models, next to the figures that the paper publishes:
   python -m axial_tf.count
 
-  One of them, as JSON:
+  A single model, as JSON:
   python -m axial_tf.count --variant=axial_deeplab_l --json
 
-  Also the models of the paper's ablations, or how the counts would be with
-  other readings of what the paper leaves open (both take minutes):
+  Also the models of the paper's ablations, or the counts under other
+  readings of what the paper leaves open (both take minutes):
   python -m axial_tf.count --ablations
   python -m axial_tf.count --alternatives
 
 Parameters are in millions and exclude batch norm's gamma and beta where marked
-so, as in the paper. Multiply-adds are in billions, of all convolutions,
+so, as in the paper. Multiply-adds are in billions and cover all convolutions,
 projections and attention; batch norm, softmax and resizing are left out.
 """
 
@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def print_counts(names, with_ablations: bool, as_json: bool) -> None:
-  """Prints a table, or JSON, of all models or of those that are named."""
+  """Prints a table, or JSON, of all models or of the named ones."""
   from axial_tf.models import ablations, counts, settings_by_name, variants
 
   rows = variants.VARIANTS
@@ -69,12 +69,12 @@ def print_counts(names, with_ablations: bool, as_json: bool) -> None:
   if as_json:
     print(json.dumps([to_json(count) for count in found], indent=2))
   else:
-    print('diff: to the paper, %. k*16: the same for images without the last '
-          'row and column.')
+    print('diff: from the paper, in %. k*16: the same for images without the '
+          'last row and column.')
 
 
 def format_count(count) -> str:
-  """Returns one line of the table; figures that no table has are left out."""
+  """Returns one line of the table; unpublished figures are left blank."""
   line = (f'{count.name:35}{f"{count.height}x{count.width}":>10}'
           f'{count.params_m:8.2f}{count.params_without_bn_m:8.2f}')
   madds = f'{count.madds_b:9.2f}'
@@ -95,7 +95,7 @@ def to_json(count) -> dict:
 def print_alternatives() -> None:
   """Prints how far other readings of the paper are from its figures.
 
-  Multiply-adds are compared at the sizes at which the paper counted.
+  Multiply-adds are compared at the image sizes at which the paper counted.
   """
   from axial_tf.models import alternatives, counts
 

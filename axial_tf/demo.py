@@ -1,7 +1,7 @@
-"""The whole road on a small data set: data, training, PQ, export, pictures.
+"""Runs the whole workflow on a small data set: training, PQ, export, pictures.
 
-Runs the ordinary tools one after the other, each as its own process, on
-handwritten digits set on photographs (made here, nothing is downloaded).
+Runs the ordinary tools one after the other, each in a separate process, on
+handwritten digits pasted on photographs (made here, nothing is downloaded).
 
 Example:
   python -m axial_tf.demo --output_dir=demo
@@ -37,7 +37,7 @@ def main() -> None:
   run_dir, export = os.path.join(root, 'run'), os.path.join(root, 'export')
   if os.path.exists(run_dir):
     raise errors.UserError(
-        f'{run_dir}: holds an earlier demo; delete {root} or give another '
+        f'{run_dir}: contains an earlier demo; delete {root} or give another '
         f'--output_dir')
   start = time.monotonic()
   _step('1/6 sample data', 'data_prep.sample_digits', f'--output_dir={data}')

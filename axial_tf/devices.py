@@ -1,4 +1,4 @@
-"""Chooses the devices of a run from those that are there, and names them."""
+"""Chooses the devices of a run from the available ones, and names them."""
 
 import collections
 import dataclasses
@@ -18,8 +18,8 @@ class Devices:
   """The devices of one process.
 
   Attributes:
-    gpus: names of the kinds of the GPUs, one for each; none is the CPU.
-    reason: why it is the CPU.
+    gpus: model name of each GPU; empty if the CPU is used.
+    reason: reason why the CPU is used.
   """
 
   gpus: Sequence[str] = ()
@@ -35,28 +35,28 @@ class Devices:
     return f'{len(self.gpus)} GPU{"s" * (len(self.gpus) > 1)} ({names})'
 
   def announce(self, *before: str) -> None:
-    """Prints one line with the devices, after other words."""
+    """Prints one line with the devices, after the words in `before`."""
     print(f'devices: {", ".join((*before, str(self)))}', file=sys.stderr,
           flush=True)
 
 
 def choose(strategy: str, num_gpus: Optional[int], gpus: Sequence[str],
            has_driver: bool = False) -> Devices:
-  """Returns the devices that a strategy takes.
+  """Returns the devices that a strategy uses.
 
   Args:
     strategy: name of the strategy, see RunSettings.
-    num_gpus: GPUs that the user wants; None for all that the strategy can use.
-    gpus: names of the kinds of the GPUs that TensorFlow sees.
-    has_driver: whether the machine has a driver of NVIDIA's GPUs.
+    num_gpus: number of requested GPUs; None for all that the strategy can use.
+    gpus: model names of the GPUs that TensorFlow sees.
+    has_driver: whether the machine has an NVIDIA driver.
 
   Raises:
-    errors.UserError: more GPUs are wanted than there are.
+    errors.UserError: more GPUs are requested than there are.
   """
   hint = (
       '; the machine has an NVIDIA driver, but TensorFlow lacks its CUDA '
       f"libraries or the GPU is hidden: pip install 'tensorflow[and-cuda]=="
-      f"{tf.__version__}', and look at CUDA_VISIBLE_DEVICES"
+      f"{tf.__version__}', and check CUDA_VISIBLE_DEVICES"
       if has_driver and not gpus else '')
   if num_gpus is None:
     num_gpus = min(len(gpus), 1) if strategy == 'one_device' else len(gpus)
@@ -66,8 +66,8 @@ def choose(strategy: str, num_gpus: Optional[int], gpus: Sequence[str],
   if num_gpus > len(gpus):
     raise errors.UserError(
         f'RunSettings.num_gpus: expected at most {len(gpus)}, the number of '
-        f'GPUs that TensorFlow sees, got {num_gpus}; leave it out to use those '
-        f'that are there{hint}')
+        f'GPUs that TensorFlow sees, got {num_gpus}; leave it out to use the '
+        f'available ones{hint}')
   return Devices(
       gpus[:num_gpus], '' if num_gpus else 'RunSettings.num_gpus = 0')
 
@@ -75,7 +75,7 @@ def choose(strategy: str, num_gpus: Optional[int], gpus: Sequence[str],
 def take(strategy: str, num_gpus: Optional[int]) -> Devices:
   """Chooses among the GPUs of this machine and hides the others.
 
-  TensorFlow would reserve their memory, too. To be called before it is used.
+  TensorFlow would reserve their memory, too. Call this before using it.
 
   Raises:
     errors.UserError: see `choose`.
@@ -86,12 +86,12 @@ def take(strategy: str, num_gpus: Optional[int]) -> Devices:
   try:
     tf.config.set_visible_devices(physical[:len(devices.gpus)], 'GPU')
   except RuntimeError:
-    pass  # In a program that has used TensorFlow before, they stay visible.
+    pass  # If the program has already used TensorFlow, they stay visible.
   return devices
 
 
 def available() -> Devices:
-  """Returns what TensorFlow computes on where nobody chooses."""
+  """Returns the devices that TensorFlow uses by default."""
   gpus = [_kind(gpu) for gpu in tf.config.get_visible_devices('GPU')]
   return choose('one_device', None, gpus, _has_driver())
 

@@ -1,16 +1,16 @@
-"""Scores panoptic results on disk, of any origin, without a model.
+"""Scores panoptic result files of any origin, without a model.
 
 Example:
   python -m axial_tf.evaluate --predictions=results/panoptic_val2017.json \\
     --ground_truth=annotations/panoptic_val2017.json --json=scores.json
 
-Both sides are a JSON file and a folder of PNGs in COCO's panoptic format, as
-panopticapi takes them; Cityscapes and Mapillary Vistas use it, too. The PNGs of
-X.json are looked for in the folder X. Prints PQ of things and stuff, mean IoU,
-and, where all predicted things have a "score", their AP.
+Predictions and ground truth are each a JSON file and a folder of PNGs in COCO's
+panoptic format, as for panopticapi; Cityscapes and Mapillary Vistas use it,
+too. The PNGs of X.json are expected in the folder X. Prints PQ of things and
+stuff, mean IoU, and, where all predicted things have a "score", their AP.
 
---format says whose rules hold for AP and mean IoU: with cityscapes, groups of
-objects count into the mean IoU, and the AP is that of its evaluator.
+--format selects the rules for AP and mean IoU: with cityscapes, groups of
+objects count in the mean IoU, and the AP is that of its evaluator.
 """
 
 import json
@@ -30,16 +30,16 @@ def _define_flags() -> None:
   cli.define_path(
       'ground_truth', None, 'JSON file of the ground truth.', local=True)
   flags.DEFINE_enum(
-      'format', 'coco', ['coco', 'cityscapes', 'mapillary'], 'whose rules to '
-      'score by; those of mapillary are coco\'s.')
+      'format', 'coco', ['coco', 'cityscapes', 'mapillary'], 'data set whose '
+      'scoring rules apply; mapillary uses coco\'s.')
   cli.define_path(
       'predictions_dir', None, 'folder of the predicted PNGs, if it is not '
       'named after the JSON file.', local=True)
   cli.define_path(
-      'ground_truth_dir', None, 'folder of the true PNGs, if it is not named '
-      'after the JSON file.', local=True)
+      'ground_truth_dir', None, 'folder of the ground truth PNGs, if it is not '
+      'named after the JSON file.', local=True)
   cli.define_path(
-      'json', None, 'file for all figures, as fractions in full precision.')
+      'json', None, 'file for all scores, as fractions in full precision.')
   flags.DEFINE_bool('per_class', False, 'whether to print each class.')
 
 

@@ -1,4 +1,4 @@
-"""Exports the heads of a trained model for devices: TFLite or ONNX.
+"""Exports the heads of a trained model for edge devices: TFLite or ONNX.
 
 Examples:
   python -m axial_tf.export_heads --model_dir=runs/demo --size=180,240 \\
@@ -8,7 +8,7 @@ Examples:
 
 The file takes `image_tensor`, uint8 RGB [1, height, width, 3], and gives
 semantic_probabilities, center_heatmap and offset of that size. It is run once
-and written only if it gives what the trained model gives. For TF Serving and
+and written only if its outputs match the trained model's. For TF Serving and
 for images of any size, see axial_tf.export.
 """
 
@@ -31,14 +31,14 @@ def _define_flags() -> None:
       'size', None, 'height and width of the images, in pixels.')
   flags.DEFINE_enum(
       'format', 'tflite', ['tflite', 'tflite_dynamic', 'onnx'],
-      'tflite_dynamic has weights of 8 bits: smaller, and less exact.')
-  cli.define_path('output', None, 'the file; an existing one is replaced.')
+      'tflite_dynamic has 8-bit weights: smaller, and less exact.')
+  cli.define_path('output', None, 'file to write; an existing one is replaced.')
 
 
 def main() -> None:
   cli.require(model_dir='the folder of a training run',
               size='height and width such as 180,240',
-              output='the name of a file')
+              output='a file name')
   if len(FLAGS.size) != 2 or not all(
       side.isdecimal() and int(side) > 0 for side in FLAGS.size):
     raise errors.UserError(
@@ -47,7 +47,7 @@ def main() -> None:
   height, width = map(int, FLAGS.size)
   if os.path.isdir(FLAGS.output):
     raise errors.UserError(
-        f'--output: {FLAGS.output} is a folder, expected the name of a file')
+        f'--output: {FLAGS.output} is a folder, expected a file name')
   paths.require_reachable(FLAGS.output)
   model_folders.find(FLAGS.model_dir).require(model_folders.PANOPTIC)
 

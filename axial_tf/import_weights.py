@@ -1,4 +1,4 @@
-"""Brings weights that others have published into a folder like a run's.
+"""Imports published weights into a folder like that of a training run.
 
 Examples:
   python -m axial_tf.import_weights --source=csrhddlam --input=axial50s.pth \\
@@ -12,12 +12,12 @@ Examples:
 
 --source is csrhddlam (the authors' PyTorch code; nothing in the file is run,
 and PyTorch is not needed) or deeplab2 (TensorFlow checkpoints). The gin file
-tells the architecture; that of csrhddlam is found in the file of weights.
+defines the architecture; that of csrhddlam is inferred from the weights.
 
---output_dir is then what axial_tf.predict, axial_tf.export and, with
---gin_params="RECORDS='...'", axial_tf.train --mode=eval take, and what
-RunSettings.init_checkpoint starts from. With --records, a classifier's classes
-get their names from there.
+--output_dir can then be given to axial_tf.predict, axial_tf.export and, with
+--gin_params="RECORDS='...'", axial_tf.train --mode=eval, and to
+RunSettings.init_checkpoint. With --records, a classifier's classes get their
+names from there.
 """
 
 from absl import flags
@@ -26,31 +26,31 @@ from axial_tf import cli, errors
 
 FLAGS = flags.FLAGS
 
-# What stands for the records as long as nobody has named any.
+# Placeholder for the records until some are given.
 _NO_RECORDS = 'RECORDS-of-your-own'
 _CSRHDDLAM = 'experiments/imagenet_csrhddlam.gin'
 
 
 def _define_flags() -> None:
   flags.DEFINE_enum(
-      'source', None, ['deeplab2', 'csrhddlam'], 'whose weights they are.')
+      'source', None, ['deeplab2', 'csrhddlam'], 'origin of the weights.')
   cli.define_path(
       'input', None, 'a .pth file, or a checkpoint.')
   cli.define_path('output_dir', None, 'a new folder.', local=True)
   cli.define_paths(
-      'gin_file', 'gin file of the architecture, an experiment; may be '
+      'gin_file', 'gin file of an experiment with the architecture; may be '
       'repeated. Optional with csrhddlam.')
   flags.DEFINE_multi_string(
       'gin_params', None, 'one gin binding; overrides the files; may be '
       'repeated.')
   cli.define_path(
-      'records', None, 'folder of TFRecords on which to evaluate or train.')
+      'records', None, 'folder of TFRecords for evaluation or training.')
   flags.DEFINE_bool(
       'allow_partial', False, 'whether weights may be left over or missing.')
 
 
 def main() -> None:
-  cli.require(source='deeplab2 or csrhddlam', input='a file of weights',
+  cli.require(source='deeplab2 or csrhddlam', input='a weights file',
               output_dir='a new folder')
   if FLAGS.source == 'deeplab2':
     cli.require(gin_file='the experiment with the architecture, such as '
@@ -89,8 +89,8 @@ def _read_csrhddlam():
     width, blocks = csrhddlam.structure(state)
   except (KeyError, ValueError, IndexError) as error:
     raise errors.UserError(
-        f'{FLAGS.input}: is no classifier of csrhddlam/axial-deeplab in its '
-        f'current form ({type(error).__name__}: {errors.first_line(error)}); '
+        f'{FLAGS.input}: is not a classifier of the current csrhddlam/axial-'
+        f'deeplab ({type(error).__name__}: {errors.first_line(error)}); '
         f'files older than its commit 81e375b have other weights') from error
   return arrays, [_CSRHDDLAM], [f'WIDTH = {width}', f'BLOCKS = {blocks}']
 
@@ -102,8 +102,8 @@ def _read_deeplab2():
   return deeplab2.arrays(deeplab2.read(FLAGS.input)), FLAGS.gin_file, []
 
 
-# Who reads a source, and what is assumed about its networks. Those of deeplab2
-# were trained beside gray, in whichever way the experiment makes its settings.
+# The reader of each source, and assumptions about its networks. Those of
+# deeplab2 were trained with gray padding, however the experiment sets it.
 _SOURCES = {
     'csrhddlam': (_read_csrhddlam, ()),
     'deeplab2': (_read_deeplab2, (

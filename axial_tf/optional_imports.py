@@ -1,8 +1,7 @@
-"""Imports of what the extras of the package bring.
+"""Imports the packages that the extras install.
 
-A package that is missing and one that is there but cannot be imported are told
-apart: who reads "not installed" of an installed package looks in the wrong
-place.
+Distinguishes a missing package from one that is installed but cannot be
+imported: "not installed" for an installed package would be misleading.
 """
 
 import importlib
@@ -19,7 +18,7 @@ _PACKAGE = os.path.dirname(os.path.abspath(__file__))
 
 
 def load(module: str, extra: str, purpose: str) -> ModuleType:
-  """Imports a module that an extra brings.
+  """Imports a module that an extra installs.
 
   Args:
     module: dotted name.
@@ -33,8 +32,8 @@ def load(module: str, extra: str, purpose: str) -> ModuleType:
   package = module.partition('.')[0]
   try:
     return importlib.import_module(module)
-  # Versions that do not fit raise whatever they come across: TypeError of
-  # protobuf, AttributeError of NumPy, OSError of shared libraries.
+  # Incompatible versions raise all sorts of errors: protobuf TypeError, NumPy
+  # AttributeError, shared libraries OSError.
   except Exception as error:
     missing = isinstance(error, ModuleNotFoundError) and error.name == package
     reason = ('which is not installed' if missing else
@@ -42,15 +41,15 @@ def load(module: str, extra: str, purpose: str) -> ModuleType:
               f'({type(error).__name__}: {errors.first_line(error)})')
     raise errors.UserError(
         f'{purpose} needs {package}, {reason}; '
-        f'{"install" if missing else "mend"} it with: '
+        f'{"install" if missing else "repair"} it with: '
         f'{install_command(extra)}') from error
 
 
 def install_command(extra: str) -> str:
   """Returns the shell command that installs an extra, in any folder.
 
-  No index has the package under its name, so it names the source checkout
-  that runs or, where an installed wheel runs, the packages of the extra.
+  The package is on no index, so the command names the running source checkout
+  or, for an installed wheel, the packages of the extra.
   """
   checkout = os.path.dirname(_PACKAGE)
   if os.path.exists(os.path.join(checkout, 'setup.py')):

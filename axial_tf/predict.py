@@ -17,14 +17,14 @@ Examples:
 Writes for each image, below --output_dir in the same subfolders:
   <name>_panoptic.png   the segment of each pixel: id = R + 256 G + 65536 B
   <name>.json           the segments: id, category, score, area, box
-and, of these, the --pictures that are asked for:
+and, of these, the requested --pictures:
   <name>_overlay.png    the image under its colored, labeled segments; legend
   <name>_heatmap.png    where the model sees centers of things
-  <name>_offsets.png    in which direction each pixel's center lies
+  <name>_offsets.png    the direction from each pixel to its center
   <name>_attention.png  what --pixel attends to in --layer: its column, its
                         row, and the two together; --model is a training run
 
-With --format, what the official evaluators (and axial_tf.evaluate) take:
+With --format, the files for the official evaluators and axial_tf.evaluate:
   coco        panoptic.json and panoptic/*.png; detections.json
   cityscapes  panoptic.json and panoptic/*.png; semantic/*_labelIds.png;
               instances/*.txt and masks
@@ -38,11 +38,11 @@ and --pipeline_options; --model, --input and --output_dir may then be remote:
     --model=gs://mine/exports/coco --input='gs://mine/photos/*.jpg' \\
     --output_dir=gs://mine/segmented
 
-Where --model is a classifier, this does what axial_tf.classify does.
+If --model is a classifier, this does the same as axial_tf.classify.
 
-An image that cannot be read is named and left out, the others are done, and
-the exit status is 1. Results of an earlier run that lie among the images are no
-images, and no image is replaced by a result.
+An image that cannot be read is reported and skipped, the others are processed,
+and the exit status is 1. Results of an earlier run among the images are
+ignored, and no image is overwritten by a result.
 """
 
 from absl import flags
@@ -52,7 +52,7 @@ from axial_tf.files import model_folders, paths
 
 FLAGS = flags.FLAGS
 
-# Names of the flags of each task.
+# Flag names by task.
 _OF_TASK = {}
 
 
@@ -75,22 +75,22 @@ def _define_own_flags() -> None:
       'class_list', None, 'config.json of Mapillary Vistas, with '
       '--format=mapillary.', local=True)
   flags.DEFINE_list(
-      'scales', None, 'average over these scales of the image, such as '
-      '0.5,1,1.5; default: those of the model.')
-  flags.DEFINE_bool('flip', False, 'average over the mirrored image, too.')
+      'scales', None, 'image scales to average over, such as 0.5,1,1.5; '
+      'default: those of the model.')
+  flags.DEFINE_bool('flip', False, 'also average over the mirrored image.')
   flags.DEFINE_list(
       'pictures', None, 'which of overlay, heatmap, offsets, attention to '
       'draw; empty for none. Default: overlay with --format=files.')
   flags.DEFINE_string(
-      'pixel', None, 'y,x of the pixel whose attention is drawn; the middle of '
-      'each image if not given.')
+      'pixel', None, 'y,x of the pixel whose attention is drawn; default: the '
+      'middle of each image.')
   flags.DEFINE_string(
-      'layer', None, 'layer whose attention is drawn; the last by default; an '
+      'layer', None, 'layer whose attention is drawn; default: the last; an '
       'unknown name lists them.')
   flags.DEFINE_integer(
       'head', None, 'head whose attention is drawn, from 0; default: the mean.')
   flags.DEFINE_bool(
-      'beam', False, 'segment with Apache Beam; without --runner, here.')
+      'beam', False, 'segment with Apache Beam; locally without --runner.')
   beam_runner.define_flags('segment')
 
 
@@ -102,7 +102,7 @@ def main() -> None:
     classify.main()
     return
   cli.refuse(_OF_TASK[model_folders.CLASSIFICATION], ' belongs to classifiers, '
-             'but --model is none; leave it out')
+             'but --model is not one; leave it out')
   cli.require(input='an image, a folder or a pattern',
               output_dir='a folder for the results')
   paths.require_reachable(FLAGS.output_dir)
@@ -134,11 +134,11 @@ def main() -> None:
 
 
 def _task():
-  """Returns what --model does; None where that is not known."""
+  """Returns the task of --model; None where it is unknown."""
   try:
     return model_folders.find(FLAGS.model).task
   except errors.UserError:
-    return None  # Said when it is loaded: the flags come first.
+    return None  # Reported when it is loaded, after the flags are checked.
 
 
 def _require_fit_for_beam(results) -> None:
@@ -147,13 +147,13 @@ def _require_fit_for_beam(results) -> None:
     refused.append('format')
   if set(results.pictures.names) - {'overlay'}:
     refused.append('pictures')
-  cli.refuse(refused, ': with Beam, expected files of each image and at most '
+  cli.refuse(refused, ': with Beam, expected files for each image and at most '
              '--pictures=overlay; leave it out or run without Beam')
   beam_runner.require_beam()
 
 
 def _pictures():
-  """Returns what --pictures asks for."""
+  """Returns the pictures that --pictures requests."""
   from axial_tf.files import earlier_results
   from axial_tf.prediction import predicted_files
 
@@ -163,7 +163,7 @@ def _pictures():
   cli.require_known('pictures', names, earlier_results.PICTURES)
   if 'attention' not in names:
     cli.refuse(('pixel', 'layer', 'head'),
-               ' is about attention; add attention to --pictures')
+               ' needs the attention picture; add attention to --pictures')
   return predicted_files.Pictures(
       names, predicted_files.parse_pixel(FLAGS.pixel), FLAGS.layer, FLAGS.head)
 

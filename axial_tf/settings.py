@@ -1,8 +1,8 @@
-"""Type and range checks for the frozen dataclasses that hold settings.
+"""Checks types and ranges of the frozen dataclasses that hold settings.
 
 Gin checks the names of parameters but not their types, so each settings class
-calls `check_types(self)` first thing in its `__post_init__` and then states
-its own ranges with `require`.
+first calls `check_types(self)` in its `__post_init__` and then checks its
+ranges with `require`.
 """
 
 import collections.abc
@@ -21,13 +21,13 @@ Path = typing.NewType('Path', str)
 def check_types(settings) -> None:
   """Checks every field of a dataclass instance against its annotation.
 
-  An int is accepted where a float is expected; a list (gin has no tuples of
-  one spelling) is turned into a tuple where a tuple is expected; a `Path` gets
-  the home folder for ~.
+  An int is accepted where a float is expected; a list (gin writes tuples in
+  both ways) is converted where a tuple is expected; in a `Path`, ~ is expanded
+  to the home folder.
 
   Raises:
-    errors.UserError: a field holds a value of another type, or a path that
-      cannot be one.
+    errors.UserError: a field holds a value of another type, or an invalid
+      path.
   """
   hints = typing.get_type_hints(type(settings))
   for field in dataclasses.fields(settings):
@@ -51,19 +51,19 @@ def require(condition: bool, settings, field: str, expected: str) -> None:
 
 
 def from_dict(kind: type, values: Any, what: Optional[str] = None):
-  """Makes settings of a dict, such as dataclasses.asdict or a JSON file gives.
+  """Makes settings from a dict, such as dataclasses.asdict or JSON returns.
 
   Fields that hold settings, or a list of them, are restored, too, by their
-  annotations. They are left alone if they are no dicts.
+  annotations. They are left alone if they are not dicts.
 
   Args:
     kind: class of the settings.
     values: values by field; those with a default may be absent.
-    what: name of the dict, for errors; None for that of the class.
+    what: name of the dict, for errors; None for the class name.
 
   Raises:
-    errors.UserError: no dict, a missing or an unknown field, or values that
-      are out of range.
+    errors.UserError: not a dict, a missing or an unknown field, or values
+      out of range.
   """
   fields = dataclasses.fields(kind)
   json_files.require_keys(
@@ -78,10 +78,10 @@ def from_dict(kind: type, values: Any, what: Optional[str] = None):
 
 
 def restore(value, hint, name: str = ''):
-  """Returns a dict as the settings that `hint` stands for, or else `value`.
+  """Returns a dict as the settings that `hint` names, or else `value`.
 
   Args:
-    value: what dataclasses.asdict made of a field, or an argument, with this
+    value: output of dataclasses.asdict for a field, or an argument, with this
       annotation.
     hint: a settings dataclass, such a class or None, a tuple of them, or any
       other annotation.

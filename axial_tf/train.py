@@ -12,10 +12,10 @@ Examples:
   The validation score of a finished run:
   python -m axial_tf.train --model_dir=runs/demo --mode=eval
 
-  What a run would cost, from two steps; nothing is written:
+  The time and memory of a run, estimated from two steps; nothing is written:
   python -m axial_tf.train --gin_file=gin_configs/experiments/demo.gin --dry_run
 
-A run that was stopped is continued by the same command.
+Rerun the same command to resume a stopped run.
 """
 
 import os
@@ -31,7 +31,7 @@ FLAGS = flags.FLAGS
 def _define_flags() -> None:
   cli.define_paths(
       'gin_file', 'gin file of the experiment; may be repeated. Default: '
-      'the config.gin that an earlier run left in --model_dir.')
+      'config.gin of the earlier run in --model_dir.')
   flags.DEFINE_multi_string(
       'gin_params', None, "one gin binding such as 'TRAIN_STEPS=2000'; "
       'overrides the files; may be repeated.')
@@ -46,8 +46,8 @@ def _define_flags() -> None:
       'profile_steps', None, 'first and last step of a profile for '
       'TensorBoard, such as 10,20.')
   flags.DEFINE_bool(
-      'dry_run', False, 'build everything, train two steps and print what a '
-      'run costs; nothing is written.')
+      'dry_run', False, 'build everything, train two steps and print the time '
+      'and memory of a run; nothing is written.')
 
 
 def main() -> None:

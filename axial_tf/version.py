@@ -1,3 +1,3 @@
-"""The version of the package, for the wheel and for exported models."""
+"""Holds the version of the package, for the wheel and exported models."""
 
 __version__ = '0.1.0'

@@ -1,4 +1,4 @@
-"""The checkpoint of the best validation of a run, in a folder of its own.
+"""Keeps the checkpoint of a run's best validation, in a separate folder.
 
 The Model Garden's exporter does the same for a single worker.
 """
@@ -18,19 +18,19 @@ _FIGURES = 'info.json'
 
 
 class BestCheckpoint:
-  """What the Model Garden's trainer takes as its checkpoint exporter.
+  """A checkpoint exporter for the Model Garden's trainer.
 
   Attributes:
-    best_ckpt_logs: the figures of the best validation so far, None before the
+    best_ckpt_logs: metrics of the best validation so far, None before the
       first one.
   """
 
   def __init__(self, folder: str, metric: str):
-    """Takes over what an earlier part of the run has kept.
+    """Loads the best metrics of an earlier part of the run.
 
     Args:
-      folder: folder of the checkpoint and its figures; made when there is one.
-      metric: name of the figure that says what is best; more is better.
+      folder: folder of the checkpoint and its metrics; created when needed.
+      metric: name of the metric that selects the best; more is better.
     """
     self._folder = folder
     self._metric = metric
@@ -50,7 +50,7 @@ class BestCheckpoint:
       global_step: int) -> bool:
     """Saves a checkpoint whose validation is the best; returns whether it is.
 
-    The figures are the same on all workers, and so is what they do.
+    The metrics are the same on all workers, so all of them act alike.
     """
     figures = {name: float(value) for name, value in eval_logs.items()}
     best = self.best_ckpt_logs

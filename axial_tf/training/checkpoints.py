@@ -1,4 +1,4 @@
-"""Reading checkpoints, with a clear word when they do not fit the model."""
+"""Reads checkpoints, with readable errors if they do not fit the model."""
 
 import os
 import re
@@ -18,8 +18,8 @@ _FILES = re.compile(r'\.(index|data-\d{5}-of-\d{5})$')
 # The folder of the best checkpoint, and the one that the Model Garden makes.
 BEST = 'best'
 _OF_VALIDATION = (BEST, 'ema_checkpoints')
-# The weights that validation used in place of the last ones, if there are any:
-# averages, or else the slow weights of Lookahead.
+# The weights that validation used instead of the latest ones, if any: averages,
+# or else the slow weights of Lookahead.
 _VALIDATED = tuple(re.compile(
     f'{MODEL}(.*)/.OPTIMIZER_SLOT/optimizer(?:/[^.]+)?/{slot}{VALUE}')
     for slot in ('average', 'slow'))
@@ -29,7 +29,7 @@ def latest(model_dir: str) -> Optional[str]:
   """Returns the newest checkpoint of a run, or None.
 
   Raises:
-    errors.UserError: its file of the name `checkpoint` is damaged.
+    errors.UserError: its file named `checkpoint` is damaged.
   """
   # tf.train.latest_checkpoint takes folders such as run[1] for patterns.
   try:
@@ -44,11 +44,11 @@ def latest(model_dir: str) -> Optional[str]:
 
 
 def find(path: str) -> str:
-  """Returns the checkpoint that a user's path means, as TensorFlow names it.
+  """Returns TensorFlow's name of the checkpoint that a user's path refers to.
 
   Args:
-    path: a checkpoint, also by one of its files (.index, .data-...), or the
-      folder of a training run or its file `checkpoint`, for the newest one.
+    path: a checkpoint or one of its files (.index, .data-...), or the folder
+      of a training run or its file `checkpoint`, for the newest one.
 
   Raises:
     errors.UserError: there is none.
@@ -84,11 +84,11 @@ def step_of(checkpoint: str) -> int:
 def restore_model(model: tf.keras.Model, checkpoint: str) -> None:
   """Loads the weights of a built model from a training checkpoint.
 
-  Where the training has averaged or slow weights, these are loaded.
+  If the training has averaged or slow weights, these are loaded.
 
   Raises:
-    errors.UserError: the checkpoint lacks a variable of the model, holds one
-      in another shape or with values that are not finite, or cannot be read.
+    errors.UserError: the checkpoint lacks a variable of the model, has one
+      with another shape or non-finite values, or cannot be read.
   """
   require_match(model, checkpoint)
   try:
@@ -99,12 +99,12 @@ def restore_model(model: tf.keras.Model, checkpoint: str) -> None:
           ) as error:
     raise errors.UserError(
         f'{checkpoint}: cannot be read as a checkpoint of this model '
-        f'({errors.first_line(error)}); it may be damaged or of another model: '
+        f'({errors.first_line(error)}); it may be damaged or another model\'s: '
         f'choose another checkpoint or model_dir') from error
   for variable in model.variables:
     if variable.dtype.is_floating and not np.isfinite(variable.numpy()).all():
       raise errors.UserError(
-          f'{checkpoint}: {variable.name} is not finite (NaN or infinity), the '
+          f'{checkpoint}: {variable.name} is not finite (NaN or infinity); '
           f'training has diverged; choose an earlier checkpoint, or train '
           f'with a lower learning rate')
 
@@ -112,9 +112,9 @@ def restore_model(model: tf.keras.Model, checkpoint: str) -> None:
 def places(model: tf.Module) -> Dict[str, tf.Variable]:
   """Returns the variables of a model, or of a layer, by their names in it.
 
-  Such as backbone/stage2_block1/reduce/conv/kernel: the shortest paths of
-  attributes that lead to them. A training checkpoint has MODEL ahead of them
-  and VALUE behind.
+  Names such as backbone/stage2_block1/reduce/conv/kernel are the shortest
+  attribute paths to the variables. A training checkpoint prefixes them with
+  MODEL and appends VALUE.
   """
   found: Dict[int, Tuple[str, tf.Variable]] = {}
   for path, variable in paths_to_variables(model).items():
@@ -123,9 +123,9 @@ def places(model: tf.Module) -> Dict[str, tf.Variable]:
 
 
 def paths_to_variables(model: tf.Module) -> Dict[str, tf.Variable]:
-  """Returns all paths that lead to variables, the shortest ones first.
+  """Returns all attribute paths to variables, the shortest ones first.
 
-  Earlier checkpoints, and patterns for them, have names that are now longer
+  Earlier checkpoints, and patterns for them, use names that are now longer
   paths, see `layers.named`: backbone/stages/0/0/reduce/conv/kernel.
   """
   wanted = {id(variable): variable for variable in model.variables}
@@ -141,9 +141,9 @@ def paths_to_variables(model: tf.Module) -> Dict[str, tf.Variable]:
 def validated_keys(checkpoint: str) -> Dict[str, str]:
   """Returns the keys of the weights that validation uses, by their paths.
 
-  These are averages, or else the slow weights of Lookahead; none where the
-  optimizer has neither. Checkpoints that a validation wrote have them in the
-  model's place already.
+  These are averages, or else the slow weights of Lookahead; none if the
+  optimizer has neither. Checkpoints that a validation wrote already hold them
+  as the model's weights.
   """
   if os.path.basename(os.path.dirname(checkpoint)) in _OF_VALIDATION:
     return {}
@@ -166,7 +166,7 @@ def _restore_validated(model: tf.keras.Model, checkpoint: str) -> None:
 
 
 def require_match(model: tf.keras.Model, checkpoint: str) -> None:
-  """Checks names and shapes of all model variables without loading them."""
+  """Checks the shapes of all model variables without loading them."""
   try:
     stored = reader(checkpoint).get_variable_to_shape_map()
   except (tf.errors.OpError, ValueError) as error:
@@ -182,7 +182,7 @@ def require_match(model: tf.keras.Model, checkpoint: str) -> None:
   if stored_shapes != shapes:
     raise errors.UserError(
         f'{checkpoint}: is a checkpoint of another model ({len(stored_shapes)}'
-        f' variables with {_count(stored_shapes):,} numbers; the configured '
+        f' variables with {_count(stored_shapes):,} values; the configured '
         f'model has {len(shapes)} with {_count(shapes):,}); give another '
         f'--model_dir or the configuration that belongs to '
         f'{os.path.dirname(checkpoint)}')

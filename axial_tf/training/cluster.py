@@ -11,13 +11,13 @@ VARIABLE = 'TF_CONFIG'
 _EXAMPLE = (
     '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, '
     '"task": {"type": "worker", "index": 0}}')
-# Jobs of other strategies, and what to do about them.
+# Jobs of other strategies, and how to fix them.
 _OTHER_JOBS = {
     'master': 'the first worker is called chief: rename it in "cluster" and '
               'in "task"',
     'ps': 'multi_worker_mirrored has no parameter servers: leave ps out and '
           'start no process for it',
-    'evaluator': 'start the evaluation as a process of its own, without '
+    'evaluator': 'start the evaluation as a separate process, without '
                  f'{VARIABLE} and with --mode=continuous_eval',
 }
 
@@ -29,7 +29,7 @@ class Cluster:
   Attributes:
     names: names of all workers, 'chief 0' and 'worker 1' for example.
     addresses: addresses of all workers, in the same order.
-    index: place of this process among them; the first one is the chief, which
+    index: index of this process among them; the first one is the chief, which
       saves.
   """
 
@@ -43,7 +43,7 @@ class Cluster:
 
   @property
   def port(self) -> int:
-    """The port at which this process is to be reached."""
+    """The port at which other workers reach this process."""
     return int(self.addresses[self.index].rpartition(':')[2])
 
   def __str__(self) -> str:
@@ -67,11 +67,11 @@ def parse(text: Optional[str]) -> Cluster:
     raise errors.UserError(
         f'{VARIABLE} is {"not set" if text is None else "empty"}: expected the '
         f"workers of RunSettings.strategy = 'multi_worker_mirrored', such as "
-        f"{_EXAMPLE}; on one machine, 'mirrored' does without")
+        f"{_EXAMPLE}; on one machine, 'mirrored' needs none")
   try:
     config = json.loads(text)
   except ValueError as error:
-    quotes = '; JSON takes double quotes' if "'" in text else ''
+    quotes = '; JSON needs double quotes' if "'" in text else ''
     raise _wrong(f'no JSON ({errors.first_line(error)}){quotes}') from error
   if not isinstance(config, dict):
     raise _wrong(f'a JSON {type(config).__name__}')
@@ -104,7 +104,7 @@ def _workers(jobs: Mapping[str, Any]):
     if not isinstance(addresses, list):
       raise _wrong(f'{json.dumps(addresses)} as the list of {job} addresses')
     if job == 'chief' and len(addresses) != 1:
-      raise _wrong(f'{len(addresses)} chiefs, where one is possible')
+      raise _wrong(f'{len(addresses)} chiefs, where only one is possible')
     for index, address in enumerate(addresses):
       if not _is_address(address):
         raise _wrong(f'{json.dumps(address)} as an address; expected host:port')
@@ -128,7 +128,7 @@ def _entry(config: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 
 def _is_address(address: Any) -> bool:
-  # The host may be a number of IPv6, in brackets.
+  # The host may be an IPv6 address in brackets.
   return (isinstance(address, str)
           and re.fullmatch(r'(\[[^\]\s]+\]|[^:\s/]+):\d{1,5}', address)
           and 0 < int(address.rpartition(':')[2]) < 65536)

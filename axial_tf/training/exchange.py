@@ -3,7 +3,7 @@
 All workers call these functions at the same points of their programs, inside
 the scope of their strategy: each call waits for all of them. Only
 MultiWorkerMirroredStrategy has several workers; with any other strategy nothing
-is sent and nobody is waited for.
+is sent and no call waits.
 """
 
 import pickle
@@ -13,15 +13,15 @@ import numpy as np
 import tensorflow as tf
 
 _T = TypeVar('_T')
-# The type that all collective operations have on all devices.
+# A type that all collective operations support on all devices.
 _WORD = np.int64
 
 
 def gather(value: _T) -> List[_T]:
-  """Returns the value of each worker, in one order on all of them.
+  """Returns the value of each worker, in the same order on all of them.
 
   Args:
-    value: anything that can be pickled. Nobody but the processes of a run, who
+    value: anything that can be pickled. Only the processes of a run, which
       run each other's graphs anyway, can send something here.
   """
   strategy = tf.distribute.get_strategy()
@@ -29,7 +29,7 @@ def gather(value: _T) -> List[_T]:
     return [value]
   content = pickle.dumps(value)
   sizes = _gather_rows(tf.constant([[len(content)]], _WORD)).numpy()[:, 0]
-  # Collective operations take rows of one length.
+  # Collective operations need rows of equal length.
   words = -(-int(sizes.max()) // np.dtype(_WORD).itemsize)
   row = np.zeros([1, words], _WORD)
   row.view(np.uint8)[0, :len(content)] = np.frombuffer(content, np.uint8)
@@ -39,12 +39,12 @@ def gather(value: _T) -> List[_T]:
 
 @tf.function(input_signature=[tf.TensorSpec([None, None], _WORD)])
 def _gather_rows(rows: tf.Tensor) -> tf.Tensor:
-  """Traced once; outside of a function, each call would be."""
+  """Gathers rows; a function, so that it is traced only once."""
   return tf.distribute.get_strategy().gather(rows, axis=0)
 
 
 def any_worker(flag: bool) -> bool:
-  """Returns whether the flag of any worker is set; quicker than `gather`."""
+  """Returns whether the flag of any worker is set; faster than `gather`."""
   strategy = tf.distribute.get_strategy()
   if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
     return flag
@@ -53,7 +53,7 @@ def any_worker(flag: bool) -> bool:
 
 
 def of_chief(value: _T) -> _T:
-  """Returns what the chief, who writes the files, has passed here."""
+  """Returns the value that the chief, which writes the files, has passed."""
   is_chief = tf.distribute.get_strategy().extended.should_checkpoint
   return next(content for from_chief, content in gather((is_chief, value))
               if from_chief)

@@ -1,4 +1,4 @@
-"""Batch norms that keep their statistics, scale and shift while others learn.
+"""Freezes the statistics, scale and shift of selected batch norms.
 
 For fine-tuning with few images a step, whose statistics would be poor.
 """
@@ -17,19 +17,19 @@ _KINDS = (tf.keras.layers.BatchNormalization, normalization.MomentNormalization)
 
 def freeze_batch_norms(model: tf.keras.Model, patterns: Sequence[str]
                        ) -> List[str]:
-  """Makes batch norms untrainable, which always use their moving statistics.
+  """Makes batch norms untrainable, so that they use their moving statistics.
 
   Args:
-    model: model that is built.
+    model: built model.
     patterns: patterns of the layers' names in the model, such as
-      'backbone/stage2_*'; `*` stands for anything, slashes included. Those of
-      earlier checkpoints are known, too ('backbone/stages/0/*').
+      'backbone/stage2_*'; `*` matches anything, slashes included. Names of
+      earlier checkpoints match, too ('backbone/stages/0/*').
 
   Returns:
     The names of the frozen layers, in alphabetical order.
 
   Raises:
-    errors.UserError: a pattern fits no batch norm.
+    errors.UserError: a pattern matches no batch norm.
   """
   layers = {layer.gamma.ref(): layer for layer in model.submodules
             if isinstance(layer, _KINDS)}
@@ -41,9 +41,9 @@ def freeze_batch_norms(model: tf.keras.Model, patterns: Sequence[str]
     found = fnmatch.filter(paths, pattern)
     if not found:
       raise errors.UserError(
-          f'RunSettings.frozen_batch_norms: {pattern!r} fits none of the '
+          f'RunSettings.frozen_batch_norms: {pattern!r} matches none of the '
           f'{len(norms)} batch norms, which are {", ".join(sorted(norms)[:3])} '
-          f'and so on; * stands for anything')
+          f'and so on; * matches anything')
     frozen.update(names[id(paths[path])] for path in found)
   for name in frozen:
     norms[name].trainable = False
@@ -51,6 +51,6 @@ def freeze_batch_norms(model: tf.keras.Model, patterns: Sequence[str]
 
 
 def _norms(variables, layers):
-  """Returns layers by the paths to them, given those of their variables."""
+  """Returns layers by their paths, given the paths of their variables."""
   return {path.rpartition('/')[0]: layers[variable.ref()]
           for path, variable in variables.items() if variable.ref() in layers}

@@ -1,11 +1,11 @@
-"""Starting a run from the weights of another one, with a report.
+"""Initializes a run from the weights of another one, with a report.
 
 Weights are matched by their name in the model, such as
 backbone/stage2_block1/reduce/conv/kernel, and by their shape. So a classifier
 initializes the backbone of a segmentation model of the same widths and blocks,
-whatever its image size, span and output stride; what differs (the stem, the
-heads) keeps its own initial values and is named. Averaged weights are taken
-where the other run has them.
+whatever its image size, span and output stride; parts that differ (the stem,
+the heads) keep their initial values and are reported. Averaged weights are
+preferred where the other run has them.
 """
 
 import collections
@@ -22,14 +22,14 @@ from axial_tf.training import checkpoints
 
 @dataclasses.dataclass(frozen=True)
 class LoadReport:
-  """What became of each weight, by its name in the model.
+  """The outcome for each weight, by its name in the model.
 
   Attributes:
     source: path of the checkpoint.
-    loaded: taken over.
-    mismatched: weights in both, but of another shape; not taken over.
-    missing: weights of the model alone.
-    unused: weights of the checkpoint alone.
+    loaded: weights that were loaded.
+    mismatched: weights in both, but of different shapes; not loaded.
+    missing: weights of the model only.
+    unused: weights of the checkpoint only.
   """
 
   source: str
@@ -39,7 +39,7 @@ class LoadReport:
   unused: Tuple[str, ...]
 
   def format_table(self) -> str:
-    """Returns lines for a terminal: how many weights of each part."""
+    """Returns lines for a terminal: the number of weights of each part."""
     lines = [f'weights from {self.source}:']
     for what, meaning in (
         ('loaded', ''), ('mismatched', ' (other shape)'),
@@ -55,7 +55,7 @@ class LoadReport:
 
 
 def load(model: tf.keras.Model, path: str) -> LoadReport:
-  """Takes over all weights of a checkpoint that fit a built model.
+  """Loads all weights of a checkpoint that fit a built model.
 
   Args:
     model: model whose variables are set.
@@ -85,12 +85,12 @@ def load(model: tf.keras.Model, path: str) -> LoadReport:
 
 def assign(model: tf.Module, arrays: Mapping[str, np.ndarray], source: str
            ) -> LoadReport:
-  """Sets the variables of a built model or layer that arrays fit.
+  """Sets the variables of a built model or layer from matching arrays.
 
   Args:
     model: model whose variables are set.
     arrays: values by the names of `checkpoints.places`.
-    source: path of the file that the values are from, for the report.
+    source: path of the file with the values, for the report.
   """
   ours = checkpoints.places(model)
   both = ours.keys() & arrays.keys()
@@ -103,7 +103,7 @@ def assign(model: tf.Module, arrays: Mapping[str, np.ndarray], source: str
 
 
 def _read(model, checkpoint):
-  """Returns the weights of a training checkpoint by their names today."""
+  """Returns the weights of a training checkpoint by their current names."""
   reader = checkpoints.reader(checkpoint)
   validated = checkpoints.validated_keys(checkpoint)
   today = {variable.ref(): name

@@ -1,4 +1,4 @@
-"""Handles a loss that diverges or is no number."""
+"""Handles a loss that diverges or is not finite."""
 
 import os
 import sys
@@ -11,8 +11,8 @@ from axial_tf.training import checkpoints, run_settings
 class LossGuard:
   """A train action: stops a run before its bad weights are saved.
 
-  With `recoveries`, it goes back to the last checkpoint as often as that and
-  lowers the learning rate each time; what follows trains on other batches.
+  With `recoveries`, it returns to the last checkpoint up to that many times and
+  lowers the learning rate each time; training then sees other batches.
   """
 
   def __init__(self, trainer, model_dir: str,
@@ -26,7 +26,7 @@ class LossGuard:
     step = self._trainer.bad_step
     if step is None:
       return
-    # That of the run: workers other than the chief keep none themselves.
+    # The chief's: other workers keep no checkpoints in `model_dir`.
     kept = checkpoints.latest(self._model_dir)
     name = os.path.basename(kept or 'none yet')
     trouble = (f'the loss of step {step} {self._batch(step)} is not finite, or '
@@ -34,8 +34,8 @@ class LossGuard:
     if not self._left or not kept:
       raise errors.UserError(
           f'{trouble}; the last good checkpoint is {name}: lower '
-          f'LEARNING_RATE, set OptimizerSettings.clip_norm, or let '
-          f'RunSettings.recoveries be 1 or more')
+          f'LEARNING_RATE, set OptimizerSettings.clip_norm, or set '
+          f'RunSettings.recoveries to 1 or more')
     self._left -= 1
     scale = self._trainer.task.rate_scale
     lowered = float(scale) * self._settings.recovery_rate

@@ -1,7 +1,7 @@
-"""Optimizers and learning-rate schedules.
+"""Builds optimizers and learning-rate schedules.
 
-The only module that imports tensorflow-addons, which accepts Keras' legacy
-optimizers only; moving to a newer TensorFlow changes this file alone.
+The only module that imports tensorflow-addons, which accepts only Keras' legacy
+optimizers; moving to a newer TensorFlow changes only this file.
 """
 
 import dataclasses
@@ -14,7 +14,7 @@ import tensorflow as tf
 from axial_tf import settings as settings_lib
 
 with warnings.catch_warnings():
-  # Its end of life is known here and no user's concern.
+  # Its end-of-life warning does not concern users.
   warnings.simplefilter('ignore', UserWarning)
   import tensorflow_addons as tfa
 
@@ -30,21 +30,21 @@ class OptimizerSettings:
     decay: 'poly' falls as (1 - step / train_steps) ** decay_power, 'cosine' as
       (1 + cos(pi * step / train_steps)) / 2; 'constant'.
     decay_power: exponent of the poly decay.
-    end_learning_rate: what the poly and the cosine decay end at.
+    end_learning_rate: final rate of the poly and the cosine decay.
     weight_decay: weight decay of kernels; batch norms, biases and position
       tables do not decay. With 'radam_lookahead' decoupled from the gradient
       (the paper: none); with 'sgd' the factor of half the sum of squares, which
       is added to the loss.
-    clip_norm: global gradient norm limit; None leaves gradients alone.
+    clip_norm: limit of the global gradient norm; None disables clipping.
     lookahead_period: steps between two synchronizations of the slow weights,
       which validation, export and prediction use.
-    lookahead_step_size: how far the slow weights move each time, in (0, 1].
-    beta_2: decay of the second moments. RAdam holds its rate back for about
-      1 / (1 - beta_2) steps, so that runs of a few hundred want 0.99.
+    lookahead_step_size: share of the way that slow weights move, in (0, 1].
+    beta_2: decay of the second moments. RAdam lowers its rate for about
+      1 / (1 - beta_2) steps, so runs of a few hundred steps need 0.99.
     momentum: Nesterov momentum of 'sgd'.
     average_decay: decay of a moving average of the weights, which
-      validation, export and prediction use in their place; 0.9999 in long
-      trainings. None is off.
+      validation, export and prediction use instead of them; 0.9999 for long
+      training runs. None disables it.
   """
 
   name: Literal['radam_lookahead', 'adam', 'sgd'] = 'radam_lookahead'
@@ -108,7 +108,7 @@ def build_schedule(settings: OptimizerSettings, train_steps: int):
 
 
 class ScaledRate(tf.keras.optimizers.schedules.LearningRateSchedule):
-  """A schedule times a variable, which lowers all that is to come."""
+  """A schedule times a variable, which scales all later rates."""
 
   def __init__(self, schedule, scale: tf.Variable):
     super().__init__()
@@ -128,8 +128,8 @@ def build_optimizer(settings: OptimizerSettings, train_steps: int,
 
   Args:
     settings: settings of the optimizer.
-    train_steps: number of steps at whose end the rate has fallen.
-    rate_scale: a factor of the rate that may change while training.
+    train_steps: number of steps over which the rate decays.
+    rate_scale: factor of the rate that may change during training.
   """
   schedule = build_schedule(settings, train_steps)
   if rate_scale is not None:
@@ -162,8 +162,8 @@ def add_decay(
   Args:
     gradients: gradients of the global batch.
     variables: variables of the gradients, in their order.
-    settings: settings of the optimizer; others than 'sgd' decay weights by
-      themselves.
+    settings: settings of the optimizer; optimizers other than 'sgd' apply
+      weight decay themselves.
   """
   if settings.name != 'sgd' or settings.weight_decay == 0:
     return list(gradients)
@@ -180,14 +180,14 @@ def _is_kernel(variable: tf.Variable) -> bool:
 
 
 class Averaging(ema_optimizer.ExponentialMovingAverage):
-  """An optimizer with averages of the weights, which start at the weights.
+  """An optimizer with moving averages of the weights, starting at the weights.
 
   The original starts them at 0. The Model Garden's trainer swaps them with the
-  weights around each validation.
+  weights before and after each validation.
   """
 
   def apply_gradients(self, grads_and_vars, name=None, **options):
-    # The original takes no options, such as not to sum over replicas again.
+    # The original takes no options, such as not summing over replicas again.
     result = self._optimizer.apply_gradients(grads_and_vars, name, **options)
     ema_optimizer.maybe_merge_call(
         self.update_average, tf.distribute.get_strategy())
@@ -198,15 +198,15 @@ class Averaging(ema_optimizer.ExponentialMovingAverage):
     self.restart()
 
   def restart(self) -> None:
-    """Sets the averages to what the weights are now."""
+    """Sets the averages to the current weights."""
     for average, weight in zip(self._average_weights, self._model_weights):
       average.assign(weight)
 
 
 class _RectifiedAdam(tfa.optimizers.RectifiedAdam):
-  """RectifiedAdam whose step is one operation a variable, not 25.
+  """RectifiedAdam whose step is one operation per variable, not 25.
 
-  Weights other than kernels do not decay.
+  Only kernels decay.
 
   With m and v the moments and p = 1 - beta ** step, a rectified step is
 
@@ -214,8 +214,8 @@ class _RectifiedAdam(tfa.optimizers.RectifiedAdam):
       = (rate * r) * (sqrt(p2) / p1) * m / (sqrt(v) + epsilon * sqrt(p2)),
 
   which is Adam's step at another rate and epsilon, and Adam's is one fused
-  operation. In the first steps the variance is not known well enough and the
-  step is rate * m / p1: Adam's with sqrt(v) negligible beside epsilon.
+  operation. In the first steps the variance estimate is unreliable and the
+  step is rate * m / p1: Adam's with sqrt(v) negligible compared to epsilon.
   """
 
   def _prepare_local(self, var_device, var_dtype, apply_state):
@@ -250,10 +250,10 @@ _HUGE = 1e8
 
 
 class _Lookahead(tfa.optimizers.Lookahead):
-  """Lookahead that computes what all variables share once a step.
+  """Lookahead that computes shared values once a step, not once a variable.
 
-  The original lets the inner optimizer work out its rates, powers of beta and
-  rectification again for each variable and asks each variable whether it is
+  The original makes the inner optimizer recompute its rates, powers of beta and
+  rectification for each variable and checks for each variable whether it is
   time to synchronize: 150 operations a variable instead of about 30, which
   for a network of 300 small variables takes longer than the network.
   """
@@ -301,12 +301,12 @@ _SHARED = 'lookahead'
 def swap_slow_weights(optimizer, variables: Sequence[tf.Variable]) -> None:
   """Swaps a model's weights with the slow ones of Lookahead, if it has any.
 
-  Swapping twice changes nothing. Averages, where a run has them, are what is
-  validated instead; the Model Garden's trainer swaps those.
+  Swapping twice changes nothing. If a run has averages, these are validated
+  instead; the Model Garden's trainer swaps them.
 
   Args:
-    optimizer: optimizer of `build_optimizer`, or around one.
-    variables: all that it trains.
+    optimizer: optimizer of `build_optimizer`, or a wrapper of one.
+    variables: all variables that it trains.
   """
   optimizer = getattr(optimizer, 'inner_optimizer', optimizer)
   if isinstance(optimizer, _Lookahead):

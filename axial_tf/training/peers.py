@@ -1,10 +1,10 @@
-"""Waits until all workers of a run are there, before TensorFlow does.
+"""Waits until all workers of a run are reachable, before TensorFlow does.
 
-TensorFlow's own wait says nothing, does not end and is deaf to signals. Here,
-each worker listens at its address and asks the others, in short intervals,
-whether they are there and whether they have seen everybody. It continues when
-all have. Who has continued answers no longer here, but as a server of
-TensorFlow.
+TensorFlow's own wait prints nothing, never times out and ignores signals. Here,
+each worker listens at its address and polls the others, at short intervals,
+whether they are up and whether they have seen all others. It continues when
+all have. A worker that has continued no longer answers here, but as a
+TensorFlow server.
 """
 
 import dataclasses
@@ -20,8 +20,8 @@ import uuid
 from axial_tf import errors
 from axial_tf.training import cluster as cluster_lib
 
-# Seconds: between two rounds of questions, for an answer, before the first
-# line about those who are missing and between two such lines.
+# Seconds: between two rounds of polling, to wait for an answer, before the
+# first line about missing workers and between two such lines.
 _INTERVAL = 0.5
 _ANSWER = 5.0
 _FIRST_NOTICE = 3.0
@@ -31,13 +31,13 @@ _LARGEST_MESSAGE = 1 << 20
 
 @dataclasses.dataclass
 class _Peer:
-  """What is known of another worker.
+  """The known state of another worker.
 
   Attributes:
-    run: random text of its process; '' before it was met.
-    is_here: whether it answered when it was last asked.
+    run: random text of its process; '' before it first answered.
+    is_here: whether it answered the last poll.
     ready: whether it has met all others.
-    problem: reason why it does not answer, where one is known.
+    problem: reason why it does not answer, if known.
   """
 
   run: str = ''
@@ -47,10 +47,10 @@ class _Peer:
 
 
 def wait(cluster: cluster_lib.Cluster, timeout: float) -> None:
-  """Returns when all workers of the cluster are there, at about one time.
+  """Returns when all workers are up, at about the same time on all of them.
 
   Args:
-    cluster: all workers and the place of this one.
+    cluster: all workers and the index of this one.
     timeout: seconds to wait for the others.
 
   Raises:
@@ -85,11 +85,11 @@ class _Meeting:
             raise errors.UserError(
                 f'{self._absent()} after {timeout:g} s '
                 f'(RunSettings.worker_timeout); start all workers, check that '
-                f'they reach each other, and give the same command again')
+                f'they can reach each other, and rerun the same command')
           self._notify(timeout)
           time.sleep(_INTERVAL)
           self._ask_all()
-        # Those who ask once more learn that this worker has met everybody.
+        # Workers that poll once more learn that this one has met all others.
         time.sleep(2 * _INTERVAL)
       finally:
         server.shutdown()
@@ -105,7 +105,7 @@ class _Meeting:
     return all(peer.ready for peer in self._peers.values())
 
   def _ask_all(self) -> None:
-    """Asks all others at once; an unreachable one keeps no other waiting."""
+    """Polls all others at once; an unreachable one does not delay the rest."""
     threads = [threading.Thread(target=self._ask, args=item, daemon=True)
                for item in self._peers.items()]
     for thread in threads:
@@ -133,7 +133,7 @@ class _Meeting:
           peer.run, peer.is_here = answer['run'], True
           peer.ready = answer['ready']
       elif peer.run:
-        # It continued because all were ready; TensorFlow answers for it now.
+        # It continued because all were ready; now TensorFlow answers for it.
         peer.ready = peer.is_here = True
       else:
         peer.problem = 'another program answers there, perhaps an earlier run'
@@ -144,7 +144,7 @@ class _Meeting:
     return self._message()
 
   def _compare(self, message: dict, sender: str) -> None:
-    """Notes whether another worker has another idea of the cluster."""
+    """Records a conflict if another worker has a different cluster."""
     if message['cluster'] != list(self._cluster.addresses):
       self._conflict = (
           f'expected the same "cluster" on all workers, got '
@@ -192,7 +192,7 @@ def _listen(cluster: cluster_lib.Cluster, reply):
           question = _parse(stream.readline(_LARGEST_MESSAGE))
         self.request.sendall(reply(question, self.client_address[0]))
       except OSError:
-        pass  # The other one has ended.
+        pass  # The other process has ended.
 
   class Server(socketserver.ThreadingTCPServer):
     allow_reuse_address = True
@@ -213,12 +213,12 @@ def _listen(cluster: cluster_lib.Cluster, reply):
     raise errors.UserError(
         f'{cluster_lib.VARIABLE}: {cluster.describe(cluster.index)} cannot '
         f'listen at its port ({error.strerror}); end the program that uses it '
-        f'(an earlier run, or a worker of the same index), or give another '
+        f'(an earlier run, or a worker with the same index), or give another '
         f'port') from error
 
 
 def _exchange(connection: socket.socket, message: bytes) -> Optional[dict]:
-  """Sends a message and returns the answer; None if another program gave it."""
+  """Sends a message and returns the answer; None if not from a worker."""
   try:
     connection.sendall(message)
     with connection.makefile('rb') as stream:
@@ -228,7 +228,7 @@ def _exchange(connection: socket.socket, message: bytes) -> Optional[dict]:
 
 
 def _parse(line: bytes) -> Optional[dict]:
-  """Returns the message of a worker; None if it is of another program."""
+  """Returns the message of a worker; None if it is from another program."""
   try:
     message = json.loads(line)
     message['run'], message['index'], message['ready']

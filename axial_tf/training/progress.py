@@ -1,4 +1,4 @@
-"""One line of progress after each training loop, and a file of metrics."""
+"""Prints a line of progress after each training loop; writes metrics."""
 
 import contextlib
 import datetime
@@ -50,7 +50,7 @@ class ProgressLine:
 
 
 def peak_memory() -> str:
-  """Says how much memory was in use at most: of the GPUs, or else of the host.
+  """Returns the peak memory in use: of the GPUs, or else of the host, as text.
   """
   gpus = tf.config.list_logical_devices('GPU')
   if gpus:
@@ -71,7 +71,7 @@ def append_metrics(model_dir: str, step: int, metrics: dict) -> None:
 
 
 def metrics_at(model_dir: str, step: int) -> Optional[Dict[str, Any]]:
-  """Returns what the last validation at a step measured; None without one."""
+  """Returns the metrics of the last validation at a step; None without one."""
   path = os.path.join(model_dir, model_folders.METRICS)
   found = None
   if tf.io.gfile.exists(path):

@@ -1,4 +1,4 @@
-"""Settings of a run: length, saving, validation, and devices."""
+"""Defines the settings of a run: length, saving, validation, and devices."""
 
 import dataclasses
 from typing import Literal, Optional, Tuple
@@ -14,23 +14,23 @@ class RunSettings:
   Attributes:
     train_steps: optimizer steps in all.
     global_batch_size: images a step, over all replicas.
-    accumulate_steps: parts in which each replica works through its share of
-      the batch, one after the other, to save memory. Batch norms then see one
-      part at a time.
-    validation_batch_size: images a validation step, over all replicas; of a
-      number that these cannot share evenly, the next higher one is taken. With
-      one image a replica, each is segmented at its own size, exactly as an
-      exported model does it; larger batches are padded to their largest image.
+    accumulate_steps: number of parts that each replica's share of the batch is
+      split into and processed one after the other, to save memory. Batch norms
+      then see one part at a time.
+    validation_batch_size: images a validation step, over all replicas; rounded
+      up to a multiple of their number. With one image a replica, each is
+      segmented at its original size, exactly as an exported model does it;
+      larger batches are padded to their largest image.
     validation_interval: steps between validations in `train_and_eval`.
     validate_at_start: validate the untrained model first (`train_and_eval`).
     checkpoint_interval: steps between checkpoints.
-    checkpoints_to_keep: older ones are deleted.
+    checkpoints_to_keep: number of checkpoints kept; older ones are deleted.
     steps_per_loop: steps between two lines of progress.
     strategy: a `tf.distribute` strategy by its Model Garden name.
-    num_gpus: GPUs to use on each machine; None takes one with 'one_device' and
-      all of them with 'mirrored' and 'multi_worker_mirrored', or the CPU where
-      there is none; 0 always takes the CPU.
-    tpu_address: address or name of the TPU; None takes that of this machine.
+    num_gpus: GPUs to use on each machine; None uses one with 'one_device' and
+      all of them with 'mirrored' and 'multi_worker_mirrored', or the CPU if
+      there is none; 0 always uses the CPU.
+    tpu_address: address or name of the TPU; None uses that of this machine.
     worker_timeout: seconds that a worker waits for the others, or for a TPU,
       when a run starts.
     mixed_precision: compute type; losses and softmax stay in float32.
@@ -41,14 +41,14 @@ class RunSettings:
       statistics, scale and shift: ('*',) freezes all of them,
       ('backbone/stage2_*',) those of the first stage.
     seed: seed of weights, augmentation and shuffling; None draws a new one.
-      With a seed, a resumed run continues in the data where it was.
+      With a seed, a resumed run continues at the same point of the data.
     deterministic: slower operations that give the same results in each run;
       needs a seed.
     max_loss: a loss above it, or one that is not finite, stops the run before
       a checkpoint is written.
-    recoveries: how often such a run returns to its last checkpoint and resumes
-      with other data at `recovery_rate` times its learning rate.
-    recovery_rate: see there.
+    recoveries: number of times that such a run returns to its last checkpoint
+      and resumes with other data at `recovery_rate` times its learning rate.
+    recovery_rate: factor of the learning rate, see `recoveries`.
     profile_steps: first and last step of a profile, for TensorBoard.
     keep_best: whether the checkpoint with the best validation (PQ, top-1) is
       kept in the folder `best`.
@@ -99,11 +99,11 @@ class RunSettings:
     settings_lib.require(
         self.profile_steps is None
         or 1 <= self.profile_steps[0] <= self.profile_steps[1], self,
-        'profile_steps', 'two numbers of steps, 1 <= first <= last')
+        'profile_steps', 'two step numbers, 1 <= first <= last')
     settings_lib.require(
         self.profile_steps is None or self.strategy != 'tpu', self,
         'profile_steps', "None with the strategy 'tpu', whose loops run as a "
-        "whole (use its own capture_tpu_profile)")
+        "whole (use capture_tpu_profile instead)")
     settings_lib.require(
         not self.deterministic or self.seed is not None, self, 'deterministic',
         'False without a seed')
@@ -116,7 +116,7 @@ class RunSettings:
         'a number in (0, 1]')
 
   def validation_batch(self, replicas: int) -> int:
-    """Returns the images of a validation step that replicas share evenly."""
+    """Returns the validation batch size that replicas can share evenly."""
     return -(-self.validation_batch_size // replicas) * replicas
 
   def require_shared(self, replicas: int) -> None:

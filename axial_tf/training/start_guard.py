@@ -1,7 +1,7 @@
-"""Ends a start of TensorFlow that may never return.
+"""Kills a TensorFlow start-up that may never return.
 
-While TensorFlow connects to other machines, neither threads nor signal handlers
-of Python run. A small process of its own watches instead.
+While TensorFlow connects to other machines, neither Python threads nor Python
+signal handlers run. A small separate process watches instead.
 """
 
 import contextlib
@@ -12,8 +12,8 @@ import sys
 import threading
 from typing import Iterator
 
-# Reads what happens in the process that waits: nothing within the time, a
-# signal (a byte), or the end of the wait (end of file).
+# Watches the waiting process through a pipe: nothing arrives within the time,
+# or a signal (a byte), or the end of the wait (end of file).
 _WATCH = '''
 import os, select, signal, sys
 process, seconds, message = int(sys.argv[1]), float(sys.argv[2]), sys.argv[3]
@@ -27,7 +27,7 @@ if (not news or os.read(0, 1)) and os.getppid() == process:
 
 @contextlib.contextmanager
 def limited(seconds: float, message: str) -> Iterator[None]:
-  """Ends this process if the block takes too long or a signal comes.
+  """Kills this process if the block takes too long or a signal arrives.
 
   Args:
     seconds: time that the block may take.
@@ -46,7 +46,7 @@ def limited(seconds: float, message: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _forwarded_signals(pipe: int) -> Iterator[None]:
-  """Writes the signals that come to a pipe, at once."""
+  """Writes incoming signals to a pipe at once."""
   if threading.current_thread() is not threading.main_thread():
     yield
     return
@@ -56,7 +56,7 @@ def _forwarded_signals(pipe: int) -> Iterator[None]:
     yield
   finally:
     signal.set_wakeup_fd(previous)
-    # TensorFlow has put a handler of its own in the place of this one.
+    # TensorFlow has replaced this handler with its own.
     handler = signal.getsignal(signal.SIGTERM)
     if handler is not None:
       signal.signal(signal.SIGTERM, handler)

@@ -1,4 +1,4 @@
-"""SIGTERM, as preempted machines and job schedulers send it."""
+"""Handles SIGTERM, which preempted machines and job schedulers send."""
 
 import signal
 import sys
@@ -8,7 +8,7 @@ from axial_tf.training import exchange
 
 
 class StopSignal:
-  """A context in which SIGTERM asks for a stop at the next good moment."""
+  """A context in which SIGTERM requests a stop at the next safe point."""
 
   def __init__(self):
     self._requested = False
@@ -29,20 +29,20 @@ class StopSignal:
     self._requested = True
 
   def agreed(self) -> bool:
-    """Returns whether the signal came to any worker of the run.
+    """Returns whether any worker of the run received the signal.
 
-    All workers must ask at the same step, and then stop together.
+    All workers must call it at the same step, and then stop together.
     """
     self._agreed = self._agreed or exchange.any_worker(self._requested)
     return self._agreed
 
   def check(self, step: int) -> None:
-    """Ends the program, with the status of SIGTERM, if a stop was asked for.
+    """Ends the program, with the status of SIGTERM, if a stop was requested.
 
     All workers must call it at the same step.
     """
     if self.agreed():
       print(f'stopped by SIGTERM{"" if self._requested else " to a worker"} at '
-            f'step {step}; the same command continues',
+            f'step {step}; rerun the same command to resume',
             file=sys.stderr, flush=True)
       sys.exit(128 + signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""Checks where a run computes, and starts its tf.distribute strategy."""
+"""Finds the devices of a run, and starts its tf.distribute strategy."""
 
 import contextlib
 import os
@@ -15,7 +15,7 @@ from axial_tf.training import cluster as cluster_lib
 from axial_tf.training import peers, run_settings, start_guard
 
 MULTI_WORKER = 'multi_worker_mirrored'
-# Seconds for TensorFlow to connect workers that are all there.
+# Seconds for TensorFlow to connect workers that are all up.
 _CONNECTING = 120.0
 _LOST = ('ollective', 'oordination', 'heartbeat', 'remote target /job:')
 
@@ -26,7 +26,7 @@ class Place(NamedTuple):
   Attributes:
     strategy: name of the strategy, see RunSettings.
     devices: GPUs or the CPU of this process.
-    cluster: all workers; None for a run of one process.
+    cluster: all workers; None for a single-process run.
   """
 
   strategy: str
@@ -40,15 +40,15 @@ class Place(NamedTuple):
 
 
 def find_place(settings: run_settings.RunSettings, trains: bool) -> Place:
-  """Finds out where a run computes and prints it as its first line.
+  """Determines the devices of a run and prints them as its first line.
 
   Args:
     settings: settings of the run.
-    trains: whether it trains. An evaluation needs no TF_CONFIG: it runs beside
-      the workers.
+    trains: whether it trains. An evaluation needs no TF_CONFIG: it runs
+      alongside the workers.
 
   Raises:
-    errors.UserError: there are fewer GPUs than asked for, or TF_CONFIG is
+    errors.UserError: there are fewer GPUs than requested, or TF_CONFIG is
       wrong.
   """
   text = os.environ.get(cluster_lib.VARIABLE)
@@ -75,7 +75,7 @@ def start(settings: run_settings.RunSettings, place: Place
   """Returns the strategy, after waiting for the other workers.
 
   Raises:
-    errors.UserError: other workers or the TPU are not there.
+    errors.UserError: other workers or the TPU are missing.
   """
   if place.strategy == 'tpu':
     return _start_tpu(settings)
@@ -85,7 +85,7 @@ def start(settings: run_settings.RunSettings, place: Place
   peers.wait(place.cluster, settings.worker_timeout)
   with start_guard.limited(_CONNECTING, (
       f'the workers met, but TensorFlow could not connect them within '
-      f'{_CONNECTING:g} s; give the same command again on all of them')):
+      f'{_CONNECTING:g} s; rerun the same command on all of them')):
     return distribute_utils.get_distribution_strategy(place.strategy)
 
 
@@ -103,12 +103,12 @@ def worker_errors(cluster: Optional[cluster_lib.Cluster]) -> Iterator[None]:
       raise
     raise errors.UserError(
         f'{_lost_worker(cluster, error.message)} no longer answers; see what '
-        f'it printed last, and give the same command again on all workers: '
+        f'it printed last, and rerun the same command on all workers: '
         f'the run resumes from its last checkpoint') from error
 
 
 def _lost_worker(cluster: cluster_lib.Cluster, text: str) -> str:
-  """Returns the worker that an error of TensorFlow names."""
+  """Returns the worker that a TensorFlow error names."""
   for job, task in re.findall(
       r'/job:(\w+)(?:/replica:\d+)?/task:(\d+)', text):
     name = f'{job} {task}'

@@ -1,4 +1,4 @@
-"""The Model Garden's trainer, which can be stopped and watches its loss."""
+"""Extends the Model Garden's trainer with stopping and a watch on the loss."""
 
 from typing import Optional
 
@@ -14,20 +14,20 @@ from axial_tf.training import (
   stop_signal,
 )
 
-# Whether one of several workers was told to stop.
+# Several workers check this rarely whether one of them should stop.
 _STEPS_BETWEEN_QUESTIONS = 10
 
 
 class WatchedLoss(tf.keras.metrics.Mean):
-  """A mean that remembers the first value that is not to be trusted.
+  """A mean that records the first value that is too large or not finite.
 
-  Looking at the loss of each step from outside would make the device wait.
+  Reading the loss of each step on the host would make the device wait.
   """
 
   def __init__(self, name: str, limit: float):
     super().__init__(name, dtype=tf.float32)
     self._limit = limit
-    # With the sum of replicas, an assigned value would be divided among them.
+    # With SUM, an assigned value would be divided among the replicas.
     mean = tf.VariableAggregation.MEAN
     self._good = self.add_weight('good', initializer='ones', aggregation=mean)
     self._good_steps = self.add_weight(
@@ -46,9 +46,9 @@ class WatchedLoss(tf.keras.metrics.Mean):
     self._good.assign(1.0)
 
   def first_bad(self) -> Optional[int]:
-    """Returns how many good steps came before the first bad one, or None.
+    """Returns the number of good steps before the first bad one, or None.
 
-    All workers must ask at the same step, and get the same answer.
+    All workers must call it at the same step, and get the same result.
     """
     if float(self._good.read_value()) == 1:
       return None
@@ -71,7 +71,7 @@ class Trainer(base_trainer.Trainer):
                profiler: Optional[profiling.StepProfiler] = None, **kwargs):
     super().__init__(*args, **kwargs)
     self._train_loss = WatchedLoss('training_loss', max_loss)
-    # A run that was slowed down after a divergence continues slowly.
+    # A run whose rate was lowered after a divergence resumes at that rate.
     self.checkpoint.rate_scale = self.task.rate_scale
     self._stop = stop
     self._checkpoint_dir = checkpoint_dir
@@ -80,8 +80,8 @@ class Trainer(base_trainer.Trainer):
     self.bad_step: Optional[int] = None
 
   def initialize(self):
-    # Workers other than the chief keep checkpoints in folders of their own,
-    # but what they continue is the run.
+    # Workers other than the chief keep checkpoints in separate folders, but
+    # resume from the chief's.
     path = checkpoints.latest(self._checkpoint_dir)
     if path:
       self.checkpoint.restore(paths.literal(path))
@@ -93,7 +93,7 @@ class Trainer(base_trainer.Trainer):
     if self.config.trainer.train_tf_while_loop:
       return loop  # The device runs it as a whole.
 
-    # Workers must stop at the same step, and asking them all takes a moment.
+    # Workers must stop at the same step, and polling them all takes time.
     several = isinstance(
         self.strategy, tf.distribute.MultiWorkerMirroredStrategy)
     interval = _STEPS_BETWEEN_QUESTIONS if several else 1
@@ -131,7 +131,7 @@ class Trainer(base_trainer.Trainer):
     return logs
 
   def _restart_averages(self):
-    # Imported weights, which begin at step 0, come without averages.
+    # Imported weights, which start at step 0, have no averages.
     if (int(self.global_step.numpy()) == 0
         and isinstance(self.optimizer, optimizers.Averaging)):
       self.optimizer.restart()

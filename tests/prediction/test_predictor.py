@@ -226,7 +226,7 @@ def test_results_for_an_evaluator_score_100_against_themselves(
     ('predict', ['--model=a', '--input=setup.py', '--output_dir=/tmp/out',
                  '--pictures=map'], 'offsets, attention, got map'),
     ('predict', ['--model=a', '--input=setup.py', '--output_dir=/tmp/out',
-                 '--layer=x'], '--layer is about attention'),
+                 '--layer=x'], '--layer needs the attention picture'),
     ('export', [], '--model_dir'),
     ('export', ['--model_dir=/nowhere', '--export_dir=/tmp/e'], '/nowhere'),
     ('export', ['--model_dir=/a', '--export_dir=/b', '--version=x'], "'x'")])

@@ -73,6 +73,6 @@ def test_patterns_of_earlier_runs_are_known(records):
 
 
 def test_a_pattern_that_fits_nothing_names_some_layers(records):
-  with pytest.raises(errors.UserError, match="'stage1' fits none of the .* "
+  with pytest.raises(errors.UserError, match="'stage1' matches none of the .* "
                      "batch norms, which are backbone/"):
     _task(records, 'stage1').build_model()

@@ -92,7 +92,7 @@ def test_a_worker_that_died_is_named(text):
     with strategies.worker_errors(_CLUSTER):
       raise tf.errors.UnavailableError(None, None, text)
   assert 'worker 1 (b:2) no longer answers' in str(error.value)
-  assert 'same command again on all workers' in str(error.value)
+  assert 'same command on all workers' in str(error.value)
 
 
 @pytest.mark.parametrize('cluster, text', [
