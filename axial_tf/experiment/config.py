@@ -1,7 +1,7 @@
-"""Gin at the edge: what users may configure, and the errors of their files.
+"""Parses gin files into experiments, with readable errors.
 
 The only module that imports gin. Settings stay plain dataclasses; here they
-become configurables, and gin's exceptions become one clear line.
+become configurables, and gin's exceptions become one-line errors.
 """
 
 import contextlib
@@ -58,7 +58,7 @@ CONFIGURABLES = (
     record_files.shard_pattern,
 )
 
-# What parsing adds to an experiment, so that gin need not be asked later.
+# Fields that parsing adds to an experiment, so that gin is not needed later.
 _TEXTS = ('gin_text', 'operative_text')
 _REGISTERED = {
     c.__name__: gin.external_configurable(
@@ -74,7 +74,7 @@ def parse(
   Args:
     files: gin files; a later one overrides an earlier one.
     bindings: single bindings, which override the files.
-    assumed: bindings between the two, which the experiment may have no use for.
+    assumed: bindings that override files but not `bindings`; may be unused.
 
   Returns:
     The experiment with its gin texts.
@@ -116,7 +116,7 @@ def parse_file(file: str) -> None:
 def _require_use(bindings: Sequence[str], used: str) -> None:
   """Raises a UserError for a binding that changes nothing.
 
-  Gin accepts parameters of what the experiment never makes.
+  Gin accepts parameters of objects that the experiment never creates.
   """
   for binding in bindings:
     name = binding.partition('=')[0].strip()
@@ -127,7 +127,7 @@ def _require_use(bindings: Sequence[str], used: str) -> None:
               if made and f'{made}.' not in used else
               'its gin files, and the operative_config.gin of a run, list the '
               'names in use')
-    raise errors.UserError(f'{binding}: {name} is used nowhere; {reason}')
+    raise errors.UserError(f'{binding}: {name} is not used; {reason}')
 
 
 def markdown(text: str) -> str:
@@ -137,9 +137,9 @@ def markdown(text: str) -> str:
 
 @contextlib.contextmanager
 def plain_user_errors():
-  """Takes off what gin adds to a UserError that passes through a configurable.
+  """Removes gin's additions to a UserError that passes a configurable.
 
-  The Model Garden makes configurables of some of its functions.
+  The Model Garden makes some of its functions configurables.
   """
   try:
     yield
@@ -153,13 +153,13 @@ def _require_task(files: Sequence[str]) -> None:
   except ValueError as error:
     raise errors.UserError(
         f'{", ".join(files)}: expected an experiment, which sets '
-        f'Experiment.task, got none; begin with a copy of one of those in '
+        f'Experiment.task, got none; start from a copy of one in '
         f'gin_configs/experiments/') from error
 
 
 @contextlib.contextmanager
 def _clear_errors(source: str):
-  """Turns what gin raises for a user's mistake into a UserError."""
+  """Turns gin's exceptions for a user's mistake into a UserError."""
   try:
     with plain_user_errors():
       yield

@@ -1,4 +1,4 @@
-"""One step on one batch, to see what a run would cost; writes nothing."""
+"""Trains two steps to estimate a run's time and memory; writes nothing."""
 
 import datetime
 import time
@@ -18,8 +18,8 @@ def describe(settings: experiment.Experiment,
   The first step traces the graph and is not counted.
 
   Args:
-    settings: what a run would be given.
-    strategy: where it would run; its precision policy is already set.
+    settings: settings of the run.
+    strategy: strategy of the run; the precision policy is already set.
 
   Raises:
     errors.UserError: the data or the settings do not work.

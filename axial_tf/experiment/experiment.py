@@ -1,4 +1,4 @@
-"""An experiment: one task, one optimizer, one run."""
+"""Defines an experiment: one task, one optimizer, one run."""
 
 import dataclasses
 
@@ -9,13 +9,13 @@ from axial_tf.training import optimizers, run_settings
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
-  """Everything that the training binary is told.
+  """All settings of the training command.
 
   Attributes:
-    task: what is learned.
-    optimizer: how weights move.
-    run: how long, how often, on what devices.
-    gin_text: gin text that makes this experiment again, includes resolved;
+    task: settings of the data and the network.
+    optimizer: settings of the optimizer.
+    run: settings of the run, such as its length and devices.
+    gin_text: gin text that recreates this experiment, includes resolved;
       empty for one that was not parsed.
     operative_text: the values in use, defaults included, as gin text.
   """

@@ -1,9 +1,9 @@
 """Finds gin files and resolves their include statements.
 
-Gin's own search takes any folder for a Python package (`./runs`, say) and
-knows nothing of the file that an include stands in. Here an include is looked
-for beside that file first. The files that the package ships include each
-other, whatever the current folder holds.
+Gin's own search mistakes any folder (`./runs`, say) for a Python package and
+does not know the including file. Here an include is first searched next to
+that file. The files that the package ships include each other, whatever the
+current folder contains.
 """
 
 import io
@@ -17,8 +17,8 @@ from axial_tf import errors
 from axial_tf.files import paths, text_files
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-# A wheel carries gin_configs inside the package, a source tree beside it; the
-# parents let `gin_configs/experiments/x.gin` be found as well.
+# A wheel has gin_configs inside the package, a source tree next to it; with the
+# parent folders, `gin_configs/experiments/x.gin` is found, too.
 _SHIPPED = tuple(
     os.path.join(root, folder)
     for root in (os.path.dirname(_PACKAGE), _PACKAGE)
@@ -37,15 +37,15 @@ def is_include(line: str) -> bool:
 def chunks(file: str) -> Iterator[io.StringIO]:
   """Yields the text of a file and of all it includes, in gin's order.
 
-  Each chunk has the attribute `name`, the path of its file, and begins with as
-  many blank lines as precede it there, so that gin's errors name the place.
+  Each chunk has the attribute `name`, the path of its file, and starts with
+  blank lines, so that gin's errors report the line number in the file.
 
   Args:
     file: path of a gin file: in the current folder, absolute or remote, or
       one that the package ships (`experiments/demo.gin`).
 
   Raises:
-    errors.UserError: a file is missing, no text, or includes itself.
+    errors.UserError: a file is missing, is not text, or includes itself.
   """
   yield from _chunks(_find(file, None), ())
 
@@ -101,7 +101,7 @@ def _find(name: str, including: Optional[str]) -> str:
     raise errors.UserError(f'{name}: expected a gin file, got a folder')
   looked = 'looked in the current folder and in gin_configs/'
   if including is not None:
-    looked = f'looked beside {including}, ' + looked[len('looked '):]
+    looked = f'looked next to {including}, ' + looked[len('looked '):]
   raise errors.UserError(f'{name}: no such gin file; {looked}')
 
 

@@ -1,4 +1,4 @@
-"""The run itself: trains, validates and saves through the Model Garden."""
+"""Runs an experiment: trains, validates and saves with the Model Garden."""
 
 import contextlib
 import functools
@@ -36,12 +36,12 @@ MODES = ('train', 'eval', 'train_and_eval', 'continuous_eval')
 def run(
     settings: experiment.Experiment, model_dir: str, mode: str
 ) -> Optional[dict]:
-  """Trains and validates; a run in `model_dir` is continued.
+  """Trains and validates; an existing run in `model_dir` is resumed.
 
-  SIGTERM ends a training, on all its workers, with a checkpoint and status 143.
+  SIGTERM ends training, on all its workers, with a checkpoint and status 143.
 
   Args:
-    settings: what to run, as `axial_tf.experiment.config` has parsed it.
+    settings: experiment to run, parsed by `axial_tf.experiment.config`.
     model_dir: folder of checkpoints, summaries and the configuration.
     mode: one of MODES.
 
@@ -68,7 +68,7 @@ def run(
 
 
 def dry_run(settings: experiment.Experiment) -> str:
-  """Trains two steps without a folder; returns what they cost, as text.
+  """Trains two steps without a folder; returns their time and memory as text.
 
   Raises:
     errors.UserError: the data or the settings do not work.
@@ -82,7 +82,7 @@ def dry_run(settings: experiment.Experiment) -> str:
 def _prepare(settings: run_settings.RunSettings,
              place: Optional[strategies.Place] = None, trains: bool = False
              ) -> tf.distribute.Strategy:
-  """Sets what holds for the whole program; returns where to compute."""
+  """Makes the settings that affect the whole program; returns the strategy."""
   place = place or strategies.find_place(settings, trains)
   if settings.seed is not None:
     tf.keras.utils.set_random_seed(settings.seed)
@@ -150,7 +150,7 @@ def _run(settings, strategy, model_dir, mode, stop) -> Optional[dict]:
 
 
 def _train(controller, settings, model_dir, validate) -> Optional[dict]:
-  """Trains to the last step, validating in between when asked."""
+  """Trains to the last step, with validations in between if requested."""
   metrics = None
   step = int(controller.global_step.numpy())
   if step >= settings.train_steps:
@@ -161,11 +161,11 @@ def _train(controller, settings, model_dir, validate) -> Optional[dict]:
   interval = settings.validation_interval
   if validate and step and step % interval == 0 and exchange.of_chief(
       progress.metrics_at(model_dir, step)) is None:
-    validate()  # The run was stopped while it did this.
+    validate()  # The run was stopped during this validation.
   while step < settings.train_steps:
     stop = min(settings.train_steps, (step // interval + 1) * interval)
     with _quiet_orbit():
-      # A validation may be long: what was learned before it is saved first.
+      # A validation may take long, so the weights are saved before it.
       controller.train(stop if validate else settings.train_steps)
     step = int(controller.global_step.numpy())
     metrics = validate() if validate else None
@@ -173,10 +173,10 @@ def _train(controller, settings, model_dir, validate) -> Optional[dict]:
 
 
 def _evaluate_continuously(controller, model_dir, train_steps, validate):
-  """Validates each new checkpoint until that of the last step."""
+  """Validates each new checkpoint up to that of the last step."""
   metrics = None
   is_chief = controller.strategy.extended.should_checkpoint
-  # All validate what the chief finds: workers may look at unlike moments.
+  # All validate what the chief finds: workers may look at different times.
   for path in (tf.train.checkpoints_iterator(paths.literal(model_dir))
                if is_chief else itertools.repeat(None)):
     with _quiet_orbit():
@@ -188,7 +188,7 @@ def _evaluate_continuously(controller, model_dir, train_steps, validate):
 
 
 def _require_same_step(step: int, model_dir: str) -> None:
-  """Raises a UserError if the workers of a run have unlike checkpoints."""
+  """Raises a UserError if the workers of a run have different checkpoints."""
   steps = exchange.gather(step)
   if len(set(steps)) > 1:
     raise errors.UserError(
@@ -215,7 +215,7 @@ def _build_runner(settings, strategy, task, model_dir, mode, stop):
 
 
 def _profiler(settings, strategy, model_dir):
-  """Profiles the steps that the user asked for, on the chief."""
+  """Profiles the requested steps, on the chief."""
   if (settings.run.profile_steps is None
       or not strategy.extended.should_checkpoint):
     return None
@@ -234,9 +234,9 @@ def _best_exporter(settings, task, model_dir, mode):
 def _trainer_config(
     settings: run_settings.RunSettings, best_metric: str
 ) -> config_definitions.ExperimentConfig:
-  """Says the run in the Model Garden's words."""
+  """Translates the settings into the Model Garden's configuration."""
   task = config_definitions.TaskConfig()
-  # Task.build_inputs gets these back and knows which data set is meant.
+  # Task.build_inputs gets these to select the data set.
   task.train_data, task.validation_data = 'train', 'validation'
   return config_definitions.ExperimentConfig(
       task=task,
@@ -251,14 +251,14 @@ def _trainer_config(
           max_to_keep=settings.checkpoints_to_keep,
           best_checkpoint_eval_metric=best_metric,
           recovery_max_trials=-1,  # LossGuard takes care of that.
-          # It would take SIGTERM away from StopSignal, and continue after it.
+          # It would take SIGTERM from StopSignal, and continue after it.
           preemption_on_demand_checkpoint=False,
           # A while loop in the graph saves host traffic on TPUs only.
           train_tf_while_loop=settings.strategy == 'tpu'))
 
 
 class _StopAction:
-  """A train action: saves and ends the run when SIGTERM has come."""
+  """A train action: saves and ends the run after SIGTERM."""
 
   def __init__(self, controller, stop: stop_signal.StopSignal):
     self._controller = controller
@@ -267,8 +267,8 @@ class _StopAction:
   def __call__(self, output) -> None:
     if self._stop.agreed():
       self._controller.save_checkpoint()
-      # Job schedulers kill the other workers when the first one ends: not
-      # before the chief has written the last byte.
+      # Job schedulers kill the other workers when the first one ends, so all
+      # wait until the chief has written the last byte.
       exchange.gather(None)
       self._stop.check(int(self._controller.global_step.numpy()))
 
@@ -279,9 +279,9 @@ def _set_precision(name: str) -> None:
 
 
 class _Introduction:
-  """A train action: after the first loop, shows what the run works with.
+  """A train action: logs the run's inputs after the first loop.
 
-  These are the values in use and a few training images.
+  These are the settings in use and a few training images.
   """
 
   def __init__(self, controller, task, settings, model_dir):
@@ -308,6 +308,6 @@ class _Introduction:
 
 @contextlib.contextmanager
 def _quiet_orbit():
-  """Orbit prints each event to stdout as well as logging it: log only."""
+  """Keeps Orbit, which also logs each event, from printing it to stdout."""
   with open(os.devnull, 'w') as sink, contextlib.redirect_stdout(sink):
     yield

@@ -18,7 +18,7 @@ from axial_tf.training import checkpoints
 
 @contextlib.contextmanager
 def usable(model_dir: str, mode: str):
-  """Makes the folder of a run, and removes it if nothing came of the run.
+  """Creates the folder of a run, and removes it if the run wrote nothing.
 
   Raises:
     errors.UserError: it cannot be written to, or belongs to something else, or
@@ -38,7 +38,7 @@ def usable(model_dir: str, mode: str):
   try:
     yield
   finally:
-    # Folders for what would have come may be there already, empty.
+    # Empty folders for later files may already exist.
     if is_new and tf.io.gfile.isdir(model_dir) and not any(
         files for _, _, files in tf.io.gfile.walk(model_dir)):
       tf.io.gfile.rmtree(model_dir)
@@ -48,10 +48,10 @@ def require_space(model_dir: str, model: tf.keras.Model, copies: int) -> None:
   """Checks that the checkpoints of a run will fit on a local disk.
 
   Args:
-    model_dir: where they go.
-    model: model whose weights they hold; optimizers keep up to four more of
-      each.
-    copies: how many there are at a time.
+    model_dir: folder of the checkpoints.
+    model: model whose weights they hold; optimizers keep up to four more
+      values of each.
+    copies: number of checkpoints at a time.
 
   Raises:
     errors.UserError: there is less space than that.
@@ -65,13 +65,13 @@ def require_space(model_dir: str, model: tf.keras.Model, copies: int) -> None:
   if free < needed:
     raise errors.UserError(
         f'{model_dir}: {copies} checkpoints need up to {needed / 1e9:.3g} GB, '
-        f'but {free / 1e9:.3g} GB are free; make room, give another '
+        f'but {free / 1e9:.3g} GB are free; free some space, give another '
         f'--model_dir or lower RunSettings.checkpoints_to_keep')
 
 
 def save_configuration(
     model_dir: str, settings: experiment.Experiment, spec: specs.Spec) -> None:
-  """Writes what rebuilds the model: the gin text and the spec of the data.
+  """Writes the files that rebuild the model: gin text and spec of the data.
 
   Raises:
     errors.UserError: a file cannot be written.
@@ -85,7 +85,7 @@ def save_configuration(
 
 @contextlib.contextmanager
 def writing_errors(model_dir: str):
-  """Turns a full disk, while training, into a UserError."""
+  """Turns a full disk during training into a UserError."""
   try:
     yield
   except (tf.errors.ResourceExhaustedError, tf.errors.UnknownError,
@@ -93,8 +93,8 @@ def writing_errors(model_dir: str):
     if not _is_about_files(error):
       raise
     raise errors.UserError(
-        f'{model_dir}: cannot be written ({errors.first_line(error)}); the '
-        f'checkpoints before are whole: make room and give the same '
+        f'{model_dir}: cannot be written ({errors.first_line(error)}); '
+        f'earlier checkpoints are intact: free some space and rerun the same '
         f'command') from error
 
 
@@ -113,8 +113,8 @@ def _require_own(model_dir: str) -> None:
   if (names and model_folders.CONFIG not in names
       and not checkpoints.latest(model_dir)):
     raise errors.UserError(
-        f'{model_dir}: holds other files ({sorted(names)[0]} and so on) but no '
-        f'training run; give a new or empty --model_dir')
+        f'{model_dir}: contains other files (such as {sorted(names)[0]}) but '
+        f'no training run; give a new or empty --model_dir')
 
 
 def _require_writable(model_dir: str) -> None:
@@ -126,5 +126,5 @@ def _require_writable(model_dir: str) -> None:
     tf.io.gfile.remove(probe)
   except tf.errors.OpError as error:
     raise errors.UserError(
-        f'{model_dir}: cannot be made or written to ({error.message}); give a '
+        f'{model_dir}: cannot be created or written ({error.message}); give a '
         f'writable --model_dir') from error

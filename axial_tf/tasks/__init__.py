@@ -1,1 +1,1 @@
-"""Model Garden tasks: what one training or validation step does."""
+"""Model Garden tasks, which define one training or validation step."""

@@ -1,4 +1,4 @@
-"""The image classification task for the Model Garden's trainer."""
+"""Defines the image classification task for the Model Garden's trainer."""
 
 import dataclasses
 from typing import Optional
@@ -24,18 +24,18 @@ from axial_tf.training import (
 
 @dataclasses.dataclass(frozen=True)
 class ClassificationTaskSettings:
-  """What is learned: the data and the network.
+  """Data and network of a classification task.
 
-  Label smoothing, mixup and the policies of augmentation belong to the data,
-  drop-path and dropout to the model.
+  Label smoothing, mixup and augmentation policies belong to the data, drop-path
+  and dropout to the model.
 
   Attributes:
-    data: where the records are and how they are augmented.
+    data: records and their augmentation.
     model: the network.
-    num_classes: number of classes of the last layer, which must be those of the
-      data; None takes as many as the data has.
-    spec: path of a JSON file with the classes; None takes those that stand
-      beside the training records, or in tensorflow-datasets.
+    num_classes: number of classes of the last layer, which must match the data;
+      None takes as many as the data has.
+    spec: path of a JSON file with the classes; None takes the file next to the
+      training records, or the classes of tensorflow-datasets.
   """
 
   data: classification_pipeline.ClassificationDataSettings
@@ -54,8 +54,8 @@ def load_spec(settings: ClassificationTaskSettings) -> class_spec.ClassSpec:
   """Returns the classes of the data.
 
   Raises:
-    errors.UserError: there is no such data, or its classes are not as many as
-      the last layer has.
+    errors.UserError: there is no such data, or its number of classes is not
+      that of the last layer.
   """
   if settings.spec is not None:
     spec = class_spec.ClassSpec.load(settings.spec)
@@ -67,7 +67,7 @@ def load_spec(settings: ClassificationTaskSettings) -> class_spec.ClassSpec:
         f'{spec.num_classes} classes of the data {spec.name!r} '
         f'({spec.summary()}), got {settings.num_classes}; set '
         f'NUM_CLASSES = {spec.num_classes}, or give the data that the model '
-        f'is meant for')
+        f'was made for')
   return spec
 
 
@@ -83,7 +83,7 @@ def build_model(settings: ClassificationTaskSettings,
 def build_inference(
     settings: ClassificationTaskSettings, spec: class_spec.ClassSpec, model
 ) -> classifier_inference.ClassifierInference:
-  """Returns image-to-class inference as an export runs it."""
+  """Returns the same image-to-class inference that an export runs."""
   return classifier_inference.ClassifierInference(
       model, spec, settings.data.image_size, settings.data.validation_resize)
 
@@ -108,7 +108,7 @@ class ClassificationTask(trained_task.TrainedTask):
     return model
 
   def build_inputs(self, params, input_context=None) -> tf.data.Dataset:
-    """Returns training or validation batches; `params` is 'train' or not."""
+    """Returns training batches if `params` is 'train', else validation ones."""
     if params == 'train':
       return classification_pipeline.train_dataset(
           self._settings.data, self.spec, self._run.global_batch_size,
@@ -136,10 +136,10 @@ class ClassificationTask(trained_task.TrainedTask):
             'ranks': top_k.ranks(logits, inputs['label'])}
 
   def _logits(self, images, model):
-    """Classifies images, of which there may be none.
+    """Classifies a batch of images, which may be empty.
 
-    The last batch may leave a replica without images: it then gets a tensor of
-    no size at all, on which convolutions fail.
+    The last batch may leave a replica without images: it then gets an empty
+    tensor, on which convolutions fail.
     """
     size = self._settings.data.image_size
     count = tf.shape(images)[0]
@@ -162,8 +162,8 @@ class ClassificationTask(trained_task.TrainedTask):
   def reduce_aggregated_logs(self, aggregated_logs, global_step=None):
     """Returns 'top1', 'top5' (in 0..1) and the mean 'cross_entropy'.
 
-    'top5' is left out with 5 classes or fewer. All workers get those of all
-    images.
+    'top5' is left out with 5 classes or fewer. All workers get the scores of
+    all images.
     """
     self._bar.close()
     counts, *others = exchange.gather(aggregated_logs)

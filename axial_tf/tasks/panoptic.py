@@ -1,4 +1,4 @@
-"""The panoptic segmentation task for the Model Garden's trainer."""
+"""Defines the panoptic segmentation task for the Model Garden's trainer."""
 
 import dataclasses
 from typing import Optional
@@ -36,8 +36,8 @@ from axial_tf.visualize.tensorboard import (
   validation_pictures,
 )
 
-# What a validation step passes on, returns of each image, and with
-# `instance_ap`.
+# Inputs that a validation step returns unchanged, its outputs for each image,
+# and those with `instance_ap`.
 _PASSED_KEYS = (
     'panoptic', 'height', 'width', 'raw_height', 'raw_width', 'place')
 _IMAGE_KEYS = ('prediction', *_PASSED_KEYS)
@@ -46,20 +46,20 @@ _SCORE_KEYS = ('segment_ids', 'segment_scores', 'num_segments')
 
 @dataclasses.dataclass(frozen=True)
 class PanopticTaskSettings:
-  """What is learned: the data, the network, the losses and the merging.
+  """Data, network, losses and merging of a panoptic task.
 
   Attributes:
     spec: name of a shipped dataset spec or path of a JSON file.
-    data: where the records are and how they are augmented.
+    data: records and their augmentation.
     model: the network.
     losses: weights of the three losses.
-    merging: how heads become a panoptic map; None takes the spec's settings.
-    multi_scale: the views of an image that validation and exports average.
+    merging: settings of the merging of heads into a panoptic map; None takes
+      the spec's.
+    multi_scale: views of an image that validation and exports average over.
     instance_ap: whether validation also reports COCO's AP of the things, which
       takes longer than the other scores.
-    tensorboard_images: how many training images are drawn for TensorBoard when
-      a run starts, and how many validation images, always the first ones, at
-      each validation; 0 for none.
+    tensorboard_images: number of images drawn for TensorBoard: training images
+      when a run starts, and the first validation images at each validation.
   """
 
   spec: settings_lib.Path
@@ -91,7 +91,7 @@ def load_spec(settings: PanopticTaskSettings) -> dataset_spec.DatasetSpec:
 def build_inference(
     settings: PanopticTaskSettings, spec: dataset_spec.DatasetSpec, model
 ) -> panoptic_inference.PanopticInference:
-  """Returns image-to-panoptic inference as validation and export run it."""
+  """Returns the image-to-panoptic inference of validation and export."""
   return panoptic_inference.PanopticInference(
       model, spec, settings.merging or spec.merging_settings(),
       max_long_side=settings.data.max_long_side,
@@ -130,7 +130,7 @@ class PanopticTask(trained_task.TrainedTask):
     return model
 
   def build_inputs(self, params, input_context=None) -> tf.data.Dataset:
-    """Returns training or validation batches; `params` is 'train' or not."""
+    """Returns training batches if `params` is 'train', else validation ones."""
     if params == 'train':
       return panoptic_pipeline.train_dataset(
           self._settings.data, self.spec, self._run.global_batch_size,
@@ -170,10 +170,10 @@ class PanopticTask(trained_task.TrainedTask):
         **{key: inputs[key] for key in _PASSED_KEYS}}
 
   def _infer(self, images, bottom, right):
-    """Segments images [0:bottom, 0:right] of a batch, which may be none.
+    """Segments images [0:bottom, 0:right] of a batch, which may be empty.
 
-    The last batch may leave a replica without images: it then gets a tensor of
-    no size at all, on which convolutions fail.
+    The last batch may leave a replica without images: it then gets an empty
+    tensor, on which convolutions fail.
     """
     count, height, width = (tf.shape(images)[axis] for axis in range(3))
     missing = tf.where(tf.equal(count, 0), 1, 0)
@@ -242,8 +242,8 @@ class PanopticTask(trained_task.TrainedTask):
   def reduce_aggregated_logs(self, aggregated_logs, global_step=None):
     """Returns `{'pq', 'sq', 'rq', 'pq_things', ..., 'miou'}` in 0..1.
 
-    With `instance_ap` also 'ap', 'ap50' and so on, as far as the ground truth
-    has such instances. All workers get the scores of all images.
+    With `instance_ap` also 'ap', 'ap50' and so on, if the ground truth has
+    such instances. All workers get the scores of all images.
     """
     self._bar.close()
     aggregated_logs['pictures'].keep_first()

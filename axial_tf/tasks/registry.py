@@ -1,4 +1,4 @@
-"""The tasks that models are trained for, one row each."""
+"""Lists the tasks that models are trained for, one row each."""
 
 import dataclasses
 from typing import Callable, Optional, Union
@@ -17,15 +17,15 @@ Task = Union[panoptic.PanopticTask, classification.ClassificationTask]
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-  """Everything that a task consists of.
+  """The parts of a task.
 
   Attributes:
     task: its name in folders of models.
     settings: class of the settings.
-    trained: class of the Model Garden's task.
-    load_spec: (settings) to the meaning of the labels.
-    build_model: (settings, spec) to the network, with variables created.
-    build_inference: (settings, spec, network) to images-to-results.
+    trained: class of the Model Garden task.
+    load_spec: (settings) -> meaning of the labels.
+    build_model: (settings, spec) -> network, with variables created.
+    build_inference: (settings, spec, network) -> inference of images.
   """
 
   task: model_folders.Task
@@ -55,7 +55,7 @@ def of(settings: TaskSettings) -> Row:
 def build(settings: TaskSettings, run: run_settings.RunSettings,
           optimizer: optimizers.OptimizerSettings,
           logging_dir: Optional[str] = None) -> Task:
-  """Returns the task that the settings are meant for.
+  """Returns the task that the settings belong to.
 
   Raises:
     errors.UserError: its spec cannot be loaded.

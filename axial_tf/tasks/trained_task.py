@@ -1,4 +1,4 @@
-"""Base class of tasks: the optimizer and its step on a batch."""
+"""Defines the base class of tasks: the optimizer and its step on a batch."""
 
 import abc
 import sys
@@ -11,24 +11,24 @@ import tensorflow as tf
 from axial_tf import errors
 from axial_tf.training import initialization, optimizers, run_settings
 
-# A metric beside VALUES: the norm of the whole gradient, before clipping.
+# A metric in addition to VALUES: the global gradient norm before clipping.
 GRADIENT_NORM = 'gradient_norm'
 
 
 class TrainedTask(base_task.Task, abc.ABC):
-  """A task of the Model Garden's trainer; subclasses say what is learned.
+  """A task of the Model Garden's trainer; subclasses define what is learned.
 
   Attributes:
-    spec: what the labels of the data mean.
-    validation_table: the last validation's figures, for a terminal.
-    first_step: first step of the training data that `build_inputs` returns; a
-      run that continues sets it.
+    spec: meaning of the data's labels.
+    validation_table: scores of the last validation, for a terminal.
+    first_step: first step of the training data that `build_inputs` returns; set
+      by a resumed run.
     rate_scale: factor of the learning rate, below 1 after a recovery.
   """
 
-  # What the best checkpoint is the best in; more is better.
+  # The metric that selects the best checkpoint; more is better.
   BEST_METRIC: str = ''
-  # Names of what `training_values` returns besides the loss.
+  # Names of the outputs of `training_values` besides the loss.
   VALUES: Sequence[str] = ()
 
   def __init__(
@@ -48,7 +48,7 @@ class TrainedTask(base_task.Task, abc.ABC):
 
   @property
   def validation_batch_size(self) -> int:
-    """Images of a validation step, over all replicas."""
+    """Images in a validation step, over all replicas."""
     return self._run.validation_batch(
         tf.distribute.get_strategy().num_replicas_in_sync)
 
@@ -58,19 +58,19 @@ class TrainedTask(base_task.Task, abc.ABC):
     """Runs the model in training.
 
     Returns:
-      float32 [batch] each: 'total_loss', whose mean is to be lowered, and the
-      VALUES that are reported.
+      float32 [batch] each: 'total_loss', whose mean is minimized, and the
+      reported VALUES.
     """
 
   def training_pictures(self) -> Dict[str, np.ndarray]:
-    """Draws what is learned from, for TensorBoard; by default nothing."""
+    """Draws training images for TensorBoard; by default none."""
     return {}
 
   def initialize(self, model: tf.keras.Model) -> None:
-    """Takes over what fits of `init_checkpoint`, in a run that begins.
+    """Loads the matching weights of `init_checkpoint` into a new run.
 
     Raises:
-      errors.UserError: there is no such checkpoint, or nothing fits.
+      errors.UserError: there is no such checkpoint, or nothing matches.
     """
     if self._run.init_checkpoint is not None:
       report = initialization.load(model, self._run.init_checkpoint)
@@ -98,8 +98,8 @@ class TrainedTask(base_task.Task, abc.ABC):
     """One optimizer step on a replica's share of the batch."""
     variables = model.trainable_variables
     gradients, values = self._mean_gradients(inputs, model, optimizer)
-    # Summed here, not by the optimizer: what is clipped and reported is the
-    # gradient of the global batch, whatever the number of replicas.
+    # Summed here, not by the optimizer, so that the gradient of the global
+    # batch is clipped and reported, whatever the number of replicas.
     gradients = tf.distribute.get_replica_context().all_reduce(
         tf.distribute.ReduceOp.SUM, gradients)
     values[GRADIENT_NORM] = tf.linalg.global_norm(gradients)
@@ -155,7 +155,7 @@ class TrainedTask(base_task.Task, abc.ABC):
 
 def _require_sound(run: run_settings.RunSettings,
                    optimizer: optimizers.OptimizerSettings) -> None:
-  """Checks what no settings can see on their own."""
+  """Checks settings that depend on each other."""
   if run.mixed_precision == 'float16' and optimizer.average_decay is not None:
     raise errors.UserError(
         "OptimizerSettings.average_decay: expected None with "

@@ -1,4 +1,4 @@
-"""Pictures for people to look at.
+"""Draws pictures of images, maps, heads and attention.
 
 Numpy and Pillow only; all pictures are uint8 RGB [height, width, 3].
 """

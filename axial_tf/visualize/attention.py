@@ -1,4 +1,4 @@
-"""Pictures of attention: what one pixel looks at, as in the paper's figures."""
+"""Draws what one pixel attends to, as in the paper's figures."""
 
 from typing import Any, Tuple
 
@@ -7,11 +7,11 @@ from PIL import Image, ImageDraw
 
 from axial_tf.visualize import canvas, heat
 
-# Attention is spread over many cells; shares are shown against the largest.
+# Attention is spread over many cells, so it is shown relative to the largest.
 _TITLES = ('height', 'width', 'product')
 _WIDE = 480  # From this width in pixels on, four in a row are too many.
-# A single cell, of a few pixels in a fine layer, must be seen on a large image:
-# it fades out no sooner than at this share of the longer side.
+# A single cell, of a few pixels in a fine layer, must be visible on a large
+# image: it fades out over at least this share of the longer side.
 _LEAST_REACH = 0.01
 
 
@@ -20,7 +20,7 @@ def attention_pictures(image: np.ndarray, attention: Any,
   """Shows a pixel's attention along its column, its row, and both together.
 
   Args:
-    image: uint8 RGB [height, width, 3], as the network has seen it.
+    image: uint8 RGB [height, width, 3], at the size that the network saw.
     attention: a `models.attention_probe.PixelAttention` of this image.
     pixel: (y, x) of the query in the image, marked by a cross.
 
@@ -50,9 +50,9 @@ def attention_pictures(image: np.ndarray, attention: Any,
 
 
 def _enlarge(weights, size, pixels_per_cell):
-  """Brings weights [h, w] to [height, width].
+  """Resizes weights [h, w] to [height, width].
 
-  Linear between the cells, or an average over several where they are small.
+  Linear between the cells, or averaged over several where they are small.
   """
   least = _LEAST_REACH * max(size)
   along_y, along_x = (
@@ -63,7 +63,7 @@ def _enlarge(weights, size, pixels_per_cell):
 
 def _interpolation(
     pixels: int, cells: int, step: float, reach: float) -> np.ndarray:
-  """Returns [pixels, cells]: how much each pixel takes from each cell.
+  """Returns [pixels, cells], the weight of each cell in each pixel.
 
   Cells are `step` pixels apart and reach as far as `reach` pixels.
   """
@@ -74,7 +74,7 @@ def _interpolation(
 
 
 def _mark(picture: np.ndarray, pixel: Tuple[int, int]) -> np.ndarray:
-  """Draws a cross, visible on any ground, that leaves its middle free."""
+  """Draws a cross, visible on any background, that leaves its middle free."""
   marked = Image.fromarray(picture)
   draw = ImageDraw.Draw(marked)
   y, x = pixel

@@ -1,4 +1,4 @@
-"""Putting pictures together and into files."""
+"""Combines pictures and writes them to files."""
 
 from typing import Optional, Sequence, Tuple
 
@@ -9,7 +9,7 @@ from axial_tf import errors
 from axial_tf.files import atomic_files
 from axial_tf.files import images as images_lib
 
-_PANEL_GAP = 4  # Pixels of white between pictures that stand side by side.
+_PANEL_GAP = 4  # White pixels between adjacent pictures.
 
 
 def side_by_side(
@@ -18,7 +18,7 @@ def side_by_side(
   """Puts pictures next to each other, each below its title.
 
   Args:
-    images: uint8 RGB pictures; smaller ones stand at the top of white panels.
+    images: uint8 RGB pictures; smaller ones are placed on top of white panels.
     titles: one for each picture, or None.
 
   Raises:
@@ -31,7 +31,7 @@ def side_by_side(
   for image in images:
     check_image(image)
   height = max(image.shape[0] for image in images)
-  # Titles grow with the pictures, up to what the narrowest one holds.
+  # Titles grow with the pictures, as far as they fit the narrowest one.
   size = 0 if titles is None else min(
       int(np.clip(height / 25, 16, 40)),
       *(_fitting_size(title, image.shape[1])
@@ -123,7 +123,7 @@ def swatches(
 
 
 def _fitting_size(text: str, width: int) -> int:
-  """Returns the size, at least 6, in which `text` is at most `width` wide."""
+  """Returns the font size, at least 6, at which `text` fits into `width`."""
   return max(6, int(16 * width / max(font(16).getlength(text) + 4, 1)))
 
 

@@ -1,4 +1,4 @@
-"""Pictures of what the instance heads say: centers and offsets."""
+"""Draws the outputs of the instance heads: centers and offsets."""
 
 import colorsys
 from typing import Optional
@@ -14,12 +14,12 @@ _NARROWEST = 64  # Width of a scale that can still be read.
 
 
 def center_heatmap(image: np.ndarray, heatmap: np.ndarray) -> np.ndarray:
-  """Returns the heatmap of centers over the image, above its color scale.
+  """Returns the heatmap of centers over the image, with a color scale below.
 
   Args:
     image: uint8 RGB [height, width, 3].
     heatmap: [height, width]; 0 is no center, 1 a certain one. The head is
-      linear, so values may be a little outside.
+      linear, so values may be slightly out of range.
 
   Raises:
     errors.UserError: the sizes differ.
@@ -42,16 +42,16 @@ def center_heatmap(image: np.ndarray, heatmap: np.ndarray) -> np.ndarray:
 
 def offset_wheel(image: np.ndarray, offset: np.ndarray,
                  is_thing: Optional[np.ndarray] = None) -> np.ndarray:
-  """Returns directions to the center as hues, above the wheel that tells them.
+  """Returns directions to the center as hues, with a color wheel below.
 
-  A pixel has the color that the wheel shows in the direction in which its
-  center lies; the farther it is, the stronger the color.
+  A pixel has the color of the wheel in the direction of its center; the
+  farther away the center is, the stronger the color.
 
   Args:
     image: uint8 RGB [height, width, 3], shown in grey outside things.
     offset: [height, width, 2], (y, x) in pixels from pixel to center.
-    is_thing: bool [height, width], where offsets have a meaning; None for
-      everywhere.
+    is_thing: bool [height, width], pixels whose offsets have a meaning; None
+      for all.
 
   Returns:
     uint8 RGB, white at the right where the legend is wider than the image.
@@ -80,7 +80,7 @@ def offset_wheel(image: np.ndarray, offset: np.ndarray,
 def _wheel(width: int, reach: float) -> np.ndarray:
   """Returns a strip with the wheel, radius 1, and its scale.
 
-  It is `width` wide, or wider where the words need it.
+  It is `width` wide, or wider if the text needs it.
   """
   unit = _unit(width)
   radius = 22 * unit
@@ -101,11 +101,11 @@ def _wheel(width: int, reach: float) -> np.ndarray:
 
 
 def _unit(width: int) -> int:
-  """Returns how many times a legend is enlarged for a picture so wide."""
+  """Returns the factor by which a legend is enlarged for a picture's width."""
   return max(1, width // 640)
 
 
-# Hues of right, down, left and up and the way between them.
+# Hues of right, down, left and up, and of the directions in between.
 _HUES = np.float32(
     [colorsys.hsv_to_rgb(i / 360, 1.0, 1.0) for i in range(361)]) * 255
 

@@ -1,9 +1,9 @@
-"""Numbers on an image as heat: dark for small ones, bright for large."""
+"""Draws values over an image as heat: dark for small, bright for large."""
 
 import numpy as np
 
-# From black over violet, red and orange to light yellow. Lightness grows
-# evenly, so that the picture can be read without seeing hues, too.
+# From black via violet, red and orange to light yellow. Lightness grows
+# evenly, so that the picture can also be read without seeing hues.
 _ANCHORS = np.float32([
     (0, 0, 8), (84, 16, 110), (186, 54, 86), (248, 142, 12), (252, 254, 170)])
 
@@ -21,7 +21,7 @@ def heat_on_grey(image: np.ndarray, values: np.ndarray) -> np.ndarray:
 
   Args:
     image: uint8 RGB [height, width, 3].
-    values: [height, width] in 0..1. What is small is transparent.
+    values: [height, width] in 0..1; small ones are transparent.
 
   Returns:
     uint8 RGB [height, width, 3].

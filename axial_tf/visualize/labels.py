@@ -1,4 +1,4 @@
-"""Names of segments in a picture: whole, legible and beside each other."""
+"""Writes names of segments in a picture: whole, legible, not overlapping."""
 
 from typing import Dict, Iterator, List, NamedTuple, Tuple
 
@@ -7,18 +7,18 @@ from PIL import Image, ImageDraw
 
 from axial_tf.visualize import canvas
 
-# The smallest letters, in pixels, that can be read.
+# The smallest legible font size, in pixels.
 _SMALLEST = 9
 # A thing's name may be this much wider than the thing.
 _OVERHANG = 2
 
 
 class Name(NamedTuple):
-  """What to write on a segment.
+  """The text to write on a segment.
 
   Attributes:
     text: the name.
-    is_thing: whether it may stand out over the segment. Names of stuff would
+    is_thing: whether it may extend beyond the segment. Names of stuff would
       then be read as those of its neighbors.
   """
 
@@ -38,17 +38,17 @@ def write(picture: np.ndarray, labels: np.ndarray, names: Dict[int, Name]
           ) -> np.ndarray:
   """Writes names on segments, the largest first, where there is room.
 
-  No name covers another one or leaves the picture.
+  No name covers another one or extends beyond the picture.
 
   Args:
     picture: uint8 RGB [height, width, 3].
     labels: integers [height, width], the segment of each pixel, at least 0.
-    names: by label; other segments stay bare.
+    names: names by label; other segments get none.
   """
   height, width = picture.shape[:2]
   largest = int(np.clip(min(height, width) / 30, 11, 40))
   sizes = sorted({largest, max(_SMALLEST, 3 * largest // 4), _SMALLEST})[::-1]
-  # A line's height with what hangs below it and its dark rim.
+  # A line's height includes descenders and the dark outline.
   found, areas, middles = _measure(labels)
   rows, *bars = (
       _wide_places(labels, middles, band)
@@ -68,7 +68,7 @@ def write(picture: np.ndarray, labels: np.ndarray, names: Dict[int, Name]
       box = box[0] + dx, box[1] + dy, box[2] + dx, box[3] + dy
       inside = box[0] >= 0 and box[1] >= 0
       if inside and not any(_overlap(box, other) for other in taken):
-        # White letters with a dark rim are legible on light and dark.
+        # White letters with a dark outline are legible on light and dark.
         draw.text((x + dx, y + dy), names[label].text, 'white',
                   stroke_fill='black', **style)
         taken.append(box)
@@ -90,7 +90,7 @@ def _candidates(label: int, name: Name, sizes, bars, rows
 
 
 def _shift(first: float, last: float, end: int) -> float:
-  """Returns what brings first..last into 0..end, as far as it has room."""
+  """Returns the shift that brings first..last into 0..end, if it fits."""
   return min(0, end - last) if last > end else max(0, -first)
 
 
@@ -101,7 +101,7 @@ def _overlap(one, other) -> bool:
 
 def _measure(labels: np.ndarray
              ) -> Tuple[np.ndarray, np.ndarray, Dict[int, float]]:
-  """Returns the labels, how many pixels each has, and its mean row."""
+  """Returns the labels, their numbers of pixels, and their mean rows."""
   found, index, areas = np.unique(
       labels, return_inverse=True, return_counts=True)
   rows = np.repeat(np.arange(labels.shape[0]), labels.shape[1])

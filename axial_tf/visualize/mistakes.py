@@ -1,4 +1,4 @@
-"""A picture of where a prediction departs from the ground truth."""
+"""Draws where a prediction differs from the ground truth."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from axial_tf.evaluation import label_maps
 from axial_tf.specs import dataset_spec
 from axial_tf.visualize import canvas
 
-# What may be wrong with a pixel; colors that color-blind people tell apart.
+# Types of errors, in colors that color-blind people can distinguish.
 _KINDS = (
     ('right', None),
     ('wrong category', (213, 60, 0)),
@@ -20,11 +20,11 @@ _RIGHT, _CATEGORY, _INSTANCE, _MISSED, _VOID = range(5)
 
 def error_map(image: np.ndarray, truth: np.ndarray, prediction: np.ndarray,
               spec: dataset_spec.DatasetSpec) -> np.ndarray:
-  """Colors the wrong pixels by what is wrong, above a legend with shares.
+  """Colors wrong pixels by type of error, with a legend of shares below.
 
-  An instance is right where a predicted segment of the same category shares
-  more than half of the union with the true one, as in the panoptic quality.
-  In a crowd, the category is all that can be wrong.
+  An instance is right if its IoU with a predicted segment of the same category
+  is above 0.5, as in the panoptic quality. In a crowd, only the category can
+  be wrong.
 
   Args:
     image: uint8 RGB [height, width, 3]; shown in grey.
@@ -55,7 +55,7 @@ def error_map(image: np.ndarray, truth: np.ndarray, prediction: np.ndarray,
 
 def error_kinds(truth: np.ndarray, prediction: np.ndarray,
                 spec: dataset_spec.DatasetSpec) -> np.ndarray:
-  """Returns for each pixel the index of its kind of error, [height, width].
+  """Returns the type of error of each pixel, [height, width].
 
   0 right, 1 another category, 2 the right category in another instance, 3
   void predicted, 4 void in the ground truth.
@@ -82,7 +82,7 @@ def _matched(truth, prediction, spec):
   overlaps = label_maps.overlaps(truth, prediction, spec)
   true, predicted, _, iou = overlaps.same_class()
   ids = overlaps.true_segments.ids
-  # Where the ground truth is void, what is looked up means nothing.
+  # Where the ground truth is void, the value looked up is meaningless.
   partner = np.full(ids.size + 1, -1)
   partner[true[iou > 0.5]] = overlaps.predicted_segments.ids[
       predicted[iou > 0.5]]

@@ -1,4 +1,4 @@
-"""Pictures of panoptic maps: colors, overlays, legends."""
+"""Draws panoptic maps: colors, overlays, legends."""
 
 import colorsys
 from typing import Dict, Tuple
@@ -15,7 +15,7 @@ _VOID_COLOR = (0, 0, 0)
 
 def panoptic_colors(
     panoptic: np.ndarray, spec: dataset_spec.DatasetSpec) -> np.ndarray:
-  """Returns the picture of a panoptic map in its categories' colors.
+  """Returns a panoptic map in the colors of its categories.
 
   Each category keeps its color; the instances of a thing are lighter or
   darker variants of it, the same for the same instance number.
@@ -42,8 +42,8 @@ def panoptic_overlay(
     image: uint8 RGB [height, width, 3].
     panoptic: integers [height, width], panoptic labels.
     spec: names and colors of the categories.
-    opacity: opacity of the colors, from 0 (the image alone) to 1. Void stays
-      bare.
+    opacity: opacity of the colors, from 0 (the image alone) to 1. Void is not
+      colored.
     labels: whether to write the names of categories on segments with room for
       them.
 
@@ -60,7 +60,7 @@ def panoptic_overlay(
       np.asarray(panoptic) == spec.void_label, 0.0, opacity)[..., np.newaxis]
   colors = panoptic_colors(panoptic, spec)
   picture = image * (1.0 - weight) + colors * weight
-  # Lines of one pixel vanish where large pictures are shown shrunk.
+  # Lines of one pixel vanish when large pictures are displayed smaller.
   picture[_borders(panoptic, 1 + min(image.shape[:2]) // 700)] *= 0.35
   picture = np.round(picture).astype(np.uint8)
   return labels_lib.write(
@@ -88,7 +88,7 @@ def legend(panoptic: np.ndarray, spec: dataset_spec.DatasetSpec,
 
 
 def _labels(panoptic) -> Tuple[np.ndarray, np.ndarray]:
-  """Returns the labels that occur and, of the map's shape, their indices."""
+  """Returns the labels that occur and their indices, in the map's shape."""
   panoptic = np.asarray(panoptic)
   labels, index = np.unique(panoptic, return_inverse=True)
   return labels, index.reshape(panoptic.shape)
@@ -127,8 +127,8 @@ def _segment_color(label: int, spec) -> Tuple[int, int, int]:
 
 def _vary(color: Tuple[int, int, int], instance: int) -> Tuple[int, int, int]:
   """Shifts a color's hue a little and moves it towards white or black."""
-  # Multiples of irrational numbers spread evenly over 0..1, whatever the
-  # count, and put neighbors in number far apart.
+  # Multiples of irrational numbers spread evenly over 0..1 for any count, and
+  # keep consecutive numbers far apart.
   shade = (0.5 + (instance - 1) * 0.618034) % 1.0 - 0.5
   turn = (0.5 + (instance - 1) * 0.414214) % 1.0 - 0.5
   hue, lightness, saturation = colorsys.rgb_to_hls(*(c / 255 for c in color))
@@ -143,7 +143,7 @@ def _vary(color: Tuple[int, int, int], instance: int) -> Tuple[int, int, int]:
 
 
 def _borders(panoptic, thickness: int) -> np.ndarray:
-  """True on `thickness` pixels above and left of another segment's."""
+  """True on the `thickness` pixels above and left of another segment."""
   panoptic = np.asarray(panoptic)
   is_border = np.zeros(panoptic.shape, bool)
   for step in range(1, thickness + 1):

@@ -228,7 +228,7 @@ def test_what_the_user_must_give_is_asked_for():
     (lambda path: path.mkdir(), 'expected a gin file, got a folder'),
     (lambda path: path.write_text(''), 'which sets Experiment.task, got none'),
     (lambda path: path.write_text("include 'absent.gin'"),
-     r'absent\.gin: no such gin file; looked beside .*mine\.gin, in the '
+     r'absent\.gin: no such gin file; looked next to .*mine\.gin, in the '
      r'current folder and in gin_configs/'),
 ], ids=['folder', 'empty', 'include'])
 def test_what_is_no_experiment_is_refused(tmp_path, make, message):

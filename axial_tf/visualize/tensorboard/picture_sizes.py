@@ -1,4 +1,4 @@
-"""Images and maps at the size at which TensorBoard gets them."""
+"""Resizes images and maps for TensorBoard."""
 
 from typing import Tuple
 

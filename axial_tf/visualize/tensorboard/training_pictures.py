@@ -1,4 +1,4 @@
-"""A few training images in TensorBoard: augmented, with what heads learn."""
+"""Draws a few augmented training images and their targets for TensorBoard."""
 
 import dataclasses
 from typing import Dict
@@ -17,13 +17,13 @@ from axial_tf.visualize.tensorboard import picture_sizes
 def draw(settings: panoptic_pipeline.PanopticDataSettings,
          spec: dataset_spec.DatasetSpec, count: int, kind: padding.Padding,
          seed=None) -> Dict[str, np.ndarray]:
-  """Reads and draws images as the training gets them.
+  """Reads and draws images as seen in training.
 
   Args:
     settings: settings of the data; only a few records are read.
     spec: spec of the labels.
-    count: how many images.
-    kind: the padding that the network is trained with.
+    count: number of images.
+    kind: padding that the network is trained with.
     seed: seed of their choice and augmentation.
 
   Returns:

@@ -1,7 +1,7 @@
-"""A few fixed validation images in TensorBoard: what the model makes of them.
+"""Draws predictions for a few fixed validation images for TensorBoard.
 
 They are the first ones of the validation records, whose order never changes,
-so that a slider goes through the same image at all validations.
+so that TensorBoard's slider shows the same image at all validations.
 """
 
 from typing import Any, Dict, Mapping, Optional, Sequence
@@ -15,7 +15,7 @@ from axial_tf.specs import dataset_spec
 from axial_tf.training import exchange
 from axial_tf.visualize.tensorboard import picture_sizes
 
-# What a validation step must return, besides sizes and maps, for pictures.
+# Outputs that pictures need of a validation step besides sizes and maps.
 HEAD_KEYS = ('image', 'center_heatmap', 'offset')
 _KEYS = HEAD_KEYS + (
     'panoptic', 'prediction', 'height', 'width', 'raw_height', 'raw_width',
@@ -34,7 +34,7 @@ class ValidationPictures:
 
     Args:
       spec: spec of the labels.
-      count: images to draw. None are drawn where no summaries are recorded.
+      count: images to draw; none are drawn if no summaries are recorded.
     """
     is_wanted = exchange.of_chief(bool(tf.summary.should_record_summaries()))
     self._spec = spec
@@ -54,7 +54,7 @@ class ValidationPictures:
     if not self._missing:
       return
     for replica in zip(*(step_logs[key] for key in _KEYS)):
-      # Only what is drawn leaves the device.
+      # Only images to draw are copied from the device.
       for index in range(min(self._missing, replica[0].shape[0])):
         image = {
             key: tensor[index].numpy() for key, tensor in zip(_KEYS, replica)}
@@ -62,17 +62,17 @@ class ValidationPictures:
         self._missing -= 1
 
   def keep_first(self) -> None:
-    """Forgets, on all workers, what others have drawn of earlier images."""
+    """Drops, on all workers, images beyond the first `count` of all."""
     places = sorted(sum(exchange.gather(list(self._drawn)), []))
     for place in places[self._count:]:
       self._drawn.pop(place, None)
 
   def merge(self, other: 'ValidationPictures') -> None:
-    """Takes over what another process has drawn of other images."""
+    """Adds the pictures that another process has drawn of other images."""
     self._drawn.update(other._drawn)
 
   def write(self, step: Optional[int]) -> None:
-    """Writes what was drawn to the default summary writer, if there is one.
+    """Writes the pictures to the default summary writer, if there is one.
 
     Args:
       step: step of the validation; None for the default step.
