@@ -1,13 +1,13 @@
-"""Asks a running TensorFlow Serving about image files, by gRPC or REST.
+"""Sends image files to a running TensorFlow Serving, by gRPC or REST.
 
 Example (REST's usual port is 8501):
   python -m axial_tf.client --server=localhost:8500 --model=demo \\
     --model_json=exports/demo/1 --output_dir=answers street.jpg
 
-prints what each image shows and, with --output_dir, writes it as
+prints the results of each image and, with --output_dir, writes its segments as
 <name>_panoptic.png (id = R + 256 G + 65536 B) and, with --model_json, the image
 under its labeled segments as <name>_overlay.png. An image that the server
-refuses is named, the others are done, and the exit status is 1.
+rejects is reported, the others are processed, and the exit status is 1.
 """
 
 import os
@@ -27,15 +27,15 @@ from axial_tf.prediction import results
 def define_flags() -> None:
   """Defines the flags of the command."""
   flags.DEFINE_string('server', None, 'host:port of TensorFlow Serving.')
-  flags.DEFINE_string('model', None, 'name of the model in the server.')
-  flags.DEFINE_enum('protocol', 'grpc', ['grpc', 'rest'], 'how to ask.')
+  flags.DEFINE_string('model', None, 'name of the model on the server.')
+  flags.DEFINE_enum('protocol', 'grpc', ['grpc', 'rest'], 'protocol to use.')
   flags.DEFINE_integer(
       'version', None, 'version of the model; default: the newest.',
       lower_bound=1)
   cli.define_path(
       'model_json', None, 'model.json of the export, for names and colors.')
   cli.define_path('output_dir', None, 'folder for pictures.')
-  flags.DEFINE_float('timeout', 60.0, 'seconds for an image.')
+  flags.DEFINE_float('timeout', 60.0, 'seconds to wait for an image.')
 
 
 def main(files: Sequence[str]) -> None:
@@ -43,7 +43,7 @@ def main(files: Sequence[str]) -> None:
   cli.require(server='host:port', model='the name of a model')
   if not files:
     raise errors.UserError(
-        'expected names of image files after the options, got none')
+        'expected image file names after the options, got none')
   paths.require_reachable(given.output_dir)
   files = list({os.path.abspath(file): file for file in files}.values())
   stems = image_files.output_stems(files)
@@ -69,8 +69,8 @@ def main(files: Sequence[str]) -> None:
           _write(answer, os.path.join(given.output_dir, stems[file]))
   if failed:
     raise errors.UserError(
-        f'{len(failed)} of {len(files)} images were not answered (reasons '
-        f'above): {", ".join(failed)}')
+        f'{len(failed)} of {len(files)} images failed (reasons above): '
+        f'{", ".join(failed)}')
 
 
 def _lines(answer: answers.Answer) -> List[str]:

@@ -1,4 +1,4 @@
-"""Reads what a served model says about an image."""
+"""Reads the answers of a served model about an image."""
 
 import os
 from typing import Any, Mapping, Optional, Tuple, Union
@@ -12,7 +12,7 @@ Answer = Union[results.PanopticResult, Tuple[results.ClassProbability, ...]]
 
 
 def read_spec(path: str) -> Optional[dataset_spec.DatasetSpec]:
-  """Returns the categories of a model.json; None of a classifier's.
+  """Returns the categories of a model.json; None for a classifier's.
 
   Args:
     path: path of the file, or of the version's folder.
@@ -39,14 +39,14 @@ def from_outputs(
 
   Args:
     outputs: arrays, lists or numbers by name, without a batch axis.
-    spec: what `read_spec` has returned.
+    spec: result of `read_spec`.
     image: content of the file that was sent.
 
   Returns:
     None for an image that the model has marked as bad.
 
   Raises:
-    errors.UserError: they are not those of an export of axial_tf, or have
+    errors.UserError: they are not from an export of axial_tf, or have
       categories that the spec lacks.
   """
   try:

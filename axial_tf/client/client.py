@@ -1,10 +1,10 @@
-"""Asks a running TensorFlow Serving about images.
+"""Sends images to a running TensorFlow Serving.
 
   client = Client('localhost:8500', 'demo', model_json='exports/demo/1')
   for segment in client('street.jpg').segments:
     print(segment.name, segment.score, segment.box)
 
-`python -m axial_tf.client` is the same as a command.
+`python -m axial_tf.client` does the same on the command line.
 """
 
 import functools
@@ -16,17 +16,17 @@ from axial_tf import errors, optional_imports
 from axial_tf.client import answers, sent_files, server_calls
 
 _SIGNATURE = 'serving_default'
-# How an export names the one that is no image.
+# An export's message about a bad image of a batch.
 _BAD_ELEMENT = re.compile(r'image_bytes\[(\d+)\] ([^\]]+)')
 _PORTS = 'usually 8500 for gRPC, 8501 for REST'
 
 
 class BadImageError(errors.UserError):
-  """An image that cannot be sent or is refused; others may be fine."""
+  """An image that cannot be sent or is rejected; others may be fine."""
 
 
 class Client:
-  """One model of one server. May be used by several threads."""
+  """A client of one model on one server. May be used by several threads."""
 
   def __init__(self, server: str, model: str, *, protocol: str = 'grpc',
                version: Optional[int] = None,
@@ -36,16 +36,16 @@ class Client:
 
     Args:
       server: host:port; for REST also a URL with https://.
-      model: its name in the server.
+      model: name of the model on the server.
       protocol: 'grpc' (needs the extra 'serving') or 'rest'.
       version: version of the model; None for the newest.
       model_json: model.json of the export, or its version's folder; gives
         segments names and colors.
-      batch_size: images of one request at most; the server's max_batch_size
-        must not be smaller.
+      batch_size: maximal number of images in one request; the server's
+        max_batch_size must not be smaller.
       timeout: seconds for a request, with all its retries.
-      retries: how many times a request is repeated that has not reached a
-        server, or came while it had too much to do.
+      retries: number of retries of a request that did not reach a server, or
+        reached it when it was overloaded.
 
     Raises:
       errors.UserError: an argument is wrong, the model.json cannot be read, or
@@ -55,7 +55,7 @@ class Client:
                                ('retries', retries, 0)):
       if value < least:
         raise errors.UserError(
-            f'{name}: expected a number from {least} on, got {value}')
+            f'{name}: expected a number >= {least}, got {value}')
     if not timeout > 0:
       raise errors.UserError(
           f'timeout: expected seconds above 0, got {timeout}')
@@ -75,11 +75,11 @@ class Client:
     self.close()
 
   def close(self) -> None:
-    """Ends the connection."""
+    """Closes the connection."""
     self._transport.close()
 
   def __call__(self, image: sent_files.ImageLike) -> answers.Answer:
-    """Asks about one image; see `batch`.
+    """Sends one image; see `batch`.
 
     Raises:
       BadImageError: also for one that the model marks as bad.
@@ -88,13 +88,13 @@ class Client:
     answer, = self.batch([image])
     if answer is None:
       raise BadImageError(
-          f'{_name(image, 0)}: the server takes no such image; expected a '
+          f'{_name(image, 0)}: the server does not accept it; expected a '
           f'JPEG or PNG file that is not too large')
     return answer
 
   def batch(self, images: Sequence[sent_files.ImageLike]
             ) -> List[Optional[answers.Answer]]:
-    """Asks about images, which may differ in size.
+    """Sends images, which may differ in size.
 
     Args:
       images: each the name or the content of an image file, a uint8 array
@@ -102,12 +102,12 @@ class Client:
 
     Returns:
       For each image its `results.PanopticResult`, or its most probable
-      `results.ClassProbability`s where the model is a classifier. None for an
+      `results.ClassProbability`s if the model is a classifier. None for an
       image that a model marks as bad (exported with --on_error=mark).
 
     Raises:
-      BadImageError: one of the images cannot be read, or the server refuses
-        it; it is named.
+      BadImageError: one of the images, named in the message, cannot be read or
+        is rejected by the server.
       errors.UserError: the server cannot be reached, has no such model, is too
         slow or fails.
     """
@@ -135,11 +135,11 @@ class Client:
                   ) -> errors.UserError:
     said = error.message or 'no reason given'
     if error.proxy:
-      said += (f'; between is the proxy {error.proxy} of the environment, name '
-               f'the server in no_proxy to do without')
+      said += (f'; this went through the proxy {error.proxy}, add the server '
+               f'to no_proxy to bypass it')
     if error.code == server_calls.UNAVAILABLE:
       return errors.UserError(
-          f'{self._server}: cannot be reached, or has too much to do ({said}); '
+          f'{self._server}: cannot be reached, or is overloaded ({said}); '
           f'is the server running, and is this its port ({_PORTS})?')
     if error.code == server_calls.NOT_FOUND:
       return errors.UserError(
@@ -160,7 +160,7 @@ class Client:
 
 
 def _transport_class(protocol: str):
-  # Imported when needed: REST does without TensorFlow and its extra.
+  # Imported when needed: REST works without TensorFlow and the extra.
   if protocol == 'rest':
     from axial_tf.client import rest_transport
     return rest_transport.RestTransport
@@ -168,13 +168,13 @@ def _transport_class(protocol: str):
     raise errors.UserError(
         f'protocol: expected grpc or rest, got {protocol!r}')
   for module in ('grpc', 'tensorflow_serving.apis.predict_pb2'):
-    optional_imports.load(module, 'serving', 'gRPC (REST does without)')
+    optional_imports.load(module, 'serving', 'gRPC (unlike REST)')
   from axial_tf.client import grpc_transport
   return grpc_transport.GrpcTransport
 
 
 def _name(image, place: int) -> str:
-  """What to call an image in an error."""
+  """Returns the name of an image for errors."""
   if isinstance(image, (str, os.PathLike)):
     return os.fspath(image)
   return f'images[{place}]'

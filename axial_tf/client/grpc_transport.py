@@ -1,6 +1,6 @@
-"""Image files to TensorFlow Serving and results back, by gRPC.
+"""Sends image files to TensorFlow Serving and receives results, by gRPC.
 
-Needs tensorflow-serving-api, of the extra 'serving'.
+Needs tensorflow-serving-api, from the extra 'serving'.
 """
 
 import time
@@ -16,14 +16,14 @@ from tensorflow_serving.apis import (
 
 from axial_tf.client import proxies, server_calls
 
-# Results of large images exceed the 4 MB that gRPC allows unless told.
+# Results of large images exceed gRPC's default limit of 4 MB.
 _UNLIMITED = -1
 # The same as panoptic_png_bytes, at many times the size.
 _NOT_FETCHED = 'panoptic_map'
 
 
 class GrpcTransport:
-  """One model of one server. May be used by several threads."""
+  """A transport to one model on one server. May be used by several threads."""
 
   def __init__(self, server: str, model: str, version: Optional[int],
                signature: str):
@@ -31,9 +31,9 @@ class GrpcTransport:
 
     Args:
       server: host:port.
-      model: its name in the server.
-      version: None for the newest.
-      signature: which takes `image_bytes`.
+      model: name of the model on the server.
+      version: version of the model; None for the newest.
+      signature: name of a signature that takes `image_bytes`.
     """
     self._proxy = proxies.of_grpc(server)
     self._channel = grpc.insecure_channel(server, options=[

@@ -1,8 +1,8 @@
-"""Finds the proxy of the environment between a client and a server.
+"""Finds the proxy that the environment sets between a client and a server.
 
-A server on this machine or in its own network is asked directly: a proxy is
-there for the way out, and mostly refuses or cannot find the others. For all
-other servers http_proxy, https_proxy, grpc_proxy and no_proxy hold.
+A server on this machine or in its local network is contacted directly: proxies
+are for outside hosts, and mostly reject or cannot find local ones. For all
+other servers http_proxy, https_proxy, grpc_proxy and no_proxy apply.
 """
 
 import ipaddress
@@ -12,14 +12,14 @@ from typing import Optional
 import urllib.parse
 import urllib.request
 
-# In this order gRPC looks for a proxy.
+# Variables in which gRPC looks for a proxy, in this order.
 _OF_GRPC = ('grpc_proxy', 'https_proxy', 'http_proxy')
 
 
 def of_rest(url: str) -> Optional[str]:
-  """Returns the proxy through which a URL is asked for, without a password.
+  """Returns the proxy through which a URL is requested, without a password.
 
-  It is None where there is none.
+  It is None if there is none.
   """
   parts = urllib.parse.urlsplit(url)
   proxy = urllib.request.getproxies().get(parts.scheme)
@@ -51,14 +51,14 @@ def _without_password(proxy: str) -> str:
 
 
 def _is_near(host: Optional[str]) -> bool:
-  """Whether a host is this machine or in its own network."""
+  """Whether a host is this machine or in its local network."""
   if not host:
     return True
   try:
     found = socket.getaddrinfo(host, None)
-  except OSError:  # Nobody here knows it; the proxy may.
+  except OSError:  # Unknown here, but maybe not to the proxy.
     return False
-  # An IPv6 address may have a zone behind %.
+  # An IPv6 address may have a zone after %.
   addresses = {entry[4][0].partition('%')[0] for entry in found}
   return all(
       ipaddress.ip_address(address).is_private

@@ -1,7 +1,7 @@
-"""Image files to TensorFlow Serving and results back, by REST.
+"""Sends image files to TensorFlow Serving and receives results, by REST.
 
-Needs nothing but Python. Each panoptic map travels twice, as numbers in JSON
-and as a PNG, because REST has no choice of outputs; gRPC is many times smaller.
+Needs only Python. Each panoptic map is sent twice, as numbers in JSON and as a
+PNG, because REST cannot select outputs; gRPC messages are many times smaller.
 """
 
 import base64
@@ -15,7 +15,7 @@ import urllib.request
 
 from axial_tf.client import proxies, server_calls
 
-# What TensorFlow Serving makes of the status codes of gRPC.
+# gRPC status codes by the HTTP codes that TensorFlow Serving maps them to.
 _CODES = {
     400: server_calls.INVALID_ARGUMENT, 404: server_calls.NOT_FOUND,
     429: 'RESOURCE_EXHAUSTED', 501: 'UNIMPLEMENTED',
@@ -23,17 +23,17 @@ _CODES = {
 
 
 class RestTransport:
-  """One model of one server. May be used by several threads."""
+  """A transport to one model on one server. May be used by several threads."""
 
   def __init__(self, server: str, model: str, version: Optional[int],
                signature: str):
-    """Remembers where the server is.
+    """Stores the address of the server.
 
     Args:
       server: host:port, or a URL that begins with http:// or https://.
-      model: its name in the server.
-      version: None for the newest.
-      signature: which takes `image_bytes`.
+      model: name of the model on the server.
+      version: version of the model; None for the newest.
+      signature: name of a signature that takes `image_bytes`.
     """
     base = server if '://' in server else f'http://{server}'
     of_version = '' if version is None else f'/versions/{version}'
@@ -66,10 +66,10 @@ class RestTransport:
               for row in rows]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
       raise server_calls.ServerError(
-          'INTERNAL', 'the answer is no JSON of TensorFlow Serving') from error
+          'INTERNAL', 'the answer is not TensorFlow Serving JSON') from error
 
   def close(self) -> None:
-    """Does nothing: each request has its own connection."""
+    """Does nothing: each request has a separate connection."""
 
   def _post(self, body: bytes, timeout: float) -> bytes:
     request = urllib.request.Request(
@@ -98,7 +98,7 @@ class RestTransport:
 
 
 def _decoded(value):
-  """Undoes base64, which outputs have whose names end in _bytes."""
+  """Decodes the base64 of outputs whose names end in _bytes."""
   if isinstance(value, dict):
     return base64.b64decode(value['b64'])
   return value

@@ -1,6 +1,6 @@
-"""Reads what a client sends to a server in place of an image.
+"""Prepares the file content that a client sends for an image.
 
-A server decodes JPEG and PNG as `images` does; these are sent as they are, all
+A server decodes JPEG and PNG like `images`; these are sent unchanged, all
 others as PNGs of their pixels.
 """
 
@@ -24,8 +24,8 @@ def content(image: ImageLike) -> bytes:
       (RGB) or [height, width] (grey), or Pillow image.
 
   Raises:
-    errors.UserError: the file is missing or cannot be read, or the array is no
-      image.
+    errors.UserError: the file is missing or cannot be read, or the array is
+      not an image.
   """
   if isinstance(image, bytes):
     return _of_file(image)
@@ -47,4 +47,4 @@ def _of_file(file: bytes) -> bytes:
         return file
     return images.png_bytes(images.from_bytes(file, 'image'))
   except errors.UserError:
-    return file  # The server says what is wrong with it.
+    return file  # The server will report the problem.

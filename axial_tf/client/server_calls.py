@@ -1,4 +1,4 @@
-"""Calls to a server that may fail, be repeated, or come too late."""
+"""Calls a server, with retries and a time limit."""
 
 import random
 import time
@@ -16,12 +16,12 @@ _LONGEST_WAIT = 2.0
 
 
 class ServerError(Exception):
-  """What a server, or the way to it, says.
+  """An error of a server or of the connection to it.
 
   Attributes:
     code: name of a gRPC status code, such as UNAVAILABLE.
-    message: the server's own words.
-    proxy: what stood between, if anything, and may have said them.
+    message: message of the server.
+    proxy: proxy in between, if any, which may have sent the message.
   """
 
   def __init__(self, code: str, message: str, proxy: Optional[str] = None):
@@ -33,15 +33,15 @@ class ServerError(Exception):
 
 def with_retries(function: Callable[[float], _T], timeout: float, retries: int
                  ) -> _T:
-  """Calls a server until it answers, as long as it is only UNAVAILABLE.
+  """Calls a server until it answers, as long as it is UNAVAILABLE.
 
-  It waits between attempts, twice as long each time, with some chance in it so
-  that many clients do not come back at once.
+  The wait between attempts doubles each time, with random jitter so that many
+  clients do not retry at once.
 
   Args:
-    function: does it; takes the seconds that are left.
+    function: the call; takes the remaining seconds.
     timeout: seconds for all attempts together.
-    retries: how many times at most it is called again.
+    retries: maximal number of repeated calls.
 
   Raises:
     ServerError: error of the last attempt.

@@ -5,14 +5,14 @@ Example:
 
 Writes exports/demo/<version>/ with a SavedModel that takes images of any size,
 as uint8 tensors or as image files, model.json with the categories, and
-model_card.md. The version appears only after the SavedModel was loaded again
-and has given the same results as the trained model.
+model_card.md. The version appears only after the SavedModel was reloaded and
+gave the same results as the trained model.
 
   python -m axial_tf.export --model_dir=runs/demo --export_dir=exports/demo \\
     --check
 
-compares an existing version with the checkpoint that it was made of, and writes
-nothing.
+compares an existing version with the checkpoint that it was made from, and
+writes nothing.
 """
 
 import itertools
@@ -26,7 +26,7 @@ from axial_tf.files import model_folders, paths, text_files
 
 FLAGS = flags.FLAGS
 
-# What belongs to the models of a task, and what --check takes from the export.
+# Flags of the models of a task, and flags that --check takes from the export.
 _OF_TASK = {
     model_folders.PANOPTIC: ('scales', 'flip'),
     model_folders.CLASSIFICATION: ('top',),
@@ -47,22 +47,22 @@ def _define_flags() -> None:
       'version', 'auto', 'number of the version; auto takes the highest in '
       '--export_dir plus 1.')
   flags.DEFINE_list(
-      'scales', None, 'average over these scales of the image, such as '
-      '0.5,1,1.5; default: those of the run.')
-  flags.DEFINE_bool('flip', False, 'average over the mirrored image, too.')
+      'scales', None, 'image scales to average over, such as 0.5,1,1.5; '
+      'default: those of the run.')
+  flags.DEFINE_bool('flip', False, 'also average over the mirrored image.')
   flags.DEFINE_integer(
-      'top', 5, 'how many classes of an image a classifier returns.',
+      'top', 5, 'number of classes that a classifier returns for an image.',
       lower_bound=1)
   flags.DEFINE_integer(
       'max_pixels', 50_000_000, 'height times width of the largest image file '
       'that is decoded; larger ones are errors.', lower_bound=1)
   flags.DEFINE_enum(
-      'on_error', 'fail', ['fail', 'mark'], 'what a bad file does: fail its '
-      'whole request, or be marked with num_segments (of a classifier: '
-      'classes) -1 while the others are done.')
+      'on_error', 'fail', ['fail', 'mark'], 'effect of a bad file: fail its '
+      'whole request, or mark it with num_segments (of a classifier: '
+      'classes) -1 and process the others.')
   flags.DEFINE_list(
-      'batch_sizes', ['1', '2', '4'], 'of the warm-up requests, and of the '
-      'batches that the server may form, ascending.')
+      'batch_sizes', ['1', '2', '4'], 'sizes of the warm-up requests and of '
+      'the batches that the server may form, ascending.')
   flags.DEFINE_bool(
       'check', False, 'compare the version (auto: the highest) with the model '
       'instead of writing one.')
@@ -152,8 +152,8 @@ def _check(version) -> None:
           tuple(rules['scales']), rules['flip'])
   except (KeyError, TypeError) as error:
     raise errors.UserError(
-        f'{version_dir}: model.json lacks what a comparison with '
-        f'{FLAGS.model_dir} needs ({errors.first_line(error)}); is it of this '
+        f'{version_dir}: model.json lacks data to compare it with '
+        f'{FLAGS.model_dir} ({errors.first_line(error)}); is it from this '
         f'run? If so, export the model again') from error
   inference = restore.load_inference(
       FLAGS.model_dir, os.path.join(FLAGS.model_dir, checkpoint))

@@ -1,12 +1,12 @@
-"""Writes BatchingParameters: how TensorFlow Serving may join requests."""
+"""Writes BatchingParameters: how TensorFlow Serving may batch requests."""
 
 import os
 from typing import Sequence
 
 import tensorflow as tf
 
-# In a version's own folder the server finds it by itself, if it is started
-# with --enable_per_model_batching_parameters.
+# The server reads it from the version's folder if it is started with
+# --enable_per_model_batching_parameters.
 FILE = 'batching_params.pbtxt'
 _TIMEOUT_MICROS = 2000
 _THREADS = 4
@@ -16,10 +16,10 @@ def text(batch_sizes: Sequence[int], runs_images_at_once: bool) -> str:
   """Returns the content of batching_params.pbtxt.
 
   Args:
-    batch_sizes: ascending; the last one is the largest batch.
+    batch_sizes: allowed sizes, ascending; the last one is the largest batch.
     runs_images_at_once: whether the network sees a batch of files at once. If
-      not, each image costs its own time, and filling a batch up to the next
-      size with copies would be a loss, so all sizes are allowed.
+      not, time grows with each image, and padding a batch to the next size
+      with copies would waste time, so all sizes are allowed.
   """
   largest = batch_sizes[-1]
   allowed = batch_sizes if runs_images_at_once else range(1, largest + 1)
@@ -27,7 +27,7 @@ def text(batch_sizes: Sequence[int], runs_images_at_once: bool) -> str:
       'max_batch_size': largest,
       'batch_timeout_micros': _TIMEOUT_MICROS,
       'num_batch_threads': _THREADS,
-      # For answers in time: what waits longer than one round is refused.
+      # Bounds latency: requests that would wait longer than a round fail.
       'max_enqueued_batches': _THREADS,
   }
   return '\n'.join([

@@ -1,4 +1,4 @@
-"""Signatures of a served classifier, as TensorFlow functions.
+"""Builds the signatures of a served classifier, as TensorFlow functions.
 
 Plain TensorFlow ops only, so that the stock TensorFlow Serving can run them.
 """
@@ -16,12 +16,12 @@ def build(inference: classifier_inference.ClassifierInference,
   """Returns the signatures by name, as tf.functions.
 
   `serving_default`: image_bytes, string [batch]: JPEG or PNG files, which may
-    differ in size; EXIF data turns them.
+    differ in size and are rotated by their EXIF data.
   `image_tensor`: image_tensor, uint8 [batch, height, width, 3] RGB.
 
-  Both return the `settings.top` most probable classes, the first one first:
-    classes: int32 [batch, top]; -1 for a file that is no image, if `settings`
-      marks those
+  Both return the `settings.top` most probable classes in descending order:
+    classes: int32 [batch, top]; -1 for a file that is not an image, if
+      `settings` marks those
     scores: float32 [batch, top], probabilities
     class_names: string [batch, top]
 

@@ -1,4 +1,4 @@
-"""Compares what an exported model and the trained one give."""
+"""Compares the outputs of an exported model with those of the trained one."""
 
 import math
 from typing import Callable, NamedTuple, Sequence, Tuple
@@ -15,20 +15,20 @@ from axial_tf.inference import panoptic as panoptic_inference
 from axial_tf.panoptic import label_png
 
 # The graph optimizer reorders float operations, so the outputs may differ in
-# the last digits and a pixel on the border of two segments may change sides.
+# the last digits and a pixel on a border may change its segment.
 _TOLERANCE = 1e-3
 _MIN_AGREEMENT = 0.999
 
 
 class Differences(NamedTuple):
-  """How an export differs from its model, at worst over samples.
+  """The largest differences of an export from its model over samples.
 
   Attributes:
     values: largest difference of a head or of the probabilities, relative to
       its largest value above 1.
-    agreement: share that is the same over all signatures: of the pixels of a
+    agreement: share of equal results over all signatures: of the pixels of a
       panoptic map and its PNG, or of a classifier's answers.
-    names: what the two above are of.
+    names: names of the two above in messages.
   """
 
   values: float
@@ -41,24 +41,24 @@ class Differences(NamedTuple):
             f'{100 * self.agreement:.4f} % of the {answers} agree')
 
   def require_none(self) -> None:
-    """Raises a UserError unless they are those of rounding."""
+    """Raises a UserError unless they can be explained by rounding."""
     if not (self.values <= _TOLERANCE and self.agreement >= _MIN_AGREEMENT):
       raise errors.UserError(
           f'the exported model disagrees with the trained one ({self}; '
           f'expected at most {_TOLERANCE:g} and at least '
-          f'{100 * _MIN_AGREEMENT:g} %); does the network give the same result '
-          f'twice, and is this the checkpoint that was exported?')
+          f'{100 * _MIN_AGREEMENT:g} %); is the network deterministic, and is '
+          f'this the checkpoint that was exported?')
 
 
 def compare(inference: model_json.Inference, folder: str,
             samples: Sequence[np.ndarray],
             of_task: Callable[..., Differences]) -> Differences:
-  """Runs images through a SavedModel and through the model it is made of.
+  """Runs images through a SavedModel and the model that it was made from.
 
   Args:
     inference: the trained model.
     folder: folder of one exported version.
-    samples: uint8 RGB [height, width, 3] images; none takes generated ones.
+    samples: uint8 RGB [height, width, 3] images; if empty, generated ones.
     of_task: `compare_segments` or `compare_classes`.
   """
   samples = samples or generated_samples(
@@ -120,7 +120,7 @@ def compare_classes(
 
 
 def generated_samples(max_pixels: int) -> Sequence[np.ndarray]:
-  """Two images, of different sizes unless they are cut to `max_pixels`."""
+  """Two images, of different sizes unless limited by `max_pixels`."""
   return [generated_image(*within(size, max_pixels))
           for size in ((65, 97), (112, 80))]
 
@@ -145,6 +145,6 @@ def relative_difference(value, expected) -> float:
   """Returns the largest difference, relative to the largest value above 1."""
   expected = np.asarray(expected)
   if np.shape(value) != expected.shape:
-    return math.inf  # A model of other categories.
+    return math.inf  # A model with other categories.
   scale = max(1.0, float(np.abs(expected).max(initial=0)))
   return float(np.abs(np.asarray(value) - expected).max(initial=0)) / scale

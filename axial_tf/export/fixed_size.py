@@ -1,6 +1,6 @@
-"""The heads of a model at one image size, for devices: TFLite and ONNX.
+"""Exports heads at one image size for edge devices: TFLite and ONNX.
 
-What is written takes `image_tensor`, uint8 RGB [1, height, width, 3], and gives
+The file takes `image_tensor`, uint8 RGB [1, height, width, 3], and returns
 the outputs of the SavedModel's signature `heads`: semantic_probabilities,
 center_heatmap and offset. Merging them into segments is left to the device.
 """
@@ -23,7 +23,7 @@ from axial_tf.layers.attention import backends
 
 FORMATS = ('tflite', 'tflite_dynamic', 'onnx')
 _INPUT = 'image_tensor'
-# As large as rounding makes them; 8-bit weights change more.
+# Differences due to rounding; those of 8-bit weights are larger.
 _HEAD_TOLERANCE = 1e-3
 _MIN_AGREEMENT = {'tflite': 0.999, 'onnx': 0.999, 'tflite_dynamic': 0.9}
 _OPSET = 17
@@ -33,12 +33,12 @@ Heads = Dict[str, np.ndarray]
 
 
 class Report(NamedTuple):
-  """How a converted model compares with its origin.
+  """A comparison of a converted model with the original.
 
   Attributes:
     heads: largest difference of a head, relative to its largest value above 1.
     agreement: share of the pixels whose most probable class is the same.
-    milliseconds: one image in the converted model, median of five.
+    milliseconds: time of the converted model for one image, median of five.
     model_milliseconds: time of the original as a TensorFlow function.
   """
 
@@ -69,7 +69,7 @@ def convert(inference: panoptic_inference.PanopticInference, height: int,
     errors.UserError: the converter for ONNX cannot be imported.
   """
   function = _heads_function(inference, height, width)
-  # Nothing but standard operations.
+  # Standard operations only.
   with backends.use(inference.model, 'matmul'):
     if file_format == 'onnx':
       tf2onnx = optional_imports.load('tf2onnx', 'onnx', 'ONNX')
@@ -88,12 +88,12 @@ def convert(inference: panoptic_inference.PanopticInference, height: int,
 
 def check(inference: panoptic_inference.PanopticInference, content: bytes,
           height: int, width: int, file_format: str) -> Report:
-  """Compares a converted model with the one that it was made of.
+  """Compares a converted model with the one that it was made from.
 
   Args:
     inference: the trained model.
     content: result of `convert`.
-    height: as given to it.
+    height: height of the images, in pixels.
     width: width of the images, in pixels.
     file_format: format of the file.
 
@@ -121,7 +121,7 @@ def check(inference: panoptic_inference.PanopticInference, content: bytes,
         f'the {file_format} file disagrees with the trained model ({report}); '
         f'expected the same classes on '
         f'{100 * _MIN_AGREEMENT[file_format]:g} % of the pixels'
-        + ('; 8 bits are too few for this model, take tflite'
+        + ('; 8 bits are too few for this model, use tflite'
            if file_format == 'tflite_dynamic' else ''))
   return report
 
@@ -155,11 +155,11 @@ def _onnx_runner(content: bytes) -> Callable[[np.ndarray], Heads]:
 
 
 def _raise_scales(model) -> None:
-  """Makes the scales of an ONNX model, in place, give the sizes it declares.
+  """Raises scales in an ONNX model so that they yield the sizes it declares.
 
-  tf2onnx rounds a scale to float32, by which 9 * (17 / 9) may end below 17;
-  onnxruntime from 1.28 on cuts off what follows the point. The next float32
-  gives at least 17, and less than 18.
+  tf2onnx rounds a scale to float32, so that 9 * (17 / 9) may be below 17;
+  onnxruntime from 1.28 on truncates the result. The next float32 yields at
+  least 17, and less than 18.
   """
   numpy_helper = optional_imports.load('onnx.numpy_helper', 'onnx', 'ONNX')
   constants = {tensor.name: tensor for tensor in model.graph.initializer}
@@ -173,7 +173,7 @@ def _raise_scales(model) -> None:
 
 @contextlib.contextmanager
 def _quiet():
-  """Keeps the converter's statistics off stderr; what fails, raises."""
+  """Keeps the converter's statistics off stderr; failures still raise."""
   kept = os.dup(2)
   try:
     with open(os.devnull, 'w') as sink:

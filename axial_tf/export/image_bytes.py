@@ -1,8 +1,8 @@
-"""Image files of unknown origin to pixels, inside the graph.
+"""Decodes image files of unknown origin, inside the graph.
 
-A server must not fall over what it is sent: the size that a file claims is
-known before a pixel is decoded, and a file that cannot be decoded is a value,
-not an error, so that the caller can name it and continue with the others.
+A server must not crash on bad input: the size that a file claims is checked
+before a pixel is decoded, and a file that cannot be decoded yields a value,
+not an error, so that the caller can report it and continue with the others.
 """
 
 from typing import Tuple
@@ -11,15 +11,15 @@ import tensorflow as tf
 
 from axial_tf.files import exif, image_decoding
 
-# A PNG must begin so. The decoder would pass over other parts before this one,
-# whose bytes would stand where the size is looked for.
+# A PNG must start like this. The decoder would skip other chunks before this
+# one, whose bytes would then be read as the size.
 _PNG = exif.PNG + b'\x00\x00\x00\rIHDR'
 
 NO_IMAGE = 'is not a readable JPEG or PNG file'
 UNMARKED_CMYK = (
     'is a CMYK JPEG without the mark of Adobe; send it as RGB or as PNG')
-_UNMARKED = -1  # In place of a number of pixels.
-# What other files have at some position.
+_UNMARKED = -1  # Instead of a number of pixels.
+# Signatures of other file types, at some position.
 _OTHER_KINDS = (
     (0, b'GIF8', 'GIF'), (0, b'BM', 'BMP'), (0, b'II*\0', 'TIFF'),
     (0, b'MM\0*', 'TIFF'), (8, b'WEBP', 'WebP'), (4, b'ftypavi', 'AVIF'),
@@ -32,7 +32,7 @@ def decode(content: tf.Tensor, max_pixels: int
 
   Args:
     content: string [], a JPEG or PNG file.
-    max_pixels: height times width that are still decoded.
+    max_pixels: largest height times width that is decoded.
 
   Returns:
     uint8 RGB [height, width, 3], or [0, 0, 3] if there is a problem; string
@@ -61,11 +61,11 @@ def decode(content: tf.Tensor, max_pixels: int
 
 def _unless_it_fails(function, content: tf.Tensor, default: tf.Tensor
                      ) -> tf.Tensor:
-  """Returns function(content), or the default where it fails.
+  """Returns function(content), or the default if it fails.
 
-  A data set that leaves out what fails is a graph's only way to continue after
-  an error; the default then comes first. (To reduce it would take many times as
-  long.)
+  A tf.data pipeline that ignores errors is a graph's only way to continue after
+  one; the default is then its first element. (Reducing the data set would take
+  many times as long.)
   """
   options = tf.data.Options()  # Nothing to gain for one element.
   options.autotune.enabled = False
@@ -77,7 +77,7 @@ def _unless_it_fails(function, content: tf.Tensor, default: tf.Tensor
 
 
 def _kind(content: tf.Tensor) -> tf.Tensor:
-  """Returns what a file is that cannot be decoded."""
+  """Returns the problem of a file that cannot be decoded, by its type."""
   result = tf.constant(NO_IMAGE)
   head = tf.strings.join([tf.strings.substr(content, 0, 16), bytes(16)])
   for place, mark, name in reversed(_OTHER_KINDS):
@@ -98,7 +98,7 @@ def _starts_with(content: tf.Tensor, prefix: bytes) -> tf.Tensor:
 
 
 def _png_pixels(content: tf.Tensor) -> tf.Tensor:
-  """Returns height times width, int64; 0 if it is no PNG."""
+  """Returns height times width, int64; 0 if it is not a PNG."""
   padded = tf.strings.join([tf.strings.substr(content, 0, 24), bytes(24)])
   sides = tf.io.decode_raw(
       tf.strings.substr(padded, 16, 8), tf.int32, little_endian=False)

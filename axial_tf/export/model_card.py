@@ -1,10 +1,10 @@
-"""A page in Markdown that tells people what an exported model is."""
+"""Writes the model card, a Markdown page that describes an exported model."""
 
 from typing import Any, Dict, List, Mapping
 
 from axial_tf.files import model_folders
 
-# What validation reports, in the order in which people ask for it.
+# Validation metrics, the most important ones first.
 _METRICS = (
     ('pq', 'PQ'), ('sq', 'SQ'), ('rq', 'RQ'), ('pq_things', 'PQ, things'),
     ('pq_stuff', 'PQ, stuff'), ('miou', 'mIoU'), ('ap', 'AP'),
@@ -58,9 +58,9 @@ def _classes(spec: Mapping[str, Any]) -> List[str]:
 
 def _file_rules(serving: Mapping[str, Any]) -> List[str]:
   bad = ('fails the request' if serving['on_error'] == 'fail' else
-         'is marked with -1, the others of its request are done')
+         'is marked with -1, the others in its request are processed')
   return [f'Files of up to {serving["max_pixels"]} pixels are decoded; one '
-          f'that is larger or no image {bad}.']
+          f'that is larger or not an image {bad}.']
 
 
 def _crop_rule(rules: Mapping[str, Any]) -> str:
@@ -68,22 +68,22 @@ def _crop_rule(rules: Mapping[str, Any]) -> str:
   if rules['short_side'] is None:
     return f'An image is resized to {height} x {width} pixels.'
   return (f'An image is resized to a shorter side of {rules["short_side"]} '
-          f'pixels, of which the middle {height} x {width} are seen.')
+          f'pixels, then cropped to the central {height} x {width}.')
 
 
 def _size_rule(rules: Mapping[str, Any]) -> str:
   side = rules['max_long_side']
   if side is None:
-    return 'Each image is segmented at its own size.'
-  what = 'brought' if rules['enlarge'] else 'shrunk, where it is larger,'
+    return 'Each image is segmented at its original size.'
+  what = 'resized' if rules['enlarge'] else 'shrunk, if it is larger,'
   return (f'An image is {what} to a longer side of {side} pixels; maps and '
-          f'boxes come back at its own size.')
+          f'boxes are returned at its original size.')
 
 
 def _view_rule(rules: Mapping[str, Any]) -> str:
   scales = ', '.join(f'{scale:g}' for scale in rules['scales'])
   if len(rules['scales']) == 1 and not rules['flip']:
-    return f'It is seen once, at scale {scales}.'
+    return f'It is processed once, at scale {scales}.'
   mirrored = ', each also mirrored' if rules['flip'] else ''
   return f'Results are averaged over the scales {scales}{mirrored}.'
 

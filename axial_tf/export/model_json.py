@@ -1,4 +1,4 @@
-"""Content of model.json, which tells programs about an exported model."""
+"""Builds model.json, the machine-readable description of an export."""
 
 import dataclasses
 from typing import Any, Dict, Union
@@ -17,12 +17,12 @@ _PIXELS = 'uint8 RGB, any size, upright; files are turned by their EXIF data'
 
 def content(inference: Inference, about: Dict[str, Any],
             settings: serving_settings.ServingSettings) -> Dict[str, Any]:
-  """Returns the content of model.json, but for where the model comes from.
+  """Returns the content of model.json except for the model's origin.
 
   Args:
     inference: the exported model.
-    about: what `panoptic` or `classification` tell about it.
-    settings: what it does with files.
+    about: result of `panoptic` or `classification`.
+    settings: settings of the served model.
   """
   return {
       'axial_tf_version': version_lib.__version__,
@@ -34,7 +34,7 @@ def content(inference: Inference, about: Dict[str, Any],
 
 def panoptic(inference: panoptic_inference.PanopticInference
              ) -> Dict[str, Any]:
-  """Returns the rules for images, and the settings of the merging."""
+  """Returns the rules for images, and the merging settings."""
   return {
       'input_rules': {
           'pixels': _PIXELS,

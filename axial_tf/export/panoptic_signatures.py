@@ -1,4 +1,4 @@
-"""Signatures of a served panoptic model, as TensorFlow functions.
+"""Builds the signatures of a served panoptic model, as TensorFlow functions.
 
 Plain TensorFlow ops only, so that the stock TensorFlow Serving can run them.
 REST sends outputs whose names end in `_bytes` as base64, hence
@@ -19,7 +19,7 @@ def build(inference: panoptic_inference.PanopticInference,
   """Returns the signatures by name, as tf.functions.
 
   `serving_default`: image_bytes, string [batch]: JPEG or PNG files, which may
-    differ in size; EXIF data turns them. Each is run at its own size.
+    differ in size, are rotated by EXIF data and run at their original size.
   `image_tensor`: image_tensor, uint8 [batch, height, width, 3] RGB.
 
   Both return, with n rows per image of which `num_segments` are in use:
@@ -29,10 +29,10 @@ def build(inference: panoptic_inference.PanopticInference,
     segment_scores: float32 [batch, n]
     segment_boxes: int32 [batch, n, 4], (ymin, xmin, ymax, xmax), maxima
       exclusive
-    num_segments: int32 [batch]; -1 for a file that is no image, if
+    num_segments: int32 [batch]; -1 for a file that is not an image, if
       `settings` marks those
-    panoptic_png_bytes: string [batch], the map at the image's own size as a
-      PNG whose pixels are R + 256 G + 65536 B
+    panoptic_png_bytes: string [batch], the map at the image's original size as
+      a PNG whose pixels are R + 256 G + 65536 B
 
   `heads`: image_tensor as above; float32 semantic_probabilities [batch,
     height, width, classes], center_heatmap [batch, height, width] and offset

@@ -1,4 +1,4 @@
-"""The images of a request: each one's results, or what is wrong with it."""
+"""Decodes the images of a request and runs a function on them."""
 
 from typing import Callable, Dict, Mapping
 
@@ -8,8 +8,8 @@ from axial_tf.export import image_bytes, serving_settings
 
 Outputs = Dict[str, tf.Tensor]
 
-# At most so many images of a batch of files are in work at a time; each is run
-# at its own size and has its own activations.
+# Limit of images of a batch of files that are run at a time; each is run at its
+# original size and has separate activations.
 _PARALLEL_IMAGES = 1
 
 FILES = tf.TensorSpec([None], tf.string, name='image_bytes')
@@ -24,10 +24,10 @@ def for_each_file(
 
   Args:
     files: string [batch].
-    function: takes uint8 [height, width, 3].
-    bad: what a file that is no image has in place of results, with 'mark'.
+    function: function of an image, uint8 [height, width, 3].
+    bad: function that returns the results of a bad file, with 'mark'.
     signature: signature of one image's results.
-    settings: whether a bad file fails the request, and what is too large.
+    settings: limit of sizes, and whether a bad file fails the request.
 
   Returns:
     The results with a batch axis.
@@ -58,7 +58,7 @@ def for_all_images(images: tf.Tensor, function: Callable[[tf.Tensor], Outputs]
 
   Args:
     images: uint8 [batch, height, width, 3].
-    function: takes such images, at least one.
+    function: function of such images, at least one.
 
   Raises:
     tf.errors.InvalidArgumentError: in the graph, if they have no pixels or
@@ -72,7 +72,7 @@ def for_all_images(images: tf.Tensor, function: Callable[[tf.Tensor], Outputs]
 
 
 def _require_pixels(images: tf.Tensor) -> tf.Tensor:
-  # As the graph believes in the shape, it would not look at it.
+  # Hides the static shape; the graph would trust it and not check.
   images = tf.raw_ops.PlaceholderWithDefault(input=images, shape=None)
   shape = tf.shape(images)
   is_right = tf.cond(

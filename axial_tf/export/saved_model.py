@@ -1,4 +1,4 @@
-"""Writes a SavedModel for TensorFlow Serving and proves that it is right."""
+"""Writes a SavedModel for TensorFlow Serving and verifies its outputs."""
 
 import json
 import os
@@ -26,7 +26,7 @@ from axial_tf.prediction import loaded_model
 
 
 class _Row(NamedTuple):
-  """What the exports of a task consist of."""
+  """The parts of an export of one task."""
 
   signatures: Callable[..., Dict[str, Any]]
   about: Callable[[Any], Dict[str, Any]]  # Its part of model.json.
@@ -52,21 +52,21 @@ def export_saved_model(
     settings: Optional[serving_settings.ServingSettings] = None) -> str:
   """Writes `<export_dir>/<version>/` for TensorFlow Serving, all or nothing.
 
-  The version appears only after the SavedModel was loaded again and has given
-  on sample images what `inference` gives. The signatures are described in
-  `panoptic_signatures` and `classifier_signatures`; `model.json` beside
+  The version appears only after the SavedModel was reloaded and gave the same
+  results as `inference` on sample images. The signatures are described in
+  `panoptic_signatures` and `classifier_signatures`; `model.json` next to
   `saved_model.pb` holds the data's spec, the input rules and `metadata`;
-  model_card.md tells it to people. Warm-up requests (with the extra 'serving'
-  only) and batching parameters are for the server.
+  model_card.md is for people. Warm-up requests (with the extra 'serving' only)
+  and batching parameters are for the server.
 
   Args:
     inference: the trained model.
     export_dir: folder of all versions; made if needed.
     metadata: more entries of `model.json`, such as 'metrics'; JSON types.
-    version: positive integer; None takes the highest one there plus 1.
+    version: positive integer; None takes the highest existing one plus 1.
     samples: uint8 RGB [height, width, 3] images for the comparison; None takes
       generated ones.
-    settings: what a served model does with files; None for the defaults.
+    settings: settings of the served model; None for the defaults.
 
   Returns:
     The path of the version's folder.
@@ -97,7 +97,7 @@ def check(
     inference: model_json.Inference, version_dir: str,
     samples: Optional[Sequence[np.ndarray]] = None
 ) -> comparison.Differences:
-  """Compares an export with the model that it was made of.
+  """Compares an export with the model that it was made from.
 
   Args:
     inference: the trained model.
@@ -134,7 +134,7 @@ def _new_version_dir(export_dir: str, version: Optional[int]) -> str:
 
 def save(model: tf.keras.Model, folder: str, signatures: Mapping[str, Any]
          ) -> None:
-  """Writes a SavedModel of functions that run a model, for inference alone.
+  """Writes a SavedModel of functions that run a model, for inference only.
 
   Args:
     model: model whose weights the functions use.

@@ -1,4 +1,4 @@
-"""Settings of a served model: limits of files, and what a bad file does."""
+"""Defines the settings of a served model: limits, handling of bad files."""
 
 import dataclasses
 from typing import Literal, Tuple
@@ -8,17 +8,17 @@ from axial_tf import settings as settings_lib
 
 @dataclasses.dataclass(frozen=True)
 class ServingSettings:
-  """Fixed at export.
+  """Settings that are fixed at export.
 
   Attributes:
     max_pixels: height times width of the largest image that is decoded.
-    on_error: what one bad file of a batch does: 'fail' lets the whole request
-      fail with INVALID_ARGUMENT and the file's place in the batch; 'mark'
+    on_error: effect of one bad file in a batch: 'fail' makes the whole request
+      fail with INVALID_ARGUMENT and the file's index in the batch; 'mark'
       returns the results of the others, and num_segments -1, or classes -1,
       for the bad one.
-    top: how many classes a classifier returns for each image.
-    batch_sizes: ascending; of the warm-up requests and of the batches that the
-      server may form, the last one being the largest.
+    top: number of classes that a classifier returns for each image.
+    batch_sizes: sizes of the warm-up requests and of the batches that the
+      server may form, ascending.
   """
 
   max_pixels: int = 50_000_000
@@ -33,4 +33,4 @@ class ServingSettings:
     settings_lib.require(
         bool(self.batch_sizes) and self.batch_sizes[0] >= 1
         and list(self.batch_sizes) == sorted(set(self.batch_sizes)),
-        self, 'batch_sizes', 'ascending numbers from 1 on')
+        self, 'batch_sizes', 'ascending numbers >= 1')

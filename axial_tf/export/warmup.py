@@ -1,7 +1,7 @@
-"""Requests that TensorFlow Serving runs before it serves a new version.
+"""Writes requests that TensorFlow Serving runs before serving a new version.
 
-The first request of each kind is slow: operations are set up and memory is
-taken. With these, no user waits for that.
+The first request of each type is slow: operations are set up and memory is
+allocated. With these, no user waits for that.
 """
 
 import io
@@ -16,9 +16,9 @@ from axial_tf import errors, optional_imports
 from axial_tf.export import comparison
 from axial_tf.files import images
 
-# Where the server looks for them in a version.
+# Path in a version where the server expects them.
 FILE = 'assets.extra/tf_serving_warmup_requests'
-# Height and width in pixels; the server learns nothing from larger ones.
+# Height and width in pixels; larger ones would not warm up more.
 _SIZE = 96, 128
 
 
@@ -28,20 +28,20 @@ def write(version_dir: str, batch_sizes: Sequence[int], max_pixels: int
 
   Args:
     version_dir: folder of a SavedModel that takes image files.
-    batch_sizes: one request of each.
+    batch_sizes: sizes of the requests, one of each.
     max_pixels: height times width of the largest file that the model takes. A
       server does not load a model that fails on its warm-up requests.
 
   Returns:
     Whether they were written: False without tensorflow-serving-api, which is
-    told on stderr.
+    reported on stderr.
   """
   try:
     prediction_log_pb2 = optional_imports.load(
         'tensorflow_serving.apis.prediction_log_pb2', 'serving',
         'a file of warm-up requests')
   except errors.UserError as error:
-    print(f'no warm-up requests: {error}; then export again, or do without',
+    print(f'no warm-up requests: {error}; then export again, or omit them',
           file=sys.stderr)
     return False
   path = os.path.join(version_dir, FILE)
@@ -50,8 +50,8 @@ def write(version_dir: str, batch_sizes: Sequence[int], max_pixels: int
   with tf.io.TFRecordWriter(path) as writer:
     for size in batch_sizes:
       log = prediction_log_pb2.PredictionLog()
-      # The name of the model is what the server is told when it starts; it
-      # does not compare it with that of these requests.
+      # The server gets the model's name at start-up and does not compare it
+      # with that of these requests.
       request = log.predict_log.request
       request.model_spec.signature_name = 'serving_default'
       batch = [files[index % len(files)] for index in range(size)]
@@ -67,7 +67,7 @@ def exists(version_dir: str) -> bool:
 
 
 def _files(max_pixels: int) -> List[bytes]:
-  """The same picture in the formats that photographs mostly have."""
+  """Returns the same image in the most common formats of photographs."""
   picture = comparison.generated_image(*comparison.within(_SIZE, max_pixels))
   buffer = io.BytesIO()
   Image.fromarray(picture).save(buffer, format='JPEG')

@@ -1,1 +1,1 @@
-"""Predictors in Python, and the files that predictions are written to."""
+"""Predictors in Python, and writers of result files."""

@@ -1,10 +1,10 @@
-"""Images of equal size into batches, as they come."""
+"""Groups incoming images of equal size into batches."""
 
 from typing import Any, Dict, Iterable, Iterator, List, Tuple
 
 import numpy as np
 
-# So many batches' worth of images of other sizes may wait for company.
+# Limit of buffered images of all sizes, in batches.
 _WAITING_BATCHES = 4
 
 Item = Tuple[Any, np.ndarray]
@@ -18,8 +18,8 @@ def equal_sizes(items: Iterable[Item], batch_size: int) -> Iterator[List[Item]]:
     batch_size: images of a full batch.
 
   Yields:
-    Items whose images have one size, `batch_size` of them or fewer: an image
-    does not wait for long, so that memory does not grow with their number.
+    Items whose images have the same size, `batch_size` of them or fewer: the
+    number of buffered images is limited, and so is the memory.
   """
   waiting: Dict[Tuple[int, ...], List[Item]] = {}
   count = 0

@@ -1,7 +1,7 @@
-"""Segments image files with Apache Beam: each one somewhere in the cluster.
+"""Segments image files with Apache Beam, distributed over a cluster.
 
-All machines must see the model, the images and the output folder under the same
-paths, which may be remote (gs://...).
+All machines must have access to the model, the images and the output folder
+under the same paths, which may be remote (gs://...).
 """
 
 import json
@@ -16,7 +16,7 @@ from axial_tf import beam_runner, errors
 from axial_tf.files import atomic_files, images, paths
 from axial_tf.prediction import batching, predicted_files, predictor, results
 
-# In the output folder while a pipeline runs: the images that failed, and why.
+# File of failed images and reasons, in the output folder during a pipeline.
 _FAILED = '.failed.json.tmp'
 
 
@@ -25,7 +25,7 @@ class Job(NamedTuple):
 
   Attributes:
     file: its path.
-    stem: where its results go, without the endings.
+    stem: path of its results, without the endings.
   """
 
   file: str
@@ -86,10 +86,10 @@ def segment_all(
   Args:
     model: folder of an export or of a training run.
     jobs: the images.
-    output_dir: where their results go.
+    output_dir: folder of the results.
     batch_size: images at a time, at most.
-    pictures: to draw of each image; the overlay or none.
-    arguments: Beam's own options, '--runner=DirectRunner' for instance.
+    pictures: pictures to draw of each image; the overlay or none.
+    arguments: options of Beam, '--runner=DirectRunner' for instance.
 
   Returns:
     Reasons by the files that failed, as text.
@@ -98,7 +98,7 @@ def segment_all(
     errors.UserError: the model cannot be read, or the runner does not accept
       its options.
   """
-  predictor.Predictor(model)  # What is wrong with it had better come out here.
+  predictor.Predictor(model)  # Reports errors of the model before the pipeline.
   report = os.path.join(output_dir, _FAILED)
   try:
     with beam_runner.pipeline(arguments) as pipeline:
@@ -127,7 +127,7 @@ def _read(path: str):
 
 
 def _write(outcome: _Outcome, pictures: predicted_files.Pictures):
-  """Writes what was found; returns the file and the reason if it failed."""
+  """Writes the results; returns the file and the reason if this failed."""
   job, result, error = outcome
   if result is not None:
     try:

@@ -1,4 +1,4 @@
-"""Image in, most probable classes out.
+"""Classifies images with one line of Python.
 
   classify = axial_tf.ImageClassifier('runs/cifar10')
   for entry in classify('cat.jpg', top=3):
@@ -21,24 +21,24 @@ class ImageClassifier:
     """Loads a model.
 
     Args:
-      path: path of an export (the highest version is taken), of one version in
-        it, or of a training run's model_dir (its newest checkpoint is taken).
+      path: path of an export (the highest version is used), of one version in
+        it, or of a training run's model_dir (its newest checkpoint is used).
 
     Raises:
-      errors.UserError: none of these is there, or it cannot be read.
+      errors.UserError: there is no model, or it cannot be read.
     """
     self._model = loaded_model.load(path, model_folders.CLASSIFICATION)
     self.spec = self._model.spec
 
   def __call__(self, image: images.ImageLike, top: int = 5
                ) -> Tuple[ClassProbability, ...]:
-    """Returns the most probable classes of an image, the first one first.
+    """Returns the most probable classes of an image, in descending order.
 
     Args:
       image: file name, Pillow image, or uint8 array [height, width, 3] (RGB)
-        or [height, width] (grey); files are turned as their EXIF data says.
-        It is resized and cut as in validation.
-      top: how many classes.
+        or [height, width] (grey); files are rotated by their EXIF data. It is
+        resized and cropped as in validation.
+      top: number of classes.
 
     Raises:
       errors.UserError: not an image.
@@ -47,7 +47,7 @@ class ImageClassifier:
 
   def batch(self, batch: Sequence[images.ImageLike], top: int = 5
             ) -> Tuple[Tuple[ClassProbability, ...], ...]:
-    """Does the same for images of any sizes at once."""
+    """Classifies several images, which may differ in size."""
     probabilities = self._model.probabilities(
         [images.as_rgb(image) for image in batch])
     return tuple(map(lambda row: self._top(row, top), probabilities))

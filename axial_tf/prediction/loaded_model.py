@@ -21,12 +21,12 @@ class Segmenter(NamedTuple):
   """Common interface of panoptic models loaded from runs and exports.
 
   Attributes:
-    spec: the categories it knows.
+    spec: categories of the model.
     predict: `panoptic_inference.PanopticInference.predict`.
     heads: images uint8 [batch, height, width, 3] to 'center_heatmap' [batch,
       height, width] and 'offset' [..., 2], without resizing them.
-    resized: images to the size at which `predict` shows them to the network.
-    inference: the model itself; None for an export, whose layers are gone.
+    resized: images to the size at which `predict` feeds them to the network.
+    inference: the model itself; None for an export, which has no Keras layers.
   """
   spec: dataset_spec.DatasetSpec
   predict: _Function
@@ -37,7 +37,7 @@ class Segmenter(NamedTuple):
   @classmethod
   def of_run(cls, inference: panoptic_inference.PanopticInference
              ) -> 'Segmenter':
-    """Makes the interface of a training run's model."""
+    """Returns the interface of a training run's model."""
     traced = inference.traced()
     signature = [tf.TensorSpec([None, None, None, 3], tf.uint8)]
     predict, heads = (
@@ -53,12 +53,12 @@ class Segmenter(NamedTuple):
   @classmethod
   def of_export(cls, loaded, spec: dataset_spec.DatasetSpec,
                 rules: Dict[str, Any]) -> 'Segmenter':
-    """Makes the interface of a SavedModel, by the rules of its model.json."""
+    """Returns the interface of a SavedModel, by the rules in its model.json."""
     max_long_side, enlarge = rules['max_long_side'], rules['enlarge']
     _require_output(loaded, 'image_tensor', 'num_segments')
     _require_output(loaded, 'heads', 'offset')
 
-    # Going through `loaded` keeps the variables alive with the functions.
+    # The reference to `loaded` keeps the variables alive.
     def predict(images):
       return loaded.signatures['image_tensor'](image_tensor=images)
 
@@ -75,7 +75,7 @@ class Classifier(NamedTuple):
   """Common interface of classifiers loaded from runs and exports.
 
   Attributes:
-    spec: the classes it knows.
+    spec: classes of the model.
     probabilities: images uint8 RGB [height, width, 3] of any sizes to float32
       [images, classes].
   """
@@ -85,7 +85,7 @@ class Classifier(NamedTuple):
   @classmethod
   def of_run(cls, inference: classifier_inference.ClassifierInference
              ) -> 'Classifier':
-    """Makes the interface of a training run's model."""
+    """Returns the interface of a training run's model."""
     traced = inference.traced()
     classify = tf.function(traced.classify, autograph=False, input_signature=[
         tf.TensorSpec([None, *inference.image_size, 3], tf.float32)])
@@ -99,8 +99,8 @@ class Classifier(NamedTuple):
   @classmethod
   def of_export(cls, loaded, spec: class_spec.ClassSpec, rules: Dict[str, Any]
                 ) -> 'Classifier':
-    """Makes the interface of a SavedModel."""
-    del rules  # The graph follows them.
+    """Returns the interface of a SavedModel."""
+    del rules  # Built into the graph.
     _require_output(loaded, 'probabilities', 'probabilities')
 
     def probabilities(images):
@@ -125,20 +125,20 @@ def load(
   """Loads a model.
 
   Args:
-    path: path of an export (the highest version is taken), of one version in
-      it, or of a training run's model_dir (its newest checkpoint is taken).
-    task: what the model must do.
-    multi_scale: views in which a training run's model sees images; None for
-      those of its configuration. An export has its own for good.
+    path: path of an export (the highest version is used), of one version in
+      it, or of a training run's model_dir (its newest checkpoint is used).
+    task: task that the model must have.
+    multi_scale: views over which a training run's model averages; None for
+      those of its configuration. Those of an export are fixed.
 
   Raises:
-    errors.UserError: none of these is there, or it cannot be read, or it is a
-      model of another task, or an export and `multi_scale` is given.
+    errors.UserError: there is no model, it cannot be read, it is a model of
+      another task, or it is an export and `multi_scale` is given.
   """
   folder = model_folders.find(path)
   folder.require(task)
   if not folder.is_export:
-    # Training brings gin and the Model Garden, which an export does without.
+    # Training needs gin and the Model Garden, which an export does not.
     from axial_tf.experiment import restore
 
     inference = restore.load_inference(folder.path)
@@ -167,7 +167,7 @@ def _load_version(path: str, task: model_folders.Task
 
 @contextlib.contextmanager
 def loading_errors(path: str):
-  """Turns what a damaged SavedModel raises into a UserError."""
+  """Turns the errors of a damaged SavedModel into a UserError."""
   try:
     yield
   except errors.UserError:
@@ -181,5 +181,5 @@ def loading_errors(path: str):
 
 
 def _require_output(loaded, signature: str, output: str) -> None:
-  """Raises a LookupError for a SavedModel of something else."""
+  """Raises a LookupError for a SavedModel without this output."""
   loaded.signatures[signature].structured_outputs[output]

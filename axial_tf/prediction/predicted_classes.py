@@ -1,4 +1,4 @@
-"""The classes of image files, as lines for a person or as JSON lines."""
+"""Writes the classes of image files, as readable text or as JSON lines."""
 
 import contextlib
 import dataclasses
@@ -26,14 +26,14 @@ def classify_all(
   Args:
     classifier: the model.
     files: the images.
-    top: how many classes of each.
+    top: number of classes of each.
     batch_size: images at a time.
-    as_json: print JSON lines in place of text.
+    as_json: whether to print JSON lines instead of text.
     output_dir: folder in which classes.jsonl is written instead, line by line.
 
   Raises:
-    errors.UserError: some files could not be read (the others are done), or
-      the results cannot be written.
+    errors.UserError: some files could not be read (the others are processed),
+      or the results cannot be written.
   """
   path = None if output_dir is None else os.path.join(output_dir, _RESULTS)
   lines = line_files.LineFile(path) if path else contextlib.nullcontext()

@@ -14,11 +14,10 @@ _SEGMENT_KEYS = ('id', 'category', 'name', 'score', 'area', 'box', 'is_thing')
 
 
 class Pictures(NamedTuple):
-  """Which pictures to draw, names out of
-  `earlier_results.PICTURES`.
+  """The pictures to draw.
 
   Attributes:
-    names: names of the pictures.
+    names: names of the pictures, out of `earlier_results.PICTURES`.
     pixel: (y, x) whose attention is drawn; None for the middle of the image.
     layer: layer of the attention; None for the last one.
     head: head of the attention; None for the mean.
@@ -61,10 +60,10 @@ class Pictures(NamedTuple):
 
 
 def parse_pixel(text: Optional[str]) -> Optional[Tuple[int, int]]:
-  """Returns (y, x) of a text such as 120,80.
+  """Returns (y, x) from a text such as 120,80.
 
   Raises:
-    errors.UserError: it is no such text.
+    errors.UserError: the text has another form.
   """
   if text is None:
     return None

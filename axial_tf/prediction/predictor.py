@@ -1,4 +1,4 @@
-"""Image in, panoptic result out: the one-line Python API.
+"""Segments images with one line of Python.
 
   predictor = axial_tf.Predictor('export')
   result = predictor('street.jpg')
@@ -25,7 +25,7 @@ from axial_tf.specs import dataset_spec
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Heads:
-  """What the instance heads say, at the size at which the network saw it.
+  """Outputs of the instance heads, at the size that the network saw.
 
   Attributes:
     image: uint8 RGB [height, width, 3].
@@ -62,16 +62,16 @@ class Predictor:
     """Loads a model.
 
     Args:
-      path: path of an export (the highest version is taken), of one version in
-        it, or of a training run's model_dir (its newest checkpoint is taken).
-      scales: average what the network finds with the image at these scales,
-        such as (0.5, 1, 1.5), and with `flip` mirrored, too: more exact, and
-        as many times slower. None for what the run was configured with.
-      flip: see `scales`.
+      path: path of an export (the highest version is used), of one version in
+        it, or of a training run's model_dir (its newest checkpoint is used).
+      scales: image scales over which the network's outputs are averaged, such
+        as (0.5, 1, 1.5); more accurate, and as many times slower. None for
+        those of the run's configuration.
+      flip: whether to also average over the mirrored image.
 
     Raises:
-      errors.UserError: none of these is there, or it cannot be read; scales or
-        flip are given for an export, which has its own for good.
+      errors.UserError: there is no model, or it cannot be read; scales or flip
+        are given for an export, which has fixed ones.
     """
     self._path = os.fspath(path)
     settings = None
@@ -87,7 +87,7 @@ class Predictor:
 
     Args:
       image: file name, Pillow image, or uint8 array [height, width, 3] (RGB)
-        or [height, width] (grey); files are turned as their EXIF data says.
+        or [height, width] (grey); files are rotated by their EXIF data.
 
     Raises:
       errors.UserError: not an image, or too large for the memory.
@@ -112,7 +112,7 @@ class Predictor:
     if len(sizes) != 1:
       raise errors.UserError(
           f'expected images of one size, got {len(pixels)} with sizes '
-          f'{sizes}; segment those of each size together')
+          f'{sizes}; segment each size separately')
     with _memory_error(f'{len(pixels)} images at a time', pixels[0].shape):
       return self._segment(np.stack(pixels))
 
@@ -127,7 +127,7 @@ class Predictor:
         for index, image in enumerate(pixels)]
 
   def heads(self, result: PanopticResult) -> Heads:
-    """Returns what the instance heads say about the image of a result.
+    """Returns the outputs of the instance heads for the image of a result.
 
     Raises:
       errors.UserError: it is too large for the memory.
@@ -149,7 +149,7 @@ class Predictor:
     return attention_probe.layers(self._network().backbone)
 
   def check_attention(self, layer: Optional[str], head: Optional[int]) -> None:
-    """Checks what `attention` takes before any image is read.
+    """Checks the arguments of `attention` before any image is read.
 
     Raises:
       errors.UserError: the model is an export, or has no such layer or head.
@@ -159,7 +159,7 @@ class Predictor:
   def attention(self, image: images.ImageLike, pixel: Tuple[int, int],
                 layer: Optional[str] = None, head: Optional[int] = None
                 ) -> np.ndarray:
-    """Draws what a pixel attends to: along its column, its row, and in all.
+    """Draws what a pixel attends to: along its column, its row, and in total.
 
     Args:
       image: as in `__call__`.
@@ -189,7 +189,7 @@ class Predictor:
   def _network(self) -> tf.keras.Model:
     if self._model.inference is None:
       raise errors.UserError(
-          f'{self._path}: is an export, which has no layers to look into; '
+          f'{self._path}: is an export, which has no layers to inspect; '
           f'give the training run\'s model_dir for attention')
     return self._model.inference.model
 
@@ -200,5 +200,5 @@ def _memory_error(name, shape):
     yield
   except tf.errors.ResourceExhaustedError as error:
     raise errors.UserError(
-        f'{name}: {shape[1]}x{shape[0]} pixels do not fit into the memory; '
+        f'{name}: {shape[1]}x{shape[0]} pixels do not fit into memory; '
         f'shrink it') from error

@@ -1,6 +1,6 @@
-"""Holds what is found in an image: for `Predictor`, files and the client.
+"""Defines the results for an image: for `Predictor`, files and the client.
 
-Needs no TensorFlow, so that a client of a server can do without.
+Needs no TensorFlow, so that a client of a server can run without it.
 """
 
 import dataclasses
@@ -18,14 +18,14 @@ from axial_tf.specs import dataset_spec
 
 @dataclasses.dataclass(frozen=True)
 class Segment:
-  """One thing, or all pixels of one kind of stuff, in an image.
+  """One thing, or all pixels of one stuff category, in an image.
 
-  A client that was not given the model.json has None in place of the last four.
+  The last four attributes are None in a client without the model.json.
 
   Attributes:
     id: its label, the value of its pixels in `PanopticResult.panoptic_map`.
     label: the model's number of its category, from 0.
-    score: certainty in 0..1; None in a map that has none.
+    score: confidence in 0..1; None for a map without scores.
     area: pixels.
     box: (ymin, xmin, ymax, xmax) in pixels, maxima exclusive.
     category: id of its category in the data set's own numbering.
@@ -47,15 +47,15 @@ class Segment:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class PanopticResult:
-  """What is found in one image.
+  """The segmentation of one image.
 
   Attributes:
     panoptic_map: int32 [height, width], a segment's id at each of its pixels
       and `spec.void_label` elsewhere.
     segments: largest first.
     source: uint8 RGB [height, width, 3] or the content of an image file; None
-      where there is only the map.
-    spec: the categories; None for a client that was not given the model.json.
+      if there is only the map.
+    spec: the categories; None for a client without the model.json.
   """
 
   panoptic_map: np.ndarray
@@ -68,12 +68,12 @@ class PanopticResult:
       cls, panoptic_map: np.ndarray, table: Mapping[str, Any],
       spec: Optional[dataset_spec.DatasetSpec],
       source: Union[np.ndarray, bytes, None] = None) -> 'PanopticResult':
-    """Makes the result of a model's outputs for one image.
+    """Makes the result from a model's outputs for one image.
 
     Args:
       panoptic_map: int32 [height, width].
       table: see `panoptic.segments.segment_table`, as arrays, lists, numbers.
-      spec: categories of the model, if they are known.
+      spec: categories of the model, if known.
       source: see above.
 
     Raises:
@@ -129,7 +129,7 @@ class PanopticResult:
     """The image under its colored, labeled segments, uint8 RGB.
 
     Raises:
-      errors.UserError: there is no image, or no color for want of the spec.
+      errors.UserError: there is no image, or no spec with colors.
     """
     if self.spec is None:
       raise errors.UserError(
@@ -166,12 +166,12 @@ class PanopticResult:
 
 @dataclasses.dataclass(frozen=True)
 class ClassProbability:
-  """How probable a class is for an image.
+  """The probability of a class for an image.
 
   Attributes:
     label: the model's number of the class, from 0.
     id: name of the class in the source, such as n01440764; None from a server.
-    name: what a person reads.
+    name: name for display.
     probability: probability in 0..1.
   """
 
@@ -182,7 +182,7 @@ class ClassProbability:
 
   @property
   def score(self) -> float:
-    """The probability, by the name that servers use."""
+    """The probability, under the name that servers use."""
     return self.probability
 
 
@@ -194,7 +194,7 @@ def _category(train_id: int, spec: Optional[dataset_spec.DatasetSpec]):
     category = spec.category(train_id)
   except KeyError as error:
     raise errors.UserError(
-        f'the model knows a category {train_id}, the model.json does not; give '
+        f'the model has a category {train_id}, the model.json does not; give '
         f'the one of the served version') from error
   return (category.id, category.name, tuple(category.color),
           category.is_thing)

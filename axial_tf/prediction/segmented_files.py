@@ -1,4 +1,4 @@
-"""Segments image files and writes their results, here or with Apache Beam."""
+"""Segments image files and writes results, locally or with Apache Beam."""
 
 import os
 import sys
@@ -12,12 +12,12 @@ from axial_tf.specs import dataset_spec
 
 
 class Results(NamedTuple):
-  """Where and how the results of images are written.
+  """Location and format of the results of images.
 
   Attributes:
     folder: folder of the results.
-    pictures: what is drawn of each image.
-    file_format: 'files' of each image, or the name of an evaluator's format.
+    pictures: pictures to draw of each image.
+    file_format: 'files' for each image, or the name of an evaluator's format.
     image_list: path of a JSON file with the images' ids, with 'coco'.
     class_list: path of a config.json of Mapillary Vistas, with 'mapillary'.
   """
@@ -29,7 +29,7 @@ class Results(NamedTuple):
   class_list: Optional[str] = None
 
   def require_new(self, files: Sequence[str]) -> None:
-    """Raises a UserError if a result would replace one of the images."""
+    """Raises a UserError if a result would overwrite one of the images."""
     if paths.is_remote(self.folder):
       return
     if os.path.exists(self.folder) and not os.path.isdir(self.folder):
@@ -50,7 +50,7 @@ class Results(NamedTuple):
     """Returns the writer of an evaluator's format; None for 'files'.
 
     Raises:
-      errors.UserError: a list of another format is given, or it cannot be read.
+      errors.UserError: a list for another format is given, or cannot be read.
     """
     for name, given, owner in (('image_list', self.image_list, 'coco'),
                                ('class_list', self.class_list, 'mapillary')):
@@ -74,8 +74,8 @@ def segment_here(model: predictor.Predictor, files: Sequence[str],
   """Writes the results of all files; returns those that failed.
 
   Raises:
-    errors.UserError: the model has no such pictures, two images are one for
-      the evaluator, or a result cannot be written.
+    errors.UserError: the model has no such pictures, two images have the same
+      id for the evaluator, or a result cannot be written.
   """
   results.pictures.check(model)
   writer = results.writer(model.spec)
@@ -107,7 +107,7 @@ def segment_here(model: predictor.Predictor, files: Sequence[str],
 
 def segment_with_beam(model: str, files: Sequence[str], results: Results,
                       batch_size: int, arguments: Sequence[str]) -> List[str]:
-  """Does the same with Apache Beam, whose machines load the model's path."""
+  """Does the same with Apache Beam, whose workers load the model's path."""
   from axial_tf.prediction import beam  # Apache Beam is an extra.
 
   stems = image_files.output_stems(files)

@@ -1,1 +1,1 @@
-"""Weights that other implementations have published, for our models."""
+"""Import of published weights of other implementations."""

@@ -1,20 +1,20 @@
-"""The authors' PyTorch code (csrhddlam/axial-deeplab), its weights as ours.
+"""Converts weights of the authors' PyTorch code (csrhddlam/axial-deeplab).
 
-Its networks store the same numbers in another order:
+Its networks store the same values in another order:
 
 - The rows of a projection are ordered by head, each [query | key | value];
   ours are all queries, all keys, all values.
 - `bn_output` interleaves, per channel, retrieved content (even) and retrieved
   position (odd); ours has all content channels before all position channels.
 - `relative` [query | key | value depth, 2 L - 1] is a table for one length L,
-  made for looking from the key to the query in its query and value parts, so
-  that these are reversed; ours has 509 rows, offset 0 in the middle, and so
-  does for any length up to 255.
-- Batch norm has epsilon 1e-5 and, in PyTorch's words, momentum 0.1.
+  whose query and value parts are indexed from the key to the query, and are
+  therefore reversed; ours has 509 rows with offset 0 in the middle, enough for
+  any length up to 255.
+- Batch norm has epsilon 1e-5 and momentum 0.1 in PyTorch's definition.
 - Kernels are [out, in, height, width].
 
 Files older than the repository's commit 81e375b have other names and are
-refused as weights that fit nothing.
+rejected as weights that do not match.
 """
 
 import re
@@ -24,7 +24,7 @@ import numpy as np
 
 from axial_tf.layers.attention import tables
 
-_HEADS = 8  # Which a file does not tell.
+_HEADS = 8  # Not stored in a file.
 _NORM_PARTS = {'weight': 'gamma', 'bias': 'beta', 'running_mean': 'moving_mean',
                'running_var': 'moving_variance'}
 # Convolutions and their batch norms by our names; blocks are named below.
@@ -42,7 +42,7 @@ _WITHOUT_COUNTERPART = ('num_batches_tracked', 'flatten_index')
 def arrays(state: Mapping[str, np.ndarray]) -> Dict[str, np.ndarray]:
   """Returns the weights of one of its classifiers by our variables' names.
 
-  What is not known keeps its name.
+  Unknown weights keep their names.
 
   Args:
     state: the state_dict.
@@ -83,7 +83,7 @@ def structure(state: Mapping[str, np.ndarray]
     state: the state_dict.
 
   Raises:
-    KeyError: it is of no such network.
+    KeyError: it is from another network.
   """
   matches = [match for match in map(_IN_BLOCK.match, state) if match]
   blocks = {(int(m.group(1)), int(m.group(2))) for m in matches}
@@ -96,14 +96,14 @@ def attention_arrays(state: Mapping[str, np.ndarray],
                      heads: int = _HEADS) -> Dict[str, np.ndarray]:
   """Returns the weights of one AxialAttention by its variables' names.
 
-  All maps are linear, so that gradients can be converted the same way.
+  The conversion is linear, so gradients can be converted the same way.
 
   Args:
     state: `qkv_transform.weight` [2C, C, 1], `relative` [2 C / heads, 2L - 1],
       and `weight`, `bias`, `running_mean`, `running_var` of `bn_qkv` [2C],
-      `bn_similarity` [3 * heads] and `bn_output` [2C]. What is missing (as
-      running statistics are among gradients) is left out; what has no
-      counterpart is ignored.
+      `bn_similarity` [3 * heads] and `bn_output` [2C]. Missing entries (such as
+      running statistics among gradients) are left out; those without a
+      counterpart are ignored.
     heads: number of heads of the layer.
   """
   kernel = state['qkv_transform.weight'][:, :, 0].T
@@ -133,7 +133,7 @@ def _renamed(place: str, part: str, value: np.ndarray
 
 
 def _queries_keys_values(channels, heads):
-  """Returns where, in their rows, each of our columns is."""
+  """Returns the index of each of our columns in their rows."""
   by_head = np.arange(channels).reshape(heads, -1)  # [heads, q | k | v]
   depth = by_head.shape[1] // 4
   parts = np.split(by_head, [depth, 2 * depth], axis=1)

@@ -1,11 +1,10 @@
-"""DeepLab2's checkpoints (google-research/deeplab2), their weights as ours.
+"""Converts weights of DeepLab2's checkpoints (google-research/deeplab2).
 
-They are TensorFlow object checkpoints. The backbone stands under `encoder`, or,
-in files that the Model Garden's trainer wrote, under `backbone/_encoder`.
-Layouts of the arrays are ours, but that the batch norms of an attention's
-logits and outputs have axes of length 1 and more. The decoder that the backbone
-of MaX-DeepLab-L has behind 'res5' is left out: Panoptic-DeepLab does not use
-it.
+They are TensorFlow object checkpoints. The backbone is under `encoder`, or, in
+files that the Model Garden's trainer wrote, under `backbone/_encoder`. Layouts
+of the arrays are ours, except that the batch norms of an attention's logits and
+outputs have additional axes. The decoder that the backbone of MaX-DeepLab-L has
+after 'res5' is left out: Panoptic-DeepLab does not use it.
 """
 
 import re
@@ -17,11 +16,11 @@ import tensorflow as tf
 from axial_tf import errors
 from axial_tf.training import checkpoints
 
-# What stands beside the weights of the network.
+# Entries that are not weights of the network.
 _OTHER = re.compile(
     r'(^|/)(optimizer|global_step|save_counter|\.OPTIMIZER_SLOT)(/|$)'
     r'|/_decoder_stage\d')
-# A name means another layer in a block or an ASPP that has these, too.
+# In a block or an ASPP with these layers, other names have another meaning.
 _BASIC_BLOCK = re.compile(r'(.*/_block\d+/)_conv2_bn/.*')
 _ASPP = re.compile(r'(.*/_aspp/)_conv_bn_act/.*')
 
@@ -94,10 +93,10 @@ def read(path: str) -> Dict[str, np.ndarray]:
 
 
 def arrays(weights: Mapping[str, np.ndarray]) -> Dict[str, np.ndarray]:
-  """Returns weights by our variables' names; what is unknown keeps its own.
+  """Returns weights by our variables' names; unknown ones keep their paths.
 
   Args:
-    weights: by DeepLab2's paths.
+    weights: weights by DeepLab2's paths.
   """
   result = {}
   basic_blocks = _owners(_BASIC_BLOCK, weights)
@@ -122,7 +121,7 @@ def _owners(pattern, paths) -> Set[str]:
 def our_name(path: str) -> str:
   """Returns the name of our variable for a path of DeepLab2.
 
-  As far as the path itself tells; `arrays` looks at all paths.
+  It is derived from this path alone; `arrays` looks at all paths.
   """
   for pattern, replacement in _RENAMES:
     path = re.sub(pattern, replacement, path)

@@ -1,4 +1,4 @@
-"""Published weights as the folder of a training run."""
+"""Writes published weights as the folder of a training run."""
 
 import os
 from typing import Mapping
@@ -21,18 +21,18 @@ def write_run(
     settings: experiment.Experiment, arrays: Mapping[str, np.ndarray],
     source: str, model_dir: str, allow_partial: bool = False
 ) -> initialization.LoadReport:
-  """Writes a run at step 0, whose model has weights from elsewhere.
+  """Writes a run at step 0 whose model has imported weights.
 
   Args:
-    settings: experiment whose task tells the model; its gin text goes along.
+    settings: experiment whose task defines the model; its gin text is saved.
     arrays: the weights by our variables' names.
-    source: where they are from, for messages.
-    model_dir: the folder; appears when all is written.
-    allow_partial: whether variables without weights, which stay as they were
-      initialized, and weights without variables, are no error.
+    source: origin of the weights, for messages.
+    model_dir: folder of the run; appears when all is written.
+    allow_partial: whether to accept variables without weights, which keep their
+      initial values, and weights without variables.
 
   Returns:
-    What became of each weight.
+    The outcome for each weight.
 
   Raises:
     errors.UserError: the folder is in use or cannot be written, the spec
@@ -65,7 +65,7 @@ def write_run(
 
 
 def has_records(data) -> bool:
-  """Whether there are records of one of the splits at least."""
+  """Whether there are records of at least one of the splits."""
   return any(pattern.startswith(record_files.TFDS) or record_files.find(pattern)
              for pattern in (data.train_pattern, data.validation_pattern))
 
@@ -73,7 +73,7 @@ def has_records(data) -> bool:
 def _load_spec(task: registry.TaskSettings, arrays) -> specs.Spec:
   if task.spec is not None or has_records(task.data):
     return registry.of(task).load_spec(task)
-  # Weights do not tell what their classes are called.
+  # Weights do not include the names of their classes.
   bias = arrays.get('last/bias')
   count = task.num_classes or (1000 if bias is None else bias.size)
   return class_spec.ClassSpec('unnamed classes', tuple(
@@ -86,7 +86,7 @@ def _require_fit(report: initialization.LoadReport, allow_partial: bool
   if not report.loaded:
     raise errors.UserError(
         f'{report.source}: none of its weights fits the model (it has '
-        f'{_shown(report.unused or report.mismatched)}; the model '
+        f'{_shown(report.unused or report.mismatched)}; the model has '
         f'{_shown(report.missing or report.mismatched)}); give the gin file of '
         f'its architecture, and the right --source')
   problems = [

@@ -1,8 +1,8 @@
-"""The tensors of a PyTorch file, read without running what is in it.
+"""Reads the tensors of a PyTorch file without running code in it.
 
 Such a file is a pickle, and a pickle may call any function that it names. Here
-only what builds tensors and dictionaries is known, and is rebuilt; a file
-that names anything else is refused, with the name. PyTorch is not needed.
+only functions that build tensors and dictionaries are known, and are emulated;
+a file that names anything else is rejected. PyTorch is not needed.
 
 Both formats of `torch.save` are read: zip archives, since version 1.6, and the
 pickles of older ones.
@@ -22,17 +22,17 @@ import numpy as np
 
 from axial_tf import errors
 
-# Names, as a pickle may call what is callable.
+# Names, not types: a pickle may call anything callable.
 _TYPES = {
     'FloatStorage': 'float32', 'DoubleStorage': 'float64',
     'HalfStorage': 'float16', 'LongStorage': 'int64',
     'IntStorage': 'int32', 'ShortStorage': 'int16', 'CharStorage': 'int8',
     'ByteStorage': 'uint8', 'BoolStorage': 'bool',
 }
-# Where a training script keeps the weights beside others, such as the epoch.
+# Keys of the weights in files that also store, say, the epoch.
 _STATE_KEYS = ('net', 'state_dict', 'model', 'model_state_dict')
 _MAGIC = 0x1950a86a20f9469cfc6c  # The first number of an old file.
-_PARALLEL = 'module.'  # What DataParallel puts ahead of all names.
+_PARALLEL = 'module.'  # Prefix that DataParallel adds to all names.
 
 
 def read_state(path: str) -> Dict[str, np.ndarray]:
@@ -43,8 +43,8 @@ def read_state(path: str) -> Dict[str, np.ndarray]:
       'state_dict' or 'model'; names may start with 'module.'.
 
   Raises:
-    errors.UserError: there is no such file, it is damaged or holds something
-      else, or it would run code.
+    errors.UserError: there is no such file, it is damaged or contains
+      something else, or it would run code.
   """
   content = _read(path)
   for key in _STATE_KEYS:
@@ -63,7 +63,7 @@ def read_state(path: str) -> Dict[str, np.ndarray]:
 
 
 def _read(path: str) -> Any:
-  """Returns what the pickle in a file describes."""
+  """Returns the object that the pickle in a file describes."""
   try:
     with open(path, 'rb') as file:
       if zipfile.is_zipfile(file):
@@ -76,10 +76,10 @@ def _read(path: str) -> Any:
         f'file') from error
   except errors.UserError:
     raise
-  except Exception as error:  # A damaged pickle may raise whatever it likes.
+  except Exception as error:  # A damaged pickle may raise anything.
     raise errors.UserError(
-        f'{path}: is damaged or no file of torch.save ({type(error).__name__}: '
-        f'{errors.first_line(error)}); fetch it again') from error
+        f'{path}: is damaged or not from torch.save ({type(error).__name__}: '
+        f'{errors.first_line(error)}); download it again') from error
 
 
 def _read_archive(path: str, file: BinaryIO) -> Any:
@@ -89,7 +89,7 @@ def _read_archive(path: str, file: BinaryIO) -> Any:
              if name == 'data.pkl' or name.endswith('/data.pkl')]
     if len(names) != 1:
       raise errors.UserError(
-          f'{path}: is a zip archive, but not one of torch.save (no data.pkl); '
+          f'{path}: is a zip archive, but not from torch.save (no data.pkl); '
           f'give a .pth file')
     folder = names[0][:-len('data.pkl')]
 
@@ -120,14 +120,14 @@ def _read_old(path: str, file: BinaryIO) -> Any:
   def storage(dtype, key, count):
     if not 0 <= count * np.dtype(dtype).itemsize <= size:
       raise ValueError(f'storage {key} is larger than the file')
-    storages[key] = np.empty(count, dtype)  # Its numbers come later.
+    storages[key] = np.empty(count, dtype)  # Its values follow later.
     return storages[key]
 
   def load():
     return _Unpickler(path, file, storage).load()
 
   if load() != _MAGIC:
-    raise ValueError('does not begin like one')
+    raise ValueError('wrong magic number')
   load(), load()  # The format's version and the machine.
   content = load()
   complete = set()
@@ -160,7 +160,7 @@ class _Unpickler(pickle.Unpickler):
     if (module, name) not in _KNOWN:
       raise errors.UserError(
           f'{self._path}: names {module}.{name}, which builds no tensor; files '
-          f'that would run code are not read. Save only the state_dict: '
+          f'that would run code are rejected. Save only the state_dict: '
           f'torch.save(model.state_dict(), ...)')
     return _KNOWN[module, name]
 
@@ -184,12 +184,12 @@ def _tensor(storage: np.ndarray, offset: int, size, strides, *_) -> np.ndarray:
   offset = operator.index(offset)
   size, strides = (tuple(map(operator.index, s)) for s in (size, strides))
   if len(size) != len(strides):
-    raise ValueError('a tensor has not one stride an axis')
+    raise ValueError('a tensor has no stride for some axis')
   last = offset + sum(
       (side - 1) * stride for side, stride in zip(size, strides))
   if min((offset, *size, *strides)) < 0 or (
       0 not in size and last >= storage.size) or (
-          math.prod(size) > storage.size):  # One number many times over.
+          math.prod(size) > storage.size):  # Repeats values, with stride 0.
     raise ValueError('a tensor reaches beyond its storage')
   if 0 in size:
     return np.zeros(size, storage.dtype)

@@ -227,7 +227,7 @@ def test_a_busy_server_is_asked_again(ask, protocol):
   asked = ask('busy_colors')
   for _ in range(3):
     np.testing.assert_array_equal(asked(scene).panoptic_map, panoptic)
-  with pytest.raises(errors.UserError, match='too much to do .queue is full'):
+  with pytest.raises(errors.UserError, match='overloaded .queue is full'):
     ask('busy_colors', retries=0)(scene)
 
 
@@ -314,8 +314,8 @@ def test_answers_of_more_than_four_megabytes():
 
 @pytest.mark.parametrize('options, part', [
     (dict(protocol='soap'), 'protocol: expected grpc or rest'),
-    (dict(batch_size=0), 'batch_size: expected a number from 1 on, got 0'),
-    (dict(retries=-1), 'retries: expected a number from 0 on, got -1'),
+    (dict(batch_size=0), 'batch_size: expected a number >= 1, got 0'),
+    (dict(retries=-1), 'retries: expected a number >= 0, got -1'),
     (dict(timeout=0), 'timeout: expected seconds above 0, got 0'),
     (dict(model_json='nowhere'), 'nowhere.*model.json: no such file'),
 ])
@@ -338,7 +338,7 @@ def test_the_command(addresses, versions, tmp_path, protocol):
        *(str(tmp_path / name) for name in ('a.png', 'bad.png', 'b.png'))],
       capture_output=True, text=True, check=False)
   assert done.returncode == 1
-  assert 'error: 1 of 3 images were not answered' in done.stderr
+  assert 'error: 1 of 3 images failed' in done.stderr
   assert 'bad.png: is not a readable' in done.stderr
   assert 'Traceback' not in done.stderr
   assert done.stdout.count('sky, 240 pixels in (0, 0, 6, 40)') == 2

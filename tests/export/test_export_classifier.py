@@ -86,7 +86,7 @@ def test_what_is_written_about_it(folder):
   assert '# Image classification of colors\n' in card
   assert '- top-1: 75.00\n' in card
   assert '| 2 | n3 | blue |\n' in card
-  assert 'shorter side of 20 pixels, of which the middle 16 x 16' in card
+  assert 'side of 20 pixels, then cropped to the central 16 x 16' in card
   assert 'marked with -1' in card
 
 

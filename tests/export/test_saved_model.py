@@ -250,14 +250,14 @@ def test_the_model_card_tells_what_the_model_is(export_dir):
   assert '# Panoptic segmentation of colors\n' in card
   assert '- PQ: 50.00\n' in card
   assert '| 1 | 37 | ball | thing | #dc3c28 |\n' in card
-  assert 'shrunk, where it is larger, to a longer side of 40 pixels' in card
+  assert 'shrunk, if it is larger, to a longer side of 40 pixels' in card
   assert 'Void is 900.' in card
   content = model_folders.read_model_json(os.path.join(export_dir, '1'))
   content['input_rules'].update(
       scales=[0.5, 1.0], flip=True, max_long_side=None)
   card = model_card.text({**content, 'metrics': {}})
   assert 'over the scales 0.5, 1, each also mirrored.' in card
-  assert 'not validated' in card and 'at its own size' in card
+  assert 'not validated' in card and 'at its original size' in card
 
 
 def test_scales_and_flips_go_along(tmp_path):

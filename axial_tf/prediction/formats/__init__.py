@@ -1,1 +1,1 @@
-"""Result files as the official evaluators take them."""
+"""Result files for the official evaluators."""

@@ -1,7 +1,7 @@
 """Writes panoptic results in the formats of Cityscapes' two older tasks.
 
-Panoptic results have the format of `coco.PanopticWriter`; names of images
-there are <city>_<sequence>_<frame>.
+Panoptic results have the format of `coco.PanopticWriter`, with image names
+<city>_<sequence>_<frame>.
 """
 
 import os
@@ -51,8 +51,8 @@ def write_instances(folder: str, name: str, result: results.PanopticResult
     atomic_files.write(
         os.path.join(folder, mask), images.png_bytes(
             np.uint8(255) * (result.panoptic_map == thing.id)))
-    # The shortest text that gives the same number back.
+    # The shortest text that parses to the same number.
     lines.append(f'{mask} {thing.category} {thing.score!r}\n')
-  # Last, as it names the others.
+  # Written last, as it refers to the masks.
   atomic_files.write(
       os.path.join(folder, f'{name}.txt'), ''.join(lines).encode())

@@ -1,8 +1,8 @@
-"""Writes panoptic results in COCO's formats of results.
+"""Writes panoptic results in COCO's result formats.
 
 `PanopticWriter` makes a JSON file and a folder of PNGs, the format of COCO,
-Cityscapes and Mapillary Vistas for panoptic results; `DetectionWriter` the
-list of run-length masks that COCO's detection task takes.
+Cityscapes and Mapillary Vistas for panoptic results; `DetectionWriter` makes
+the list of run-length masks for COCO's detection task.
 """
 
 import json
@@ -22,10 +22,10 @@ ImageId = Union[int, str]
 
 
 class PanopticWriter:
-  """Writes X/*.png as images come, and X.json when closed.
+  """Writes X/*.png as images are added, and X.json when closed.
 
-  Categories go by their own ids, segment ids count from 1 in each image, and 0
-  is void. Scores, which the format leaves open, stand as "score".
+  Categories have the ids of the data set, segment ids count from 1 in each
+  image, and 0 is void. Scores, an extension of the format, are under "score".
   """
 
   def __init__(self, path: str, spec: dataset_spec.DatasetSpec):
@@ -33,7 +33,7 @@ class PanopticWriter:
 
     Args:
       path: path of the JSON file.
-      spec: what the labels mean.
+      spec: meaning of the labels.
 
     Raises:
       errors.UserError: the path does not end in .json.
@@ -51,20 +51,20 @@ class PanopticWriter:
     """Writes the PNG of one image.
 
     Args:
-      image_id: COCO's number; the name without its ending elsewhere.
+      image_id: COCO's number; in other data sets the name without ending.
       file_name: name of the PNG, such as '000000139.png'.
       result: segments; the scores of those that have one are written.
       is_truth: whether a thing with instance 0 is a crowd.
 
     Raises:
-      errors.UserError: an image comes twice or the file cannot be written.
+      errors.UserError: an image is added twice or the file cannot be written.
     """
     if image_id in self._annotations:
       raise errors.UserError(
           f'{self._path}: image {image_id!r} comes twice; each has one result')
     segments = sorted(result.segments, key=lambda segment: segment.id)
     panoptic = result.panoptic_map
-    # The last place is that of pixels that belong to no segment.
+    # The last index is for pixels that belong to no segment.
     labels = np.array([s.id for s in segments] + [np.iinfo(np.int64).max])
     place = np.searchsorted(labels, panoptic)
     atomic_files.write(
@@ -104,7 +104,7 @@ class PanopticWriter:
 
 
 class DetectionWriter:
-  """Gathers the things of images for COCO's detection task."""
+  """Collects the things of images for COCO's detection task."""
 
   def __init__(self, path: str):
     """Nothing is written until `close`.

@@ -1,9 +1,9 @@
 """Writes panoptic results in the older format of Mapillary Vistas.
 
-A picture of the folder instances/ holds 256 * class + instance in 16 bits,
-where the class is its place in config.json and instances count from 0.
-Panoptic results have the format of `coco.PanopticWriter`; images go there by
-their names.
+An image in the folder instances/ stores 256 * class + instance in 16 bits,
+where the class is its index in config.json and instances count from 0.
+Panoptic results have the format of `coco.PanopticWriter`, with image names as
+ids.
 """
 
 import os
@@ -45,8 +45,8 @@ def write_instances(folder: str, name: str, result: results.PanopticResult,
   instance = np.where(is_void, 0, np.maximum(instance - 1, 0))
   if instance.size and instance.max() >= _INSTANCES:
     raise errors.UserError(
-        f'{name}: expected at most {_INSTANCES} instances of a class, which is '
-        f'what this format holds, got number {instance.max() + 1}; write the '
+        f'{name}: expected at most {_INSTANCES} instances of a class, the '
+        f'limit of this format, got number {instance.max() + 1}; write the '
         f'panoptic format')
   values = table[classes] * _INSTANCES + instance
   atomic_files.write(os.path.join(folder, f'{name}.png'),
@@ -57,5 +57,5 @@ def _place(name: str, class_names: Sequence[str]) -> int:
   if name not in class_names:
     raise errors.UserError(
         f'config.json: expected a class {name!r}, found none among its '
-        f'{len(class_names)}; use the file of the version that the model knows')
+        f'{len(class_names)}; use the file of the version that the model has')
   return list(class_names).index(name)

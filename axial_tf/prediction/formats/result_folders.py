@@ -1,4 +1,4 @@
-"""Folders of results as the evaluators of the public data sets take them."""
+"""Writes result folders for the evaluators of the public data sets."""
 
 import os
 from typing import Dict, List, Optional, Sequence
@@ -23,9 +23,9 @@ class CocoFolder:
 
     Args:
       folder: folder of the files.
-      spec: what the labels mean.
+      spec: meaning of the labels.
       image_list: path of a JSON whose "images" have "id" and "file_name", such
-        as COCO's annotation files; None takes numbers in the images' names.
+        as COCO's annotation files; None takes ids from the images' names.
 
     Raises:
       errors.UserError: the list cannot be read.
@@ -41,7 +41,7 @@ class CocoFolder:
     """Returns COCO's number of an image.
 
     Raises:
-      errors.UserError: the list lacks the image, or its name is no number.
+      errors.UserError: the list lacks the image, or its name is not a number.
     """
     name = os.path.basename(path)
     if self._ids is not None:
@@ -54,7 +54,7 @@ class CocoFolder:
       raise errors.UserError(
           f'{path}: expected a number for a name, such as 000000000139.jpg, '
           f'which is the image\'s id in COCO\'s format; give a JSON with '
-          f'"images" of "id" and "file_name" by --image_list')
+          f'"images" of "id" and "file_name" as --image_list')
     return int(_stem(path))
 
   def add(self, path: str, result: results.PanopticResult) -> None:
@@ -72,7 +72,7 @@ class CocoFolder:
 class CityscapesFolder:
   """panoptic.json with panoptic/, labelIds in semantic/, and instances/.
 
-  Names are <city>_<sequence>_<frame>, what an image's name starts with.
+  Names are <city>_<sequence>_<frame>, the beginning of an image's name.
   """
 
   def __init__(self, folder: str, spec: dataset_spec.DatasetSpec):
@@ -82,7 +82,7 @@ class CityscapesFolder:
         os.path.join(folder, 'panoptic.json'), spec)
 
   def image_id(self, path: str) -> str:
-    """Returns the name, without '_leftImg8bit' and what follows it."""
+    """Returns the name up to '_leftImg8bit'."""
     return _stem(path).partition(_CITYSCAPES_ENDING)[0]
 
   def add(self, path: str, result: results.PanopticResult) -> None:
@@ -108,9 +108,9 @@ class MapillaryFolder:
 
     Args:
       folder: folder of the files.
-      spec: what the labels mean.
-      class_names: the "name" of each label of config.json; None leaves the
-        older format of instances/ out.
+      spec: meaning of the labels.
+      class_names: the "name" of each label of config.json; None omits the
+        older format in instances/.
     """
     self._folder, self._names = folder, class_names
     self._panoptic = coco_results.PanopticWriter(
@@ -141,14 +141,14 @@ def require_different_ids(folder, paths: Sequence[str]) -> None:
     paths: paths of the images.
 
   Raises:
-    errors.UserError: two images have one id, or one has none.
+    errors.UserError: two images have the same id, or one has none.
   """
   seen: Dict[coco_results.ImageId, str] = {}
   for path in paths:
     image_id = folder.image_id(path)
     if image_id in seen:
       raise errors.UserError(
-          f'{path} and {seen[image_id]}: both are image {image_id!r}; each '
+          f'{path} and {seen[image_id]}: both are image {image_id!r}; each id '
           f'has one result: give the folder of one of them')
     seen[image_id] = path
 
@@ -171,5 +171,5 @@ def _ids_by_name(path: str) -> Dict[str, int]:
 
 
 def _stem(path: str) -> str:
-  # Goes into JSON and text files, which hold no other bytes than UTF-8.
+  # Written to JSON and text files, which must be UTF-8.
   return paths.printable(os.path.splitext(os.path.basename(path))[0])
