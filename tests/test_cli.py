@@ -113,7 +113,7 @@ cli.run(lambda files: print(given.one, given.near, given.more, files), 'Shows.',
   assert done.returncode == 0
   assert done.stdout == "caf\\udce9 \\xe9 None None []\n"
   for argument, named in ((b'--more=caf\xe9', 'in UTF-8'),
-                          ('--near=gs://a', 'a path of this machine'),
+                          ('--near=gs://a', 'a path on this machine'),
                           ('', 'got an empty one'),
                           ('--one=~nobody-at-all/a', 'the home folder')):
     done = run(argument)

@@ -1,1 +1,1 @@
-"""Paths, and files of every kind: text, JSON, images, locks, model folders."""
+"""Paths, and files of all types: text, JSON, images, locks, model folders."""

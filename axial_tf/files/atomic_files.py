@@ -1,4 +1,4 @@
-"""Files that are never seen half-written."""
+"""Writes files atomically, so that none is ever seen half-written."""
 
 import os
 import uuid
@@ -11,20 +11,19 @@ from axial_tf import errors
 def write(path: str, content: bytes) -> None:
   """Writes a file as a whole or not at all; makes its folder if needed.
 
-  The bytes go to a file of another name first, which then takes the place of
-  an existing one.
+  The bytes go to a temporary file first, which is then renamed to `path`.
 
   Args:
-    path: local, or of another file system that tf.io.gfile knows (gs://).
+    path: local path, or one of a file system that tf.io.gfile knows (gs://).
     content: content of the file.
 
   Raises:
     errors.UserError: the file cannot be written.
   """
-  # TensorFlow takes text in UTF-8 alone, but names of any bytes.
+  # TensorFlow takes str as UTF-8 only, but bytes in any encoding.
   final = os.fsencode(path)
   folder, name = os.path.split(final)
-  # Long names must not become too long by it.
+  # The suffix must not make a long name too long.
   temporary = os.path.join(
       folder, name[:200] + f'.{uuid.uuid4().hex}.tmp'.encode())
   try:
@@ -33,7 +32,7 @@ def write(path: str, content: bytes) -> None:
       with tf.io.gfile.GFile(temporary, 'wb') as file:
         file.write(content)
       tf.io.gfile.rename(temporary, final, overwrite=True)
-    except BaseException:  # Ctrl-C, too, leaves nothing behind.
+    except BaseException:  # Even Ctrl-C leaves nothing behind.
       if tf.io.gfile.exists(temporary):
         tf.io.gfile.remove(temporary)
       raise

@@ -1,6 +1,6 @@
-"""Results of predictions beside the images: not images, and not over them.
+"""Separates results of earlier predictions from images.
 
-Imports nothing heavy: command-line tools ask here before TensorFlow loads.
+Imports nothing heavy: command-line tools use it before TensorFlow loads.
 """
 
 import json
@@ -10,24 +10,24 @@ from typing import Iterable, List, Optional, Sequence
 
 from axial_tf import errors
 
-# What axial_tf.predict writes for each image: <name>_<picture>.png, besides
+# axial_tf.predict writes <name>_<picture>.png for each image, in addition to
 # <name>_panoptic.png and <name>.json.
 PICTURES = ('overlay', 'heatmap', 'offsets', 'attention')
 _ENDINGS = tuple(f'_{name}.png' for name in ('panoptic', *PICTURES))
-# What it writes for evaluators: folders beside this file.
+# For evaluators, it writes folders next to this file.
 _LIST = 'panoptic.json'
 FOLDERS = ('panoptic', 'semantic', 'instances')
 
 
 def leave_out(files: Sequence[str], searched: str, output_dir: Optional[str]
               ) -> List[str]:
-  """Returns the files that are no results, and says how many others are.
+  """Returns the files that are not results; prints how many are left out.
 
   Args:
     files: local images that were found.
     searched: the folder or pattern in which they were found.
-    output_dir: folder of the results to come, if any; nothing that lies in it
-      is taken, where it is below the folder that was searched.
+    output_dir: folder for new results, if any; if it is below the folder that
+      was searched, files in it are left out.
   """
   top, below = (os.path.join(os.path.realpath(folder or searched), '')
                 for folder in (searched, output_dir))
@@ -35,13 +35,13 @@ def leave_out(files: Sequence[str], searched: str, output_dir: Optional[str]
   kept = [file for file in files if not _is_result(file) and not (
       is_below and os.path.realpath(file).startswith(below))]
   if len(kept) < len(files):
-    print(f'{searched}: left out {len(files) - len(kept)} pictures, which are '
+    print(f'{searched}: left out {len(files) - len(kept)} images that are '
           f'results of an earlier prediction', file=sys.stderr)
   return kept
 
 
 def require_new(files: Sequence[str], outputs: Iterable[str]) -> None:
-  """Checks that results replace nothing but results.
+  """Checks that results replace nothing but earlier results.
 
   Args:
     files: the images.
@@ -60,8 +60,8 @@ def require_new(files: Sequence[str], outputs: Iterable[str]) -> None:
     if (path.endswith('.json') and os.path.exists(path)
         and not _is_segments(path)):
       raise errors.UserError(
-          f'{path}: is no result of axial_tf.predict and would be replaced by '
-          f'one; give another --output_dir')
+          f'{path}: is not a result of axial_tf.predict and would be replaced '
+          f'by one; give another --output_dir')
 
 
 def _is_result(file: str) -> bool:

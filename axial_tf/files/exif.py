@@ -1,8 +1,8 @@
-"""Reads from EXIF data how a photograph must be turned.
+"""Reads the orientation of a photograph from its EXIF data.
 
-`image_decoding.orientation` finds the same inside a TensorFlow graph. Of a
-JPEG, the first EXIF segment counts; of a PNG, its eXIf chunk before the pixels.
-Damaged data turns nothing.
+`image_decoding.orientation` does the same inside a TensorFlow graph. In a
+JPEG, the first EXIF segment counts; in a PNG, the eXIf chunk before the pixels.
+Damaged data is ignored.
 """
 
 import struct
@@ -12,7 +12,7 @@ import numpy as np
 JPEG = b'\xff\xd8\xff'
 PNG = b'\x89PNG\r\n\x1a\n'
 TAG = 0x0112
-# So many parts of a file are looked through for its EXIF data.
+# Number of parts of a file that are searched for its EXIF data.
 MAX_PARTS = 1000
 
 _BLOCK = b'Exif\0\0'
@@ -30,7 +30,7 @@ def orientation(content: bytes) -> int:
 
 
 def of_block(block: bytes) -> int:
-  """Returns the orientation 1 to 8 in EXIF data, 1 if it says none.
+  """Returns the orientation 1 to 8 in EXIF data, 1 if it has none.
 
   Args:
     block: TIFF structure, with or without "Exif" and two zeros before it.
@@ -54,12 +54,12 @@ def of_block(block: bytes) -> int:
 
 
 def upright(image: np.ndarray, orientation: int) -> np.ndarray:
-  """Returns [height, width, ...] turned by an orientation.
+  """Returns an image [height, width, ...], rotated and mirrored to be upright.
 
   Args:
-    image: as stored.
-    orientation: 1 leaves the image; from 5 on, rows are columns; then 3, 4, 7
-      and 8 are upside down, 2, 3, 6 and 7 mirrored.
+    image: image as stored.
+    orientation: 1 leaves the image unchanged; 5 to 8 transpose it; then 3, 4, 7
+      and 8 reverse the rows, 2, 3, 6 and 7 the columns.
   """
   if orientation >= 5:
     image = image.swapaxes(0, 1)
@@ -76,14 +76,14 @@ def _in_jpeg(content: bytes) -> bytes:
     head = content[position:position + 10]
     if len(head) < 10 or head[0] != 0xff:
       break
-    if head[1] == 0xff:  # A byte that only fills.
+    if head[1] == 0xff:  # A fill byte.
       position += 1
       continue
     end = position + 2 + int.from_bytes(head[2:4], 'big')
     if head[1] == 0xe1 and head[4:] == _BLOCK:
       return content[position + 10:end]
     if head[1] in (0xd9, 0xda) or end < position + 4:
-      break  # What comes now are the pixels, or nonsense.
+      break  # The pixels follow, or garbage.
     position = end
   return b''
 
@@ -97,5 +97,5 @@ def _in_png(content: bytes) -> bytes:
     end = position + 8 + int.from_bytes(head[:4], 'big')
     if head[4:] == b'eXIf':
       return content[position + 8:end]
-    position = end + 4  # Behind the checksum.
+    position = end + 4  # After the checksum.
   return b''

@@ -1,8 +1,8 @@
-"""Locks a folder for one process, also among machines that share it.
+"""Locks a folder for one process, even across machines that share it.
 
-On a disk, the lock is the kernel's (flock), which a process that dies gives
-back at once. Some network disks do not carry it to other machines; for these,
-the lock file names its owner and is renewed while that lives. Object stores
+On a disk, the lock is the kernel's (flock), which is released at once when a
+process dies. Some network disks do not pass it to other machines; for these,
+the lock file names its owner, which renews it while alive. Object stores
 (gs://) create no file atomically: of two starts within the same two seconds,
 both may succeed there.
 """
@@ -18,25 +18,25 @@ from typing import Iterator, Optional
 from axial_tf import errors
 from axial_tf.files import process_identity
 
-# Files whose names begin so are locks, not data.
+# Files whose names begin with this are locks, not data.
 PREFIX = '.lock'
 # Seconds between two renewals, and the age at which the lock of another machine
 # counts as left behind.
 RENEWAL = 20.0
 EXPIRY = 180.0
-# Seconds after which another writer of an object store would be seen.
+# Seconds after which another writer to an object store is visible.
 _SETTLING = 2.0
 
 
 @contextlib.contextmanager
 def held(folder: str, flag: str, name: str = '', patience: float = 0.0
          ) -> Iterator[None]:
-  """Holds the lock of a folder, which is made if it is not there.
+  """Holds the lock of a folder, which is created if it does not exist.
 
   Args:
     folder: path of the folder, local or of another file system that
       tf.io.gfile knows (gs://).
-    flag: name of the command-line flag that gives another folder.
+    flag: name of the command-line flag that sets the folder, for errors.
     name: name of the locked part of the folder; locks of different parts are
       independent.
     patience: seconds to wait for another process to release it.
@@ -81,7 +81,7 @@ class _LocalLock:
     self._file = -1
 
   def acquire(self) -> Optional[bool]:
-    """Takes the lock unless a living process holds it; None: ask again."""
+    """Takes the lock unless a living process holds it; None: try again."""
     os.makedirs(os.path.dirname(self._path) or '.', exist_ok=True)
     self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
     taken = False
@@ -106,17 +106,17 @@ class _LocalLock:
     return True
 
   def _is_current(self) -> bool:
-    """Whether the open file is still the one of that name."""
+    """Whether the path still refers to the open file."""
     try:
       return os.path.samestat(os.fstat(self._file), os.stat(self._path))
     except FileNotFoundError:
       return False
 
   def _is_held(self, kernels: Optional[bool]) -> bool:
-    """Whether the owner lives.
+    """Whether the owner is alive.
 
     Args:
-      kernels: whether the kernel's lock was free; None where there is none.
+      kernels: result of `_flock`.
     """
     if self.owner is None:
       return kernels is False
@@ -141,10 +141,10 @@ class _LocalLock:
 
 
 class _RemoteLock:
-  """A lock file in an object store; the attribute as in _LocalLock."""
+  """A lock file in an object store; same attribute as _LocalLock."""
 
   def __init__(self, path: str):
-    import tensorflow as tf  # Slow to load, and these alone need it.
+    import tensorflow as tf  # Slow to load, and only needed here.
 
     self.owner: Optional[process_identity.ProcessIdentity] = None
     self._gfile = tf.io.gfile
@@ -217,7 +217,7 @@ def _renew(lock, ended: threading.Event) -> None:
 
 
 def _flock(file: int) -> Optional[bool]:
-  """Returns whether the kernel's lock was free; None where it has none."""
+  """Returns whether the kernel's lock was free; None if it is unsupported."""
   try:
     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     return True

@@ -1,4 +1,4 @@
-"""JPEG and PNG files to pixels inside a TensorFlow graph.
+"""Decodes JPEG and PNG files inside a TensorFlow graph.
 
 The pixels are those of `images`, bit for bit: records, training and a served
 model see what a prediction from a file sees.
@@ -13,7 +13,7 @@ from axial_tf.files import exif
 # The default is faster and up to 20 of 255 levels off.
 DCT_METHOD = 'INTEGER_ACCURATE'
 
-_ALPHA = 4  # Among the bits of a PNG's type of color.
+_ALPHA = 4  # Bit of a PNG's color type.
 _SMALL_FILE = 2**16  # Bytes.
 
 
@@ -22,13 +22,13 @@ def decode(content: tf.Tensor, upright: bool = True) -> tf.Tensor:
 
   Args:
     content: string [].
-    upright: whether EXIF data turns the image.
+    upright: whether to apply the EXIF orientation.
 
   Returns:
     uint8 RGB [height, width, 3].
 
   Raises:
-    tf.errors.InvalidArgumentError: in the graph: damaged, or no such file.
+    tf.errors.InvalidArgumentError: when the ops run: damaged or another type.
   """
   image = tf.cond(
       _starts_with(content, exif.PNG), lambda: _decode_png(content),
@@ -49,9 +49,9 @@ def orientation(content: tf.Tensor) -> tf.Tensor:
 
 
 def is_unmarked_cmyk(content: tf.Tensor) -> tf.Tensor:
-  """Returns whether a JPEG has four inks and no mark of Adobe, bool [].
+  """Returns whether a JPEG is CMYK without an Adobe marker, bool [].
 
-  Nearly all have it. TensorFlow decodes the others to their negatives; `images`
+  Nearly all have one. TensorFlow inverts the colors of the others; `images`
   does not.
   """
   return tf.cond(
@@ -62,7 +62,7 @@ def is_unmarked_cmyk(content: tf.Tensor) -> tf.Tensor:
 
 def _decode_png(content: tf.Tensor) -> tf.Tensor:
   color, = tf.unstack(_bytes(content, 25, 1))
-  # Without these, a fourth channel would cost a third of the time.
+  # Always decoding a fourth channel would cost a third of the time.
   has_alpha = tf.not_equal(tf.bitwise.bitwise_and(color, _ALPHA), 0) | (
       _length(_in_png(content, b'tRNS')) > 0)
   return tf.cond(
@@ -71,8 +71,8 @@ def _decode_png(content: tf.Tensor) -> tf.Tensor:
 
 
 def _on_white(rgba: tf.Tensor) -> tf.Tensor:
-  """Lays an image on white, with the integers of Pillow's alpha_composite."""
-  rgba = tf.cast(rgba, tf.uint16)  # In which the largest sum still fits.
+  """Composites an image on white, rounding as Pillow's alpha_composite does."""
+  rgba = tf.cast(rgba, tf.uint16)  # Just large enough for the sums.
   rgb, alpha = rgba[..., :3], rgba[..., 3:]
   mixed = 255 * (255 - alpha) + rgb * alpha + 128
   return tf.cast(
@@ -129,16 +129,16 @@ def _in_png(content: tf.Tensor, wanted: bytes) -> tf.Tensor:
 
 def _find_part(content: tf.Tensor, mark: bytes, first: int, head_size: int,
                step: Callable[[tf.Tensor], Tuple[tf.Tensor, ...]]) -> tf.Tensor:
-  """Looks through the parts of a file for one of them.
+  """Finds a part of a file.
 
   Args:
     content: string [].
-    mark: letters and zeros that the part holds.
+    mark: letters and zeros that the part contains.
     first: position of the first part.
-    head_size: bytes that each part has at least.
-    step: from the position of a part to that of the next one, where the data
-      of this one begins and ends, and whether it is the one looked for, or
-      else the last one.
+    head_size: minimum number of bytes in a part.
+    step: maps the position of a part to that of the next one, the start and end
+      of this one's data, whether it is the one to find, and whether it is the
+      last one.
 
   Returns:
     string [], the data, '' if there is none.
@@ -178,7 +178,7 @@ def _orientation_of_block(block: tf.Tensor) -> tf.Tensor:
   is_readable = (is_big | _equal(head[:4], b'II*\0')) & (room >= 0)
   count = tf.minimum(
       _number(_bytes(block, start, 2), is_big), tf.maximum(room, 0) // 12)
-  # A last entry of zeros is there in any case.
+  # There is always a last entry of zeros.
   entries = tf.reshape(
       _bytes(block, start + 2, 12 * count, added=12), [-1, 12])
   is_orientation = tf.equal(_number(entries[:, :2], is_big), exif.TAG)
@@ -201,7 +201,7 @@ def _length(content: tf.Tensor) -> tf.Tensor:
 
 
 def _cut(content: tf.Tensor, begin: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
-  """Returns bytes of a file, fewer than `count` where it ends before."""
+  """Returns bytes of a file, fewer than `count` if it ends earlier."""
   begin = tf.clip_by_value(tf.cast(begin, tf.int64), 0, _length(content))
   return tf.strings.substr(
       content, begin, tf.maximum(tf.cast(count, tf.int64), 0))
@@ -223,7 +223,7 @@ def _equal(values: tf.Tensor, expected: bytes) -> tf.Tensor:
 
 
 def _number(values: tf.Tensor, is_big) -> tf.Tensor:
-  """Returns the number that bytes [..., n] make, int64 [...]."""
+  """Returns the number that bytes [..., n] encode, int64 [...]."""
   places = [256**place for place in range(values.shape[-1])]
   weights = tf.where(is_big, tf.constant(places[::-1], tf.int64),
                      tf.constant(places, tf.int64))

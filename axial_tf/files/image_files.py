@@ -1,4 +1,4 @@
-"""Finding a user's image files, and names for what comes of them."""
+"""Finds a user's image files, and names the results for them."""
 
 import os
 from typing import Dict, List, Optional
@@ -10,14 +10,14 @@ from axial_tf.files import earlier_results, images, paths
 def find(pattern: str, output_dir: Optional[str] = None) -> List[str]:
   """Returns the files that a file name, folder or pattern stands for.
 
-  Folders are searched with their subfolders, also behind links. Results of an
-  earlier prediction are no images, unless such a file is named itself.
+  Folders are searched with their subfolders, following links. Results of an
+  earlier prediction are left out, unless such a file is named explicitly.
 
   Args:
     pattern: pattern of local files, where ** stands for any depth, or of remote
-      ones that tf.io.gfile knows (gs://...). A file or folder that has this
-      very name is meant first.
-    output_dir: folder of the results to come.
+      ones that tf.io.gfile knows (gs://...). A file or folder with exactly
+      this name takes precedence.
+    output_dir: folder for new results.
 
   Raises:
     errors.UserError: there are none.
@@ -43,7 +43,7 @@ def find(pattern: str, output_dir: Optional[str] = None) -> List[str]:
 
 
 def _find_remote(pattern: str) -> List[str]:
-  import tensorflow as tf  # Local files do without.
+  import tensorflow as tf  # Local files do not need it.
 
   try:
     if tf.io.gfile.isdir(pattern):
@@ -64,10 +64,10 @@ def _find_remote(pattern: str) -> List[str]:
 
 
 def output_stems(files: List[str]) -> Dict[str, str]:
-  """Returns for each file a different path to which endings are added.
+  """Returns a unique path for each file, to which endings are added.
 
   Paths are relative to the files' common folder. An image keeps its own
-  ending (`x.jpg`) where another one would have the same path without.
+  ending (`x.jpg`) where another would otherwise have the same path.
   """
   if len(files) == 1:
     root = os.path.dirname(files[0])

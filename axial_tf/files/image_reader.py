@@ -1,4 +1,4 @@
-"""Reading many image files, with a progress bar, past those that are broken."""
+"""Reads many image files with a progress bar, skipping unreadable ones."""
 
 import sys
 from typing import Iterator, List, Sequence, Tuple
@@ -20,7 +20,7 @@ class ImageReader:
   require_all(files, reader.failed, 'classified')
 
   Attributes:
-    failed: the files that could not be read or worked on so far.
+    failed: files that could not be read or processed so far.
   """
 
   def __init__(self, files: Sequence[str]):
@@ -63,12 +63,12 @@ def require_all(files: Sequence[str], failed: Sequence[str], done: str) -> None:
   """Checks that no file has failed.
 
   Args:
-    files: all of them.
-    failed: those that have, whose reasons were told.
-    done: what became of the others, such as 'classified'.
+    files: all files.
+    failed: files that have failed, with their reasons already printed.
+    done: what was done with the others, such as 'classified'.
 
   Raises:
-    errors.UserError: some have.
+    errors.UserError: some have failed.
   """
   if failed:
     raise errors.UserError(

@@ -1,14 +1,14 @@
-"""The pixels of an image as a person sees them, uint8 RGB.
+"""Reads the pixels of an image as a person sees them, uint8 RGB.
 
-This is what they are everywhere; `image_decoding` finds the same inside a
+All other modules rely on this; `image_decoding` computes the same inside a
 TensorFlow graph, bit for bit:
 
   orientation   upright, as the EXIF data says, see `exif`
-  depth         of 16 bits per channel the upper 8; numbers of 32 bits and
-                floating-point ones, of which white is not known, are refused
-  transparency  lies on white
+  depth         the upper 8 of 16 bits per channel; 32-bit integers and
+                floating-point pixels, whose white is unknown, are refused
+  transparency  composited on white
   CMYK          (255 - ink) (255 - black) / 255, rounded down
-  others        grey, palettes and the like as their RGB version
+  others        grey, palettes and the like are converted to RGB
 """
 
 import contextlib
@@ -27,20 +27,20 @@ from axial_tf.files import exif
 
 ImageLike = Union[str, os.PathLike, np.ndarray, Image.Image]
 
-# How the names of image files end, in lower case.
+# Endings of the names of image files, in lower case.
 ENDINGS = ('.avif', '.bmp', '.gif', '.heic', '.heif', '.jpeg', '.jpg', '.pgm',
            '.png', '.pnm', '.ppm', '.tif', '.tiff', '.webp')
 
-# Pillow knows more, some of which run other programs (EPS) or hold no pixels.
+# Pillow reads more, some of which run other programs (EPS) or hold no pixels.
 _FORMATS = ('JPEG', 'PNG', 'BMP', 'GIF', 'PPM', 'TIFF', 'WEBP')
 # With Pillow's own decoder, or with those of pillow-avif and pillow-heif.
 _PLUGIN_FORMATS = ('AVIF', 'HEIF')
-# Those that `image_decoding` decodes, too. MPO is JPEG with further images.
+# Formats that `image_decoding` also decodes. MPO is JPEG with further images.
 _IN_GRAPHS = {'JPEG': 'jpeg', 'MPO': 'jpeg', 'PNG': 'png'}
 
 
 class Stored(NamedTuple):
-  """The pixels of a file before it is turned.
+  """The pixels of a file before it is rotated upright.
 
   Attributes:
     rgb: uint8 [height, width, 3].
@@ -68,8 +68,8 @@ def as_rgb(image: ImageLike) -> np.ndarray:
       [height, width, 1] or [height, width] (grey).
 
   Raises:
-    errors.UserError: the file is missing, damaged or no image; the array has
-      another type or shape; the image has no pixels.
+    errors.UserError: the file is missing, damaged or not an image; the array
+      has another type or shape; the image has no pixels.
   """
   if isinstance(image, np.ndarray):
     return _from_array(image)
@@ -105,7 +105,7 @@ def from_bytes(content: bytes, name: str) -> np.ndarray:
     name: name in errors.
 
   Raises:
-    errors.UserError: damaged or no image.
+    errors.UserError: damaged or not an image.
   """
   with quiet():
     image = open_image(content, name)
@@ -117,7 +117,7 @@ def open_image(content: bytes, name: str) -> Image.Image:
   """Returns an image file's content as a Pillow image, not yet decoded.
 
   Raises:
-    errors.UserError: no image, or of a format that cannot be read here.
+    errors.UserError: not an image, or a format that cannot be read here.
   """
   try:
     return Image.open(io.BytesIO(content), formats=formats())
@@ -128,7 +128,7 @@ def open_image(content: bytes, name: str) -> Image.Image:
           f'install pillow-heif (HEIC) or pillow-avif-plugin (AVIF), or save '
           f'it as JPEG or PNG') from error
     raise errors.UserError(
-        f'{name}: damaged or no picture; expected one of '
+        f'{name}: damaged or not an image; expected one of '
         f'{", ".join(formats())}') from error
   except Exception as error:  # Decoders stumble over damage in many ways.
     raise _damaged(name, error) from error
@@ -136,7 +136,7 @@ def open_image(content: bytes, name: str) -> Image.Image:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-  """Drops Pillow's warnings: what matters is refused."""
+  """Suppresses Pillow's warnings: what matters raises an error."""
   with warnings.catch_warnings():
     warnings.simplefilter('ignore')
     yield
@@ -160,12 +160,12 @@ def of_pillow(image: Image.Image, name: str, content: bytes = b'') -> Stored:
   """Returns the pixels of a Pillow image.
 
   Args:
-    image: may be decoded already.
+    image: Pillow image, decoded or not.
     name: name in errors.
     content: content of the file it comes from, if there is one.
 
   Raises:
-    errors.UserError: damaged, or pixels of a kind that is refused.
+    errors.UserError: damaged, or pixels of an unsupported type.
   """
   try:
     image.load()
@@ -181,13 +181,13 @@ def of_pillow(image: Image.Image, name: str, content: bytes = b'') -> Stored:
 def graph_format(image: Image.Image) -> Optional[str]:
   """Returns 'jpeg' or 'png' if `image_decoding` decodes a file, else None."""
   if image.mode == 'CMYK' and 'adobe' not in image.info:
-    return None  # TensorFlow mistakes these.
+    return None  # TensorFlow decodes these wrongly.
   return _IN_GRAPHS.get(image.format)
 
 
 def _damaged(name: str, error: Exception) -> errors.UserError:
   return errors.UserError(
-      f'{name}: damaged or no picture ({error}); copy it again')
+      f'{name}: damaged or not an image ({error}); copy it again')
 
 
 def _orientation(image: Image.Image, content: bytes) -> int:
@@ -196,7 +196,7 @@ def _orientation(image: Image.Image, content: bytes) -> int:
             else exif.of_block(image.info.get('exif', b'')))
   try:
     found = image.getexif().get(exif.TAG, 1)
-  except Exception:  # Damaged data turns nothing.
+  except Exception:  # Damaged data is ignored.
     return 1
   return found if found in range(1, 9) else 1
 

@@ -1,4 +1,4 @@
-"""Reads JSON files that users write or download, and checks what is in them."""
+"""Reads JSON files that users write or download, and checks their content."""
 
 from collections.abc import Mapping
 import json
@@ -8,7 +8,7 @@ from typing import Any, Collection, Dict, List, Optional, Tuple, Type, Union
 from axial_tf import errors
 from axial_tf.files import text_files
 
-# Longer rows of digits are names, not numbers.
+# Longer runs of digits are names, not numbers.
 _INTEGER = re.compile(r'([0-9]{1,18})(?:\.0)?')
 _Types = Union[Type, Tuple[Type, ...]]
 
@@ -20,10 +20,10 @@ def read(path: str, expected: str = 'a JSON file',
   Args:
     path: local path or one of a remote file system (gs://).
     expected: noun phrase for errors: what the file should be.
-    advice: what to do about a file that is missing or no JSON.
+    advice: what to do about a file that is missing or not JSON.
 
   Raises:
-    errors.UserError: there is no such file, it cannot be read or is no JSON.
+    errors.UserError: there is no such file, it cannot be read or is not JSON.
   """
   text = text_files.read(path, expected, advice)
   try:
@@ -36,7 +36,7 @@ def read(path: str, expected: str = 'a JSON file',
 
 def require_keys(content: Any, what: str, *, required: Collection[str] = (),
                  optional: Collection[str] = ()) -> None:
-  """Checks that `content` is a JSON object with just these keys.
+  """Checks that `content` is a JSON object with only these keys.
 
   Raises:
     errors.UserError: another type, a missing or an unknown key; the message
@@ -81,7 +81,7 @@ def entries(content: Any, key: str, path: str,
     path: name of the file, for errors.
     fields: keys and types of the values that each object must have, which are
       replaced by what `field` returns.
-    advice: what to do about another list, for errors.
+    advice: what to do about a wrong list, for errors.
 
   Raises:
     errors.UserError: there is no such list, or an object in it lacks a field.
@@ -102,20 +102,20 @@ def entries(content: Any, key: str, path: str,
 
 def field(entry: Any, key: str, types: _Types, where: str,
           advice: str = 'correct it') -> Any:
-  """Returns the value of a key, of one of some types.
+  """Returns the value of a key, which must have one of some types.
 
-  Where an integer may stand, it is also read from `number`'s other forms. A
-  bool is no integer.
+  Where an integer is allowed, so are the other forms that `number` reads. A
+  bool is not an integer.
 
   Args:
     entry: JSON object.
     key: name of the value in it.
     types: int, str, bool or list, or a tuple of these.
     where: file and entry, for errors.
-    advice: what to do about another value, for errors.
+    advice: what to do about a wrong value, for errors.
 
   Raises:
-    errors.UserError: there is none, or of another type.
+    errors.UserError: there is none, or it has another type.
   """
   types = types if isinstance(types, tuple) else (types,)
   value = entry.get(key) if isinstance(entry, Mapping) else None

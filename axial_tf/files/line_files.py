@@ -1,4 +1,4 @@
-"""Files of lines that can be read while they grow."""
+"""Writes files of lines that can be read while they grow."""
 
 import contextlib
 import os
@@ -10,9 +10,9 @@ from axial_tf import errors
 
 
 class LineFile:
-  """A new file of lines, each of which is there at once and whole.
+  """A new file of lines, each of which is written at once and whole.
 
-  A process that is killed leaves the lines before. Remote files (gs://) appear
+  A process that is killed leaves earlier lines. Remote files (gs://) appear
   when they are closed. A context manager that closes the file.
   """
 
@@ -20,8 +20,8 @@ class LineFile:
     """Begins a file; makes its folder if needed.
 
     Args:
-      path: local, or of another file system that tf.io.gfile knows; an existing
-        file is replaced.
+      path: local path, or one of a file system that tf.io.gfile knows; an
+        existing file is replaced.
 
     Raises:
       errors.UserError: the file cannot be written.
@@ -45,7 +45,7 @@ class LineFile:
     """Appends a line.
 
     Raises:
-      errors.UserError: it cannot be written; the lines before stay.
+      errors.UserError: it cannot be written; earlier lines stay.
     """
     content = f'{line}\n'.encode()
     with self._clear_errors():

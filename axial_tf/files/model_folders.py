@@ -1,10 +1,10 @@
-"""Tells what the folder of a model holds: a training run or an export.
+"""Determines what the folder of a model holds: a training run or an export.
 
   <model_dir>/config.gin, checkpoints, ...    a training run
   <export_dir>/<version>/saved_model.pb, ...  exported versions, as TensorFlow
                                               Serving reads them
 
-Imports nothing heavy: command-line tools ask here before TensorFlow loads.
+Imports nothing heavy: command-line tools use it before TensorFlow loads.
 """
 
 import os
@@ -25,11 +25,11 @@ SAVED_MODEL = 'saved_model.pb'
 
 
 class Task(NamedTuple):
-  """A kind of models.
+  """A type of model.
 
   Attributes:
     title: name of the task.
-    spec: key in model.json of the meaning of the labels.
+    spec: key in model.json of the spec, which gives the labels their meaning.
     user: class of axial_tf that runs such a model, for errors.
   """
 
@@ -39,7 +39,7 @@ class Task(NamedTuple):
 
   @property
   def spec_file(self) -> str:
-    """Name of the file in a run that holds the meaning of the labels."""
+    """Name of the file in a run that holds the spec."""
     return f'{self.spec}.json'
 
 
@@ -55,7 +55,7 @@ class ModelFolder(NamedTuple):
   Attributes:
     path: path of the run or of the exported version.
     is_export: whether it is an export.
-    task: what the model does; None if that file is missing or damaged.
+    task: task of the model; None if its spec is missing or damaged.
   """
 
   path: str
@@ -102,7 +102,7 @@ def find(path: str) -> ModelFolder:
 
 
 def is_saved_model(path: str) -> bool:
-  """Whether a folder is that of one SavedModel."""
+  """Whether a folder holds a SavedModel."""
   return paths.exists(os.path.join(path, SAVED_MODEL))
 
 
@@ -117,7 +117,7 @@ def versions(export_dir: str) -> List[int]:
 
 
 def read_model_json(version_dir: str) -> Dict[str, Any]:
-  """Returns what the export has noted about the model.
+  """Returns the content of an exported version's model.json.
 
   Raises:
     errors.UserError: the file is missing or damaged.
@@ -136,4 +136,4 @@ def _task_of_export(path: str) -> Optional[Task]:
   try:
     return task_of(read_model_json(path))
   except (errors.UserError, TypeError):
-    return None  # Whoever loads the model says what is wrong with it.
+    return None  # Loading the model reports what is wrong with it.

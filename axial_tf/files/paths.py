@@ -1,6 +1,6 @@
 """Paths as users write them: home folders, patterns, links, odd names.
 
-Imports nothing heavy: command-line tools ask here before TensorFlow loads.
+Imports nothing heavy: command-line tools use it before TensorFlow loads.
 """
 
 import atexit
@@ -15,7 +15,7 @@ from typing import Dict, Iterator, List, Optional
 
 from axial_tf import errors
 
-# What TensorFlow takes for a pattern, also where it is given one file.
+# TensorFlow treats these as a pattern, even in the path of a single file.
 _PATTERN = re.compile(r'[*?\[\\]')
 _LONGEST_NAME, _LONGEST_PATH = 255, 4000
 # Links to local folders whose names look like patterns.
@@ -28,7 +28,7 @@ def is_remote(path: str) -> bool:
 
 
 def expand(path: str) -> str:
-  """Returns a path with ~ and ~user as the home folders they stand for.
+  """Returns a path with ~ and ~user replaced by home folders.
 
   Raises:
     errors.UserError: there is no such user, no home folder, or no file system
@@ -45,7 +45,7 @@ def expand(path: str) -> str:
         f'shorten it')
   if expanded.startswith('~') and not os.path.lexists(path.partition('/')[0]):
     raise errors.UserError(
-        f'{path}: expected the home folder of a user behind ~, found none; '
+        f'{path}: expected the home folder of a user after ~, found none; '
         f'write ./{path} for a folder of this name')
   return expanded
 
@@ -54,14 +54,14 @@ def require_utf8(path: str) -> str:
   """Returns a path that TensorFlow can open.
 
   Raises:
-    errors.UserError: it is no UTF-8.
+    errors.UserError: it is not UTF-8.
   """
   try:
     path.encode()
   except UnicodeEncodeError as error:
     raise errors.UserError(
         f'{printable(path)}: expected a path in UTF-8, which TensorFlow needs '
-        f'here; rename it, or go there by a link') from error
+        f'here; rename it, or use a link to it') from error
   return path
 
 
@@ -69,8 +69,8 @@ def require_local(path: str) -> None:
   """Raises a UserError for a path such as gs://..."""
   if is_remote(path):
     raise errors.UserError(
-        f'{path}: expected a path of this machine, which remote ones are not; '
-        f'copy the files, or mount the folder')
+        f'{path}: expected a path on this machine, got a remote one; copy the '
+        f'files, or mount the folder')
 
 
 def printable(path: str) -> str:
@@ -90,8 +90,8 @@ def leads_out(name: str) -> bool:
 def matching(pattern: str, recursive: bool = False) -> List[str]:
   """Returns the paths that a path or pattern stands for, sorted.
 
-  What exists under the very name is meant literally, be it the whole or the
-  folders in front: with a folder a[1], 'a[1]/*.png' are the pictures in it.
+  Names that exist are taken literally, be it the whole path or its leading
+  folders: with a folder a[1], 'a[1]/*.png' are the images in it.
 
   Args:
     pattern: local or remote.
@@ -113,7 +113,7 @@ def matching(pattern: str, recursive: bool = False) -> List[str]:
       os.path.join(glob.escape(folder), *rest), recursive=recursive)
   if not recursive:
     return sorted(found)
-  # ** goes round and round in a folder that contains itself by a link.
+  # ** loops in a folder that links to itself.
   places = {(os.path.realpath(os.path.dirname(path)), os.path.basename(path)):
             path for path in sorted(found, key=len, reverse=True)}
   return sorted(places.values())
@@ -139,7 +139,7 @@ def listdir(folder: str) -> List[str]:
 def walk(folder: str) -> Iterator[str]:
   """Yields the files in a local folder and its subfolders, links followed.
 
-  A folder that contains itself by a link is visited once.
+  A folder that links to itself is visited once.
   """
   seen = set()
   for parent, folders, names in os.walk(folder, followlinks=True):
@@ -154,7 +154,7 @@ def walk(folder: str) -> Iterator[str]:
 
 
 def literal(path: str) -> str:
-  """Returns another path of a file, in which TensorFlow sees no pattern.
+  """Returns another path of a file, which TensorFlow takes for no pattern.
 
   Its readers of checkpoints look for files that match the path they are given,
   so they never find those in a folder a[1]. Here such a folder gets a link with
@@ -185,10 +185,10 @@ def literal(path: str) -> str:
 
 
 def require_reachable(path: Optional[str]) -> None:
-  """Checks that a remote path can be asked for; says so, as it may take long.
+  """Checks that a remote path can be reached; prints it, as it may take long.
 
   Args:
-    path: None and local paths are not looked at.
+    path: path to check; None and local paths are skipped.
 
   Raises:
     errors.UserError: it cannot.
@@ -200,7 +200,7 @@ def require_reachable(path: Optional[str]) -> None:
 
 
 def _file_system(path: str):
-  """Returns what tells about paths: TensorFlow, of remote ones alone."""
+  """Returns tf.io.gfile for remote paths, os.path for local ones."""
   if not is_remote(path):
     return os.path
   import tensorflow as tf

@@ -1,4 +1,4 @@
-"""Names a process so that others can find out whether it still lives."""
+"""Names a process so that others can find out whether it is still alive."""
 
 import dataclasses
 import json
@@ -11,15 +11,15 @@ import uuid
 
 @dataclasses.dataclass(frozen=True)
 class ProcessIdentity:
-  """A process, among those of all machines and containers.
+  """The identity of a process, unique across machines and containers.
 
   Attributes:
     host: name of its machine, for people.
-    machine: identity of the machine's kernel since it was started.
-    container: identity of the process space in which `pid` is a number.
+    machine: identity of the machine since its last boot.
+    container: identity of the PID namespace of `pid`.
     pid: number of the process.
-    started: start time of the process in the kernel's ticks, which a later
-      process of the same number does not share.
+    started: start time of the process in the kernel's ticks, which differs
+      for a later process with the same pid.
     since: seconds since 1970 at which this identity was taken.
     token: random text, unlike that of any other identity.
   """
@@ -59,11 +59,11 @@ class ProcessIdentity:
 
   @property
   def is_visible(self) -> bool:
-    """Whether this process can see if that one lives."""
+    """Whether this process can see whether that one is alive."""
     return self.is_on_this_machine and self.container == _container()
 
   def is_alive(self) -> bool:
-    """Returns whether a visible process lives."""
+    """Returns whether a visible process is alive."""
     try:
       os.kill(self.pid, 0)
     except ProcessLookupError:
@@ -92,7 +92,7 @@ def _start_time(pid: int) -> str:
 
 
 def _read(path: str) -> str:
-  """Returns the text of a file; none where there is no such file."""
+  """Returns the text of a file, '' if there is no such file."""
   try:
     with open(path, encoding='utf-8', errors='replace') as file:
       return file.read().strip()

@@ -1,4 +1,4 @@
-"""Text files as editors write them: UTF-8 or UTF-16, with any line ends.
+"""Reads text files as editors write them: UTF-8 or UTF-16, any line endings.
 
 Editors on Windows put a byte-order mark in front, end lines with CR LF, or
 write UTF-16. Nothing else is guessed: bytes that are not UTF-8 could be of many
@@ -20,7 +20,7 @@ def decode(content: bytes) -> str:
   """Returns text without byte-order mark, whose lines end with LF.
 
   Raises:
-    ValueError: bytes that are no text; the message names their line.
+    ValueError: bytes that are not text; the message names their line.
   """
   mark, encoding = next(
       (m for m in _MARKS if content.startswith(m[0])), (b'', 'UTF-8'))
@@ -44,7 +44,7 @@ def read(path: str, expected: str = 'a text file',
   Args:
     path: local path or one of a remote file system (gs://).
     expected: noun phrase for errors: what the file should be.
-    advice: what to do about a file that is missing or no such text.
+    advice: what to do about a file that is missing or not text.
 
   Raises:
     errors.UserError: there is no such file, or it cannot be read.

@@ -236,7 +236,7 @@ def test_skipping_as_a_command(tiny_coco, tmp_path, project_root):
   assert 'skipped_val.json' in done.stdout
   skipped, = json.loads((out / 'skipped_val.json').read_text())
   assert skipped['filename'] == '1.jpg'
-  assert '1.jpg: damaged or no picture' in skipped['reason']
+  assert '1.jpg: damaged or not an image' in skipped['reason']
   entry = json.loads((out / 'dataset_info.json').read_text())['splits']['val']
   assert entry['skipped'] == [skipped]
   assert [e['filename'].numpy() for e in _examples(out, 'val')] == [

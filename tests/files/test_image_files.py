@@ -89,7 +89,7 @@ def test_results_of_an_earlier_prediction_are_no_images(tmp_path, capsys):
   _touch(tmp_path / 'results', 'overview.png')
   expected = ['a.jpg', 'b_overlay.png', 'c_panoptic.png']
   assert _found(tmp_path, tmp_path / 'results') == expected
-  assert '9 pictures, which are results of' in capsys.readouterr().err
+  assert '9 images that are results of' in capsys.readouterr().err
   for same in (tmp_path, tmp_path.parent, None):
     assert _found(tmp_path, same) == [*expected, 'results/overview.png']
   assert [os.path.basename(file) for file in image_files.find(
@@ -109,6 +109,6 @@ def test_results_replace_nothing_but_results(tmp_path):
       str(tmp_path / name) for name in
       ('a.json', 'a_panoptic.png', 'new.json', 'b_overlay.png')])
   for name, message in (('b_panoptic.png', 'is one of the images'),
-                        ('mine.json', 'is no result')):
+                        ('mine.json', 'is not a result')):
     with pytest.raises(errors.UserError, match=f'{name}: {message}'):
       earlier_results.require_new(files, [f'{tmp_path}/./{name}'])

@@ -113,5 +113,5 @@ def test_what_cannot_be_an_image_is_refused(image):
 def test_formats_that_run_other_programs_are_not_opened(tmp_path):
   path = tmp_path / 'a.jpg'
   Image.new('RGB', (5, 4)).save(path, 'EPS')
-  with pytest.raises(errors.UserError, match='no picture; expected one of'):
+  with pytest.raises(errors.UserError, match='not an image; expected one of'):
     images.as_rgb(path)

@@ -122,7 +122,7 @@ def test_a_remote_folder_that_cannot_be_reached(path, capsys):
   assert f'looking for {path}' in capsys.readouterr().err
   with pytest.raises(errors.UserError, match=f'{path}.*: cannot be reached'):
     paths.matching(f'{path}*')
-  with pytest.raises(errors.UserError, match='a path of this machine'):
+  with pytest.raises(errors.UserError, match='a path on this machine'):
     paths.require_local(path)
 
 

@@ -45,7 +45,7 @@ def test_results_are_those_of_the_predictor(model, tmp_path):
       model, _jobs(files, tmp_path / 'out'), str(tmp_path / 'out'),
       batch_size=2, pictures=_OVERLAY, arguments=_ARGUMENTS)
   broken = str(tmp_path / 'in' / 'broken.jpg')
-  assert list(failed) == [broken] and 'no picture' in failed[broken]
+  assert list(failed) == [broken] and 'not an image' in failed[broken]
 
   direct = predictor.Predictor(model)
   for file in sorted(set(files) - {broken}):

@@ -254,7 +254,7 @@ def test_mistakes_of_the_layout(tmp_path, edit, message):
     (lambda root: _write(_label(root), 7, (12, 20, 3), np.uint8),
      'expected a PNG with one channel.*got mode RGB'),
     (lambda root: _label(root).write_bytes(b'no picture'),
-     'instanceIds.png: damaged or no picture'),
+     'instanceIds.png: damaged or not an image'),
     (lambda root: _image(root).write_bytes(_image(root).read_bytes()[:-20]),
      'leftImg8bit.png: damaged or no picture'),
 ])
