@@ -1,8 +1,8 @@
-"""Areas and centers of the segments of a label map, and a map near centers.
+"""Computes areas and centers of segments, and distances to the centers.
 
 `runs_of` and `squared_distance` pass over all pixels, which XLA makes several
-times faster; `areas_and_centers` has a list as long as there are runs, for
-which XLA would have to know the length.
+times faster; `areas_and_centers` makes a list of all runs, whose length XLA
+would have to know.
 """
 
 import numpy as np
@@ -43,7 +43,7 @@ def areas_and_centers(slot: tf.Tensor, ends_here: tf.Tensor, slots: int):
     return histogram.histogram(slot_of_run, slots, weights)
 
   area = sum_by_slot(length)
-  # The x of a run have the mean (first + last) / 2, counted in its row.
+  # The mean x of a run is (first + last) / 2, counted within its row.
   twice_x = sum_by_slot(length * (first + last - 2 * row * width))
   total = tf.stack([2 * sum_by_slot(length * row), twice_x], -1)
   mean = tf.math.divide_no_nan(
@@ -56,15 +56,15 @@ def squared_distance(centers: tf.Tensor, count: tf.Tensor, height, width,
                      reach: int) -> tf.Tensor:
   """Squared distance to the nearest center whose window holds the pixel.
 
-  Only the windows are drawn, one after the other: their number is small, that
-  of the pixels is not.
+  Only the windows are drawn, one after the other: there are few of them, but
+  many pixels.
 
   Args:
     centers: int32 [rows, 2], (y, x) within the map.
-    count: int32 [], how many of the rows are meant, from the first on.
+    count: int32 [], number of leading rows to use.
     height: height of the map.
     width: width of the map.
-    reach: a window has the side 2 reach + 1.
+    reach: half the side of a window, which is 2 reach + 1.
 
   Returns:
     [height, width] of int16 if the squares fit in, else of int32; the type's
@@ -74,7 +74,7 @@ def squared_distance(centers: tf.Tensor, count: tf.Tensor, height, width,
   dy, dx = (axis.ravel() for axis in np.mgrid[
       -reach:reach + 1, -reach:reach + 1])
   window = tf.constant(dy**2 + dx**2, dtype)
-  # Margins hold what of a window lies outside.
+  # Margins hold the parts of windows that lie outside.
   rows, columns = height + 2 * reach, width + 2 * reach
   def draw(number, drawn):
     y, x = tf.unstack(centers[number] + reach, num=2)

@@ -1,12 +1,12 @@
-"""Packs what targets need of the instances into 6 bytes per pixel.
+"""Packs the instance data that targets need into 6 bytes per pixel.
 
 Finding areas and centers takes sums over pixels, lists and loops whose lengths
-depend on the label: work for the CPU of the input pipeline. What is left to
-do, `targets.expand` computes pixel by pixel, on whatever device the model
-runs, from maps that are a fifth as large as the targets.
+depend on the label: work for the CPU of the input pipeline. `targets.expand`
+computes the rest pixel by pixel, on the device of the model, from maps that are
+a fifth as large as the targets.
 
-Kind and center share a number, because looking up a table is what costs most
-per pixel: kind * 2^28 + y * 2^14 + x.
+Kind and center share a number, because table lookups cost most per pixel:
+kind * 2^28 + y * 2^14 + x.
 """
 
 from typing import Dict, Sequence
@@ -88,7 +88,7 @@ def instance_maps(
 
 
 def kind_and_center(instance: tf.Tensor):
-  """Takes apart what `instance_maps` packs.
+  """Unpacks the map `instance` of `instance_maps`.
 
   Args:
     instance: int32 [...].
@@ -97,7 +97,7 @@ def kind_and_center(instance: tf.Tensor):
     kind: uint8 [...], one of IGNORED (void), CROWD, STUFF, INSTANCE and
       SMALL_INSTANCE.
     center: float32 [..., 2], the rounded mean (y, x) of the segment that the
-      pixel belongs to; of no use outside of instances.
+      pixel belongs to; meaningless outside instances.
   """
   kind = tf.bitwise.right_shift(instance, 28)
   y = tf.bitwise.bitwise_and(tf.bitwise.right_shift(instance, 14), 2**14 - 1)
@@ -107,10 +107,10 @@ def kind_and_center(instance: tf.Tensor):
 
 
 class _Kinds:
-  """What the labels of things stand for: one slot of a table for each.
+  """A table of the kinds of labels, with one slot for each label of a thing.
 
   Attributes:
-    others: slot of all stuff behind the last thing. Stuff before it keeps the
+    others: slot of all stuff after the last thing. Stuff before it keeps the
       slots of its labels.
     ignored: slot of ignored pixels.
     of_slot: int32 [slots], the kind of each.

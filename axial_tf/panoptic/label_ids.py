@@ -14,7 +14,7 @@ def member_mask(category, train_ids: Sequence[int]):
   """True where the train id (>= 0) is one of `train_ids`.
 
   Args:
-    category: int32 array or tensor of any shape, which the mask has, too.
+    category: int32 array or tensor of any shape, which is also the mask's.
     train_ids: train ids to look for.
   """
   outside = max(train_ids, default=-1) + 1

@@ -1,8 +1,8 @@
 """Writes and reads segment ids as colors: id = R + 256 G + 65536 B (COCO).
 
-Four bytes per pixel, of which the last is not ours, are one little-endian
-int32, as numbers of the CPUs that TensorFlow runs on are. TensorFlow is loaded
-for graphs only: the client of a server does without.
+The four bytes of a pixel, of which the last is masked out, are read as one
+int32: all CPUs that TensorFlow runs on are little-endian. TensorFlow is loaded
+for graphs only: the client of a server does not need it.
 """
 
 import io
@@ -30,17 +30,17 @@ def decode(png: bytes, source: str) -> np.ndarray:
 
 
 def from_image(image: Image.Image, source: str) -> np.ndarray:
-  """Returns the ids int32 [height, width] of a picture in color.
+  """Returns the ids int32 [height, width] of a color image.
 
-  Pictures with a palette hold the ids in their colors, as RGB ones do; an alpha
-  channel must be opaque everywhere, as colors that nobody sees may be lost.
+  Images with a palette hold the ids in their colors, as RGB ones do; an alpha
+  channel must be opaque everywhere, as invisible colors may be lost.
 
   Args:
     image: Pillow image.
-    source: name of the picture for errors.
+    source: name of the image for errors.
 
   Raises:
-    errors.UserError: it is grey, of another kind, or transparent in part.
+    errors.UserError: it is grey, of another mode, or partly transparent.
   """
   if image.mode not in ('RGB', 'RGBA', 'P', 'PA'):
     raise errors.UserError(
@@ -60,7 +60,7 @@ def encode(ids: np.ndarray) -> bytes:
   """Returns ids int32 [height, width] in 0..2**24-1 as RGB PNG bytes.
 
   Raises:
-    ValueError: other values.
+    ValueError: values out of range.
   """
   if ids.min() < 0 or ids.max() >= 2**24:
     raise ValueError(
@@ -71,7 +71,7 @@ def encode(ids: np.ndarray) -> bytes:
 
 
 def encode_in_graph(ids: 'tf.Tensor') -> 'tf.Tensor':
-  """Does the same in TensorFlow, without a look at the values."""
+  """Does the same in TensorFlow, without checking the values."""
   import tensorflow as tf
 
   return tf.io.encode_png(tf.bitcast(ids, tf.uint8)[..., :3])

@@ -1,4 +1,4 @@
-"""Finds the runs of equal values in label maps, free of TensorFlow.
+"""Finds the runs of equal values in label maps, without TensorFlow.
 
 Label maps are piecewise constant: sorting their runs instead of their pixels
 is many times faster.
@@ -13,8 +13,8 @@ def find(*maps: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
   """Returns where runs of equal values begin, and their lengths.
 
   Args:
-    *maps: arrays of one size; a run ends where any of them changes. Of arrays
-      of several axes, the pixels follow one another row by row.
+    *maps: arrays of one size; a run ends where any of them changes. Arrays of
+      several axes are flattened row by row.
   """
   changes = np.ones(maps[0].size, bool)
   changes[1:] = False
@@ -25,7 +25,7 @@ def find(*maps: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
 
 
 def areas(label_map: np.ndarray) -> Dict[int, int]:
-  """Returns the pixels by value of an integer map."""
+  """Returns the number of pixels of each value of an integer map."""
   starts, lengths = find(label_map)
   values, index = np.unique(label_map.reshape(-1)[starts], return_inverse=True)
   pixels = np.bincount(index, lengths, values.size).astype(np.int64)

@@ -100,7 +100,7 @@ def _cross_entropy(logits: tf.Tensor, labels: tf.Tensor):
 
   On CPU, with 134 classes, 1.5 to 6 times as fast as
   `tf.nn.sparse_softmax_cross_entropy_with_logits`, which also computes and
-  holds the gradient where none is asked for.
+  holds the gradient where none is needed.
   """
   highest = tf.reduce_max(logits, -1, keepdims=True)
   log_sum = tf.math.log(tf.reduce_sum(tf.exp(logits - highest), -1))
@@ -122,7 +122,7 @@ def mean_of_nonzero(losses: tf.Tensor) -> tf.Tensor:
 
 
 def mean_of_hardest(losses: tf.Tensor, top_k: float) -> tf.Tensor:
-  """Mean over the non-zero ones among the largest entries of each sample.
+  """Mean over the non-zero entries among the largest ones of each sample.
 
   Args:
     losses: float32 `[batch, ...]`, >= 0.

@@ -1,10 +1,10 @@
 """Merges semantic map, center heatmap and offsets into a panoptic map.
 
 The peaks of the heatmap are the instances; each pixel of a thing goes to the
-center nearest to where its offset points; each instance takes the class most
-of its pixels have; stuff keeps its class unless its area is too small
-(Panoptic-DeepLab, section 3). Two published codes differ from one another in
-three details, which `MergingSettings` offers as choices.
+center nearest to where its offset points; each instance takes the majority
+class of its pixels; stuff keeps its class unless its area is too small
+(Panoptic-DeepLab, section 3). Two published implementations differ in three
+details, which `MergingSettings` offers as choices.
 """
 
 from typing import Dict, Sequence, Tuple
@@ -35,7 +35,7 @@ def merge(
   """Merges the three heads, at the size of the image, into panoptic labels.
 
   Args:
-    semantic_probabilities: `[batch, height, width, classes]`; logits do, too.
+    semantic_probabilities: `[batch, height, width, classes]`, or logits.
     center_heatmap: `[batch, height, width]`.
     offset: `[batch, height, width, 2]`, (y, x) in pixels.
     thing_ids: train ids of the countable classes.
@@ -112,13 +112,13 @@ def assign_pixels(
     found: tf.Tensor) -> tf.Tensor:
   """Gives each pixel of a thing to the center its offset points closest to.
 
-  The image goes through in tiles, and in a tile only those centers come into
-  question whose distance from the box of all that its pixels point to is no
-  more than the least by which another center lies within reach of the whole
-  box: a few, however many there are in the image. Memory does not grow with
-  their number, and tiles without things cost nothing. Distances are squared
-  differences of coordinates: the expansion |p|^2 - 2 p c + |c|^2 would lose
-  whole pixels in float32.
+  The image is processed in tiles. In each, take the box around the points that
+  its pixels point to: a center is a candidate only if its distance from the box
+  is no more than the least distance, over all centers, from the farthest point
+  of the box. These are few, however many the image has. Memory does not grow
+  with their number, and tiles without things cost nothing. Distances are
+  squared differences of coordinates: the expansion |p|^2 - 2 p c + |c|^2 would
+  lose whole pixels in float32.
 
   Args:
     offset: float32 `[batch, height, width, 2]`.
@@ -187,10 +187,10 @@ def _to_tiles(maps: tf.Tensor, tile, counts) -> tf.Tensor:
 
 
 def _candidates(y, x, is_thing, centers, found):
-  """Finds the centers that may be the nearest one of a point of a tile.
+  """Finds the centers that may be the nearest one to some point of a tile.
 
   Rounding is monotonic, so no point of the box is computed to be nearer to a
-  center than the box itself: what is left out could not have won.
+  center than the box itself: centers that are left out could not have won.
 
   Returns:
     float32 coordinates y and x [slots] of the candidates, int32 their slots
@@ -209,7 +209,7 @@ def _candidates(y, x, is_thing, centers, found):
   is_used = slots < found
   reach = tf.reduce_min(
       tf.where(is_used, most[0] + most[1], np.float32(np.inf)))
-  # Not "<=": offsets that are no numbers leave all centers in.
+  # Not "<=": NaN offsets leave all centers in.
   is_candidate = is_used & ~(least[0] + least[1] > reach)
   is_candidate &= tf.reduce_any(is_thing)
   order = tf.argsort(tf.where(is_candidate, 0, 1), stable=True)
@@ -223,7 +223,7 @@ def _label_pixels(
     void_label, settings) -> Dict[str, tf.Tensor]:
   """Votes on classes, numbers instances, removes small stuff.
 
-  All decisions fall on a table of (image, instance, class) with instance 0
+  All decisions are made in a table of (image, instance, class) with instance 0
   for stuff; each pixel then looks up its label and its score there.
   """
   batch = shapes.sizes(semantic)[0]
@@ -277,7 +277,7 @@ def _window_maximum(image: tf.Tensor, kernel: int, axis: int) -> tf.Tensor:
   """Maximum over a centered window along one axis of [batch, height, width].
 
   The window doubles with each step: log2(kernel) passes, several times as
-  fast on CPU as max pooling. Past the border there are zeros, as published.
+  fast on CPU as max pooling. Padding is zero, as published.
   """
   padding = [[0, 0], [0, 0], [0, 0]]
   padding[axis] = [kernel // 2, kernel // 2]

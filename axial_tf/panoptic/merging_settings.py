@@ -1,4 +1,4 @@
-"""Settings of the merging; free of TensorFlow, as the specs hold them."""
+"""Settings of the merging, without TensorFlow, as the specs hold them."""
 
 import dataclasses
 
@@ -7,10 +7,10 @@ from axial_tf import settings as settings_lib
 
 @dataclasses.dataclass(frozen=True)
 class MergingSettings:
-  """How heads become a panoptic map; defaults as on Cityscapes in the paper.
+  """Settings of merging heads; defaults as on Cityscapes in the paper.
 
   Attributes:
-    center_threshold: a center's heatmap value is above this.
+    center_threshold: heatmap value that a center must exceed.
     nms_kernel: side of the square window, odd, in which a center is maximal.
     max_centers: number of centers kept, those with the highest values.
     stuff_area_limit: a class of stuff with fewer pixels in the whole image

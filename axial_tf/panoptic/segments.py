@@ -19,16 +19,16 @@ def segment_table(
 ) -> Dict[str, tf.Tensor]:
   """Lists the segments of a panoptic map, without void, by ascending label.
 
-  The score is that of Panoptic-DeepLab for instance AP: how sure the center
-  is, times how sure the pixels are of the class.
+  The score is that of Panoptic-DeepLab for instance AP: the confidence of the
+  center times the mean confidence of the pixels in the class.
 
   Args:
     panoptic_map: int32 `[height, width]`.
     score_map: float32 `[height, width]`, from `merging.merge`.
     semantic_probabilities: `[height, width, classes]`.
     final_map: int32 `[other height, other width]`, the map resized, on which
-      areas and boxes are measured in place of `panoptic_map`; segments that it
-      has lost are not listed.
+      areas and boxes are measured in place of `panoptic_map`; segments missing
+      from it are not listed.
     label_divisor: see `label_ids`.
     void_label: label of the pixels that belong to no segment.
     max_segments: rows of the table; of more segments, the largest are listed.
@@ -78,7 +78,7 @@ def segment_table(
 
 
 class _Pixels:
-  """The pixels of a map by the segments, rows of the table, they belong to."""
+  """The pixels of a map, grouped by segment, which is a row of the table."""
 
   def __init__(self, row: tf.Tensor, max_segments: int):
     self._max_segments = max_segments

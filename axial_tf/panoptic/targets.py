@@ -1,12 +1,12 @@
-"""Training targets of Panoptic-DeepLab, made from one panoptic label map.
+"""Computes training targets of Panoptic-DeepLab from a panoptic label map.
 
 The heads learn a semantic map, a heatmap with one Gaussian per instance center
 and, for each pixel of a thing, the offset to the center of its instance
 (Panoptic-DeepLab, section 3; weights from the technical report, section 2.1.4).
 
-They come about in two steps: `compact` is irregular work on one label, for the
-CPUs of the input pipeline, and `expand` regular work on whole batches, for the
-device of the model.
+This takes two steps: `compact` is irregular work on one label, for the CPUs of
+the input pipeline, and `expand` regular work on whole batches, for the device
+of the model.
 """
 
 import dataclasses
@@ -54,7 +54,7 @@ def panoptic_targets(
     ignore_label: int,
     settings: TargetSettings = TargetSettings(),
 ) -> Dict[str, tf.Tensor]:
-  """Turns a label map, as augmented and cropped, into training targets.
+  """Turns an augmented and cropped label map into training targets.
 
   Args:
     panoptic: int32 `[height, width]`, train_id * label_divisor + instance.
@@ -82,10 +82,10 @@ def compact(
     settings: TargetSettings = TargetSettings(),
     compiled: bool = False,
 ) -> Dict[str, tf.Tensor]:
-  """Returns the label and what `expand` needs besides.
+  """Returns the label and the other maps that `expand` needs.
 
   Args:
-    panoptic: as all others up to `settings`, see `panoptic_targets`.
+    panoptic: see `panoptic_targets`, as for all arguments up to `settings`.
     compiled: see `instance_maps`.
 
   Returns:
@@ -109,8 +109,8 @@ def expand(
   """Computes the targets of a batch, or of one image, pixel by pixel.
 
   Args:
-    maps: what `compact` returns, `[..., height, width]` each.
-    label_divisor: as all others, see `panoptic_targets`.
+    maps: results of `compact`, `[..., height, width]` each.
+    label_divisor: see `panoptic_targets`, as for all other arguments.
 
   Returns:
     A dict of maps `[..., height, width]`:

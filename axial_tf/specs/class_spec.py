@@ -1,7 +1,7 @@
 """ClassSpec: the classes of an image classification data set.
 
-A data set of one's own is a JSON file like this, which data_prep.convert
-writes into dataset_info.json by itself:
+A custom data set needs a JSON file like this, which data_prep.convert writes
+into dataset_info.json:
 
   {
     "name": "imagenet",
@@ -11,8 +11,8 @@ writes into dataset_info.json by itself:
     ]
   }
 
-`id` is the class's name in the source (a WordNet id in ImageNet), `name` what
-a person reads. Labels count from 0 in the sorted order of the ids. That is the
+`id` is the class's name in the source (a WordNet id in ImageNet), `name` one
+for people. Labels count from 0 in the sorted order of the ids. That is the
 order of torchvision and of tensorflow-datasets; the TFRecords of the Cloud TPU
 scripts count from 1.
 """
@@ -46,7 +46,7 @@ class ClassSpec:
 
   Raises:
     errors.UserError: no classes, labels that are not 0, 1, 2, ..., or two
-      classes with one id.
+      classes with the same id.
   """
 
   name: str
@@ -63,7 +63,7 @@ class ClassSpec:
         raise errors.UserError(
             f'ClassSpec.classes: expected the labels 0..'
             f'{len(self.classes) - 1} in order, got {entry.label} for '
-            f'{entry.id!r} in place {position}; renumber them')
+            f'{entry.id!r} at position {position}; renumber them')
       if entry.id in seen:
         raise errors.UserError(
             f'ClassSpec.classes: two classes have the id {entry.id!r}; remove '
@@ -93,7 +93,7 @@ class ClassSpec:
     return self.labels == other.labels
 
   def summary(self) -> str:
-    """What the labels mean, in a few words, for error messages."""
+    """Short description of the labels, for error messages."""
     return (f'{self.num_classes} classes, {self.classes[0].id} to '
             f'{self.classes[-1].id}')
 
@@ -102,11 +102,11 @@ class ClassSpec:
     """Reads a spec from its own JSON file or from a dataset_info.json.
 
     Raises:
-      errors.UserError: no such file, no JSON, or a spec that is not valid.
+      errors.UserError: no such file, not JSON, or a spec that is not valid.
     """
     content = json_files.read(
         path, 'the JSON file of a class spec, such as the dataset_info.json '
-        'beside TFRecords of data_prep')
+        'next to TFRecords of data_prep')
     return cls.from_json(of_dataset_info(content), source=path)
 
   @classmethod

@@ -1,6 +1,6 @@
 """DatasetSpec: everything about a data set that is not pixels.
 
-A data set of one's own is one JSON file and no code:
+A custom data set needs one JSON file and no code:
 
   {
     "name": "my_scenes",
@@ -20,7 +20,7 @@ the model's output channel: 0, 1, 2, ... without gaps, leaving out only
 `ignore_label`. `merging`, which may be absent, overrides fields of
 `axial_tf.panoptic.merging_settings.MergingSettings` for this data set.
 
-Where the shipped numbers come from:
+Sources of the shipped numbers:
   coco: train ids 1..133 in the order of the source ids, void 0, divisor 256
     as in DeepLab2 (so its TFRecords are readable); stuff_area_limit 4096 and
     nms_kernel 7 are those of the Panoptic-DeepLab paper, which Axial-DeepLab
@@ -29,9 +29,9 @@ Where the shipped numbers come from:
     and divisor 1000 as in DeepLab2; stuff_area_limit 2048.
   mapillary_v1.2, mapillary_v2.0: the classes that config.json marks for
     evaluation, in its order (which is that of the ids in the panoptic JSON);
-    stuff_area_limit 4096 as for COCO. Names and colors are as several public
-    tables agree. They disagree on the order of v2.0's six traffic lights, so
-    its conversion goes by names.
+    stuff_area_limit 4096 as for COCO. Names and colors are those on which
+    several public tables agree. They disagree on the order of v2.0's six
+    traffic lights, so its conversion goes by names.
 """
 
 import dataclasses
@@ -46,7 +46,7 @@ from axial_tf.files import json_files, paths
 from axial_tf.panoptic import merging_settings as merging_lib
 
 _SHIPPED = pathlib.Path(__file__).resolve().parent
-# Labels travel as RGB PNG files, which hold 24 bits per pixel.
+# Labels are stored as RGB PNG files, which hold 24 bits per pixel.
 _LABEL_VALUES = 2**24
 
 
@@ -178,7 +178,7 @@ class DatasetSpec:
     return meaning(self) == meaning(other)
 
   def summary(self) -> str:
-    """What the labels mean, in a few words, for error messages."""
+    """Short description of the labels, for error messages."""
     return (f'{len(self.categories)} categories, label_divisor '
             f'{self.label_divisor}, ignore_label {self.ignore_label}')
 
@@ -192,7 +192,7 @@ class DatasetSpec:
     """Loads a shipped spec by its name ('coco') or a JSON file by its path.
 
     Raises:
-      errors.UserError: no such file, no JSON, or a spec that is not valid.
+      errors.UserError: no such file, not JSON, or a spec that is not valid.
     """
     shipped = sorted(p.stem for p in _SHIPPED.glob('*.json'))
     path = (str(_SHIPPED / f'{name_or_path}.json')
@@ -200,7 +200,7 @@ class DatasetSpec:
     paths.require_reachable(path)
     if not (paths.is_remote(path) or os.path.isabs(path)
             or os.path.exists(path)):
-      # A wheel carries gin_configs inside the package, a source tree beside.
+      # A wheel has gin_configs inside the package, a source tree next to it.
       package = _SHIPPED.parent
       path = next((str(root / path) for root in (package, package.parent)
                    if (root / path).exists()), path)
