@@ -1,4 +1,4 @@
-"""A network of one layer that sees colors, for tests of what is around it.
+"""A network of one layer that sees colors, for tests of the code around it.
 
 Black is ground (stuff), red a ball (thing), blue sky (stuff); a bright green
 channel marks the center of a ball, so that a ball is red with a yellow middle.
@@ -47,7 +47,7 @@ class ColorModel(tf.keras.Model):
 
 
 def inference(max_long_side=None, enlarge=False):
-  """The color model as `export` and `Predictor` take it."""
+  """The color model in the form that `export` and `Predictor` take."""
   return panoptic_inference.PanopticInference(
       ColorModel(), SPEC, MERGING, max_long_side, enlarge)
 

@@ -31,8 +31,7 @@ def free_memory():
   yield
   tf.keras.backend.clear_session()
   gc.collect()
-  # glibc keeps what was freed for this process; other systems have no such
-  # function.
+  # glibc keeps freed memory for this process; other systems lack the call.
   trim = getattr(ctypes.CDLL(None), 'malloc_trim', None)
   if trim is not None:
     trim(0)
@@ -40,9 +39,9 @@ def free_memory():
 
 @pytest.fixture(scope='session')
 def two_replicas() -> tf.distribute.Strategy:
-  """Two CPU devices; once, as strategies of one process share their keys.
+  """Two CPU devices; made once, as strategies in one process share keys.
 
-  Reductions of two strategies with the same devices get in each other's way.
+  Reductions of two strategies on the same devices interfere.
   """
   return tf.distribute.MirroredStrategy(['CPU:0', 'CPU:1'])
 

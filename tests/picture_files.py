@@ -1,4 +1,4 @@
-"""Small image files of all kinds that people have, by name."""
+"""Small image files of all types that users have, by name."""
 
 import io
 import struct
@@ -55,7 +55,7 @@ def encode(image: Image.Image, kind: str, **options) -> bytes:
 
 
 def turned(kind: str, orientation: int, scale: int = 1) -> bytes:
-  """Returns a file that EXIF data turns; `scale` enlarges it."""
+  """Returns a file that EXIF data rotates; `scale` enlarges it."""
   exif = Image.Exif()
   exif[0x0112] = orientation
   pixels = photograph().repeat(scale, 0).repeat(scale, 1)
@@ -142,7 +142,7 @@ def pngs() -> Dict[str, bytes]:
 
 
 def interlaced_png() -> bytes:
-  """Returns an RGB image that comes in seven passes."""
+  """Returns an RGB image that is interlaced in seven passes."""
   pixels = photograph()
   rows = b''
   for left, top, across, down in (

@@ -63,7 +63,7 @@ def test_the_run_can_be_read_again(run_dir):
                              if key != 'step'}
 
 
-def test_the_profile_that_was_asked_for(run_dir):
+def test_the_requested_profile(run_dir):
   assert list((run_dir / 'train' / 'plugins' / 'profile').glob('*/*.pb'))
 
 
@@ -92,7 +92,7 @@ def test_segmentation_of_a_classifier_is_refused(run_dir):
 
 
 @pytest.mark.parametrize('module', ['axial_tf.classify', 'axial_tf.predict'])
-def test_the_commands_print_json_lines_and_go_on(run_dir, photos, module):
+def test_the_commands_print_json_lines_and_continue(run_dir, photos, module):
   (photos / 'broken.png').write_bytes(b'no picture')
   done = _run(module, f'--model={run_dir}', f'--input={photos}', '--json',
               '--top=2', '--batch_size=2')
@@ -117,7 +117,7 @@ def test_results_in_a_file(run_dir, photos, tmp_path):
   assert line['file'].endswith('red.png') and len(line['classes']) == 3
 
 
-def test_results_are_there_when_the_command_is_stopped(
+def test_a_stopped_command_keeps_its_results(
     run_dir, photos, tmp_path):
   class Stops(axial_tf.ImageClassifier):
     calls = 0
@@ -137,7 +137,7 @@ def test_results_are_there_when_the_command_is_stopped(
   assert [json.loads(line)['file'] for line in lines] == files[:2]
 
 
-def test_a_name_that_is_no_utf8(run_dir, photos, tmp_path):
+def test_a_name_that_is_not_utf8(run_dir, photos, tmp_path):
   odd = os.fsdecode(os.fsencode(tmp_path) + b'/caf\xe9.png')
   shutil.copy(photos / 'red.png', odd)
   predicted_classes.classify_all(
@@ -182,7 +182,7 @@ def test_a_new_run_starts_from_the_weights_of_another(
      'OptimizerSettings.beta_2 = 0.9',
      'OptimizerSettings.lookahead_period = 5',
      "OptimizerSettings.decay = 'constant'")], ids=['average', 'lookahead'])
-def test_averaged_weights_are_what_is_validated_and_restored(
+def test_averaged_weights_are_validated_and_restored(
     tmp_path, optimizer):
   records = tiny_classes.write(tmp_path)
   bindings = [f"RECORDS = '{records}'", *tiny_classes.BINDINGS, *optimizer,

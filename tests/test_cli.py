@@ -1,4 +1,4 @@
-"""The frame of all tools: one line and a status for a user's mistake."""
+"""The entry point of all commands: one line and a status for a mistake."""
 
 import subprocess
 import sys
@@ -39,7 +39,7 @@ def test_sigterm_ends_as_an_exception_does():
   assert (done.returncode, done.stdout, done.stderr) == (143, 'tidy\n', '')
 
 
-def test_our_own_defect_keeps_its_traceback():
+def test_a_bug_keeps_its_traceback():
   done = _run("raise KeyError('x')")
   assert done.returncode == 1 and 'Traceback' in done.stderr
 
@@ -70,7 +70,7 @@ cli.run(print, 'Shows files.', takes_arguments=True)
   assert done.stdout == "['a', 'b']\n"
 
 
-def test_output_that_nobody_reads_on_is_no_error():
+def test_a_closed_output_pipe_is_not_an_error():
   program = """
 from axial_tf import cli
 def main():
@@ -87,7 +87,7 @@ cli.run(main, 'Prints.')
     assert process.wait() == 1
 
 
-def test_paths_mean_the_home_folder(tmp_path):
+def test_paths_expand_the_home_folder(tmp_path):
   program = """
 from absl import flags
 from axial_tf import cli

@@ -1,4 +1,4 @@
-"""Real COCO annotations through the whole system."""
+"""Real COCO annotations pass through the whole system."""
 
 import json
 import os
@@ -28,7 +28,7 @@ def records(shared_dir, tmp_path_factory):
   return folder
 
 
-def test_the_ceiling_is_100_but_for_small_stuff(records):
+def test_the_ceiling_is_100_except_for_small_stuff(records):
   output = _run('benchmarks/ceiling.py', '--spec=coco',
                 f'--records={records}/val2017-*.tfrecord')
   pq = [float(line.split()[1]) for line in output.splitlines()
@@ -40,7 +40,7 @@ def test_the_ceiling_is_100_but_for_small_stuff(records):
 
 
 @pytest.mark.slow
-def test_a_small_model_learns_the_images_by_heart(records, tmp_path):
+def test_a_small_model_overfits_the_images(records, tmp_path):
   _run('-m', 'axial_tf.train', '--gin_file=experiments/coco_sample.gin',
        f"--gin_params=RECORDS='{records}'", f'--model_dir={tmp_path / "run"}',
        '--mode=train_and_eval')

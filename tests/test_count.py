@@ -9,7 +9,7 @@ from axial_tf.models import alternatives, counts
 from tests import tools
 
 
-def test_counts_stand_beside_the_published_figures(capsys):
+def test_counts_are_listed_next_to_the_published_figures(capsys):
   count.print_counts(['resnet50', 'resnet101'], False, False)
   header, fifty, more, note = capsys.readouterr().out.splitlines()
   assert header == count._HEADER
@@ -30,7 +30,7 @@ def test_json_has_the_size_and_the_counts(capsys):
       'madds_b': pytest.approx(380.27, abs=0.01)}
 
 
-def test_unknown_models_are_answered_with_the_known_ones():
+def test_an_unknown_model_lists_the_known_ones():
   with pytest.raises(errors.UserError, match='some of axial_resnet_s.*resnet7'):
     count.print_counts(['resnet50', 'resnet7'], False, False)
 
@@ -57,7 +57,7 @@ def test_other_readings_differ_from_the_registered_models():
       assert variant != registered[name], reading
 
 
-def test_batch_norm_is_told_by_its_variables():
+def test_batch_norm_is_recognized_by_its_variables():
   class Variable:
     def __init__(self, name):
       self.name = name

@@ -1,4 +1,4 @@
-"""The devices that are there are used, unless the user says no."""
+"""Available devices are used unless the user excludes them."""
 
 import pytest
 
@@ -23,21 +23,21 @@ _H = 'NVIDIA H200'
     ('multi_worker_mirrored', 1, [_H, _H], '1 GPU (NVIDIA H200)'),
     ('multi_worker_mirrored', None, [], 'CPU (TensorFlow sees no GPU)'),
 ])
-def test_what_is_taken(strategy, num_gpus, gpus, expected):
+def test_chosen_devices(strategy, num_gpus, gpus, expected):
   assert str(devices.choose(strategy, num_gpus, gpus)) == expected
 
 
 @pytest.mark.parametrize('strategy', [
     'one_device', 'mirrored', 'multi_worker_mirrored'])
 @pytest.mark.parametrize('num_gpus, gpus', [(1, []), (3, [_H, _H])])
-def test_more_than_there_are(strategy, num_gpus, gpus):
+def test_more_gpus_than_there_are(strategy, num_gpus, gpus):
   with pytest.raises(errors.UserError) as error:
     devices.choose(strategy, num_gpus, gpus)
   assert (f'RunSettings.num_gpus: expected at most {len(gpus)}, the number of '
           f'GPUs that TensorFlow sees, got {num_gpus}') in str(error.value)
 
 
-def test_a_driver_without_tensorflows_libraries_is_told():
+def test_a_driver_without_tensorflows_libraries_is_reported():
   assert 'tensorflow[and-cuda]' in str(
       devices.choose('one_device', None, [], has_driver=True))
   with pytest.raises(errors.UserError, match='CUDA_VISIBLE_DEVICES'):

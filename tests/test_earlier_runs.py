@@ -19,7 +19,7 @@ from axial_tf.tasks import registry
 from axial_tf.training import checkpoints, initialization
 
 _FIXTURE = pathlib.Path(__file__).parent / 'fixtures' / 'earlier_run'
-# It holds for a whole process and is of no effect on the numbers here.
+# It holds for a whole process and has no effect on the numbers here.
 _FREE = 'RunSettings.deterministic = False'
 
 
@@ -73,7 +73,7 @@ def test_a_run_continues_as_it_would_have(
   assert found.keys() == wanted.keys()
   assert any('/.OPTIMIZER_SLOT/' in name for name in wanted)
   for name, (norm, product) in wanted.items():
-    # Another order of sums turns the sign of some offset's L1 gradient.
+    # Another order of sums flips the sign of some offset's L1 gradient.
     tolerance = 2e-2 if '/.OPTIMIZER_SLOT/' in name else 1e-3
     np.testing.assert_allclose(found[name], (norm, product), err_msg=name,
                                atol=tolerance * norm + 1e-5)
@@ -104,7 +104,7 @@ def test_export(expected):
 
 
 def test_the_best_checkpoint_holds_what_validation_used():
-  """Slow weights stand in the model's place there."""
+  """It holds slow weights in place of the model's."""
   last = restore.load_inference('run').model.variables
   best = restore.load_inference('run', 'run/best').model.variables
   for a, b in zip(last, best):

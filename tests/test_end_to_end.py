@@ -1,4 +1,4 @@
-"""The road from pictures to a SavedModel, through the command-line tools."""
+"""The path from images to a SavedModel, through the command-line tools."""
 
 import json
 import os
@@ -120,7 +120,7 @@ def test_a_model_dir_of_another_model_is_refused(trained, records):
   assert (model_dir / 'config.gin').read_text() == before
 
 
-def test_a_cut_off_shard_is_named(records, tmp_path):
+def test_a_truncated_shard_is_named(records, tmp_path):
   for path in records.glob('*.tfrecord'):
     content = path.read_bytes()
     cut = path.name.startswith('train-00001')
@@ -166,7 +166,7 @@ def test_help_explains_itself_with_an_example(module):
   assert f'python -m {module} ' in done.stdout
 
 
-def test_a_process_of_its_own_says_the_same(project_root):
+def test_a_separate_process_prints_the_same(project_root):
   done = subprocess.run(
       [sys.executable, '-m', 'axial_tf.train', '--model_dir=/nowhere/run'],
       capture_output=True, text=True, check=False, cwd=project_root)

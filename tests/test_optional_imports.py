@@ -1,4 +1,4 @@
-"""Missing and broken packages are told apart, with a command that works."""
+"""Missing and broken packages are reported with a command that works."""
 
 import os
 import shlex
@@ -17,7 +17,7 @@ _CHECKOUT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 @pytest.fixture
 def broken(tmp_path, monkeypatch):
-  """Puts a package of some source before the installed one."""
+  """Shadows the installed package with one of the given source."""
 
   def put(package, source):
     folder = tmp_path / package
@@ -73,7 +73,7 @@ def _told(call, capsys):
     ('import joblib_that_is_gone', "No module named 'joblib_that_is_gone'"),
     ("raise TypeError('Descriptors cannot be created directly.')",
      'TypeError: Descriptors cannot be created directly.')])
-def test_a_broken_package_is_told_with_its_cause(
+def test_a_broken_package_is_named_with_its_cause(
     broken, capsys, package, call, extra, source, cause):
   broken(package, source)
   told = _told(call, capsys)
@@ -82,7 +82,7 @@ def test_a_broken_package_is_told_with_its_cause(
 
 
 @pytest.mark.parametrize('package, call, extra', _USERS)
-def test_a_missing_package_is_told(monkeypatch, capsys, package, call, extra):
+def test_a_missing_package_is_named(monkeypatch, capsys, package, call, extra):
   for name in list(sys.modules):
     if name.split('.')[0] == package:
       monkeypatch.delitem(sys.modules, name)
@@ -120,7 +120,7 @@ def test_without_a_checkout_the_command_names_the_packages(monkeypatch):
       sys.executable, '-m', 'pip', 'install', 'onnx<1.17', 'tf2onnx']
 
 
-def test_no_text_tells_to_install_a_name_that_no_index_has(project_root):
+def test_no_text_recommends_installing_a_name_that_no_index_has(project_root):
   texts = [*project_root.glob('*.md'), *project_root.glob('docs/*.md'),
            *project_root.glob('axial_tf/**/*.py'),
            *project_root.glob('data_prep/*.py')]

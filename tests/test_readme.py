@@ -96,7 +96,7 @@ def _script() -> str:
   return '\n'.join(parts)
 
 
-def test_the_commands_work_in_their_order(folder):
+def test_the_commands_work_in_order(folder):
   done = subprocess.run(
       ['bash', '-e', '-c', _script()], cwd=folder, capture_output=True,
       text=True, check=False,

@@ -80,7 +80,7 @@ class _Files:
     settings_lib.check_types(self)
 
 
-def test_paths_get_the_home_folder(monkeypatch):
+def test_paths_expand_the_home_folder(monkeypatch):
   monkeypatch.setenv('HOME', '/users/me')
   files = _Files('~/records/train-*', '~/run')
   assert files == _Files('/users/me/records/train-*', '/users/me/run')

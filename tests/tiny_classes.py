@@ -1,4 +1,4 @@
-"""A tiny data set for classifiers: colors, in records as data_prep has them."""
+"""A tiny data set for classifiers: colors, in records of data_prep."""
 
 import io
 import json
@@ -14,7 +14,7 @@ from axial_tf.specs import class_spec
 SPEC = class_spec.ClassSpec.from_ids(
     'colors', ['n1', 'n2', 'n3'], {'n1': 'red', 'n2': 'green', 'n3': 'blue'})
 # Bindings that bring CIFAR-10's experiment down to this data. Convolutions,
-# because the graph of attention takes long to make; where a test is about
+# because the graph of attention is slow to build; where a test is about
 # attention, AXIAL after them brings it back.
 AXIAL = "SPATIAL = 'axial'"
 BINDINGS = (

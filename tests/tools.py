@@ -1,7 +1,7 @@
 """Runs the project's commands in this process, as `python -m` runs them.
 
-A process of its own needs seconds to load TensorFlow. Tests of signals, of the
-environment and of imports start one all the same.
+A separate process needs seconds to load TensorFlow. Tests of signals, of the
+environment and of imports still start one.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ def run(module: str, *arguments, cwd: Optional[os.PathLike] = None
     cwd: folder to run it in.
 
   Returns:
-    The status and what Python code has printed; TensorFlow's own lines are not
+    The status and the output of Python code; TensorFlow's own lines are not
     among it.
   """
   out, err = io.StringIO(), io.StringIO()

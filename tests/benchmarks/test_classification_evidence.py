@@ -1,4 +1,4 @@
-"""The comparisons differ in what they compare, and in nothing else."""
+"""Compared runs differ only in what is compared."""
 
 import dataclasses
 

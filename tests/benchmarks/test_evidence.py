@@ -1,4 +1,4 @@
-"""What is trained, what is left to train, and the tables and pictures of it."""
+"""Finished and remaining runs of a comparison, their tables and curves."""
 
 import json
 
@@ -24,7 +24,7 @@ def _run(folder, title, *scores):
   return run
 
 
-def test_curves_and_what_is_left_to_train(tmp_path):
+def test_curves_and_remaining_runs(tmp_path):
   done = _run(tmp_path / 'a', 'A', (0, 0.1), (_STEPS, 0.5), (_STEPS, 0.6))
   assert evidence.curve(done, 'top1') == {0: 0.1, _STEPS: 0.6}
   assert evidence.is_complete(done)

@@ -1,4 +1,4 @@
-"""All that is timed gives the same result; the overhead is what is left."""
+"""Everything timed gives the same result; overhead excludes decoding."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from benchmarks import serving
 from tests import color_model
 
 
-def test_what_is_timed_gives_the_same_map(tmp_path):
+def test_all_timed_functions_give_the_same_map(tmp_path):
   inference = color_model.inference()
   file = serving.jpeg(color_model.scene()[0])
   decoders = serving.decodings(file)
@@ -27,7 +27,7 @@ def test_what_is_timed_gives_the_same_map(tmp_path):
         'Keras' not in name and name != 'session, no PNG'), name
 
 
-def test_overhead_is_beyond_decoding():
+def test_overhead_excludes_decoding():
   *_, png, plain, checked = serving.report({
       'Keras, any size': 100.0, 'Keras, this size': 40.0,
       'SavedModel, pixels': 105.0, 'session, pixels': 104.0,

@@ -1,4 +1,4 @@
-"""Outputs of one image as objects; what is not as expected is told."""
+"""Outputs of one image become objects; unexpected ones are reported."""
 
 import dataclasses
 import json
@@ -26,12 +26,12 @@ def test_marked_images_have_no_answer():
 
 @pytest.mark.parametrize('outputs', [
     {}, {'probabilities': [1]}, {'panoptic_png_bytes': b''}])
-def test_other_models_are_told(outputs):
+def test_other_models_are_reported(outputs):
   with pytest.raises(errors.UserError, match='axial_tf.export'):
     answers.from_outputs(outputs)
 
 
-def test_another_model_json_is_told():
+def test_a_different_model_json_is_reported():
   scene = color_model.scene()[1]
   png = images.png_bytes(np.dstack(
       [scene & 255, scene >> 8, scene >> 16]).astype(np.uint8))
@@ -47,7 +47,7 @@ def test_another_model_json_is_told():
     answers.from_outputs(outputs, two)
 
 
-def test_model_json_of_either_kind(tmp_path):
+def test_model_json_of_either_task(tmp_path):
   path = tmp_path / 'model.json'
   for key, spec, expected in (
       ('dataset_spec', color_model.SPEC, color_model.SPEC),

@@ -1,4 +1,4 @@
-"""The client against a server of its own process, by gRPC and by REST."""
+"""The client against a server in another process, by gRPC and by REST."""
 
 import concurrent.futures
 import io
@@ -181,7 +181,7 @@ def test_classes_and_images_that_are_marked(ask, versions, protocol):
 
 
 @_PROTOCOLS
-def test_eight_clients_lose_nothing(ask, versions, protocol):
+def test_eight_clients_lose_no_answer(ask, versions, protocol):
   """Mixed sizes and bad requests; the answers are those of the model."""
   scenes = [color_model.scene(24 + 5 * index, 40 + 8 * (index % 3),
                               1 + index % 2)[0] for index in range(6)]
@@ -222,7 +222,7 @@ def test_a_bad_file_is_named_in_any_part(ask, tmp_path, protocol):
 
 
 @_PROTOCOLS
-def test_a_busy_server_is_asked_again(ask, protocol):
+def test_a_busy_server_is_retried(ask, protocol):
   scene, panoptic = color_model.scene()
   asked = ask('busy_colors')
   for _ in range(3):
@@ -232,7 +232,7 @@ def test_a_busy_server_is_asked_again(ask, protocol):
 
 
 @_PROTOCOLS
-def test_a_slow_server_is_not_waited_for(ask, protocol):
+def test_a_slow_server_times_out(ask, protocol):
   with pytest.raises(errors.UserError, match='no answer within 0.5 seconds'):
     ask('slow_colors', timeout=0.5)(color_model.scene()[0])
 
@@ -240,7 +240,7 @@ def test_a_slow_server_is_not_waited_for(ask, protocol):
 @_PROTOCOLS
 @pytest.mark.parametrize('model, version', [
     ('nothing', None), ('colors', 7), ('nothing', 1)])
-def test_a_model_that_is_not_there(ask, model, version, protocol):
+def test_a_missing_model(ask, model, version, protocol):
   with pytest.raises(errors.UserError, match=(
       f'has no model {model}.*Servable not found')):
     ask(model, version=version)(color_model.scene()[0])
@@ -248,7 +248,7 @@ def test_a_model_that_is_not_there(ask, model, version, protocol):
 
 
 @_PROTOCOLS
-def test_a_server_that_is_not_there(protocol):
+def test_an_unreachable_server(protocol):
   with socket.socket() as free:
     free.bind(('127.0.0.1', 0))
     address = f'127.0.0.1:{free.getsockname()[1]}'
@@ -278,7 +278,7 @@ def test_files_of_more_than_four_megabytes(ask, protocol):
 
 
 class _Large(prediction_service_pb2_grpc.PredictionServiceServicer):
-  """Answers with more than the 4 MB that gRPC takes unless told."""
+  """Answers with more than the 4 MB that gRPC accepts by default."""
 
   def GetModelMetadata(self, request, context):
     signatures = get_model_metadata_pb2.SignatureDefMap()

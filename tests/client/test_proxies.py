@@ -1,4 +1,4 @@
-"""A proxy of the environment stands only before servers that are far away."""
+"""A proxy from the environment is used only for remote servers."""
 
 import http.server
 import socket
@@ -23,14 +23,14 @@ def no_proxy(monkeypatch):
 @pytest.mark.parametrize('host', [
     'localhost', '127.0.0.1', '[::1]', '10.1.2.3', '192.168.0.9',
     '169.254.1.1', '[fd00::1]'])
-def test_servers_nearby_are_asked_directly(host, monkeypatch):
+def test_nearby_servers_are_contacted_directly(host, monkeypatch):
   monkeypatch.setenv('http_proxy', 'http://proxy:3128')
   assert proxies.of_rest(f'http://{host}:8501/v1') is None
   assert proxies.of_grpc(f'{host}:8500') is None
   assert proxies.of_grpc(f'dns:///{host}:8500') is None
 
 
-def test_others_are_asked_through_the_proxy(monkeypatch):
+def test_others_are_contacted_through_the_proxy(monkeypatch):
   far = '8.8.8.8'
   assert proxies.of_rest(f'http://{far}:8501/v1') is None
   assert proxies.of_grpc(f'{far}:8500') is None
@@ -50,7 +50,7 @@ def test_others_are_asked_through_the_proxy(monkeypatch):
 
 
 class _Refusing(http.server.BaseHTTPRequestHandler):
-  """A proxy that lets nothing through."""
+  """A proxy that refuses every request."""
 
   def do_POST(self):
     self.send_error(403, 'not allowed here')
@@ -71,7 +71,7 @@ def proxy():
 
 
 @pytest.mark.parametrize('protocol', ['rest', 'grpc'])
-def test_errors_name_the_proxy_that_stood_between(
+def test_errors_name_the_proxy_in_between(
     protocol, proxy, monkeypatch):
   monkeypatch.setenv('http_proxy', f'http://{proxy}')
   with client.Client('8.8.8.8:8500', 'm', protocol=protocol, retries=0,
@@ -81,7 +81,7 @@ def test_errors_name_the_proxy_that_stood_between(
 
 
 @pytest.mark.parametrize('protocol', ['rest', 'grpc'])
-def test_a_server_of_this_machine_is_not_lost_in_the_proxy(
+def test_a_server_on_this_machine_bypasses_the_proxy(
     protocol, proxy, monkeypatch):
   monkeypatch.setenv('http_proxy', f'http://{proxy}')
   with socket.socket() as closed:

@@ -1,4 +1,4 @@
-"""What is sent is decoded by a server to what a person sees."""
+"""A server decodes sent files to the pixels that a viewer displays."""
 
 import io
 
@@ -44,7 +44,7 @@ def test_other_files_are_sent_as_png(name):
   np.testing.assert_array_equal(_served(sent), images.from_bytes(content, name))
 
 
-def test_jpeg_and_png_are_sent_as_they_are(tmp_path):
+def test_jpeg_and_png_are_sent_unchanged(tmp_path):
   path = tmp_path / 'image'
   for content in picture_files.all_files().values():
     assert sent_files.content(content) is content
@@ -55,7 +55,7 @@ def test_jpeg_and_png_are_sent_as_they_are(tmp_path):
 @pytest.mark.parametrize('content', [
     b'', b'no image', b'\x89PNG\r\n\x1a\n', _OTHERS['TIFF'][:200],
     _OTHERS['WebP'][:40], picture_files.turned('JPEG', 6)[:400]])
-def test_what_is_no_image_is_left_to_the_server(content):
+def test_files_that_are_not_images_are_left_to_the_server(content):
   assert sent_files.content(content) == content
 
 

@@ -1,4 +1,4 @@
-"""Repeated calls: only while it may help, and never past the deadline."""
+"""Calls are retried only while it may help, never past the deadline."""
 
 import time
 
@@ -48,7 +48,7 @@ def test_it_waits_longer_each_time(waits):
 
 @pytest.mark.parametrize('code', [
     'INVALID_ARGUMENT', 'NOT_FOUND', 'DEADLINE_EXCEEDED', 'INTERNAL'])
-def test_other_errors_are_not_repeated(waits, code):
+def test_other_errors_are_not_retried(waits, code):
   server = _Server('UNAVAILABLE', code)
   with pytest.raises(server_calls.ServerError, match=f'{code}: call 2'):
     server_calls.with_retries(server, 60, 5)
@@ -57,7 +57,7 @@ def test_other_errors_are_not_repeated(waits, code):
 
 @pytest.mark.parametrize('timeout, retries, calls', [
     (60, 0, 1), (60, 3, 4), (0.04, 9, 1)])
-def test_it_ends(waits, timeout, retries, calls):
+def test_it_stops_in_time(waits, timeout, retries, calls):
   server = _Server(*['UNAVAILABLE'] * 20)
   with pytest.raises(server_calls.ServerError, match=f'call {calls}$'):
     server_calls.with_retries(server, timeout, retries)

@@ -102,7 +102,7 @@ class TestConvert:
       assert example['image'].shape == (4, 3, 3)
       assert 10 not in example['panoptic'].numpy()
 
-  def test_training_images_are_shuffled_always_in_the_same_way(
+  def test_training_images_are_always_shuffled_the_same_way(
       self, tiny_coco, run, tmp_path):
     tiny = tiny_coco(split='train', images='flat')
     orders = []

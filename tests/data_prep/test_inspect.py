@@ -1,4 +1,4 @@
-"""Inspection: what records hold, and all that makes them unfit."""
+"""Inspection: contents of records, and all faults that it reports."""
 
 import dataclasses
 import gzip
@@ -156,7 +156,7 @@ def test_a_damaged_record_is_named_and_the_others_are_read(folder):
                      'cannot be read: 2')
 
 
-def test_a_shard_that_is_cut_off_is_read_up_to_there(folder):
+def test_a_truncated_shard_is_read_up_to_the_cut(folder):
   folder.write([_record(_label())] * 3, [_record(_label())])
   path = folder.shard(0, 2)
   path.write_bytes(path.read_bytes()[:-7])
@@ -174,7 +174,7 @@ def test_a_shard_that_is_cut_off_is_read_up_to_there(folder):
     (lambda: records.encode_panoptic_example(
         _image(5, 6), 'png', 'a.png', 4, 6, _label()), 'another size'),
 ], ids=['no example', 'no image', 'size'])
-def test_what_cannot_be_decoded_is_named(folder, bad, reason):
+def test_undecodable_records_are_named(folder, bad, reason):
   folder.write([_record(_label()), bad(), _record(_label())])
   content, refusal = folder.inspect()
   assert content['records'] == 2 and refusal

@@ -1,4 +1,4 @@
-"""The sample: COCO's layout, honest validation, possible to learn."""
+"""The sample has COCO's layout, held-out validation, and can be learned."""
 
 import json
 
@@ -98,7 +98,7 @@ def test_boxes_are_those_of_the_masks(labels):
       assert segment['area'] == len(y)
 
 
-def test_has_all_that_makes_panoptic_segmentation_hard(labels):
+def test_has_everything_that_makes_panoptic_segmentation_hard(labels):
   digits = [s for _, segments in labels for s in segments
             if s['category_id'] <= 10 and not s['iscrowd']]
   assert {s['category_id'] for s in digits} == set(range(1, 11))

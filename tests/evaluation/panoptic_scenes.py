@@ -17,7 +17,7 @@ _THINGS = (3, 11)
 
 @dataclasses.dataclass
 class Side:
-  """One map of segment ids, 0 for void, and what its segments are."""
+  """One map of segment ids, 0 for void, and the list of its segments."""
 
   ids: np.ndarray
   segments: List[Dict[str, Any]]
@@ -28,7 +28,7 @@ class Side:
 
 
 def scene(rng: np.random.Generator, max_side: int = 30):
-  """Returns truth and prediction with void, crowds and unlike segments."""
+  """Returns truth and prediction with void, crowds and different segments."""
   height, width = rng.integers(1, max_side + 1, 2)
   truth = np.zeros([height, width], np.int64)
   # Ids up to 24 bits in any order; per class of stuff there is one.

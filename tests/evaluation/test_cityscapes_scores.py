@@ -135,7 +135,7 @@ def _names(root, images, pattern):
 
 def test_instance_ap(results, monkeypatch, tmp_path):
   root, images = results
-  monkeypatch.chdir(tmp_path)  # The evaluator leaves files where it stands.
+  monkeypatch.chdir(tmp_path)  # The evaluator leaves files there.
   args = instance_level.args
   monkeypatch.setattr(args, 'gtInstancesFile', str(tmp_path / 'gt.json'))
   monkeypatch.setattr(args, 'JSONOutput', False)
@@ -163,7 +163,7 @@ def test_instance_ap(results, monkeypatch, tmp_path):
   assert 0.05 < averages['allAp'] < 0.9
 
 
-def test_instance_ap_does_not_depend_on_who_has_which_image(results):
+def test_instance_ap_does_not_depend_on_which_worker_has_an_image(results):
   whole, first, none, last = (
       cityscapes_ap.CityscapesAP(_SPEC) for _ in range(4))
   images = list(results[1].values())

@@ -116,7 +116,7 @@ def test_the_score_decides_which_of_two_comes_first():
   assert fooled['ap'] == pytest.approx(0.5)
 
 
-def test_what_lies_on_the_crowd_is_neither_right_nor_wrong():
+def test_predictions_on_the_crowd_are_neither_right_nor_wrong():
   truth = [[_CAR + 1] * 4 + [_CAR] * 4]
   prediction = [[_CAR + 1] * 4 + [_CAR + 2] * 2 + [_CAR + 3] * 2]
   scores = {_CAR + 1: 0.1, _CAR + 2: 0.9, _CAR + 3: 0.8}
@@ -128,10 +128,10 @@ def test_no_images_and_no_predictions():
   assert _score([[_CAR + 1]], [[0]], {})['ap'] == 0
 
 
-def test_places_and_not_workers_order_equal_scores():
+def test_equal_scores_are_ordered_by_place_and_not_by_worker():
   rng = np.random.default_rng(3)
   images = [_scene(rng, 30) for _ in range(6)]
-  # Every score comes many times, so that the order of images matters.
+  # Every score occurs many times, so that the order of images matters.
   images = [(truth, prediction, {label: 0.5 for label in scores})
             for truth, prediction, scores in images]
   whole = instance_ap.InstanceAP(_SPEC)

@@ -33,7 +33,7 @@ def test_any_map_matches_counting(panoptic):
     ([[300]], 'train id 3'), ([[1]], 'instance 0 for stuff'),
     ([0], 'label map .height, width'), ([[0.5]], 'integer label map'),
     ([[-1]], 'labels >= 0')])
-def test_what_is_no_map_of_the_spec_is_refused(panoptic, words):
+def test_maps_that_do_not_match_the_spec_are_refused(panoptic, words):
   with pytest.raises(errors.UserError, match=words):
     label_maps.segments(np.array(panoptic), SPEC)
 

@@ -1,4 +1,4 @@
-"""PQ of files equals two official tools; what does not fit is refused."""
+"""PQ of files equals two official tools; inconsistent files are refused."""
 
 import contextlib
 import io
@@ -78,7 +78,7 @@ def test_equals_panopticapi_and_hotcoco_on_random_files(tmp_path):
   assert seen == {'several crowds', 'empty', 'false'}
 
 
-def test_the_last_of_several_crowds_forgives(tmp_path):
+def test_the_last_of_several_crowds_counts(tmp_path):
   ids = np.repeat([[1, 2, 3]], 4, axis=1).reshape(1, -1)
   for last, false in ((1, 1), (2, 0)):
     crowds = [{'id': i, 'category_id': 3, 'area': 4, 'iscrowd': 1}
@@ -229,7 +229,7 @@ def test_faulty_truth_is_refused(files, change, words):
     _score(files / 't.json', files / 'p.json')
 
 
-def test_faulty_pictures_are_refused_by_image(files):
+def test_faulty_pngs_are_refused_by_image(files):
   png = files / 'p' / '1.png'
   whole = png.read_bytes()
   scenes.write_ids(np.array([[5, 5, 6], [6, 0, 8]]), png)

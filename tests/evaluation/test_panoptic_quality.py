@@ -150,7 +150,7 @@ def test_iou_is_a_fraction_and_must_exceed_one_half():
   assert (result['per_class'][2]['fp'], result['per_class'][2]['fn']) == (1, 1)
 
 
-def test_void_of_the_truth_leaves_the_union():
+def test_void_of_the_truth_is_not_in_the_union():
   # Without void: 3 / 5 = 0.6. The two predicted void pixels do not count.
   result = _score([[_CAR + 1] * 3 + [_VOID] * 2], [[_CAR + 1] * 5])
   assert result['things']['pq'] == 1.0
@@ -158,14 +158,14 @@ def test_void_of_the_truth_leaves_the_union():
 
 @pytest.mark.parametrize('hidden, false_positives', [(2, 1), (3, 0)])
 @pytest.mark.parametrize('forgiving', [_VOID, _CAR])
-def test_more_than_half_on_void_or_own_crowd_is_forgiven(
+def test_more_than_half_on_void_or_own_crowd_is_ignored(
     hidden, false_positives, forgiving):
   truth = [[forgiving] * hidden + [0] * (4 - hidden)]
   result = _score(truth, [[_CAR + 1] * 4])
   assert result['per_class'][2]['fp'] == false_positives
 
 
-def test_the_crowd_of_another_class_forgives_nothing():
+def test_the_crowd_of_another_class_has_no_effect():
   result = _score([[_CAT] * 4], [[_CAR + 1] * 4])
   assert result['per_class'][2]['fp'] == 1
   assert result['per_class'][3]['fn'] == 0, 'a crowd is never missed'
@@ -181,7 +181,7 @@ def test_categories_without_segments_do_not_enter_the_mean():
     (np.full([3, 3], _VOID), np.full([3, 3], _CAR + 1)),
     (np.full([3, 3], _VOID), np.full([3, 3], _VOID)),
     (np.zeros([0, 4], np.int32), np.zeros([0, 4], np.int32))])
-def test_nothing_to_find_scores_nothing(truth, prediction):
+def test_nothing_to_find_scores_zero(truth, prediction):
   result = _score(truth, prediction)
   assert result['all'] == {'pq': 0, 'sq': 0, 'rq': 0, 'n': 0}
 
@@ -211,7 +211,7 @@ def test_merging_replicas_equals_one_stream():
 
 @given(st.permutations(range(12)), st.integers(0, 12))
 def test_the_order_of_images_does_not_change_the_last_digit(order, cut):
-  """Sums of IoU as floats would: 2/3 + 4/5 + 5/7 ... has many roundings."""
+  """Sums of floats would: 2/3 + 3/4 + 4/5 ... is rounded many times."""
   truth = [[[_CAR + 1] * (number + 2) + [0] * 9] for number in range(12)]
   prediction = [[[_CAR + 1] * (number + 3) + [0] * 8] for number in range(12)]
   whole = _score_all(truth, prediction, range(12)).result()

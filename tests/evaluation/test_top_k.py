@@ -40,7 +40,7 @@ def test_ranks_are_places_in_the_sorted_logits():
   np.testing.assert_array_equal(_ranks(logits, labels), expected)
 
 
-def test_equal_logits_are_right_for_the_first_class_alone():
+def test_among_equal_logits_only_the_first_class_is_right():
   np.testing.assert_array_equal(_ranks(np.zeros([4, 4]), range(4)), range(4))
 
 
@@ -95,7 +95,7 @@ def test_no_images():
       'top1': 0.0, 'top5': 0.0, 'cross_entropy': 0.0}
 
 
-def test_table_names_the_least_right_classes_first():
+def test_table_lists_the_least_accurate_classes_first():
   counts = top_k.TopK(_spec(30))
   labels = np.arange(30)
   _add(counts, labels, np.where(labels == 17, 3, 0))

@@ -1,4 +1,4 @@
-"""What a run would cost, without a trace of it."""
+"""A dry run estimates the cost of a run and leaves no trace."""
 
 import os
 import re
@@ -17,7 +17,7 @@ def _parse(records):
       f"RECORDS = '{records}'", *tiny_classes.BINDINGS])
 
 
-def test_it_tells_what_a_run_costs_and_writes_nothing(tmp_path, monkeypatch):
+def test_it_estimates_a_runs_cost_and_writes_nothing(tmp_path, monkeypatch):
   records = tmp_path / 'records'
   records.mkdir()
   tiny_classes.write(records)

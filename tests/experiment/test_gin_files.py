@@ -1,4 +1,4 @@
-"""Gin files are found where people put them, whatever else lies around."""
+"""Gin files are found where users put them, whatever else is there."""
 
 import os
 
@@ -33,7 +33,7 @@ def test_shipped_files_include_shipped_files(tmp_path, monkeypatch):
   assert config.parse(['experiments/demo.gin'], _REQUIRED) == shipped
 
 
-def test_an_include_is_looked_for_beside_its_file_first(tmp_path, monkeypatch):
+def test_an_include_is_searched_next_to_its_file_first(tmp_path, monkeypatch):
   (tmp_path / 'my').mkdir()
   (tmp_path / 'my' / 'base.gin').write_text("include 'experiments/demo.gin'\n")
   (tmp_path / 'my' / 'exp.gin').write_text(
@@ -46,14 +46,14 @@ def test_an_include_is_looked_for_beside_its_file_first(tmp_path, monkeypatch):
   assert config.parse(['my/exp.gin'], _REQUIRED).run.train_steps == 2
 
 
-def test_what_follows_an_include_overrides_it(tmp_path):
+def test_bindings_after_an_include_override_it(tmp_path):
   (tmp_path / 'a.gin').write_text("A = 1\nB = 1\n")
   (tmp_path / 'b.gin').write_text("A = 2\ninclude 'a.gin'\nB = 2\n")
   assert _text(str(tmp_path / 'b.gin')).split() == (
       'A = 2 A = 1 B = 1 B = 2'.split())
 
 
-def test_a_mistake_behind_an_include_has_its_file_and_line(tmp_path):
+def test_a_mistake_after_an_include_has_its_file_and_line(tmp_path):
   path = tmp_path / 'mine.gin'
   path.write_text(
       "# Mine\ninclude 'experiments/demo.gin'\n\nRunSettings.train_stepz = 3\n")
@@ -83,7 +83,7 @@ def test_an_include_among_the_bindings_is_refused():
     config.parse(['experiments/demo.gin'], ["include 'models/x.gin'"])
 
 
-def test_home_and_windows_texts(tmp_path, monkeypatch):
+def test_home_folders_and_text_from_windows(tmp_path, monkeypatch):
   monkeypatch.setenv('HOME', str(tmp_path))
   (tmp_path / 'base.gin').write_bytes(
       b"\xef\xbb\xbfinclude 'experiments/demo.gin'\r\nTRAIN_STEPS = 3\r\n")
@@ -91,7 +91,7 @@ def test_home_and_windows_texts(tmp_path, monkeypatch):
   assert config.parse(['~/exp.gin'], _REQUIRED).run.train_steps == 3
 
 
-def test_what_is_no_text_is_refused(tmp_path):
+def test_files_that_are_not_text_are_refused(tmp_path):
   (tmp_path / 'a.gin').write_bytes(b'A = 1\n\xff\x00\x81')
   with pytest.raises(errors.UserError, match='line 2 is not UTF-8 text'):
     config.parse([str(tmp_path / 'a.gin')])

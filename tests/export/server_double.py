@@ -44,7 +44,7 @@ class _Refused(Exception):
 
 
 class _Models:
-  """What both protocols do."""
+  """Handles requests of both protocols."""
 
   def __init__(self, folders):
     self._models = {
@@ -162,7 +162,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         {'image_bytes': files}))
 
   def log_message(self, *arguments):
-    """Says nothing of each request."""
+    """Logs no requests."""
 
 
 def main() -> None:

@@ -25,8 +25,8 @@ class ServedModel:
   def run(self, signature: str, inputs, names):
     """Returns the named outputs.
 
-    The inputs go into the session as they are: a server does not do Python's
-    comparison with the shapes of placeholders.
+    The inputs go into the session unchanged: a server does not compare them
+    with the shapes of placeholders, as Python does.
     """
     signature = self.signatures[signature]
     values = pywrap_tf_session.TF_SessionRun_wrapper(

@@ -1,4 +1,4 @@
-"""What a server is sent: anything. It names what is wrong and continues."""
+"""Whatever it is sent, a server names what is wrong and continues."""
 
 import concurrent.futures
 import io
@@ -26,7 +26,7 @@ def _file(image, kind='PNG', **options) -> bytes:
 def _png_bomb(side: int, hidden: bool = False) -> bytes:
   """A PNG of few bytes that claims side x side pixels.
 
-  Where they are `hidden`, a part of unknown kind comes before its header.
+  Where they are `hidden`, a chunk of unknown type precedes its header.
   """
 
   def chunk(kind, data):
@@ -83,7 +83,7 @@ def _require_scene(outputs, row):
 
 
 @pytest.mark.parametrize('name', sorted(_BAD))
-def test_what_is_no_image_is_named(failing, name):
+def test_files_that_are_not_images_are_named(failing, name):
   good = _file(_SCENE)
   with session.invalid_argument('image_bytes[1] is not a readable JPEG'):
     failing('serving_default', image_bytes=[good, _BAD[name], good])
@@ -91,7 +91,7 @@ def test_what_is_no_image_is_named(failing, name):
 
 
 @pytest.mark.parametrize('name', sorted(_TOO_LARGE))
-def test_what_is_too_large_is_not_decoded(failing, name):
+def test_images_that_are_too_large_are_not_decoded(failing, name):
   with session.invalid_argument('image_bytes[0] claims'):
     failing('serving_default', image_bytes=[_TOO_LARGE[name]])
   assert failing('serving_default', image_bytes=[
@@ -108,14 +108,14 @@ _KINDS = {
 }
 
 
-def test_other_kinds_of_files_are_named(failing):
+def test_other_file_types_are_named(failing):
   for name, content in _KINDS.items():
     with session.invalid_argument(
         f'image_bytes[0] is a {name} file; send JPEG or PNG'):
       failing('serving_default', image_bytes=[content])
 
 
-def test_cmyk_without_a_mark_is_named(failing):
+def test_cmyk_without_a_marker_is_named(failing):
   with session.invalid_argument('image_bytes[0] is a CMYK JPEG without'):
     failing('serving_default', image_bytes=[picture_files.unmarked_cmyk()])
 
@@ -139,7 +139,7 @@ def test_bad_files_can_be_marked(marking):
   assert alone['panoptic_map'].shape == (1, 0, 0)
 
 
-def test_random_bytes_are_no_images(marking):
+def test_random_bytes_are_not_images(marking):
   rng = np.random.default_rng(0)
   heads = (b'', b'\xff\xd8\xff\xe0', b'\x89PNG\r\n\x1a\n', b'BM', b'GIF89a')
   files = [

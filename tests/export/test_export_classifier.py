@@ -1,4 +1,4 @@
-"""An exported classifier gives what the classifier gives."""
+"""An exported classifier returns what the original returns."""
 
 import io
 import json
@@ -73,7 +73,7 @@ def test_a_bad_file_can_fail_the_request(tmp_path):
     served('serving_default', image_bytes=[_pictures()[0], b'?'])
 
 
-def test_what_is_written_about_it(folder):
+def test_model_json_and_model_card_describe_it(folder):
   content = model_folders.read_model_json(folder)
   assert content['class_spec'] == json.loads(
       json.dumps(tiny_classes.SPEC.to_json()))
@@ -110,7 +110,7 @@ def test_it_is_used_like_a_training_run(folder):
     predictor.Predictor(folder)
 
 
-def test_an_export_of_another_kind_is_refused(tmp_path):
+def test_an_export_of_another_task_is_refused(tmp_path):
   version = saved_model.export_saved_model(
       color_model.inference(), str(tmp_path))
   assert model_folders.find(version).task is model_folders.PANOPTIC

@@ -64,7 +64,7 @@ def test_files_of_full_precision_equal_the_model(
     fixed_size.check(other, content, *_SIZE, file_format)
 
 
-def test_tflite_takes_the_name_and_type_of_the_savedmodel(files):
+def test_tflite_keeps_names_and_types_of_the_savedmodel(files):
   interpreter = tf.lite.Interpreter(model_content=files['tflite'])
   signature = interpreter.get_signature_list()['serving_default']
   assert signature['inputs'] == ['image_tensor']
@@ -75,7 +75,7 @@ def test_tflite_takes_the_name_and_type_of_the_savedmodel(files):
   assert details['shape'].tolist() == [1, *_SIZE, 3]
 
 
-def test_eight_bits_are_smaller_and_their_differences_told(
+def test_eight_bits_are_smaller_and_their_differences_reported(
     inference, files):
   small = files['tflite_dynamic']
   assert len(small) < 0.8 * len(files['tflite'])
@@ -85,7 +85,7 @@ def test_eight_bits_are_smaller_and_their_differences_told(
 
 
 @pytest.mark.parametrize('height, width', [(17, 33), (97, 13), (161, 331)])
-def test_scales_of_onnx_give_the_sizes_that_are_meant(
+def test_scales_of_onnx_give_the_intended_sizes(
     inference, height, width):
   """Runtimes cut off what follows the point of size * scale: 9 * 1.88... ."""
   model = onnx.load_from_string(

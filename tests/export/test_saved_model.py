@@ -1,4 +1,4 @@
-"""The SavedModel gives what the model gives, anywhere, or is not written."""
+"""The SavedModel returns what the model returns, or is not written."""
 
 import io
 import json
@@ -50,7 +50,7 @@ def signatures(export_dir):
   yield loaded.signatures
 
 
-def test_a_batch_of_files_of_different_sizes_and_kinds(signatures):
+def test_a_batch_of_files_of_different_sizes_and_types(signatures):
   small, small_map = color_model.scene()
   large, large_map = color_model.scene(scale=2)
   grey = np.zeros([30, 10], np.uint8)
@@ -106,7 +106,7 @@ def test_an_empty_batch_gives_empty_results(signatures):
 
 
 @pytest.mark.parametrize('content', [b'', b'not an image'])
-def test_what_is_no_image_is_an_invalid_argument(signatures, content):
+def test_a_file_that_is_no_image_is_an_invalid_argument(signatures, content):
   with pytest.raises(tf.errors.InvalidArgumentError):
     signatures['serving_default'](image_bytes=tf.constant([content]))
 
@@ -196,7 +196,7 @@ def test_a_model_that_disagrees_with_itself_is_not_exported(tmp_path):
 
 
 def test_weights_that_were_not_saved_are_noticed(tmp_path, monkeypatch):
-  """The comparison sees a SavedModel that holds other weights."""
+  """The comparison detects a SavedModel with other weights."""
   inference = color_model.inference()
   real_save = tf.saved_model.save
 
@@ -244,7 +244,7 @@ def test_a_version_is_checked_again_against_its_model(export_dir, tmp_path):
     saved_model.check(other, str(damaged))
 
 
-def test_the_model_card_tells_what_the_model_is(export_dir):
+def test_the_model_card_describes_the_model(export_dir):
   with open(os.path.join(export_dir, '1', 'model_card.md')) as file:
     card = file.read()
   assert '# Panoptic segmentation of colors\n' in card
@@ -260,7 +260,7 @@ def test_the_model_card_tells_what_the_model_is(export_dir):
   assert 'not validated' in card and 'at its original size' in card
 
 
-def test_scales_and_flips_go_along(tmp_path):
+def test_scales_and_flips_are_exported(tmp_path):
   inference = color_model.inference()
   inference.multi_scale = multi_scale.MultiScaleSettings((0.5, 1.0), flip=True)
   folder = saved_model.export_saved_model(inference, str(tmp_path))

@@ -1,4 +1,4 @@
-"""What a server runs before it serves, and how it may join requests."""
+"""Warm-up requests of a server, and its batching parameters."""
 
 import os
 import sys
@@ -58,7 +58,7 @@ def test_the_requests_run_in_the_servers_session(
   assert len(np.unique(outputs['height'])) == 1
 
 
-def test_without_the_extra_the_export_goes_on(tmp_path, monkeypatch):
+def test_without_the_extra_the_export_continues(tmp_path, monkeypatch):
   monkeypatch.setitem(
       sys.modules, 'tensorflow_serving.apis.prediction_log_pb2', None)
   version = saved_model.export_saved_model(
@@ -101,7 +101,7 @@ def test_batching_parameters_are_what_the_server_parses(runs_at_once, allowed):
   assert parameters.num_batch_threads.value >= 1
   assert parameters.max_enqueued_batches.value >= 1
   assert 0 < parameters.batch_timeout_micros.value < 100_000
-  # Zeros at the border of a picture would change what is seen in it.
+  # Zeros at the border of an image would change the result.
   assert not parameters.pad_variable_length_inputs
 
 

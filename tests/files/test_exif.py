@@ -1,4 +1,4 @@
-"""EXIF data says how an image is turned; damaged data says nothing."""
+"""EXIF data gives an image's orientation; damaged data is ignored."""
 
 import io
 import struct
@@ -21,7 +21,7 @@ def _block(order, entries, start=8):
 
 @pytest.mark.parametrize('kind', ['JPEG', 'PNG'])
 @pytest.mark.parametrize('orientation', range(1, 9))
-def test_images_are_turned_as_pillow_turns_them(kind, orientation):
+def test_images_are_rotated_as_pillow_rotates_them(kind, orientation):
   data = Image.Exif()
   data[exif.TAG] = orientation
   buffer = io.BytesIO()
@@ -44,11 +44,11 @@ def test_both_byte_orders_and_other_entries(order):
 @pytest.mark.parametrize('entry', [
     (exif.TAG, 4, 1, 6), (exif.TAG, 3, 2, 6), (exif.TAG, 3, 1, 0),
     (exif.TAG, 3, 1, 9), (0x0113, 3, 1, 6)])
-def test_what_is_no_orientation_turns_nothing(entry):
+def test_invalid_orientations_are_ignored(entry):
   assert exif.of_block(_block('<', [entry])) == 1
 
 
-def test_every_cut_is_harmless():
+def test_truncation_anywhere_is_harmless():
   block = _block('>', [(0x010f, 2, 9, 3), (exif.TAG, 3, 1, 6)])
   found = [exif.of_block(block[:size]) for size in range(len(block) + 1)]
   assert set(found[:-1]) == {1} and found[-1] == 6

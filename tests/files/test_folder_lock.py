@@ -1,4 +1,4 @@
-"""One process at a time works in a folder; what died does not block it."""
+"""One process at a time works in a folder; dead ones do not block it."""
 
 import dataclasses
 import multiprocessing
@@ -42,7 +42,7 @@ def hold(project_root):
     process.communicate()
 
 
-def test_a_living_process_is_named_and_a_dead_one_followed(tmp_path, hold):
+def test_a_living_process_is_named_and_a_dead_one_replaced(tmp_path, hold):
   other = hold(tmp_path / 'run')
   with pytest.raises(errors.UserError) as error:
     with folder_lock.held(tmp_path / 'run', 'model_dir'):
@@ -68,7 +68,7 @@ def test_parts_of_a_folder_are_independent(tmp_path, hold):
       pass
 
 
-def test_one_that_waits_gets_it(tmp_path, hold):
+def test_a_waiting_process_gets_the_lock(tmp_path, hold):
   other = hold(tmp_path)
   os.kill(other.pid, signal.SIGSTOP)  # Alive, if slow.
   with pytest.raises(errors.UserError):
@@ -79,7 +79,7 @@ def test_one_that_waits_gets_it(tmp_path, hold):
     pass
 
 
-def test_the_lock_goes_with_an_exception(tmp_path):
+def test_an_exception_releases_the_lock(tmp_path):
   with pytest.raises(KeyboardInterrupt):
     with folder_lock.held(tmp_path, 'output_dir'):
       assert os.listdir(tmp_path) == ['.lock']
@@ -95,7 +95,7 @@ def _count(folder, number, rounds):
       number.write_text(str(value + 1))
 
 
-def test_nobody_is_inside_beside_another(tmp_path):
+def test_no_two_processes_hold_the_lock(tmp_path):
   number = tmp_path / 'number'
   number.write_text('0')
   processes = [
@@ -147,7 +147,7 @@ def test_a_lock_is_renewed(tmp_path, monkeypatch):
     ({}, False),
     ({'pid': 2 ** 22 + 1}, True),  # Above Linux's largest number.
     ({'started': '1'}, True),  # Its number went to another process.
-    ({'container': 'pid:[1]'}, False),  # The same number elsewhere.
+    ({'container': 'pid:[1]'}, False),  # The same number in another container.
 ])
 def test_a_disk_without_locks(tmp_path, monkeypatch, changes, is_free):
   monkeypatch.setattr(folder_lock, '_flock', lambda file: None)
@@ -155,7 +155,7 @@ def test_a_disk_without_locks(tmp_path, monkeypatch, changes, is_free):
   assert _is_free(tmp_path) == is_free
 
 
-def test_a_lock_cut_short_by_a_power_cut_is_free(tmp_path):
+def test_a_lock_truncated_by_a_power_cut_is_free(tmp_path):
   (tmp_path / '.lock').write_bytes(b'{"host": "x", "ma')
   assert _is_free(tmp_path)
 
@@ -177,7 +177,7 @@ class TestRemote:
           pass
     assert tf.io.gfile.listdir(bucket) == []
 
-  def test_a_dead_process_is_followed(self, bucket):
+  def test_a_dead_process_is_replaced(self, bucket):
     owner = dataclasses.replace(
         process_identity.ProcessIdentity.current(), pid=2 ** 22 + 1)
     with tf.io.gfile.GFile(f'{bucket}/.lock', 'wb') as file:

@@ -24,7 +24,7 @@ _orientation = tf.function(image_decoding.orientation, input_signature=_FILE)
 
 
 @pytest.mark.parametrize('name', sorted(_FILES))
-def test_each_kind_of_file_gives_the_same_pixels(name, tmp_path):
+def test_each_file_type_gives_the_same_pixels(name, tmp_path):
   content = _FILES[name]
   expected = images.from_bytes(content, name)
   np.testing.assert_array_equal(_decode(content), expected)
@@ -47,14 +47,14 @@ def test_jpegs_of_odd_sizes(sampling):
         _decode(content), images.from_bytes(content, 'x'), f'{height}x{width}')
 
 
-def test_every_mixture_with_white():
+def test_every_alpha_is_blended_with_white():
   value, alpha = np.meshgrid(np.arange(256), np.arange(256))
   pixels = np.uint8(np.stack([value, value, value, alpha], -1))
   content = picture_files.encode(Image.fromarray(pixels), 'PNG')
   np.testing.assert_array_equal(_decode(content), images.as_rgb(pixels))
 
 
-def test_depth_has_one_rule():
+def test_16_bits_are_reduced_alike_in_grey_and_rgb():
   grey = np.array([[0, 255, 256, 32768, 65535]])
   for content in (
       picture_files.raw_png(grey, 16, 0),
@@ -135,7 +135,7 @@ def test_both_read_any_exif_data_alike(data):
       assert _orientation(found) == exif.orientation(found), found
 
 
-def test_a_file_of_very_many_parts_is_left():
+def test_a_file_of_too_many_parts_is_not_rotated():
   empty = _segment(0xe0, b'')
   found = _segment(0xe1, b'Exif\0\0' + b'II*\0\x08\0\0\0\x01\0' + struct.pack(
       '<HHIHH', exif.TAG, 3, 1, 6, 0))

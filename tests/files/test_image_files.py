@@ -1,4 +1,4 @@
-"""From what a user names to image files, and to names of results."""
+"""Image files that a user's arguments name, and names of results."""
 
 import os
 
@@ -8,7 +8,7 @@ from axial_tf import errors
 from axial_tf.files import earlier_results, image_files
 
 
-def test_images_that_collide_get_names_of_their_own():
+def test_colliding_images_get_distinct_names():
   files = ['in/a/x.jpg', 'in/b/x.jpg', 'in/b/x.png', 'in/b/x.png.jpg', 'in/y.b']
   stems = image_files.output_stems(files)
   assert stems == {
@@ -59,7 +59,7 @@ def test_images_behind_links(tmp_path):
   (photos / 'set').symlink_to(tmp_path / 'annex' / 'set')
   (photos / 'set' / 'again').symlink_to(photos)
   (photos / 'gone.png').symlink_to(tmp_path / 'nowhere')
-  # What is not there is named when it is read.
+  # A missing file is named when it is read.
   assert _found(photos) == ['a.png', 'gone.png', 'set/y.jpg']
   (tmp_path / 'all').symlink_to(photos)
   assert len(_found(tmp_path / 'all')) == 3
@@ -80,7 +80,7 @@ def _write_results(folder, stem):
   (folder / f'{stem}.json').write_text('{"void_id": 0, "segments": []}')
 
 
-def test_results_of_an_earlier_prediction_are_no_images(tmp_path, capsys):
+def test_results_of_an_earlier_prediction_are_not_inputs(tmp_path, capsys):
   _touch(tmp_path, 'a.jpg', 'b_overlay.png', 'c_panoptic.png', 'c.json')
   _write_results(tmp_path, 'a')
   _write_results(tmp_path / 'elsewhere', 'z')
@@ -94,7 +94,7 @@ def test_results_of_an_earlier_prediction_are_no_images(tmp_path, capsys):
     assert _found(tmp_path, same) == [*expected, 'results/overview.png']
   assert [os.path.basename(file) for file in image_files.find(
       str(tmp_path / '*.png'))] == expected[1:]
-  # Named itself, it is meant.
+  # If it is named itself, it is used.
   result = str(tmp_path / 'a_overlay.png')
   assert image_files.find(result) == [result]
   with pytest.raises(errors.UserError, match='found none'):

@@ -1,4 +1,4 @@
-"""Image files come out as a person sees them."""
+"""Image files are decoded as a viewer displays them."""
 
 import numpy as np
 from PIL import Image
@@ -23,7 +23,7 @@ def test_grey_has_three_equal_channels(grey):
       images.as_rgb(grey), np.repeat(_RGB[..., :1], 3, -1))
 
 
-def test_photographs_are_turned_upright(tmp_path):
+def test_photographs_are_rotated_upright(tmp_path):
   exif = Image.Exif()
   exif[0x0112] = 6  # The camera was turned: rotate by 90 degrees clockwise.
   path = tmp_path / 'photo.png'
@@ -57,13 +57,13 @@ def test_other_modes_look_like_their_rgb_version(mode):
   np.testing.assert_array_equal(images.as_rgb(image), image.convert('RGB'))
 
 
-def test_ink_takes_away_light():
+def test_cmyk_ink_darkens():
   ink = Image.frombytes('CMYK', (2, 1), bytes([0, 255, 100, 0, 0, 9, 100, 77]))
   np.testing.assert_array_equal(
       images.as_rgb(ink), [[[255, 0, 155], [178, 171, 108]]])
 
 
-def test_damaged_exif_data_turns_nothing(tmp_path):
+def test_damaged_exif_data_is_ignored(tmp_path):
   for kind in ('JPEG', 'PNG', 'WEBP'):
     path = tmp_path / kind
     Image.fromarray(_RGB).save(path, kind, exif=b'Exif\0\0MM\0*\0\0\0\x08\0')
@@ -83,7 +83,7 @@ def test_avif_and_what_no_plugin_reads(tmp_path):
 
 
 @pytest.mark.parametrize('content', [b'', b'hello', b'\x89PNG\r\n\x1a\n'])
-def test_what_is_no_image_is_named(tmp_path, content):
+def test_files_that_are_not_images_are_named(tmp_path, content):
   path = tmp_path / 'a.jpg'
   path.write_bytes(content)
   with pytest.raises(errors.UserError, match='a.jpg'):
@@ -105,7 +105,7 @@ def test_truncated_files_are_named(tmp_path, kind):
     np.zeros([4, 4, 3], np.float32), np.zeros([4, 4, 2], np.uint8),
     np.zeros([4], np.uint8), np.zeros([0, 4, 3], np.uint8), 3, None,
     Image.new('F', (3, 3)), Image.new('I', (3, 3)), '/no/such/file.jpg', '/'])
-def test_what_cannot_be_an_image_is_refused(image):
+def test_inputs_that_cannot_be_images_are_refused(image):
   with pytest.raises(errors.UserError):
     images.as_rgb(image)
 

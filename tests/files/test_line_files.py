@@ -1,4 +1,4 @@
-"""Lines are there as soon as they are written, and whole."""
+"""Lines can be read as soon as they are written, and are complete."""
 
 import os
 import signal
@@ -20,7 +20,7 @@ def test_lines_can_be_read_while_the_file_grows(tmp_path):
       assert path.read_bytes().endswith(b'%d\n' % number)
 
 
-def test_a_file_begins_anew(tmp_path):
+def test_an_existing_file_is_overwritten(tmp_path):
   path = tmp_path / 'lines.txt'
   path.write_text('old\n')
   with line_files.LineFile(str(path)) as lines:
@@ -43,7 +43,7 @@ os.kill(os.getpid(), signal.SIGKILL)
       str(number) * 3000 for number in range(1000)]
 
 
-def test_what_cannot_be_written_is_one_line(tmp_path):
+def test_a_path_that_cannot_be_written_is_one_line(tmp_path):
   (tmp_path / 'file').write_text('')
   with pytest.raises(errors.UserError, match='cannot be written'):
     line_files.LineFile(str(tmp_path / 'file' / 'lines.txt'))

@@ -1,4 +1,4 @@
-"""Runs and exports are told apart by their files, before TensorFlow loads."""
+"""Runs and exports are distinguished by their files, without TensorFlow."""
 
 import json
 import subprocess
@@ -33,7 +33,7 @@ def test_runs_exports_and_versions(tmp_path, task):
 
 @pytest.mark.parametrize('names', [
     ('config.gin',), ('1/saved_model.pb',), ('saved_model.pb', 'model.json')])
-def test_a_model_that_does_not_tell_its_task_is_for_its_loader(tmp_path, names):
+def test_a_model_without_a_task_is_left_to_its_loader(tmp_path, names):
   found = model_folders.find(_write(tmp_path, *names))
   assert found.task is None
   found.require(model_folders.PANOPTIC)
@@ -43,12 +43,12 @@ def test_a_model_that_does_not_tell_its_task_is_for_its_loader(tmp_path, names):
     (lambda folder: folder / 'gone', 'gone: no such folder'),
     (lambda folder: _write(folder, 'x') + '/x', 'x: is a file'),
     (lambda folder: _write(folder, '1/x'), 'holds no model')])
-def test_what_is_no_model_is_named(tmp_path, make, words):
+def test_folders_that_are_not_models_are_named(tmp_path, make, words):
   with pytest.raises(errors.UserError, match=words):
     model_folders.find(make(tmp_path))
 
 
-def test_a_model_of_another_task_is_named_with_its_user(tmp_path):
+def test_a_model_of_another_task_is_named_with_its_predictor(tmp_path):
   run = _write(tmp_path, 'config.gin', 'class_spec.json')
   with pytest.raises(errors.UserError, match=(
       f'{run}: expected a model of panoptic segmentation, got one of '

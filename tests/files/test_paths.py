@@ -18,7 +18,7 @@ def test_home_folders(monkeypatch):
     assert paths.expand(unchanged) == unchanged
 
 
-def test_nobodys_home(tmp_path, monkeypatch):
+def test_the_home_folder_of_an_unknown_user(tmp_path, monkeypatch):
   monkeypatch.chdir(tmp_path)
   with pytest.raises(errors.UserError, match='write ./~nobody-of-that-name/x'):
     paths.expand('~nobody-of-that-name/x')
@@ -27,7 +27,7 @@ def test_nobodys_home(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize('path', ['a' * 256 + '/x', 'a/' * 2001, 'a\0b'])
-def test_what_no_file_system_can_have(path):
+def test_paths_that_no_file_system_allows(path):
   with pytest.raises(errors.UserError, match='at most 255 bytes') as raised:
     paths.expand(path)
   assert len(str(raised.value)) < 300
@@ -65,7 +65,7 @@ def tree(tmp_path, monkeypatch):
     ('missing/*.png', []),
     ('', []),
 ])
-def test_what_exists_is_meant_literally(tree, pattern, expected):
+def test_existing_names_are_taken_literally(tree, pattern, expected):
   assert paths.matching(pattern) == expected
   absolute = [str(tree / path) for path in expected]
   assert paths.matching(pattern and str(tree / pattern)) == absolute
@@ -87,7 +87,7 @@ def test_folders_behind_links_are_walked_once(tree):
   assert paths.matching('a1/**/*.png', recursive=True) == images
 
 
-def test_a_name_that_is_no_pattern_for_tensorflow(tree):
+def test_a_name_that_is_not_a_pattern_for_tensorflow(tree):
   for harmless in ('a1', 'a1/x', '/', '', 'a/b/'):
     assert paths.literal(harmless) == harmless
   alias = paths.literal('a[1]/x.png')
@@ -100,7 +100,7 @@ def test_a_name_that_is_no_pattern_for_tensorflow(tree):
       paths.literal(refused)
 
 
-def test_bytes_that_are_no_utf8():
+def test_bytes_that_are_not_utf8():
   name = os.fsdecode(b'caf\xe9 \xc3\xa9.jpg')
   assert paths.printable(name) == 'caf\\xe9 \u00e9.jpg'
   with pytest.raises(errors.UserError, match=r'caf.xe9.*in UTF-8'):
@@ -126,7 +126,7 @@ def test_a_remote_folder_that_cannot_be_reached(path, capsys):
     paths.require_local(path)
 
 
-def test_local_paths_need_no_reaching(tmp_path, capsys):
+def test_local_paths_need_no_check_of_the_connection(tmp_path, capsys):
   for path in (None, '', str(tmp_path / 'missing')):
     paths.require_reachable(path)
   assert not capsys.readouterr().err
@@ -150,7 +150,7 @@ def test_every_flag_that_is_a_path_expands_the_home_folder(project_root):
   assert others == []
 
 
-def test_nothing_else_takes_names_for_patterns(project_root):
+def test_only_these_modules_expand_patterns(project_root):
   """Functions that look for matching files, also where they get one file."""
   owners = {
       'glob.glob': 'paths.py', 'gfile.glob': 'paths.py',

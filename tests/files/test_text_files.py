@@ -64,7 +64,7 @@ def test_lines_are_stripped(tmp_path):
      'save the file as UTF-8'),
     (b'\xff\xfea\0\n\0b\0\x00\xd8c\0', r'a.txt: .*line 2 is not UTF-16-LE'),
     (None, 'a.txt: no such file; expected a list')])
-def test_what_is_no_text_is_told_with_its_line(tmp_path, content, words):
+def test_invalid_text_is_reported_with_its_line(tmp_path, content, words):
   path = tmp_path / 'a.txt'
   if content is not None:
     path.write_bytes(content)
@@ -73,13 +73,13 @@ def test_what_is_no_text_is_told_with_its_line(tmp_path, content, words):
   assert '\n' not in str(raised.value)
 
 
-def test_a_folder_is_no_text(tmp_path):
+def test_a_folder_is_not_text(tmp_path):
   with pytest.raises(errors.UserError, match='directory'):
     text_files.read(tmp_path)
 
 
 @pytest.mark.parametrize('content', [b'', b'{', b'[' * 100_000, b'\xff'])
-def test_what_is_no_json_is_told(tmp_path, content):
+def test_invalid_json_is_reported(tmp_path, content):
   path = tmp_path / 'a.json'
   path.write_bytes(content)
   with pytest.raises(errors.UserError, match='a.json: .*a spec') as raised:
@@ -172,7 +172,7 @@ def test_every_list_of_imagenet(tmp_path, encode, lists):
 
 
 def test_no_other_module_reads_json_of_users(project_root):
-  """Those listed read what this package or a server has written itself."""
+  """Those listed read files written by this package or by a server."""
   own = {'axial_tf/files/json_files.py',
          'axial_tf/prediction/beam.py', 'axial_tf/files/earlier_results.py',
          'axial_tf/files/process_identity.py', 'axial_tf/training/progress.py',

@@ -1,4 +1,4 @@
-"""What a pixel attends to in a network is what the network has used."""
+"""Probed attention is the attention that the network has used."""
 
 import numpy as np
 import pytest
@@ -35,7 +35,7 @@ def _image(height, width):
 
 
 def _recorded(model, images, layer, monkeypatch):
-  """What the attention in a layer is called with in the whole network."""
+  """Records the inputs of a layer's attention in the whole network."""
   block = {b.name: b for stage in model.backbone.stages for b in stage}[layer]
   seen = []
   call = axial_2d.AxialAttention2D.call
@@ -54,7 +54,7 @@ def _recorded(model, images, layer, monkeypatch):
     ('stage3_block2', (40, 61), (12, 33)),
     ('stage3_block1', (40, 61), (39, 60)),  # Strided.
     ('stage5_block1', (1, 50), (0, 0))])
-def test_shares_are_those_with_which_pixels_reach_the_query(
+def test_shares_are_the_contributions_of_pixels_to_the_query(
     model, monkeypatch, layer, size, pixel):
   images = _image(*size)
   found = attention_probe.probe(model, images, layer=layer, pixel=pixel)
@@ -116,7 +116,7 @@ def test_layers_are_named_in_order_with_their_heads(model):
     (dict(head=-1), 'head: expected 0 to 1'),
     (dict(pixel=(32, 0)), 'y of 0 to 31'),
     (dict(pixel=(0, -1)), 'x of 0 to 39')])
-def test_mistakes_name_what_there_is(model, options, words):
+def test_mistakes_list_the_options(model, options, words):
   options = {'layer': 'stage2_block1', 'pixel': (0, 0), **options}
   with pytest.raises(errors.UserError, match=words):
     attention_probe.probe(model, _image(32, 40), **options)

@@ -66,7 +66,7 @@ def test_one_view_is_the_network_itself():
     Settings(flip=True), Settings((0.5,)), Settings((2.0,), flip=True),
     Settings((0.5, 1.0, 2.0), flip=True)])
 def test_views_of_one_scene_agree(settings):
-  """Offsets come back in pixels of the image and, mirrored, point back."""
+  """Offsets are converted to image pixels, mirrored ones flipped back."""
   images = _images()
   expected = multi_scale.heads(to_the_brightest, images, Settings())
   heads = multi_scale.heads(to_the_brightest, images, settings)
@@ -91,8 +91,8 @@ def test_the_mean_is_over_probabilities_not_logits():
       rtol=1e-6)
 
 
-def test_views_wait_for_each_other():
-  """Else the memory of all of them would be in use at once."""
+def test_views_are_computed_one_after_the_other():
+  """Otherwise the memory of all of them would be in use at once."""
   lock, active, most = threading.Lock(), [0], [0]
 
   def busy(images):
@@ -168,6 +168,6 @@ def test_padding_stays_outside_at_other_sizes(model, size):
 @pytest.mark.parametrize('arguments', [
     {'scales': ()}, {'scales': (0.0,)}, {'scales': (1.0, 1.0)},
     {'scales': (-1.0,)}, {'scales': (17.0,)}, {'flip': 2}])
-def test_settings_that_make_no_sense(arguments):
+def test_invalid_settings(arguments):
   with pytest.raises(errors.UserError, match='MultiScaleSettings'):
     Settings(**arguments)

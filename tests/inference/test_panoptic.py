@@ -53,7 +53,7 @@ def test_a_batch_gives_what_its_images_give_alone():
       np.testing.assert_allclose(together[key][index], value, rtol=1e-5)
 
 
-def test_large_images_are_shrunk_and_their_maps_brought_back():
+def test_large_images_are_shrunk_and_their_maps_enlarged():
   image, panoptic = color_model.scene(scale=3)
   inference = color_model.inference(max_long_side=40)
   outputs = inference.predict_image(tf.constant(image))
@@ -98,7 +98,7 @@ def test_smaller_images_are_enlarged_only_on_request():
     assert outputs['panoptic_map'].shape == panoptic.shape
 
 
-def test_segments_that_shrinking_the_map_loses_leave_the_table():
+def test_segments_lost_by_shrinking_the_map_are_not_in_the_table():
   """On an enlarged image the network may find what no raw pixel samples."""
   def model(images, training, output_size):
     outputs = color_model.ColorModel()(images)

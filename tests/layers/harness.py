@@ -109,7 +109,7 @@ def _check_precision(policy, make, inputs, expected):
 def check_head_order(
     layer: tf.keras.layers.Layer, inputs, heads: int, key_depth: int,
     value_depth: int, tolerance: float) -> None:
-  """Checks that other places of the heads are other places of the channels.
+  """Checks that permuting the heads permutes the channels.
 
   Args:
     layer: an attention layer with all its terms.

@@ -73,7 +73,7 @@ def test_counts_of_table_6():
   """Two ASPPs of 2048 -> 256 explain the rows with ASPP, see the docstring.
 
   Without ASPP the decoders' first 5x5 separable convolutions (to 256 and 128
-  channels, at stride 8) see all 2048 channels of 'res5' in place of 256.
+  channels, at stride 8) see all 2048 channels of 'res5' instead of 256.
   """
   layer = aspp.ASPP(256)
   layer(tf.zeros([1, 1, 1, 2048]))

@@ -7,7 +7,7 @@ from axial_tf.weights import deeplab2
 def reference_arrays(layer, arrays: dict) -> dict:
   """Maps the names of `layer`'s variables to arrays kept by DeepLab2's paths.
 
-  Also arrays of single layers, which have no path to tell what they are.
+  Also arrays of single layers, which have no path to identify them.
   """
   shapes = {name: v.shape for name, v in checkpoints.places(layer).items()}
   return {name: array.reshape(shapes[name])

@@ -237,13 +237,13 @@ def test_attention_options_reach_the_layers():
 
 @pytest.mark.parametrize('output_stride, dilations', [
     (32, [1, 1, 1, 1]), (16, [1, 1, 1, 2]), (8, [1, 1, 2, 4])])
-def test_convolutions_behind_a_dropped_stride_are_dilated(
+def test_convolutions_after_a_dropped_stride_are_dilated(
     output_stride, dilations):
   model = axial_resnet.AxialResNet(settings_by_name.variant_settings(
       'resnet50', output_stride=output_stride, blocks=(2, 2, 2, 2)))
   assert [stage[-1].get_config()['dilation'] for stage in model.stages] == (
       dilations)
-  # The first block behind a dropped stride still reads what was there before.
+  # The first block after a dropped stride still reads features from before it.
   assert [stage[0].get_config()['dilation'] for stage in model.stages] == [
       1, *dilations[:-1]]
 

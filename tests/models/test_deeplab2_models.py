@@ -21,7 +21,7 @@ _STRUCTURES = [deeplab2_models.PREFIX + name for name in (
 
 def _check_count(name):
   model = deeplab2_models.MODELS[name]
-  with tf.Graph().as_default():  # Which gives its variables no memory.
+  with tf.Graph().as_default():  # Allocates no memory for variables.
     backbone = backbones.build(model.backbone, 'backbone')
     backbone(tf.zeros([1, 65, 65, 3]))
     count = sum(
@@ -42,10 +42,10 @@ def test_all_published_counts(name):
   _check_count(name)
 
 
-def test_what_max_deeplab_l_has_behind_its_last_stage():
-  """Its four decoder stages and what brings features to them, as published.
+def test_the_decoder_after_the_last_stage_of_max_deeplab_l():
+  """Its four decoder stages and their input projections, as published.
 
-  They are no part of our backbone, and its count leaves them out.
+  They are not part of our backbone, and its count leaves them out.
   """
   def conv(side, channels, filters):  # With gamma and beta.
     return side * side * channels * filters + 2 * filters
@@ -69,7 +69,7 @@ def test_what_max_deeplab_l_has_behind_its_last_stage():
 
 @pytest.mark.parametrize('name', _STRUCTURES)
 def test_every_structure_trains_and_restores(name):
-  """With little of everything."""
+  """With few blocks and channels."""
   row = deeplab2_models.MODELS[name]
   backbone = dataclasses.replace(
       row.backbone, width_multiplier=0.125, stem_width_multiplier=0.125,
@@ -99,7 +99,7 @@ def test_models_are_found_by_name():
     assert settings_by_name.variant_settings(name) == row.backbone
 
 
-def test_these_models_alone_see_gray_padding():
+def test_only_these_models_see_gray_padding():
   for name, row in settings_by_name.ROWS.items():
     if row.is_panoptic:
       expected = 'gray' if name in deeplab2_models.MODELS else 'edge'

@@ -21,7 +21,7 @@ def _settings(**fields):
 
 
 def _kinds(model):
-  """Returns the kind of each block, a letter: basic, conv or axial."""
+  """Returns the type of each block, a letter: basic, conv or axial."""
   def kind(block):
     if isinstance(block, basic.BasicBlock):
       return 'b'
@@ -45,7 +45,7 @@ def test_blocks_attend_from_their_stride_on(fields, kinds):
 
 @pytest.mark.parametrize('wide, middle', [(False, 2), (True, 4)])
 def test_widths(wide, middle):
-  """Wide networks have as many channels in their attention as behind it."""
+  """Wide networks have as many channels in their attention as after it."""
   model = hybrid_resnet.HybridResNet(_settings(wide=wide))
   endpoints = model(tf.zeros([1, 33, 40, 3]))
   assert [endpoints[f'res{i}'].shape[-1] for i in (2, 3, 4, 5)] == [

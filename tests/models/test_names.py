@@ -1,4 +1,4 @@
-"""The name of a weight is its path of attributes, in every kind of model."""
+"""The name of a weight is its path of attributes, in every type of model."""
 
 import dataclasses
 

@@ -25,7 +25,7 @@ _BRANCH = panoptic_decoder.BranchSettings(8, 4, 4, 8, 8)
 
 
 def _tiny(variant: variants.Variant) -> variants.Variant:
-  """The same structure with little of everything, and all of one width."""
+  """The same structure with few blocks and channels, all of one width."""
   backbone = variant.backbone
   if isinstance(backbone, xception.XceptionSettings):
     backbone = dataclasses.replace(
@@ -153,7 +153,7 @@ def test_all_published_counts(name):
   _check_counts(name)
 
 
-def test_an_unknown_variant_is_answered_with_the_known_ones():
+def test_an_unknown_variant_lists_the_known_ones():
   with pytest.raises(errors.UserError, match='one of axial_resnet_s, .*_xl, '):
     settings_by_name.variant_settings('axial_resnet_xs')
   with pytest.raises(errors.UserError) as error:
@@ -192,13 +192,13 @@ def test_overrides_of_a_panoptic_row():
 @pytest.mark.parametrize('function, field, known', [
     (settings_by_name.variant_settings, 'depth', 'width_multiplier'),
     (settings_by_name.panoptic_settings, 'heads', 'backbone')])
-def test_an_unknown_field_is_answered_with_the_known_ones(
+def test_an_unknown_field_lists_the_known_ones(
     function, field, known):
   with pytest.raises(errors.UserError, match=f'expected only {known}.*{field}'):
     function('axial_deeplab_s', **{field: 3})
 
 
-def test_other_backbones_take_overrides_of_their_own():
+def test_other_backbones_take_their_own_overrides():
   settings = settings_by_name.variant_settings(
       'panoptic_deeplab_xception71', middle_modules=8)
   assert settings == xception.XceptionSettings(middle_modules=8)

@@ -5,14 +5,14 @@ import pathlib
 from typing import Iterator, Set
 
 # A room, a module or folder of axial_tf, imports only from those before it.
-# The order is the way of the data: from files to records, models, metrics,
+# The order is that of the data flow: from files to records, models, metrics,
 # runs, predictions and servers.
 ORDER = (
     'version', 'errors', 'optional_imports', 'files', 'settings', 'devices',
     'beam_runner', 'cli', 'panoptic', 'specs', 'layers', 'models', 'data',
     'inference', 'evaluation', 'training', 'visualize', 'tasks', 'experiment',
     'prediction', 'export', 'client', 'weights', 'serving')
-# data_prep stands beside the models: it needs the schema of records only.
+# data_prep is independent of the models: it needs only the record schema.
 OF_DATA_PREP = {
     'errors', 'version', 'optional_imports', 'files', 'settings',
     'beam_runner', 'cli', 'panoptic', 'specs', 'data', 'visualize'}

@@ -23,7 +23,7 @@ def targets(project_root):
 
 
 def _run(build_file: pathlib.Path, root: pathlib.Path, found: list) -> None:
-  """Runs a BUILD file, which is Python to the eye, with stand-ins for rules."""
+  """Runs a BUILD file, which looks like Python, with stand-ins for rules."""
   folder = build_file.parent
 
   def glob(patterns, exclude=(), allow_empty=False):

@@ -1,6 +1,6 @@
-"""What must not be in the sources: machine paths, private APIs, wrong imports.
+"""Machine paths, private APIs and wrong imports are not in the sources.
 
-The directions of imports are those of `rooms`.
+The allowed imports are those of `rooms`.
 """
 
 import os
@@ -69,7 +69,7 @@ def _names_path(content: bytes, machine_path: bytes) -> bool:
     (b'docs/ho' b'me/index.md', False),
     (b'~/wo' b'rk/x', False),
 ])
-def test_names_path_tells_absolute_from_relative(text, expected):
+def test_names_path_distinguishes_absolute_from_relative(text, expected):
   assert any(_names_path(text, p.encode()) for p in _MACHINE_PATHS) == expected
 
 
@@ -116,7 +116,7 @@ def test_the_order_has_every_room(project_root):
   assert found - commands - {'__init__'} == set(rooms.ORDER)
 
 
-def test_imports_follow_the_way_of_the_data(project_root):
+def test_imports_follow_the_data_flow(project_root):
   checked = 0
   for place, room in enumerate(rooms.ORDER):
     for path in rooms.files_of(room, project_root):
@@ -149,7 +149,7 @@ def test_data_prep_needs_no_models(project_root):
                      for name in names for floor in above), path
 
 
-def test_tools_quiet_tensorflow_before_they_load_it(project_root):
+def test_commands_silence_tensorflow_before_they_load_it(project_root):
   """`cli` sets its log level, which holds only if it is imported first."""
   tools = 0
   for package in ('axial_tf', 'data_prep'):

@@ -1,4 +1,4 @@
-"""What the tests of the panoptic functions share."""
+"""Fixtures shared by the tests of the panoptic functions."""
 
 import pytest
 import tensorflow as tf

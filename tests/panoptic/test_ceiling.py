@@ -1,4 +1,4 @@
-"""What perfect heads would score on real images: the ceiling of the method."""
+"""Scores of perfect heads on real images: the ceiling of the method."""
 
 import collections
 import json
@@ -69,7 +69,7 @@ def _best_iou(label, panoptic, merged, spec):
 
 
 def _reason(label, panoptic, spec, settings):
-  """Why the method cannot tell this segment, or None if it should."""
+  """Why the method cannot recover this segment, or None if it should."""
   mask = panoptic == label
   if label % spec.label_divisor == 0:
     is_small = mask.sum() < settings.stuff_area_limit
@@ -83,7 +83,7 @@ def _reason(label, panoptic, spec, settings):
 
 
 @pytest.mark.parametrize('kernel', [7, 41])
-def test_perfect_heads_lose_only_what_the_method_cannot_tell(
+def test_perfect_heads_lose_only_what_the_method_cannot_recover(
     labels, spec, kernel):
   settings = merging.MergingSettings(stuff_area_limit=4096, nms_kernel=kernel)
   ious = []

@@ -1,4 +1,4 @@
-"""Kinds of pixels and the centers that they belong to."""
+"""Types of pixels and the centers that they belong to."""
 
 import numpy as np
 import pytest

@@ -8,7 +8,7 @@ from axial_tf.panoptic import label_ids
 
 
 @pytest.mark.parametrize('kind', [np.asarray, tf.constant])
-def test_members_are_told_from_labels_below_between_and_beyond(kind):
+def test_members_differ_from_labels_below_between_and_beyond(kind):
   np.testing.assert_array_equal(
       label_ids.member_mask(kind(np.int32([[7, 11, 12, 30, 255]])), (11, 30)),
       [[False, True, False, True, False]])

@@ -1,4 +1,4 @@
-"""Segment ids as colors, in every kind of picture that holds colors."""
+"""Segment ids as colors, in every image mode that holds colors."""
 
 import io
 
@@ -24,7 +24,7 @@ def _reopened(image, **options):
 
 
 @pytest.mark.parametrize('mode', ['RGB', 'RGBA', 'P'])
-def test_ids_of_every_kind_of_picture(mode):
+def test_ids_in_every_image_mode(mode):
   image = _rgb()
   image = image.quantize(6) if mode == 'P' else image.convert(mode)
   image = _reopened(image)
@@ -36,7 +36,7 @@ def test_ids_of_every_kind_of_picture(mode):
 
 @pytest.mark.parametrize('encode', [
     label_png.encode, lambda ids: label_png.encode_in_graph(ids).numpy()])
-def test_all_ways_back_agree(encode):
+def test_all_decoders_agree(encode):
   png = encode(_IDS.astype(np.int32))
   np.testing.assert_array_equal(label_png.decode(png, 'a.png'), _IDS)
   np.testing.assert_array_equal(label_png.decode_in_graph(png), _IDS)

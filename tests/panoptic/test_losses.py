@@ -114,7 +114,7 @@ _VALUES = st.one_of(st.sampled_from([0.0, 1.0, 2.0]), st.floats(
 @hypothesis.given(
     hnp.arrays(np.float32, st.tuples(st.integers(1, 3), st.integers(1, 12)),
                elements=_VALUES), st.floats(0.01, 1.0))
-def test_hardest_equal_a_sort(values, top_k):
+def test_hardest_pixels_equal_those_of_a_sort(values, top_k):
   k = max(int(np.round(np.float32(top_k) * np.float32(values.shape[1]))), 1)
   hardest = -np.sort(-values.astype(np.float64), axis=1)[:, :k]
   expected = hardest.sum(1) / np.maximum((hardest > 0).sum(1), 1)
@@ -169,7 +169,7 @@ def test_perfect_heads_cost_nothing():
   np.testing.assert_array_equal(result['total_loss'], [0.0, 0.0])
 
 
-def test_nan_stays_visible(compiled):
+def test_nan_is_propagated(compiled):
   outputs, targets = _example()
   broken = tf.nest.map_structure(lambda v: v * float('nan'), outputs)
   result = compiled(lambda o, t: losses.panoptic_losses(
@@ -207,6 +207,6 @@ def test_factors_scale_their_losses():
 @pytest.mark.parametrize('field, value', [
     ('semantic_top_k', 0.0), ('semantic_top_k', 1.5), ('center_weight', -1.0),
     ('offset_weight', float('inf')), ('semantic_weight', 'one')])
-def test_settings_refuse_nonsense(field, value):
+def test_invalid_settings_are_refused(field, value):
   with pytest.raises(errors.UserError, match=f'LossSettings.{field}'):
     losses.LossSettings(**{field: value})

@@ -179,7 +179,7 @@ def test_stuff_limit_counts_the_whole_image(limit, at_limit, expected):
 
 def test_limit_on_centers():
   # Peaks .5 .9 .7 .7: three kept, of the tie the first in the image; the
-  # published codes drop all that tie with the last one kept.
+  # published code drops all that tie with the last one kept.
   heatmap = [[0.5, 0.0, 0.9, 0.7, 0.7]]
   heads = _tensors(np.ones([1, 5], int), heatmap)
   two = dataclasses.replace(_TINY, max_centers=2)
@@ -218,8 +218,8 @@ def test_center_outside_its_instance():
 
 
 def test_distances_are_exact_far_from_the_origin(compiled):
-  # 8190^2 needs 26 bits: |p|^2 - 2 p c + |c|^2 cannot tell these centers apart
-  # in float32.
+  # 8190^2 needs 26 bits: |p|^2 - 2 p c + |c|^2 cannot distinguish these
+  # centers in float32.
   width = 8192
   heatmap = np.zeros([1, width])
   heatmap[0, [8189, 8190]] = 0.9
@@ -258,9 +258,9 @@ def test_images_of_a_batch_do_not_mix(compiled):
 @pytest.mark.parametrize('compiled', [False, True])
 @pytest.mark.parametrize('tile', [1, 3, 5, 128])
 @pytest.mark.parametrize('reach', [0.0, 2.0, 40.0])
-def test_tiles_find_what_the_whole_table_of_distances_says(
+def test_tiles_equal_the_full_table_of_distances(
     monkeypatch, tile, reach, compiled):
-  """Whole offsets make many ties, which go to the first center."""
+  """Integer offsets make many ties, which go to the first center."""
   rng = np.random.default_rng(1)
   size, slots = (11, 17), 9
   offset = np.round(rng.normal(size=[2, *size, 2]) * reach)
@@ -283,7 +283,7 @@ def test_tiles_find_what_the_whole_table_of_distances_says(
       tf.constant(centers), tf.constant(found, tf.int32)), expected)
 
 
-def test_an_offset_that_is_no_number_spoils_its_pixel_only():
+def test_a_nan_offset_affects_only_its_pixel():
   offset = np.zeros([1, 4, 6, 2], np.float32)
   offset[0, 1, 2] = np.nan
   centers = tf.constant([[[0, 0], [3, 5]]])
@@ -296,7 +296,7 @@ def test_an_offset_that_is_no_number_spoils_its_pixel_only():
   np.testing.assert_array_equal(instance, expected)
 
 
-def test_nan_in_the_heatmap_is_no_center():
+def test_nan_in_the_heatmap_is_not_a_center():
   heads = _tensors([[1, 1]], [[np.nan, 0.9]])
   panoptic, _ = _merged(*heads)
   np.testing.assert_array_equal(panoptic, [[101, 101]])
@@ -338,6 +338,6 @@ def test_thing_that_the_model_does_not_know():
     ('center_threshold', -0.1), ('nms_kernel', 6), ('nms_kernel', 0),
     ('max_centers', 0), ('stuff_area_limit', -1), ('stuff_area_limit', 2.5),
     ('drop_last_center', 'yes')])
-def test_settings_refuse_nonsense(field, value):
+def test_invalid_settings_are_refused(field, value):
   with pytest.raises(errors.UserError, match=f'MergingSettings.{field}'):
     merging.MergingSettings(**{field: value})

@@ -1,4 +1,4 @@
-"""Heads that equal the targets give the ground truth back."""
+"""Heads that equal the targets reproduce the ground truth."""
 
 import hypothesis
 from hypothesis import strategies as st
@@ -34,7 +34,7 @@ def _rounded_center(mask):
 @hypothesis.given(
     hnp.arrays(np.int32, st.tuples(st.integers(1, 10), st.integers(1, 10)),
                elements=_LABELS), st.integers(0, 10))
-def test_what_comes_back_and_what_cannot(panoptic, stuff_limit):
+def test_what_is_recovered_and_what_is_lost(panoptic, stuff_limit):
   merged = _merge_of_targets(panoptic, stuff_area_limit=stuff_limit)
   by_center = {}
   for label in np.unique(panoptic):
@@ -53,7 +53,7 @@ def test_what_comes_back_and_what_cannot(panoptic, stuff_limit):
     assert result[0] // 10 == np.bincount(panoptic[union] // 10).argmax()
 
 
-def test_concentric_instances_fall_together():
+def test_concentric_instances_are_merged():
   ring = np.full([5, 5], 11, np.int32)
   ring[2, 2] = 12
   merged = _merge_of_targets(ring, stuff_area_limit=0)

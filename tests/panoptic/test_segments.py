@@ -69,7 +69,7 @@ def test_void_alone_gives_an_empty_table(compiled):
   _assert_rows(table, [], 3)
 
 
-def test_void_that_is_a_class_of_the_model_is_no_segment():
+def test_void_that_is_a_class_of_the_model_is_not_a_segment():
   # As on COCO: void is label 0 and class 0 is one of the outputs.
   table = segments.segment_table(
       tf.constant([[0, 0, 10]]), tf.ones([1, 3]), tf.ones([1, 3, 4]),

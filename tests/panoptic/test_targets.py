@@ -145,7 +145,7 @@ def test_data_set_without_things(make_targets):
   assert not np.any(got['center_heatmap'])
 
 
-def test_large_ids_of_cityscapes_do_not_fall_on_things():
+def test_large_ids_of_cityscapes_do_not_collide_with_things():
   got = targets.panoptic_targets(
       tf.constant([[255000, 18999]]), thing_ids=tuple(range(11, 19)),
       label_divisor=1000, ignore_label=255)
@@ -227,6 +227,6 @@ def test_unknown_size_inside_tf_data():
     ('sigma', 0), ('sigma', '8'), ('small_instance_area', -1),
     ('small_instance_area', 0.5), ('small_instance_weight', float('nan')),
     ('treat_crowd_as_ignore', 1)])
-def test_settings_refuse_nonsense(field, value):
+def test_invalid_settings_are_refused(field, value):
   with pytest.raises(errors.UserError, match=f'TargetSettings.{field}'):
     targets.TargetSettings(**{field: value})

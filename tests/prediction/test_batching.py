@@ -22,12 +22,12 @@ def test_all_come_once_in_batches_of_one_size(widths, batch_size):
     assert len({image.shape for _, image in batch}) == 1
     assert all(np.all(image == key) for key, image in batch)
     seen += [key for key, _ in batch]
-    # What was read and not given back is held in memory.
+    # Images read and not yet returned are held in memory.
     assert len(taken) - len(seen) < 4 * batch_size
   assert sorted(seen) == list(range(len(widths)))
 
 
-def test_equal_images_wait_for_a_full_batch():
+def test_images_of_equal_size_are_held_until_a_batch_is_full():
   images = [np.zeros([2, width, 3]) for width in (1, 2, 1, 2, 2, 1)]
   batches = list(batching.equal_sizes(enumerate(images), 3))
   assert [[key for key, _ in batch] for batch in batches] == [

@@ -1,4 +1,4 @@
-"""Apache Beam finds what the predictor finds, here and on remote files."""
+"""Apache Beam gives the predictor's results, on local and remote files."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from axial_tf.prediction import beam as beam_prediction
 from axial_tf.prediction import predicted_files, predictor
 from tests import color_model
 
-# A runner in this process, which says nothing unless something is wrong.
+# A runner in this process, which prints nothing unless something is wrong.
 _ARGUMENTS = ['--runner=DirectRunner', '--direct_num_workers=1']
 _OVERLAY = predicted_files.Pictures(['overlay'])
 _NOTHING = predicted_files.Pictures([])
@@ -98,7 +98,7 @@ def test_wrong_model_and_options(model, tmp_path):
         arguments=['--runner=NoRunner'])
 
 
-def test_names_that_are_no_utf8(model, tmp_path):
+def test_names_that_are_not_utf8(model, tmp_path):
   (tmp_path / 'in').mkdir()
   for name in (b'caf\xe9.png', b'bad\xe9.png'):
     Image.fromarray(color_model.scene()[0]).save(

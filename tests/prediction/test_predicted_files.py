@@ -1,4 +1,4 @@
-"""Each picture that is asked for is drawn, and mistakes are told early."""
+"""Each requested picture is drawn, and mistakes are reported early."""
 
 import numpy as np
 import pytest
@@ -57,7 +57,7 @@ def test_all_pictures_of_images_of_any_size(attentive):
         shape[1], round(shape[1] * 64 / max(shape)) or 1) + 12
 
 
-def test_only_what_is_asked_for_is_drawn(attentive):
+def test_only_requested_pictures_are_drawn(attentive):
   result = attentive(np.zeros([20, 20, 3], np.uint8))
   for names in ((), ('heatmap',), ('offsets', 'attention')):
     drawn = predicted_files.Pictures(names).draw(attentive, result)
@@ -82,7 +82,7 @@ def test_attention_is_that_of_the_layer_head_and_pixel(attentive):
 @pytest.mark.parametrize('options, words', [
     ({'layer': 'x'}, 'layer: .* got x; known: stage2_block1, stage3_block1'),
     ({'head': 2}, 'head: expected 0 to 1 in layer stage5_block1, got 2')])
-def test_mistakes_are_told_before_images_are_read(attentive, options, words):
+def test_mistakes_are_named_before_images_are_read(attentive, options, words):
   with pytest.raises(errors.UserError, match=words):
     predicted_files.Pictures(['attention'], **options).check(attentive)
 
@@ -92,7 +92,7 @@ def test_a_pixel_outside_of_the_image_is_named(attentive):
     attentive.attention(np.zeros([20, 30, 3], np.uint8), (20, 5))
 
 
-def test_a_network_without_attention_has_no_picture_of_it(
+def test_a_network_without_attention_has_no_attention_picture(
     tmp_path, monkeypatch):
   model = _run(tmp_path, monkeypatch, spatial='convolution')
   assert model.attention_layers() == {}
@@ -118,6 +118,6 @@ def test_a_pixel_is_y_and_x():
 
 
 @pytest.mark.parametrize('text', ['12', 'a,b', '1,2,3', '-1,5', '1,-5', ''])
-def test_other_texts_are_no_pixel(text):
+def test_invalid_pixels_are_refused(text):
   with pytest.raises(errors.UserError, match='--pixel: expected y,x'):
     predicted_files.parse_pixel(text)

@@ -127,7 +127,7 @@ def test_a_training_run_predicts_what_its_export_predicts(
     (lambda folder: folder / 'missing', 'no such folder'),
     (lambda folder: __file__, 'is a file; expected the folder'),
     (lambda folder: folder, 'holds no model')])
-def test_what_is_no_model_is_refused(tmp_path, make, word):
+def test_folders_that_are_not_models_are_refused(tmp_path, make, word):
   with pytest.raises(errors.UserError, match=word):
     predictor.Predictor(make(tmp_path))
 
@@ -136,7 +136,7 @@ def _run(module, *arguments):
   return tools.run(f'axial_tf.{module}', *arguments)
 
 
-def test_predict_does_the_good_images_and_names_the_bad(export_dir, tmp_path):
+def test_predict_segments_good_images_and_names_bad_ones(export_dir, tmp_path):
   image, panoptic = color_model.scene()
   source, output = tmp_path / 'in', tmp_path / 'out'
   for name in ('a/x.png', 'b/x.png'):
@@ -159,7 +159,7 @@ def test_predict_does_the_good_images_and_names_the_bad(export_dir, tmp_path):
   assert {s['id']: s['name'] for s in content['segments']}[BALL + 2] == 'ball'
 
 
-def test_predict_in_folders_as_people_have_them(export_dir, tmp_path):
+def test_predict_with_unusual_paths(export_dir, tmp_path):
   """A home folder, brackets, a name in Latin-1, a terminal of ASCII."""
   photos = tmp_path / 'photos [1]'
   results = photos / 'results'
@@ -259,7 +259,7 @@ def test_help_shows_an_example_without_loading_tensorflow(module):
   assert 'tensorflow' not in done.stderr
 
 
-def test_the_package_is_cheap_and_knows_its_names():
+def test_the_package_imports_fast_and_lists_its_names():
   program = ('import sys, axial_tf; assert "tensorflow" not in sys.modules; '
              'assert "numpy" not in sys.modules; print(axial_tf.__all__)')
   done = subprocess.run([sys.executable, '-c', program], capture_output=True,

@@ -22,7 +22,7 @@ def _result(**options):
 
 
 @pytest.mark.parametrize('max_long_side', [None, 20, 90])
-def test_a_model_measures_what_its_map_holds(max_long_side):
+def test_a_model_measures_the_segments_of_its_map(max_long_side):
   inference = color_model.inference(max_long_side, enlarge=True)
   outputs = {key: value.numpy() for key, value in inference.predict_image(
       tf.constant(_SCENE)).items()}
@@ -34,7 +34,7 @@ def test_a_model_measures_what_its_map_holds(max_long_side):
   assert again.segments == found.segments
 
 
-def test_segments_have_all_that_is_known_of_them():
+def test_segments_have_all_known_fields():
   result = _result()
   assert [segment.area for segment in result.segments] == [560, 240, 80, 80]
   assert result.segments[2] == results.Segment(

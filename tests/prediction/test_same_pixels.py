@@ -1,4 +1,4 @@
-"""A file gives one panoptic map, whatever way it takes through the project."""
+"""A file gives the same panoptic map through every interface."""
 
 import functools
 import json
@@ -30,7 +30,7 @@ def _endings(name: str) -> str:
 
 @pytest.fixture(scope='module')
 def files(tmp_path_factory):
-  """A folder in COCO's layout: an image of each kind, all of it ground."""
+  """A folder in COCO's layout: an image of each type, all of it ground."""
   root = tmp_path_factory.mktemp('files')
   (root / 'val').mkdir()
   labels = root / 'annotations' / 'panoptic_val'
@@ -72,7 +72,7 @@ def expected(files, model):
   predictor = predictor_lib.Predictor(model)
   maps = {path.name: predictor(path).panoptic_map
           for path in sorted((files / 'val').iterdir())}
-  # The files tell differences: hardly two of them give the same map.
+  # The files show differences: hardly two of them give the same map.
   assert len({m.tobytes() for m in maps.values()}) > 0.6 * len(maps)
   return maps
 

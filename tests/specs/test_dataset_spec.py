@@ -158,7 +158,7 @@ class TestLoad:
         'cocoo: no such file; expected a shipped name .*coco.*JSON file')):
       dataset_spec.DatasetSpec.load('cocoo')
 
-  def test_folder_is_no_spec(self, tmp_path):
+  def test_folder_is_not_a_spec(self, tmp_path):
     with pytest.raises(errors.UserError, match='expected a shipped name.*JSON'):
       dataset_spec.DatasetSpec.load(str(tmp_path))
 

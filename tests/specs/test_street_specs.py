@@ -7,7 +7,7 @@ from axial_tf.specs import dataset_spec
 from tests.data_prep import tiny_vistas
 
 
-def test_cityscapes_is_as_its_scripts_say():
+def test_cityscapes_matches_its_scripts():
   spec = dataset_spec.DatasetSpec.load('cityscapes')
   expected = {
       label.id: (label.trainId, label.name, label.hasInstances, label.color)
@@ -36,7 +36,7 @@ def test_mapillary_vistas(version, num_things, num_stuff):
 
 
 def _without_light(name):
-  """The names are in order, but for those of traffic lights in v2.0."""
+  """The names are in order, except those of traffic lights in v2.0."""
   light = 'object--traffic-light--'
   return light if name.startswith(light) else name
 

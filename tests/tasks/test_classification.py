@@ -48,7 +48,7 @@ def test_a_few_steps_learn_the_colors(records):
   assert 0 < values['top1'] <= 1
 
 
-def test_the_smoothed_and_mixed_targets_are_what_is_learned(records):
+def test_the_smoothed_and_mixed_targets_are_learned(records):
   task = _task(records, 'ClassificationAugmentationSettings.mixup_alpha = 0.4')
   target = tf.constant([[0.7, 0.2, 0.1], [0.1, 0.1, 0.8]])
   logits = tf.constant([[1.0, 2.0, 0.0], [0.0, 1.0, 2.0]])
@@ -151,7 +151,7 @@ def test_data_of_tensorflow_datasets_trains_and_validates():
     assert task.validation_table.startswith('9 images')
 
 
-def test_averages_do_not_go_with_scaled_losses(records):
+def test_averages_are_refused_with_loss_scaling(records):
   with pytest.raises(errors.UserError, match='average_decay.*float16'):
     _task(records, 'OptimizerSettings.average_decay = 0.9',
           "RunSettings.mixed_precision = 'float16'")

@@ -13,7 +13,7 @@ from axial_tf.panoptic import merging, targets
 from axial_tf.tasks import panoptic
 from axial_tf.training import optimizers
 
-# Without attention, whose graph takes long to make.
+# Without attention, whose graph is slow to build.
 _TINY = ["variant_settings.spatial = 'convolution'",
          "RECORDS = '/nowhere'", 'BLOCKS = (1, 1, 1, 1)', 'WIDTH = 0.125',
          'HEADS = 2', 'WARMUP_STEPS = 0']
@@ -80,7 +80,7 @@ def test_every_weight_of_the_network_gets_a_gradient():
   assert all('logit_norm/beta' in name for name in still), still
 
 
-def test_padding_does_not_count_and_sizes_are_brought_back(task):
+def test_padding_does_not_count_and_sizes_are_restored(task):
   stuff = task.spec.stuff_ids[0] * task.spec.label_divisor
   truth = np.full([1, 12, 12], task.spec.void_label, np.int32)
   truth[0, :8, :10] = stuff

@@ -48,7 +48,7 @@ def _validate(records_pattern, spec, devices, weights=None):
 
 
 @pytest.mark.slow
-def test_an_odd_number_of_images_of_unlike_sizes(tmp_path):
+def test_an_odd_number_of_images_of_different_sizes(tmp_path):
   spec = dataset_spec.DatasetSpec.load('gin_configs/datasets/digits.json')
   rng = np.random.default_rng(0)
   with tf.io.TFRecordWriter(str(tmp_path / 'val.tfrecord')) as writer:

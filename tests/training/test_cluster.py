@@ -1,4 +1,4 @@
-"""What is wrong in TF_CONFIG is named before TensorFlow reads it."""
+"""Mistakes in TF_CONFIG are named before TensorFlow reads it."""
 
 import json
 

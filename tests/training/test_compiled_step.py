@@ -1,4 +1,4 @@
-"""The whole training step is one program for XLA, as TPUs demand it."""
+"""The whole training step is one XLA program, as TPUs require."""
 
 import numpy as np
 import pytest

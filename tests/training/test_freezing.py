@@ -1,4 +1,4 @@
-"""Frozen batch norms stay as they are; all else learns."""
+"""Frozen batch norms stay unchanged; everything else learns."""
 
 import dataclasses
 
@@ -36,7 +36,7 @@ def test_a_step_leaves_frozen_layers_alone(records, recompute):
   optimizer = task.create_optimizer(None)
   places = checkpoints.places(model)
   for place, variable in places.items():
-    if place.endswith('gamma'):  # 0 ahead of residuals: nothing would learn.
+    if place.endswith('gamma'):  # 0 before residuals: nothing would learn.
       variable.assign(tf.ones_like(variable))
   before = {place: v.numpy() for place, v in places.items()}
   batch = next(iter(task.build_inputs('train')))
@@ -72,7 +72,7 @@ def test_patterns_of_earlier_runs_are_known(records):
           == freezing.freeze_batch_norms(model, [_STAGE]))
 
 
-def test_a_pattern_that_fits_nothing_names_some_layers(records):
+def test_a_pattern_without_a_match_lists_some_layers(records):
   with pytest.raises(errors.UserError, match="'stage1' matches none of the .* "
                      "batch norms, which are backbone/"):
     _task(records, 'stage1').build_model()

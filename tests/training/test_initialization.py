@@ -66,7 +66,7 @@ def test_all_weights_of_the_same_model_are_loaded(source):
 
 
 def test_a_backbone_moves_to_other_sizes_spans_and_strides(source):
-  """No table has to be cut or stretched; the stem is of another kind."""
+  """No table has to be cut or stretched; the stem is of another type."""
   model, _, checkpoint = source
   target = _panoptic(stem='inception', span=5, output_stride=16)
   stem = [v.numpy() for v in target.backbone.stem.variables]
@@ -100,7 +100,7 @@ def test_a_head_of_other_classes_keeps_its_own_values(source):
              for line in lines)
 
 
-def test_nothing_that_fits_is_an_error(source):
+def test_no_matching_weights_is_an_error(source):
   _, _, checkpoint = source
   model = tf.keras.Sequential([tf.keras.layers.Dense(2)])
   model(tf.zeros([1, 3]))

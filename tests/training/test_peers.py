@@ -58,7 +58,7 @@ class _Worker(threading.Thread):
       self.error = str(error)
 
 
-def test_nobody_goes_on_before_the_last_is_there(capfd):
+def test_nobody_continues_before_the_last_has_arrived(capfd):
   addresses = _addresses(3)
   workers = [_Worker(addresses, 0), _Worker(addresses, 2)]
   time.sleep(4)
@@ -74,7 +74,7 @@ def test_nobody_goes_on_before_the_last_is_there(capfd):
   assert max(ends) - min(ends) < 10
 
 
-def test_a_worker_that_comes_again_is_waited_for():
+def test_a_restarted_worker_is_waited_for():
   addresses = _addresses(3)
   first = _Worker(addresses, 0, timeout=60)
   gone = _Worker(addresses, 1, timeout=2)
@@ -95,7 +95,7 @@ def test_the_missing_are_named_at_the_end():
   assert 'RunSettings.worker_timeout' in worker.error
 
 
-def test_another_program_at_the_address_is_no_worker():
+def test_another_program_at_the_address_is_not_a_worker():
 
   class Handler(socketserver.BaseRequestHandler):
 
@@ -111,7 +111,7 @@ def test_another_program_at_the_address_is_no_worker():
   assert 'another program answers there' in worker.error
 
 
-def test_unlike_clusters_are_refused_on_both_sides():
+def test_different_clusters_are_refused_on_both_sides():
   addresses = _addresses(3)
   workers = [_Worker(addresses, 0), _Worker(addresses[:2], 1)]
   for worker in workers:
@@ -127,8 +127,8 @@ def test_a_port_in_use_is_named():
   assert 'cannot listen at its port (Address already in use)' in worker.error
 
 
-def test_who_has_gone_on_is_known_by_what_answers(monkeypatch):
-  """The other one starts TensorFlow before this one asked a last time."""
+def test_a_worker_that_has_continued_is_known_by_its_answer(monkeypatch):
+  """The other one starts TensorFlow before this one's last request."""
   addresses = _addresses(2)
   meeting = peers._Meeting(_cluster(addresses, 0))
   peer = meeting._peers[1]

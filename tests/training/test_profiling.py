@@ -1,4 +1,4 @@
-"""Profiles begin and end with the steps that were asked for."""
+"""Profiles begin and end with the requested steps."""
 
 import pytest
 import tensorflow as tf

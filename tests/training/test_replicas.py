@@ -1,4 +1,4 @@
-"""However a batch is divided, the same is learned from it."""
+"""Training is the same however a batch is divided."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ def records(tmp_path_factory):
 def train(records):
   """train(*bindings): losses and network after a few steps.
 
-  All networks of a kind start with the weights of the first one.
+  All networks of one type start with the weights of the first one.
   """
   weights = {}
 
@@ -102,20 +102,20 @@ def test_two_replicas_learn_like_one(train, two_replicas, bindings):
 
 
 def test_accumulated_gradients_are_those_of_the_whole_batch(train):
-  """Up to the batch norms, which would see other batches."""
+  """Except for batch norms, which would see other batches."""
   _require_same(train(frozen=True), train(
       'RunSettings.accumulate_steps = 4', frozen=True))
 
 
 @pytest.mark.parametrize('precision', ['bfloat16', 'float16'])
-def test_shorter_numbers_learn_nearly_the_same(train, precision):
+def test_mixed_precision_learns_nearly_the_same(train, precision):
   expected, _ = train()
   losses, model = train(f"RunSettings.mixed_precision = '{precision}'")
   np.testing.assert_allclose(losses, expected, rtol=0.05)
   assert {v.dtype for v in model.trainable_variables} == {tf.float32}
 
 
-def test_statistics_are_those_of_all_replicas_unless_told_otherwise(
+def test_statistics_are_those_of_all_replicas_by_default(
     two_replicas):
   settings = normalization.BatchNormSettings()
   assert not settings.synchronizes()

@@ -1,11 +1,11 @@
-"""A start that hangs with Python's lock held is ended from outside."""
+"""A start that hangs while holding the GIL is ended from outside."""
 
 import signal
 import subprocess
 import sys
 import textwrap
 
-# PyDLL functions keep Python's lock, as TensorFlow does while it connects.
+# PyDLL functions keep the GIL, as TensorFlow does while it connects.
 _HANG = textwrap.dedent('''
     import ctypes, sys
     from axial_tf.training import start_guard
@@ -26,7 +26,7 @@ def _start(project_root, seconds, hangs):
   return process
 
 
-def test_it_is_ended_after_the_time(project_root):
+def test_it_is_ended_after_the_timeout(project_root):
   process = _start(project_root, 0.5, hangs=True)
   assert process.communicate(timeout=60) == ('', 'error: nobody came\n')
   assert process.returncode == -signal.SIGKILL
@@ -39,7 +39,7 @@ def test_ctrl_c_ends_it_at_once(project_root):
   assert process.returncode == -signal.SIGKILL
 
 
-def test_one_that_succeeds_goes_on(project_root):
+def test_one_that_succeeds_continues(project_root):
   process = _start(project_root, 120, hangs=False)
   assert process.communicate(timeout=60) == ('over\n', '')
   assert process.returncode == 0

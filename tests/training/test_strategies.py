@@ -1,4 +1,4 @@
-"""A run begins with what is wrong around it, and leaves nothing behind."""
+"""A run first reports what is wrong around it, and leaves nothing behind."""
 
 import json
 import os
@@ -28,7 +28,7 @@ def _run(model_dir, *bindings, mode='train', records='nowhere'):
     (["RunSettings.strategy = 'multi_worker_mirrored'"], 'TF_CONFIG is not'),
     (["RunSettings.strategy = 'tpu'"], 'found no TPU at this machine'),
 ])
-def test_what_is_not_there_is_named_first(
+def test_missing_devices_and_clusters_are_named_first(
     tmp_path, monkeypatch, bindings, words):
   if bindings == ['RunSettings.num_gpus = 1'] and (
       tf.config.list_physical_devices('GPU')):
@@ -53,14 +53,14 @@ def test_the_first_line_names_the_devices(capsys, monkeypatch):
   assert device.endswith('device:CPU:0')
 
 
-def test_an_evaluation_beside_workers_needs_no_cluster(monkeypatch):
+def test_an_evaluation_during_training_needs_no_cluster(monkeypatch):
   monkeypatch.delenv('TF_CONFIG', raising=False)
   place = strategies.find_place(run_settings.RunSettings(
       strategy='multi_worker_mirrored'), trains=False)
   assert (place.strategy, place.cluster) == ('mirrored', None)
 
 
-def test_a_cluster_that_is_not_used_is_told(monkeypatch, capsys):
+def test_a_cluster_that_is_not_used_is_reported(monkeypatch, capsys):
   monkeypatch.setenv('TF_CONFIG', '{"cluster": {}}')
   strategies.find_place(run_settings.RunSettings(), trains=True)
   assert "'one_device' does not use it" in capsys.readouterr().err

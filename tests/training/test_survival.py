@@ -1,4 +1,4 @@
-"""A run that is disturbed: it ends as if it had not been, or says why not."""
+"""An interrupted run ends as if it had not been, or says why not."""
 
 import json
 import os
@@ -89,7 +89,7 @@ def test_an_interrupted_run_ends_with_the_same_weights(
 
 def test_an_interrupted_validation_is_repeated(
     records, undisturbed, tmp_path, monkeypatch):
-  """What a kill within a validation has left undone."""
+  """A kill within a validation leaves it incomplete."""
   def interrupt(*_):
     raise KeyboardInterrupt
 
@@ -127,7 +127,7 @@ def test_sigterm_saves_and_ends(records, tmp_path, monkeypatch, capsys):
   assert signal.getsignal(signal.SIGTERM) == before
 
 
-def test_an_exploding_loss_stops_and_names_the_step(records, tmp_path):
+def test_a_diverging_loss_stops_and_names_the_step(records, tmp_path):
   with pytest.raises(errors.UserError) as error:
     _run(records, tmp_path / 'run', 'RunSettings.max_loss = 1e-3')
   assert 'step 1 (images 1 to 8 in the order of seed 3)' in str(error.value)
@@ -135,7 +135,7 @@ def test_an_exploding_loss_stops_and_names_the_step(records, tmp_path):
   assert checkpoints.latest(str(tmp_path / 'run')) is None
 
 
-def test_a_loss_that_is_no_number_rolls_back_at_a_lower_rate(
+def test_a_nan_loss_rolls_back_at_a_lower_rate(
     records, tmp_path, monkeypatch, capsys):
   from axial_tf.tasks import classification
   values = classification.ClassificationTask.training_values
@@ -198,7 +198,7 @@ def _command(records, model_dir):
 
 
 @pytest.mark.slow
-def test_killed_at_random_points_the_weights_are_the_same_bits(
+def test_runs_killed_at_random_points_end_with_identical_weights(
     records, tmp_path):
   root = pathlib.Path(__file__).resolve().parents[2]
   options = dict(cwd=root, env={**os.environ, 'TF_CPP_MIN_LOG_LEVEL': '3'},

@@ -1,4 +1,4 @@
-"""The loss that remembers when it went wrong, on one and two replicas."""
+"""The loss records its first bad step, on one and two replicas."""
 
 import pytest
 import tensorflow as tf

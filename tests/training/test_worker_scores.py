@@ -20,7 +20,7 @@ _SPEC = 'gin_configs/datasets/digits.json'
 _SIZES = [(40, 33), (33, 50), (33, 50), (48, 48), (40, 33)]
 _BINDINGS = (
     "RECORDS = '/nowhere'", f"SPEC = '{_SPEC}'", 'BLOCKS = (1, 1, 1, 1)',
-    # Without attention, whose graph takes long to make.
+    # Without attention, whose graph is slow to build.
     "variant_settings.spatial = 'convolution'", 'WIDTH = 0.125',
     'PanopticTaskSettings.instance_ap = True',
     'PanopticTaskSettings.tensorboard_images = 2',

@@ -39,7 +39,7 @@ def test_each_panel_is_bright_where_its_attention_is():
   assert np.all(panels[0][unmarked] == 100), 'the image, as it is'
 
 
-def test_wide_images_stand_in_two_rows():
+def test_wide_images_are_arranged_in_two_rows():
   image = np.full([60, 480, 3], 100, np.uint8)
   picture = visualize.attention_pictures(
       image, _attention((4, 31), (0, 0), 0, 0, 16), (0, 0))

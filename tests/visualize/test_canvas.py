@@ -1,4 +1,4 @@
-"""Pictures are put together and into files whole."""
+"""Pictures are combined, and files of them are written completely."""
 
 import io
 import os
@@ -11,7 +11,7 @@ import tensorflow as tf
 from axial_tf import errors, visualize
 
 
-def test_pictures_stand_side_by_side_below_their_titles():
+def test_pictures_are_placed_side_by_side_below_their_titles():
   pictures = [np.full([20, 40, 3], 10, np.uint8),
               np.full([30, 50, 3], 60, np.uint8)]
   panel = visualize.side_by_side(pictures, ['image', 'prediction'])

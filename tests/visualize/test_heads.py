@@ -1,4 +1,4 @@
-"""Heatmaps and offsets are shown where, and with the hue, that they have."""
+"""Heatmaps and offsets are drawn at their place and with their hue."""
 
 import colorsys
 
@@ -21,7 +21,7 @@ def _toward(height, width, y, x):
   return np.stack([y - rows, x - columns], -1).astype(np.float32)
 
 
-def test_heat_grows_with_the_value_and_nothing_is_bare():
+def test_heat_grows_with_the_value_and_zero_is_darkened():
   values = np.tile(np.linspace(0, 1, 80, dtype=np.float32), [10, 1])
   picture = visualize.center_heatmap(_grey(10, 80), values)
   brightness = picture[0].astype(int).sum(-1)

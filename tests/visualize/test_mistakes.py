@@ -1,4 +1,4 @@
-"""Each kind of error is shown where it is, as the panoptic quality sees it."""
+"""Each type of error is shown where it is, as panoptic quality counts it."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -35,7 +35,7 @@ _RIGHT, _CATEGORY, _INSTANCE, _MISSED, _NO_TRUTH = range(5)
     # What the prediction has on void does not count.
     ([101, _VOID, _VOID], [101] * 3, [_RIGHT] + [_NO_TRUTH] * 2),
     ([_CROWD] * 3, [101, 102, 201], [_RIGHT, _RIGHT, _CATEGORY])])
-def test_kinds_of_errors(truth, prediction, kinds):
+def test_types_of_errors(truth, prediction, kinds):
   found = mistakes.error_kinds(
       np.array([truth]), np.array([prediction]), _SPEC)
   assert found[0].tolist() == kinds
@@ -57,7 +57,7 @@ def test_right_instances_are_the_true_positives_of_the_panoptic_quality(pairs):
   assert len(matched) == sum(per_class[i]['tp'] for i in _SPEC.thing_ids)
 
 
-def test_the_legend_tells_shares_of_the_pixels_with_ground_truth():
+def test_the_legend_shows_shares_of_the_pixels_with_ground_truth():
   image = np.full([4, 400, 3], 90, np.uint8)
   truth = np.zeros([4, 400], np.int32)
   prediction = truth.copy()

@@ -24,7 +24,7 @@ def test_stuff_and_crowd_have_their_category_color_and_void_is_black():
 
 
 @pytest.mark.parametrize('first', [101, 201])
-def test_instances_are_told_apart_by_color(first):
+def test_instances_are_distinguished_by_color(first):
   colors = np.array(_colors(*range(first, first + 12)), float)
   assert len(np.unique(colors, axis=0)) == 12
   # Neighbors in number, which often are neighbors in the image, differ most.
@@ -77,7 +77,7 @@ def _text(panoptic, brightness=90):
   return (bare != labeled).any(-1), labeled
 
 
-def test_a_small_thing_has_its_name_whole_on_it():
+def test_a_small_thing_has_its_whole_name_on_it():
   """As wide as a digit of the demo; stuff of this width stays bare."""
   panoptic = np.full([120, 160], _VOID, np.int32)
   panoptic[50:70, 90:102] = 101

@@ -22,7 +22,7 @@ def test_published_counts(width, blocks, count):
   settings = experiment.task.model.backbone
   assert settings.norm.epsilon == 1e-5
   assert settings.average_pooling and settings.standardize_images
-  with tf.Graph().as_default():  # Which gives its variables no memory.
+  with tf.Graph().as_default():  # Allocates no memory for variables.
     model = classifier.Classifier(
         experiment.task.model, experiment.task.num_classes)
     model(tf.zeros([1, 64, 64, 3]))

@@ -218,7 +218,7 @@ def test_the_authors_classifier_from_file_to_logits(
   assert done.returncode == 0, done.stderr
   assert 'missing in the checkpoint: 0' in done.stdout
   inference = restore.load_inference(folder)
-  # Which the authors' network is given standardized.
+  # The authors' network gets it standardized.
   standard = published['input_nchw'].transpose(0, 2, 3, 1)
   pixels = standard * [0.229, 0.224, 0.225] + [0.485, 0.456, 0.406]
   images = (2 * pixels - 1).astype(np.float32)

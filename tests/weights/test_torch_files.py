@@ -1,4 +1,4 @@
-"""Files of torch.save are read without running what they hold."""
+"""Files of torch.save are read without running code from them."""
 
 import collections
 import io
@@ -148,7 +148,7 @@ def test_weights_of_an_old_file(tmp_path):
 
 
 class _Evil:
-  """Runs a command where it is unpickled by others."""
+  """Runs a command when it is unpickled."""
 
   def __init__(self, path):
     self.path = path
@@ -183,13 +183,13 @@ def test_a_pickle_that_runs_code_is_refused_and_named(tmp_path, place):
     _Tensor(_WEIGHTS, '7'),
     _Tensor(np.zeros(11, np.float32), '0'),
 ])
-def test_tensors_stay_within_their_numbers(tmp_path, tensor):
+def test_tensors_stay_within_their_storage(tmp_path, tensor):
   path = _archive(tmp_path / 'a.pth', _dumps({'a': tensor}), _STORAGES)
   with pytest.raises(errors.UserError, match='is damaged'):
     torch_files.read_state(path)
 
 
-def test_an_archive_is_no_smaller_than_what_it_holds(tmp_path):
+def test_compressed_archives_are_refused(tmp_path):
   path = tmp_path / 'a.pth'
   with zipfile.ZipFile(path, 'w', zipfile.ZIP_DEFLATED) as archive:
     archive.writestr('a/data.pkl', _dumps(_state()))
@@ -209,7 +209,7 @@ def test_an_old_file_that_claims_too_much(tmp_path):
 
 @pytest.mark.parametrize('numbers, size', [
     ([], None), ([('0', _WEIGHTS)], None), ([('0', _WEIGHTS)], -44)])
-def test_an_old_file_has_all_its_numbers(tmp_path, numbers, size):
+def test_truncated_old_files_are_refused(tmp_path, numbers, size):
   whole = _old_file({'weights': _Tensor(_WEIGHTS, '0')} if size else _state(),
                     numbers)
   (tmp_path / 'a.pth').write_bytes(whole[:size])  # One number left of 12.
@@ -221,7 +221,7 @@ def test_an_old_file_has_all_its_numbers(tmp_path, numbers, size):
     ({7: _Tensor(_WEIGHTS, '0')}, 'a dictionary with 7'),
     ([1, 2], 'got list'), ({'epoch': 3}, 'a dictionary with epoch'),
     ({}, 'a dictionary')])
-def test_what_holds_no_weights(tmp_path, content, part):
+def test_files_without_weights(tmp_path, content, part):
   path = _archive(tmp_path / 'a.pth', _dumps(content), _STORAGES)
   with pytest.raises(errors.UserError, match=part):
     torch_files.read_state(path)
@@ -246,7 +246,7 @@ def test_damaged_files_give_one_clear_line(tmp_path, data):
     assert '\n' not in str(error) and 'a.pth' in str(error)
 
 
-def test_files_that_are_none(tmp_path):
+def test_empty_and_missing_files(tmp_path):
   (tmp_path / 'empty.pth').write_bytes(b'')
   for path in ('empty.pth', 'missing.pth', '.'):
     with pytest.raises(errors.UserError, match=re.escape(path)):

@@ -42,7 +42,7 @@ both_modes = pytest.mark.parametrize('mode', ['eager', 'tf.data'])
 
 @both_modes
 @pytest.mark.parametrize('image_format', ['PNG', 'JPEG'])
-def test_windows_are_parts_of_the_image_in_the_asked_range(image_format, mode):
+def test_windows_are_parts_of_the_image_in_the_given_range(image_format, mode):
   encoded = _encode(_slope(60, 90), image_format)
   whole = image_decoding.decode(tf.constant(encoded)).numpy()
   windows = _run(lambda seed: lib.decode_random_window(
@@ -73,7 +73,7 @@ def test_a_jpeg_and_a_png_show_the_same_window():
 
 
 @pytest.mark.parametrize('kind', ['JPEG EXIF 6', 'JPEG EXIF 3', 'JPEG CMYK'])
-def test_windows_are_parts_of_what_people_see(kind):
+def test_windows_are_parts_of_the_displayed_image(kind):
   jpeg = picture_files.jpegs()[kind]
   png = _encode(images.from_bytes(jpeg, kind), 'PNG')
   for seed in _seeds(5):
@@ -91,7 +91,7 @@ def test_odd_sizes(size):
 
 
 @both_modes
-def test_shifts_reach_all_places_and_let_grey_in(mode):
+def test_shifts_reach_all_places_and_fill_with_grey(mode):
   image = tf.constant(_slope(6, 7) + 1, tf.float32)
   corners = set()
   for shifted in _run(lambda seed: lib.random_shift(image, seed, 2), mode, 200):
@@ -123,7 +123,7 @@ def test_the_whole_chain(crop, policy, mode):
   assert len({one.tobytes() for one in results}) > 1
 
 
-def test_without_crop_and_flip_an_image_stays_as_it_is():
+def test_without_crop_and_flip_an_image_is_unchanged():
   pixels = np.random.default_rng(0).integers(0, 256, [8, 9, 3]).astype(np.uint8)
   image = lib.augment(
       _encode(pixels, 'PNG'), tf.constant([1, 2]), (8, 9),
@@ -170,7 +170,7 @@ def test_shares_follow_the_beta_distribution():
 
 
 @pytest.mark.parametrize('alpha, batch', [(1e-6, 4), (1.0, 1), (0.2, 2)])
-def test_mixing_never_gives_nonsense(alpha, batch):
+def test_mixing_always_gives_valid_results(alpha, batch):
   image, target = _mixed(alpha, batch)
   assert np.isfinite(image).all()
   np.testing.assert_allclose(target.sum(1), 1, rtol=1e-5)

@@ -125,7 +125,7 @@ class TestTraining:
                    and (workers == 3 or set(numbers) == set(numbers[:n])))
     if workers == 2:
       assert sorted(seen) == list(range(10))
-    else:  # Each epoch divides the records in another way.
+    else:  # Each epoch divides the records differently.
       assert set(seen) <= set(range(10)) and len(set(seen)) >= 9
 
   def test_records_that_count_from_one(self, data, write_shards):
@@ -146,7 +146,7 @@ class TestTraining:
 
 class TestValidation:
 
-  def test_every_image_once_in_order_with_the_rest(self, data):
+  def test_every_image_once_in_order_with_a_partial_batch(self, data):
     batches = list(classification_pipeline.validation_dataset(
         data, _SPEC, 4).as_numpy_iterator())
     assert [len(b['image']) for b in batches] == [4, 4, 2]
@@ -156,7 +156,7 @@ class TestValidation:
     assert batches[0]['filename'].tolist() == [
         f'{n}.png'.encode() for n in range(4)]
 
-  def test_cache_gives_the_same_again(self, data):
+  def test_cache_repeats_the_same_batches(self, data):
     dataset = classification_pipeline.validation_dataset(
         dataclasses.replace(data, cache=True), _SPEC, 4)
     for _ in range(2):
@@ -265,7 +265,7 @@ class TestBadInput:
       classification_pipeline.ClassificationDataSettings(**changes)
 
 
-def test_the_spec_beside_the_records(data):
+def test_the_spec_next_to_the_records(data):
   folder = pathlib.Path(data.train_pattern).parent
   (folder / 'dataset_info.json').write_text(json.dumps(
       {'spec': _SPEC.to_json(), 'splits': {}}))

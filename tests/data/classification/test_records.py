@@ -51,7 +51,7 @@ def test_without_label():
   assert example['label'].numpy() == classification_records.UNLABELED
 
 
-def test_a_record_with_no_more_than_image_and_label():
+def test_a_record_with_only_image_and_label():
   serialized = tf.train.Example(features=tf.train.Features(feature={
       'image/encoded': tf.train.Feature(
           bytes_list=tf.train.BytesList(value=[b'x'])),

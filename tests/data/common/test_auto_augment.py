@@ -53,7 +53,7 @@ def test_each_operation_eagerly_and_in_tf_data(name):
     ('Posterize', lambda image: ImageOps.posterize(image, 2)),
 ])
 def test_operations_are_those_of_pillow(name, expected):
-  """Level 5: half of what Solarize (256) and Posterize (4 bits) have."""
+  """Level 5: half the range of Solarize (256) and of Posterize (4 bits)."""
   result = _apply(name, tf.constant(_image()), 5.0, [1, 2])
   difference = np.abs(result.numpy().astype(int) - np.asarray(
       expected(Image.fromarray(_image()))))
@@ -78,7 +78,7 @@ def test_color_policies_hold_color_operations_only(name):
       assert 0 <= probability <= 1 and 0 <= level <= 10
 
 
-def test_color_operations_treat_pixels_alike_wherever_they_are():
+def test_color_operations_do_not_depend_on_position():
   """A mirrored image gives the mirrored result: nothing moves."""
   policy = auto_augment.COLOR_POLICIES['panoptic_deeplab']
   image = _image()
@@ -122,7 +122,7 @@ def test_policies_equal_the_official_ones():
 @pytest.mark.parametrize('name', [n for n in _COLOR if n != 'Contrast'])
 @pytest.mark.parametrize('level', [0, 1.4, 4, 5, 8, 9])
 def test_color_operations_are_those_of_the_model_garden(name, level):
-  """Against the official class, where nothing is left to chance."""
+  """Against the official class, where it is deterministic."""
   if name == 'Posterize' and level < 2.5:
     pytest.skip('there, it leaves 0 bits')
   image = tf.constant(_image())
@@ -133,7 +133,7 @@ def test_color_operations_are_those_of_the_model_garden(name, level):
           image, tf.constant([1, 2]), [[(name, 1.0, level)]]), expected)
 
 
-def test_operations_of_a_sub_policy_follow_one_another():
+def test_operations_of_a_sub_policy_run_in_order():
   image = tf.constant(_image())
   expected = official_augment.AutoAugment(policies=[
       [['Equalize', 1.0, 3], ['Sharpness', 1.0, 8]]]).distort(image)
@@ -142,7 +142,7 @@ def test_operations_of_a_sub_policy_follow_one_another():
       auto_augment.auto_augment(image, tf.constant([1, 2]), policy), expected)
 
 
-def test_probabilities_are_kept():
+def test_probabilities_are_respected():
   policy = ((('Invert', 0.3, 0),),)
   image = tf.constant(_image(2, 2))
   results = _in_tf_data(

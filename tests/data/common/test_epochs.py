@@ -1,4 +1,4 @@
-"""Epochs resume where they were left, without reading those before."""
+"""Epochs resume where they stopped, without reading earlier ones."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ def _take(count, **options):
 
 
 @pytest.mark.parametrize('length', [7, None])
-def test_the_tail_of_a_sequence_is_that_of_the_whole(length):
+def test_a_resumed_sequence_is_the_tail_of_the_whole_one(length):
   whole = _take(30, seed=4, length=length)
   for first in (0, 3, 7, 8, 20):
     assert _take(30 - first, seed=4, first=first, length=length) == (
@@ -31,14 +31,14 @@ def test_the_global_seed_does_not_matter(global_seed):
   assert _take(20, seed=4, length=7) == expected
 
 
-def test_an_epoch_has_each_record_once_and_an_order_of_its_own():
+def test_an_epoch_has_each_record_once_in_its_own_order():
   whole = np.reshape(_take(28, seed=4, length=7), [4, 7])
   assert (np.sort(whole) == np.arange(7)).all()
   assert len({tuple(epoch) for epoch in whole}) > 2
   assert _take(28, seed=5, length=7) != whole.ravel().tolist()
 
 
-def test_epochs_before_are_not_read():
+def test_earlier_epochs_are_not_read():
   read = []
 
   def records(seed):

@@ -1,4 +1,4 @@
-"""Compressed TFRecords: found out by their bytes, and read like any other."""
+"""Compressed TFRecords are detected from their bytes, and read like others."""
 
 import dataclasses
 import gzip
@@ -30,7 +30,7 @@ def _write(path, contents, compression=''):
 
 @pytest.mark.parametrize('compression', ['', 'GZIP', 'ZLIB'])
 @pytest.mark.parametrize('contents', [[b''], [b'abc'], [b'x' * 70_000] * 3])
-def test_the_bytes_tell_the_compression(tmp_path, compression, contents):
+def test_the_bytes_show_the_compression(tmp_path, compression, contents):
   path = tmp_path / 'a.tfrecord'
   _write(path, contents, compression)
   assert record_bytes.compression_of(str(path)) == compression
@@ -42,15 +42,15 @@ def test_the_bytes_tell_the_compression(tmp_path, compression, contents):
     (gzip.compress, 'GZIP')] + [
     (lambda b, level=level: zlib.compress(b, level), 'ZLIB')
     for level in (1, 5, 6, 9)])
-def test_other_tools_compress_as_well(tmp_path, compress, expected):
+def test_files_compressed_by_other_tools(tmp_path, compress, expected):
   _write(tmp_path / 'a', [b'abc'])
   (tmp_path / 'b').write_bytes(compress((tmp_path / 'a').read_bytes()))
   assert record_bytes.compression_of(str(tmp_path / 'b')) == expected
 
 
 @pytest.mark.parametrize('length', [0x088b1f, 0x9c78, 0xda78, 0x0178])
-def test_a_length_that_looks_like_a_mark(tmp_path, length):
-  """A record of just this length begins with the bytes of a mark."""
+def test_a_length_that_looks_like_a_magic_number(tmp_path, length):
+  """A record of just this length begins with the bytes of a magic number."""
   path = tmp_path / 'a.tfrecord'
   _write(path, [bytes(length)])
   assert path.read_bytes()[:2] in (
@@ -65,7 +65,7 @@ def test_other_files_count_as_not_compressed(tmp_path, content):
 
 
 @pytest.mark.parametrize('opened', ['file', 'gfile', 'bytes'])
-def test_places(tmp_path, opened):
+def test_places_of_records_in_a_file(tmp_path, opened):
   path = tmp_path / 'a.tfrecord'
   _write(path, [b'abc', b'', b'x' * 100])
   content = path.read_bytes()
@@ -132,7 +132,7 @@ def test_gzip_may_have_renamed_the_shards(shards):
 
 
 @pytest.mark.parametrize('how', ['GZIP', 'ZLIB'])
-def test_damage_of_compressed_shards_is_named(shards, tiny_spec, how):
+def test_damaged_compressed_shards_are_named(shards, tiny_spec, how):
   path = _compress(shards, how)[0]
   with open(path, 'rb') as file:
     content = bytearray(file.read())
@@ -151,7 +151,7 @@ def test_damage_of_compressed_shards_is_named(shards, tiny_spec, how):
     record_checks.check_spec(alone, tiny_spec, records.SCHEMA)
 
 
-def test_shards_of_two_kinds_are_refused(shards):
+def test_shards_with_different_compression_are_refused(shards):
   paths = sorted(tf.io.gfile.glob(shards))
   _compress(paths[1], 'ZLIB')
   with pytest.raises(errors.UserError, match=(

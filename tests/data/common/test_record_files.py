@@ -26,7 +26,7 @@ def test_counts_the_records(shards):
 
 
 def test_every_cut_is_found(shards):
-  """Wherever a shard is cut, unless exactly between two records.
+  """Wherever a shard is cut, except exactly between two records.
 
   That case is found by the number of records in dataset_info.json.
   """
@@ -79,7 +79,7 @@ def test_other_files_are_refused(tmp_path):
     record_files.verify_shards(str(path))
 
 
-def test_empty_shards_are_allowed_only_beside_full_ones(
+def test_empty_shards_are_allowed_only_next_to_full_ones(
     write_shards, examples):
   assert record_files.verify_shards(
       write_shards([], [examples[0][2]])).num_records == 1

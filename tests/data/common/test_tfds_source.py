@@ -34,7 +34,7 @@ def coco_spec():
 
 
 def _write_coco(root, spec):
-  """Five images per split in COCO's layout; returns what they hold."""
+  """Writes five images per split in COCO's layout; returns their contents."""
   rng = np.random.default_rng(0)
   (root / 'annotations').mkdir()
   person, grass = (next(c for c in spec.categories if c.name == name)
@@ -72,7 +72,7 @@ def _write_coco(root, spec):
 
 @pytest.fixture(scope='module')
 def prepared(tmp_path_factory, coco_spec):
-  """A TFDS_DATA_DIR with both data sets, and what COCO's images hold."""
+  """A TFDS_DATA_DIR with both data sets, and the contents of COCO's images."""
   downloads = tmp_path_factory.mktemp('downloads')
   data_dir = tmp_path_factory.mktemp('tfds')
   contents = _write_coco(downloads, coco_spec)
@@ -165,7 +165,7 @@ class TestPanoptic:
 
   @pytest.mark.parametrize('workers', [2, 3])
   def test_workers_share_the_images(self, coco_spec, workers):
-    """And know in which order a single one would read them."""
+    """They also know the order in which a single one would read them."""
     seen = itertools.chain.from_iterable(
         zip(batch['place'].tolist(), batch['filename'].tolist())
         for worker in range(workers)
@@ -254,7 +254,7 @@ class TestClassification:
 
 
 def test_imagenet_by_the_mocks_of_the_package():
-  """Its mocks make random pictures; COCO's objects are beyond them."""
+  """Its mocks make random images; they do not support COCO's objects."""
   with tfds.testing.mock_data(num_examples=5):
     settings = classification_pipeline.ClassificationDataSettings(
         train_pattern=f'{_IMAGENET}/train',

@@ -68,7 +68,7 @@ def test_window_leaves_smaller_sides_alone():
 
 
 @pytest.mark.parametrize('size', [(12, 18), (3, 4), (9, 13), (1, 1)])
-def test_a_window_that_shows_all_is_the_resized_image(size):
+def test_a_window_of_everything_is_the_resized_image(size):
   image, panoptic = _example()
   crop, label = augmentation.random_window(
       image, panoptic, [1, 2], size, (20, 20))
@@ -79,7 +79,7 @@ def test_a_window_that_shows_all_is_the_resized_image(size):
 
 @pytest.mark.parametrize('factor', [0.7, 1.3, 1.9])
 def test_a_scaled_window_is_a_part_of_the_scaled_image(factor):
-  """A smooth slope: each value tells the place in the original image."""
+  """A smooth slope: each value identifies a place in the original image."""
   y, x = np.mgrid[:80, :90].astype(np.float32)
   image = np.stack([y, x, 0 * x], -1)
   panoptic = (y * 90 + x).astype(np.int32)
@@ -96,7 +96,7 @@ def test_a_scaled_window_is_a_part_of_the_scaled_image(factor):
 
 
 @both_modes
-def test_what_is_placed_lies_whole_on_zeros_and_void(mode):
+def test_a_placed_image_is_whole_and_surrounded_by_zeros_and_void(mode):
   image, panoptic = _example(3, 5)
   offsets = [(y, x) for y in range(3) for x in range(2)]
 
@@ -155,7 +155,7 @@ def test_size_without_step_is_continuous():
   assert min(heights) >= 50 and max(heights) <= 150
 
 
-def test_size_never_vanishes():
+def test_size_is_never_zero():
   assert _sizes((1, 3), (0.1, 0.1), 0.1) == {(1, 1)}
 
 
@@ -176,7 +176,7 @@ class TestColor:
       assert 0 <= result.min() and result.max() <= 255
     assert len({result.tobytes() for result in results}) == 5
 
-  def test_what_each_one_keeps(self):
+  def test_invariants_of_each_one(self):
     image = np.random.default_rng(0).uniform(100, 150, [4, 5, 3]).astype('f')
     brighter = augmentation.jitter_color(image, [1, 2], 0.2, 0.0, 0.0).numpy()
     shift = brighter - image

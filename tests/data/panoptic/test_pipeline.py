@@ -49,7 +49,7 @@ class TestTraining:
 
   @pytest.mark.parametrize('cache', [False, True])
   @pytest.mark.parametrize('context', [None, _context(2, 1, replicas=4)])
-  def test_a_run_goes_on_with_the_batches_it_has_not_seen(
+  def test_a_resumed_run_continues_with_unseen_batches(
       self, data, tiny_spec, cache, context):
     data = dataclasses.replace(
         data, cache=cache, shuffle_buffer=4,
@@ -121,7 +121,7 @@ class TestTraining:
       assert any((one['image'] != two['image']).any()
                  for one, two in zip(first, changed))
 
-  def test_repeated_examples_are_augmented_anew(
+  def test_repeated_examples_are_augmented_differently(
       self, write_shards, examples, tiny_spec):
     settings = panoptic_pipeline.PanopticDataSettings(
         train_pattern=write_shards([examples[8][2]]), cache=True,
@@ -195,7 +195,7 @@ class TestValidation:
       assert (label[:, width:] == tiny_spec.void_label).all()
     assert batches[0]['image'].shape == (2, 7, 9, 3)  # the larger of the two
 
-  def test_cache_gives_the_same_again(self, data, tiny_spec):
+  def test_cache_repeats_the_same_batches(self, data, tiny_spec):
     dataset = panoptic_pipeline.validation_dataset(
         dataclasses.replace(data, cache=True), tiny_spec, 4)
     first = list(dataset.as_numpy_iterator())
@@ -245,7 +245,7 @@ class TestValidation:
 
   @pytest.mark.parametrize('workers', [1, 2, 3, 4, 11])
   def test_workers_share_the_images(self, data, tiny_spec, workers):
-    """And know in which order a single one would read them."""
+    """They also know the order in which a single one would read them."""
     seen = list(itertools.chain.from_iterable(
         zip(batch['place'].tolist(), batch['filename'].tolist())
         for worker in range(workers)
@@ -279,7 +279,7 @@ class TestBadInput:
       function(settings, tiny_spec, 1)
 
   @both_functions
-  def test_a_cut_off_shard(self, data, tiny_spec, function):
+  def test_a_truncated_shard(self, data, tiny_spec, function):
     for path in pathlib.Path(data.train_pattern).parent.glob('*-00001-of*'):
       path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(errors.UserError, match='00001-of-00002.*cut off'):

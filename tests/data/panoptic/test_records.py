@@ -1,4 +1,4 @@
-"""The record schema: what is written is read, DeepLab2's records too."""
+"""The record schema: written records are read back, DeepLab2's too."""
 
 import io
 
@@ -55,7 +55,7 @@ def test_labels_survive_the_round_trip(panoptic):
 
 
 def test_records_of_equal_content_are_equal_bytes():
-  """Also of other processes: the keys of the map stand in order."""
+  """Also in other processes: the keys of the map are sorted."""
   record = records.encode_panoptic_example(
       _encoded(_random_image()), 'png', 'a.png', 5, 7,
       np.zeros([5, 7], np.int32))

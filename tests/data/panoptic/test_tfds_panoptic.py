@@ -48,7 +48,7 @@ def test_equals_the_conversion(tiny_spec, segments, seed):
       _label(segment_ids, ids, categories, crowds, tiny_spec), expected)
 
 
-def test_pixels_that_no_object_explains(tiny_spec):
+def test_pixels_without_an_object(tiny_spec):
   for unknown in (5, 2, 2**24 - 1):
     with pytest.raises(
         tf.errors.InvalidArgumentError, match='its objects lack'):

@@ -1,4 +1,4 @@
-"""What is packed small comes out complete."""
+"""Packed batches are restored completely."""
 
 import numpy as np
 import pytest

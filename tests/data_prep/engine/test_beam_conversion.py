@@ -1,4 +1,4 @@
-"""Apache Beam makes the very bytes that a local conversion makes."""
+"""Apache Beam writes exactly the bytes that a local conversion writes."""
 
 import functools
 import json
@@ -9,7 +9,7 @@ from axial_tf import beam_runner, errors
 from data_prep.engine import conversion, jobs, local_conversion
 from data_prep.readers import coco, splits
 
-# A runner in this process, which says nothing unless something is wrong.
+# A runner in this process, which prints nothing unless something is wrong.
 _ARGUMENTS = ['--runner=DirectRunner', '--direct_num_workers=1']
 
 
@@ -63,7 +63,7 @@ def test_faults(tiny_coco, convert, tmp_path):
     (['--runner=DirectRunner', '--num_workers=many'],
      'does not accept.*num_workers: invalid int value'),
 ])
-def test_options_that_beam_does_not_know(tiny_coco, convert, tmp_path, capfd,
+def test_options_unknown_to_beam(tiny_coco, convert, tmp_path, capfd,
                                          given, told):
   with pytest.raises(errors.UserError, match=told):
     convert(tiny_coco(), tmp_path / 'out', arguments=given)

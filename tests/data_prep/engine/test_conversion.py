@@ -137,7 +137,7 @@ def test_converting_other_images_replaces_the_split(tmp_path, tiny_spec):
   assert info['splits']['val2']['num_images'] == 5
 
 
-class TestGoingOn:
+class TestResuming:
 
   def _stop(self, folder, spec, names, num_shards, stop_at, **options):
     with pytest.raises(KeyboardInterrupt):
@@ -155,7 +155,7 @@ class TestGoingOn:
     _convert(_job(tmp_path / 'whole', tiny_spec, _names(6), 3))
     assert _files(tmp_path / 'out') == _files(tmp_path / 'whole')
 
-  def test_finished_conversions_are_left_alone(self, tmp_path, tiny_spec):
+  def test_finished_conversions_are_not_touched(self, tmp_path, tiny_spec):
     _convert(_job(tmp_path, tiny_spec, _names(4), 2))
     before = _files(tmp_path)
     calls = []
@@ -338,9 +338,9 @@ cli.run(convert.main, '')
 '''
 
 
-def test_a_killed_process_goes_on(
+def test_a_killed_conversion_resumes(
     tiny_coco, tiny_spec, tmp_path, project_root):
-  """SIGKILL between shards; the result is that of an undisturbed run."""
+  """SIGKILL between shards; the result is that of an uninterrupted run."""
   tiny, out = tiny_coco(split='train'), tmp_path / 'out'
   spec = tmp_path / 'spec.json'
   spec.write_text(json.dumps(tiny_spec.to_json()))

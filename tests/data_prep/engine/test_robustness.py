@@ -1,6 +1,6 @@
 """Files damaged at random: refused or skipped, never a bad record.
 
-Real files where the shared data is there, photo-like ones made here anyway.
+Uses real files where the shared data exists, and photo-like ones made here.
 """
 
 import functools
@@ -37,7 +37,7 @@ def _flip(rng, content):
 
 
 def _flip_header(rng, content):
-  """Where a single byte says the most."""
+  """Changes a byte of the header, where it has the most effect."""
   content = bytearray(content)
   content[rng.randrange(min(700, len(content)))] = rng.randrange(256)
   return bytes(content)
@@ -59,7 +59,7 @@ def _empty(rng, content):
 
 
 def _huge_header(rng, content):
-  """Claims a size of its own, with a checksum that agrees."""
+  """Claims another size, with a matching checksum."""
   side = rng.choice([0, 1, 5000, 65500, 2**31 - 1])
   if content[:4] == b'\x89PNG':
     header = b'IHDR' + struct.pack('>II', side, side) + content[24:29]

@@ -1,4 +1,4 @@
-"""Processes: the order is kept, and no death goes unnoticed."""
+"""Worker processes keep the order, and none dies unnoticed."""
 
 import os
 import signal

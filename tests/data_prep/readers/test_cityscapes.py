@@ -83,7 +83,7 @@ def test_the_official_conversion_gives_the_same(tmp_path, kinds):
   _assert_equal(_labels(tmp_path), expected)
 
 
-def test_random_ids_as_the_official_conversion_takes_them(tmp_path):
+def test_random_ids_equal_the_official_conversion(tmp_path):
   rng = np.random.default_rng(5)
   tiny.make(tmp_path)
   for name in tiny.NAMES:
@@ -161,7 +161,7 @@ def test_ids_of_8_bits_without_a_check_file(tmp_path):
 
 @pytest.mark.parametrize('palette', ['of greys', 'of colors'])
 def test_labels_with_a_palette(tmp_path, palette):
-  """Some tools store grey pictures so; others give each class a color."""
+  """Some tools store grey images this way; others give each class a color."""
   tiny.make(tmp_path)
   expected = _labels(tmp_path)
   for path in tmp_path.glob('gtFine/*/*/*_labelIds.png'):

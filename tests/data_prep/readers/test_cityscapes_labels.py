@@ -1,4 +1,4 @@
-"""Ids of Cityscapes of any kind, against the definition pixel by pixel."""
+"""Any ids of Cityscapes, against the definition pixel by pixel."""
 
 import hypothesis
 from hypothesis import strategies as st

@@ -92,7 +92,7 @@ def _remove(folder, name=''):
   return edit
 
 
-def test_labels_may_stand_beside_the_annotations(tiny_coco, tiny_spec):
+def test_labels_may_be_next_to_the_annotations(tiny_coco, tiny_spec):
   """As some tools unpack them: panoptic_val/ in the data set's folder."""
   tiny = tiny_coco()
   moved = tiny.root / 'panoptic_val'
@@ -137,7 +137,7 @@ def test_a_link_to_nothing_is_a_missing_file(tiny_coco, tiny_spec):
 
 
 def test_data_behind_links(tiny_coco, tiny_spec):
-  """One image, the folder of labels and the data set lie elsewhere."""
+  """One image, the folder of labels and the data set are links."""
   tiny = tiny_coco()
   elsewhere = tiny.root.parent / 'elsewhere'
   elsewhere.mkdir()

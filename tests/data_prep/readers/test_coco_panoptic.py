@@ -98,7 +98,7 @@ class TestMeaning:
   @settings(max_examples=40, deadline=None)
   @given(st.data())
   def test_any_label_keeps_its_partition(self, data):
-    """Equal segments stay together; ids tell category and count instances."""
+    """Equal segments stay together; ids give category and instance number."""
     height, width = data.draw(st.integers(1, 6)), data.draw(st.integers(1, 6))
     pool = data.draw(st.lists(
         st.integers(1, 2**24 - 1), min_size=1, max_size=5, unique=True))
@@ -287,7 +287,7 @@ def test_a_disagreement_is_named(tiny_coco, tiny_spec, edit, message):
 
 
 @pytest.mark.parametrize('image_format', ['JPEG', 'PNG'])
-def test_no_cut_off_image_reaches_the_records(
+def test_no_truncated_image_reaches_the_records(
     tiny_coco, tiny_spec, image_format):
   """Whatever the converter accepts, TensorFlow can decode."""
   tiny = tiny_coco()

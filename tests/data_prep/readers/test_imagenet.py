@@ -84,7 +84,7 @@ class TestLayouts:
     with pytest.raises(errors.UserError, match='gone.JPEG: cannot be read'):
       split.encode(split.images[2])
 
-  def test_a_name_that_is_no_utf8(self, root, tmp_path, capsys):
+  def test_a_name_that_is_not_utf8(self, root, tmp_path, capsys):
     odd = os.fsencode(root) + b'/train/n01/caf\xe9.JPEG'
     os.rename(root / 'train/n01/n01_0.JPEG', odd)
     bad = os.fsencode(root) + b'/train/n02/bad\xe9.JPEG'
@@ -183,7 +183,7 @@ class TestOddFiles:
   @pytest.mark.parametrize('kind', [
       'JPEG grey', 'JPEG 4:2:0', 'JPEG CMYK', 'JPEG EXIF 6', 'PNG palette',
       'PNG alpha', 'PNG RGB of 16 bits', 'TIFF', 'GIF', 'turned WebP'])
-  def test_training_sees_what_people_see(self, root, kind):
+  def test_training_sees_the_displayed_pixels(self, root, kind):
     content = _FILES[kind]
     path = root / 'odd.JPEG'
     path.write_bytes(content)
@@ -229,7 +229,7 @@ class TestBadInput:
     self._fails(root / 'nowhere', 'train', 'expected a folder')
     self._fails(root, 'training', 'expected the folder .*training')
 
-  def test_a_folder_that_the_synsets_lack(self, root):
+  def test_a_folder_missing_from_the_synsets(self, root):
     _write(root / 'train' / 'n99' / 'a.JPEG')
     self._fails(root, 'train', "n99: the list of synsets has no class 'n99'")
 
@@ -250,7 +250,7 @@ class TestBadInput:
 
   @pytest.mark.parametrize('count', [3, 5])
   def test_a_validation_list_of_other_names(self, root, count):
-    """Without numbers, only their order tells the classes."""
+    """Without numbers, only their order determines the classes."""
     for number, path in enumerate(sorted((root / 'val').iterdir())):
       path.rename(root / 'val' / f'{"abcd"[number]}.JPEG')
     assert len(_read(root, 'val').images) == 4
@@ -276,7 +276,7 @@ class TestBadInput:
     self._fails(root, 'val', 'classes of its images are unknown; expected .*'
                 f'{_VAL_LIST}.*LOC_val_solution.csv.*ILSVRC2012_devkit_t12')
 
-  def test_a_list_that_is_no_text(self, root):
+  def test_a_list_that_is_not_text(self, root):
     (root / _VAL_LIST).write_bytes(b'\xff\xfe\x00')
     self._fails(root, 'val', 'line 1 is not UTF-16-LE text')
 
@@ -300,7 +300,7 @@ class TestBadInput:
     os.symlink('/nowhere/n03', root / 'train' / 'n03')
     self._fails(root, 'train', 'n03: is a link to /nowhere/n03, which is not')
 
-  def test_a_class_whose_name_is_no_utf8(self, root):
+  def test_a_class_whose_name_is_not_utf8(self, root):
     (root / 'synsets.txt').unlink()
     os.rename(root / 'train' / 'n02', os.fsencode(root) + b'/train/\xe9')
     self._fails(root, 'train', 'xe9: expected a path in UTF-8')

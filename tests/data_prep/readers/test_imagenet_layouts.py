@@ -1,4 +1,4 @@
-"""ImageNet as Kaggle, the official archives and Tiny ImageNet have it."""
+"""Layouts of Kaggle, the official ImageNet archives and Tiny ImageNet."""
 
 import shutil
 import sys
@@ -12,7 +12,7 @@ from axial_tf import errors
 from data_prep import convert
 from data_prep.readers import imagenet, listed_files, splits
 
-# In the order of their numbers, which is none of the synsets.
+# In the order of their numbers, which is not that of the synsets.
 _WNIDS = ('n03', 'n01', 'n02')
 # Classes of the four validation images.
 _VAL = ('n02', 'n03', 'n01', 'n02')
@@ -126,7 +126,7 @@ def test_incomplete_downloads_are_counted(tmp_path, make):
 
 
 @pytest.mark.parametrize('make', [_kaggle, _official, _tiny])
-def test_a_list_takes_some_of_the_classes(tmp_path, make):
+def test_a_list_selects_some_of_the_classes(tmp_path, make):
   root = tmp_path / 'data'
   make(root)
   chosen = tmp_path / 'chosen.txt'
@@ -203,7 +203,7 @@ def test_images_that_no_list_names_are_left_out(tmp_path, caplog):
       caplog.text)
 
 
-def test_without_scipy_the_way_out_is_named(tmp_path, monkeypatch):
+def test_without_scipy_the_error_says_what_to_do(tmp_path, monkeypatch):
   _official(tmp_path)
   monkeypatch.setitem(sys.modules, 'scipy', None)
   with pytest.raises(errors.UserError, match='needs SciPy.*pip install scipy'):

@@ -1,4 +1,4 @@
-"""Downloads that are not complete: counted before the first record is made."""
+"""Missing files of incomplete downloads are counted before any conversion."""
 
 import json
 import os
@@ -51,7 +51,7 @@ def test_all_missing_files_are_counted(tiny_coco, tiny_spec):
       f'leave these images out with --on_error=skip --max_errors=2')
 
 
-def test_what_is_missing_is_skipped_up_to_a_limit(
+def test_missing_files_are_skipped_up_to_a_limit(
     tiny_coco, tiny_spec, tmp_path, capsys):
   tiny = tiny_coco()
   for name in ('1.jpg', '2.jpg'):
@@ -71,7 +71,7 @@ def test_what_is_missing_is_skipped_up_to_a_limit(
   assert 'No such file' in skipped[0]['reason']
 
 
-def test_files_that_come_later_are_converted(tiny_coco, tiny_spec, tmp_path):
+def test_files_that_arrive_later_are_converted(tiny_coco, tiny_spec, tmp_path):
   tiny = tiny_coco()
   shutil.move(tiny.image_dir / '1.jpg', tmp_path / 'later.jpg')
   _convert(tiny, tiny_spec, tmp_path / 'out', 5)
@@ -137,7 +137,7 @@ def test_each_folder_is_read_once(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize('name', ['../x.png', 'a/../../x.png', '/x.png', '',
                                   'a\0.png', '\ud800.png', 'a/\0.png'])
-def test_names_that_are_no_files_of_the_folder(tmp_path, name):
+def test_names_that_are_not_files_of_the_folder(tmp_path, name):
   (tmp_path / 'in' / 'a').mkdir(parents=True)
   (tmp_path / 'x.png').touch()
   (tmp_path / 'in' / 'x.png').touch()

@@ -34,7 +34,7 @@ def _labels(tiny, options=OPTIONS):
 
 
 @pytest.mark.parametrize('version, is_original', LAYOUTS)
-def test_both_kinds_of_labels_are_identical(tmp_path, version, is_original):
+def test_both_label_formats_are_identical(tmp_path, version, is_original):
   tiny = tiny_vistas.TinyVistas(tmp_path, version, is_original=is_original)
   read = _read(tiny)
   assert read.spec == tiny.spec
@@ -132,7 +132,7 @@ def test_large_images_are_shrunk(tmp_path):
     read.encode(read.images[0])
 
 
-def test_other_classes_make_a_spec_of_their_own(tmp_path, caplog):
+def test_other_classes_make_their_own_spec(tmp_path, caplog):
   tiny = tiny_vistas.TinyVistas(tmp_path, 'v1.2')
   car = tiny.place('object--vehicle--car')
   before = [tiny.panoptic(seed) for seed in range(3)]
@@ -227,8 +227,8 @@ def _exchange(content):
     image['width'], image['height'] = image['height'], image['width']
 
 
-def test_exchanged_sizes_are_noticed_once(tmp_path, capsys):
-  """As the published panoptic_2018.json of v1.2 has them."""
+def test_swapped_sizes_are_reported_once(tmp_path, capsys):
+  """As in the published panoptic_2018.json of v1.2."""
   tiny = tiny_vistas.TinyVistas(tmp_path / 'vistas', 'v1.2')
   expected = _labels(tiny)
   _edit_json(_exchange)(tiny)
@@ -244,7 +244,7 @@ def test_exchanged_sizes_are_noticed_once(tmp_path, capsys):
   assert list(info['splits']['training']['notices'].values()) == [3]
 
 
-def test_exchanged_sizes_are_no_excuse_for_another_image(tmp_path):
+def test_swapped_sizes_do_not_excuse_another_image(tmp_path):
   tiny = tiny_vistas.TinyVistas(tmp_path, 'v1.2')
   _edit_json(_exchange)(tiny)
   Image.new('RGB', (tiny_vistas.HEIGHT, tiny_vistas.WIDTH)).save(
@@ -340,7 +340,7 @@ def test_toy_layouts(shared_dir, tmp_path, version):
       labels.append([_label(read.encode(image)) for image in read.images])
     for one, other in zip(*labels):
       np.testing.assert_array_equal(one // 1000, other // 1000)
-      # instances/ cannot tell the crowds that the JSON of val has.
+      # instances/ cannot mark the crowds that the JSON of val has.
       is_crowd = one % 1000 == 0
       assert split == 'val' or not is_crowd.any()
       np.testing.assert_array_equal(one[~is_crowd], other[~is_crowd])

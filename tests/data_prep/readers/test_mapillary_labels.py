@@ -1,4 +1,4 @@
-"""Both kinds of Mapillary Vistas' labels say the same, whatever they hold."""
+"""Both label formats of Mapillary Vistas agree, whatever they contain."""
 
 import hypothesis
 from hypothesis import strategies as st
@@ -23,7 +23,7 @@ _MAPS = st_numpy.arrays(
 
 
 @hypothesis.given(_MAPS, st.randoms(use_true_random=False))
-def test_both_kinds_of_labels_are_identical(instances, random):
+def test_both_label_formats_are_identical(instances, random):
   label = mapillary_labels.from_instances(
       instances, CATEGORIES, SPEC, 'a.png', 'keep')
   values = sorted(set(instances.ravel().tolist()))

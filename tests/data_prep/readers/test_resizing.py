@@ -19,7 +19,7 @@ def _encoded(pixels, image_format):
   return buffer.getvalue(), image_format.lower(), image
 
 
-def test_nothing_happens_to_images_that_are_small_enough():
+def test_images_that_are_small_enough_are_unchanged():
   given = _encoded(np.zeros((20, 30, 3), np.uint8), 'PNG')
   panoptic = np.zeros((20, 30), np.int32)
   for limit in (None, 30, 1000):

@@ -1,4 +1,4 @@
-"""A record shows in training what people see in the file."""
+"""Training sees the pixels that a viewer displays for a file."""
 
 import numpy as np
 from PIL import Image
@@ -31,7 +31,7 @@ _FILES = {
 
 
 @pytest.mark.parametrize('name', sorted(_FILES))
-def test_training_sees_what_people_see(name, tmp_path):
+def test_training_sees_the_displayed_pixels(name, tmp_path):
   content = _FILES[name]
   path = tmp_path / 'image'
   path.write_bytes(content)
@@ -49,7 +49,7 @@ def test_training_sees_what_people_see(name, tmp_path):
       _SCENE.size if 'EXIF' in name else found.image.size)
 
 
-def test_a_cut_file_is_refused_or_training_can_decode_it(tmp_path):
+def test_a_truncated_file_is_refused_or_training_can_decode_it(tmp_path):
   path = tmp_path / 'image'
   refused = 0
   for name in ('JPEG 4:2:0', 'JPEG 4:2:0 progressive', 'PNG RGB'):
@@ -86,7 +86,7 @@ def test_heic_without_plugin_is_named(tmp_path):
 
 
 def _turn(path, orientation):
-  """Turns a stored image so that it is seen as before."""
+  """Rotates a stored image so that it is displayed as before."""
   data = Image.Exif()
   data[0x0112] = orientation
   seen = Image.open(path).convert('RGB')
@@ -97,7 +97,7 @@ def _turn(path, orientation):
 
 
 @pytest.mark.parametrize('orientation', [3, 6])
-def test_images_are_turned_as_their_labels_are(
+def test_images_are_rotated_to_match_their_labels(
     orientation, tiny_coco, tiny_spec):
   tiny = tiny_coco()
   seen = _turn(tiny.image_dir / '0.jpg', orientation)
@@ -108,7 +108,7 @@ def test_images_are_turned_as_their_labels_are(
   np.testing.assert_array_equal(example['panoptic'], tiny.panoptic())
 
 
-def test_a_label_of_the_image_before_it_was_turned_is_refused(
+def test_a_label_of_the_unrotated_image_is_refused(
     tiny_coco, tiny_spec, tmp_path):
   tiny = tiny_coco()
   path = tiny.image_dir / '0.jpg'

@@ -43,7 +43,7 @@ def _vistas(root):
 
 
 def _damage_json(content, rng):
-  """Puts an odd value somewhere, or takes something away."""
+  """Replaces a value by an odd one, or removes something."""
   node = content
   while True:
     key = rng.choice(
@@ -73,7 +73,7 @@ def _damage_bytes(content, others, rng):
 
 @pytest.mark.parametrize(
     'make', [_cityscapes, _cityscapes_json, _vistas, _vistas_json])
-def test_damage_is_told_in_one_line(tmp_path, make):
+def test_damage_is_reported_in_one_line(tmp_path, make):
   rng = random.Random(make.__name__)
   read_split = make(tmp_path)
   files = sorted(p for p in tmp_path.rglob('*') if p.is_file())

@@ -1,4 +1,4 @@
-"""Chunks of any number of rows, and what a backend leaves in a graph."""
+"""Chunks of any number of rows, and the graphs that a backend builds."""
 
 import numpy as np
 import pytest
@@ -51,7 +51,7 @@ def test_no_rows_give_no_rows():
   assert outputs[0].shape == (0, 3) and sums[0] == 0
 
 
-def test_use_sets_all_layers_of_a_model_and_sets_them_back():
+def test_use_sets_all_layers_of_a_model_and_restores_them():
   layers = [attention_layer.AxialAttention(4, 4, heads=2, chunk_bytes=5)
             for _ in range(2)]
   model = tf.keras.Sequential(layers)
@@ -70,7 +70,7 @@ def _graphs(function, *arguments):
   return [graph.node, *(f.node_def for f in graph.library.function)]
 
 
-def test_compiles_static_sizes_only_and_never_when_told_not_to():
+def test_compiles_only_static_sizes_and_never_when_disabled():
   layer = attention_layer.AxialAttention(8, 16, heads=2)
   static = tf.TensorSpec([None, 9, 6])
   layer(tf.zeros([1, 9, 6]))

@@ -80,7 +80,7 @@ def test_training_and_gradients(reference):
 def test_moving_statistics(reference):
   """They move to the statistics of the layer as PyTorch computes it.
 
-  The files hold none of after a training step, so a plain computation, checked
+  The files hold none of a trained layer, so a plain computation, checked
   by the output of the file, gives them. Like Keras' unfused batch norm, ours
   averages biased variances; PyTorch normalizes by these, too, but averages
   variances n / (n - 1) times as large, n being at least 224 here. Its momentum

@@ -26,7 +26,7 @@ def _layer(length, rows=3, channels=6, **options):
 
 
 def _retrieve(layer, inputs, weights, query):
-  """What the weights [r, h, m] bring from the layer's values, [r, h * e]."""
+  """Applies weights [r, h, m] to the layer's values; returns [r, h * e]."""
   heads, channels = layer.settings.heads, layer.value_channels
   values = inputs @ layer.qkv_kernel
   norm = tf.identity

@@ -180,7 +180,7 @@ def test_each_choice_of_terms_equals_masked_dense(terms):
 
 @pytest.mark.parametrize('size', [(14, 14), (9, 20)])
 def test_window_that_covers_the_image_sees_all_of_it(size):
-  """Beyond that, a larger window only adds rows of tables nobody reads."""
+  """Beyond that, a larger window only adds unused rows of tables."""
   inputs = _inputs(*size)
   just = _layer(inputs, span=39, terms=_ALL)
   larger = _layer(inputs, span=43, terms=_ALL)
@@ -193,7 +193,7 @@ def test_window_that_covers_the_image_sees_all_of_it(size):
   _close(larger(inputs, training=True), just(inputs, training=True), 'training')
 
 
-def test_what_is_out_of_reach_does_not_matter():
+def test_pixels_out_of_reach_do_not_matter():
   inputs = _inputs(21, 17).numpy()
   layer = _layer(inputs, span=7, terms=_ALL)
   before = layer(inputs).numpy()

@@ -1,4 +1,4 @@
-"""What the writers write is what the official readers read."""
+"""The official readers read back what the writers write."""
 
 import contextlib
 import io

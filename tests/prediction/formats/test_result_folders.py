@@ -46,7 +46,7 @@ def test_coco_ids_come_from_a_list_or_from_names(tmp_path):
       'detections.json', 'panoptic.json', 'panoptic/b.png']
 
 
-def test_cityscapes_files_bear_the_names_that_its_evaluators_match(tmp_path):
+def test_cityscapes_files_have_the_names_that_its_evaluators_expect(tmp_path):
   folder = result_folders.CityscapesFolder(str(tmp_path), SPEC)
   folder.add('in/ulm_000001_000019_leftImg8bit.png', _result())
   folder.close()
@@ -78,7 +78,7 @@ def test_mapillary_instances_need_the_class_list(tmp_path):
       np.array(names)[values // 256][is_ball], 'ball')
 
 
-def test_two_images_of_one_id_are_refused_before_the_work(tmp_path):
+def test_two_images_of_one_id_are_refused_at_the_start(tmp_path):
   folder = result_folders.CocoFolder(str(tmp_path), SPEC)
   result_folders.require_different_ids(folder, ['a/1.jpg', 'a/2.jpg'])
   with pytest.raises(errors.UserError, match='b/01.png and a/1.jpg'):
@@ -89,14 +89,14 @@ def test_two_images_of_one_id_are_refused_before_the_work(tmp_path):
     ('no json', 'expected a JSON file'), ('[]', "a list under 'images'"),
     ('{"images": [{"id": "x", "file_name": "a"}]}', r"'id' \(int\), got 'x'"),
     ('{"images": [{"id": 1}]}', "'file_name'")])
-def test_a_list_that_is_none(tmp_path, content, word):
+def test_an_invalid_image_list(tmp_path, content, word):
   path = tmp_path / 'list.json'
   path.write_text(content)
   with pytest.raises(errors.UserError, match=word):
     result_folders.CocoFolder(str(tmp_path), SPEC, str(path))
 
 
-def test_names_that_are_no_utf8_are_escaped(tmp_path):
+def test_names_that_are_not_utf8_are_escaped(tmp_path):
   folder = result_folders.CityscapesFolder(str(tmp_path), SPEC)
   folder.add(os.fsdecode(b'in/k\xf6ln_1_2_leftImg8bit.png'), _result())
   folder.close()

@@ -100,7 +100,7 @@ def test_large_images_are_shrunk(tmp_path):
   assert 160 <= segments.shape[0] < 260
 
 
-def test_nothing_is_drawn_where_it_is_not_wanted(tmp_path, monkeypatch):
+def test_nothing_is_drawn_unless_requested(tmp_path, monkeypatch):
   monkeypatch.setattr(
       validation_pictures.ValidationPictures, '_draw', pytest.fail)
   assert not _write(tmp_path / 'none', [1], count=0)
