@@ -1,7 +1,7 @@
 """Atrous spatial pyramid pooling: context of several sizes around each pixel.
 
-Axial-DeepLab does without (its attention sees far enough), its convolutional
-baselines do not: table 6 of the paper has both.
+Axial-DeepLab omits it (its attention sees far enough), its convolutional
+baselines use it: table 6 of the paper has both.
 """
 
 from typing import Sequence
@@ -44,8 +44,8 @@ class ASPP(configured.ConfiguredLayer):
 
     Args:
       filters: channels of every branch and of the output.
-      rates: dilations of the atrous 3x3 convolutions; the default is that of
-        output stride 16, twice as much suits output stride 8.
+      rates: dilations of the atrous 3x3 convolutions; the default is for
+        output stride 16, twice as much for output stride 8.
       separable: whether the atrous convolutions are depthwise separable.
       norm: settings of all batch norms.
       **kwargs: keyword arguments of tf.keras.layers.Layer.

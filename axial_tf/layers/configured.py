@@ -10,15 +10,15 @@ from axial_tf import settings
 
 
 class ConfiguredLayer(tf.keras.layers.Layer):
-  """A layer whose config is what its constructor was given.
+  """A layer whose config holds the arguments of its constructor.
 
-  A subclass hands its arguments to `_keep` and annotates them: settings
-  dataclasses are plain data in the config, as saving a model demands, and are
+  A subclass passes its arguments to `_keep` and annotates them: settings
+  dataclasses are plain data in the config, as saving a model requires, and are
   restored by the annotation.
   """
 
   def _keep(self, **arguments) -> None:
-    """Remembers arguments; those of tf.keras.layers.Layer need no mention."""
+    """Stores arguments, except those of tf.keras.layers.Layer."""
     # A namespace, as Keras would track a dict and save it in checkpoints.
     kept = vars(getattr(self, '_arguments', types.SimpleNamespace()))
     self._arguments = types.SimpleNamespace(**{**kept, **arguments})

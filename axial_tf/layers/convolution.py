@@ -46,7 +46,7 @@ class ConvNorm(configured.ConfiguredLayer):
     return tf.nn.relu(outputs) if self._relu else outputs
 
   def multiply_adds(self, height: int, width: int) -> int:
-    """Returns those of a built layer for one map of this size; padding counts.
+    """Returns the multiply-adds of a built layer for one map, with padding.
 
     Raises:
       errors.UserError: the layer is not built.
@@ -101,7 +101,7 @@ class SeparableConvNorm(configured.ConfiguredLayer):
     return self.pointwise(outputs, training=training)
 
   def multiply_adds(self, height: int, width: int) -> int:
-    """Returns those of a built layer for one map of this size; padding counts.
+    """Returns the multiply-adds of a built layer for one map, with padding.
 
     Raises:
       errors.UserError: the layer is not built.

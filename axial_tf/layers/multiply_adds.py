@@ -11,7 +11,7 @@ def attention(*, pixels: int, queries: int, keys: int, channels: int,
   The projection to queries, keys and values counts for every pixel. A pair of
   a query and a key counts once per channel of each term in use: q.k, q.r^q and
   k.r^k have key_channels, v and r^v have value_channels. Windows count in
-  full, also where they reach over the edge of the image. Batch norm and
+  full, even where they extend past the edge of the image. Batch norm and
   softmax are left out, as is usual.
 
   Args:

@@ -1,4 +1,4 @@
-"""Layers in lists that checkpoints know by their names."""
+"""Gives layers in lists their own names in checkpoints."""
 
 from typing import Iterable
 
@@ -15,7 +15,7 @@ def keep(owner: tf.Module, layers: Iterable[tf.keras.layers.Layer]) -> None:
 
   Args:
     owner: layer or model.
-    layers: layers of the owner, with names that are no attribute of it yet.
+    layers: layers of the owner, with names that are not yet attributes of it.
   """
   for layer in layers:
     setattr(owner, layer.name, layer)

@@ -10,7 +10,7 @@ from axial_tf import settings
 
 @dataclasses.dataclass(frozen=True)
 class BatchNormSettings:
-  """How batch norm averages; defaults as in DeepLab2's configurations.
+  """Settings of batch norm; defaults as in DeepLab2's configurations.
 
   Attributes:
     momentum: share of the old moving statistics kept at each training step.
@@ -28,7 +28,7 @@ class BatchNormSettings:
     settings.require(self.epsilon > 0, self, 'epsilon', 'a positive number')
 
   def synchronizes(self) -> bool:
-    """Whether layers that are made in the current strategy do so."""
+    """Whether layers created in the current strategy share statistics."""
     if self.synchronized is not None:
       return self.synchronized
     return tf.distribute.get_strategy().num_replicas_in_sync > 1
@@ -115,7 +115,7 @@ class MomentNormalization(tf.keras.layers.Layer):
     return bool(training) and self.trainable
 
   def _average(self, mean, variance):
-    """Moves the moving statistics towards those of a batch."""
+    """Updates the moving statistics with those of a batch."""
     keep = self._norm.momentum
     self.moving_mean.assign_sub((self.moving_mean - mean) * (1 - keep))
     self.moving_variance.assign_sub(

@@ -17,7 +17,7 @@ def fill(images: tf.Tensor, inside: tf.Tensor, padding: Padding) -> tf.Tensor:
   """Gives images of a batch their padding.
 
   Args:
-    images: uint8 [batch, height, width, 3], anything outside the images.
+    images: uint8 [batch, height, width, 3], with any values as padding.
     inside: int32 [batch, 4]: top, left, bottom, right of each image, at least
       one pixel.
     padding: 'edge' repeats the image's border, 'gray' is 127.5.

@@ -1,4 +1,4 @@
-"""Bilinear resizing with aligned corners, and sampling at any distance."""
+"""Resizes bilinearly with aligned corners, and samples at any spacing."""
 
 from typing import Tuple, Union
 
@@ -32,7 +32,7 @@ def sample(images: tf.Tensor, size: Tuple[Size, Size],
     images: [batch, h, w, c].
     size: height and width of the result.
     steps: float32 scalars; output pixel (i, j) lies at (i * steps[0], j *
-      steps[1]) of the images, and past the last pixel it has its value.
+      steps[1]) of the images; past the last pixel, its value is repeated.
   """
   for axis, (count, step) in enumerate(zip(size, steps), 1):
     last = tf.shape(images)[axis] - 1

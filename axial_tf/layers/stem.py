@@ -56,8 +56,8 @@ class Stem(configured.ConfiguredLayer):
       pooling: whether a 3x3 max-pool of stride 2 follows, as in ResNet.
       spatial: settings of the bottlenecks' middles.
       norm: settings of the batch norms.
-      standardize: whether the first layer sees images by ImageNet's mean and
-        deviation, as PyTorch's networks do, rather than in -1..1.
+      standardize: whether images are standardized by ImageNet's mean and
+        deviation, as in PyTorch's networks, rather than kept in -1..1.
       **kwargs: keyword arguments of tf.keras.layers.Layer.
 
     Raises:

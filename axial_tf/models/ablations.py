@@ -22,7 +22,7 @@ def _with_aspp(variant, params_m, madds_b):
 
 
 def _output_stride_32():
-  """With a fusion at stride 16 in addition, as the counts tell."""
+  """Adds a fusion at stride 16, as the counts imply."""
   settings = _LARGE.with_backbone(output_stride=32).settings
   return dataclasses.replace(
       settings,

@@ -1,4 +1,4 @@
-"""Other readings of what the paper leaves open, to be counted."""
+"""Lists other readings of what the paper leaves open, to count them."""
 
 import dataclasses
 from typing import Iterator, Tuple
@@ -12,8 +12,8 @@ _AXIAL_DEEPLABS = ('axial_deeplab_s', 'axial_deeplab_m', 'axial_deeplab_l',
 _STAND_ALONE = ('axial_resnet_s_full', 'axial_resnet_l_full')
 _RESNETS = ('panoptic_deeplab_resnet50', 'panoptic_deeplab_resnet101')
 
-# What is changed, which models it is seen on, and fields of their backbone
-# (or functions of it).
+# The change, the models that it applies to, and fields of their backbone (or
+# functions of it).
 _BACKBONES = (
     ('as registered', _CLASSIFIERS + _STAND_ALONE + _AXIAL_DEEPLABS, {}),
     ('ImageNet: stem scaled by the width multiplier', _CLASSIFIERS,
@@ -34,7 +34,7 @@ _BACKBONES = (
 
 
 def readings() -> Iterator[Tuple[str, str, variants.Variant]]:
-  """Yields what is read otherwise, the name of the model, and the model."""
+  """Yields the reading, the name of the model, and the model."""
   rows = {**variants.VARIANTS, **ablations.ABLATIONS}
   for reading, names, fields in _BACKBONES:
     for name in names:

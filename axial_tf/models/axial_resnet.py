@@ -1,7 +1,7 @@
 """Axial-ResNet: a ResNet whose 3x3 convolutions are attention.
 
 The same class makes the paper's baselines, ResNet itself and ResNet with local
-attention, which differ in the middle of the bottlenecks alone.
+attention, which differ only in the middle of the bottlenecks.
 """
 
 import dataclasses
@@ -26,24 +26,24 @@ class AxialResNetSettings:
   """Settings of a backbone; the defaults are those of Axial-DeepLab-L.
 
   Attributes:
-    width_multiplier: width multiplier of all channels behind the stem (section
+    width_multiplier: width multiplier of all channels after the stem (section
       4.1).
     stem_width_multiplier: width multiplier of the stem's channels; None
-      for that of the width. DeepLab2 has 1. docs/fidelity.md tells which fits
+      for `width_multiplier`. DeepLab2 has 1. docs/fidelity.md says which fits
       the paper's counts.
     blocks: number of blocks in each of the four stages.
-    spatial: what stands in the bottlenecks: 'axial' attention, 'local'
+    spatial: the middle of the bottlenecks: 'axial' attention, 'local'
       attention in a square window, or 3x3 'convolution' (ResNet itself).
     heads: number of heads of every attention layer.
-    span: span of every attention layer behind the stem, an odd number; None for
+    span: span of every attention layer after the stem, an odd number; None for
       the whole axis. Local attention has windows of span x span pixels.
     terms: which terms of the attention's logits and values are in use.
     activation: activation of the attention's logits.
     attention_norm: whether the attention has its own batch norms.
     average_pooling: whether strided axial attention averages pixels after both
       axes, as in the authors' PyTorch code, rather than skipping them.
-    output_stride: stride of 'res5': 32, or less by dropping strides of
-      last stages; 3x3 convolutions behind a dropped stride are dilated.
+    output_stride: stride of 'res5': 32, or less by dropping strides of the
+      last stages; 3x3 convolutions after a dropped stride are dilated.
     stem: 'resnet' (one 7x7 convolution), 'inception' (three of 3x3), 'axial'
       (three bottlenecks with axial attention), or 'small' (one 3x3 convolution
       of stride 1) for images of a few dozen pixels. With 'small' the first
@@ -51,13 +51,13 @@ class AxialResNetSettings:
       up to 8 times that.
     stem_span: span of the attention of an axial stem.
     stem_pooling: whether max-pooling ends the stem, which brings stride 4
-      ahead of the first stage; otherwise its first block has stride 2.
-    standardize_images: whether the stem brings images, which are in -1..1, to
-      ImageNet's mean and deviation first, as weights from PyTorch expect.
+      before the first stage; otherwise its first block has stride 2.
+    standardize_images: whether the stem first standardizes images (in -1..1) by
+      ImageNet's mean and deviation, as weights from PyTorch expect.
     drop_path_rate: rate of drop path in the last stage; earlier ones have 3/4,
       2/4, 1/4 of it.
-    recompute: what the backward pass computes again, to save memory: 'axial'
-      for the attention layers, 'all' for the blocks' branches, None.
+    recompute: what the backward pass recomputes to save memory: 'axial' for
+      the attention layers, 'all' for the blocks' branches, None.
     norm: settings of all batch norms.
   """
   width_multiplier: float = 1.0
@@ -93,7 +93,7 @@ class AxialResNetSettings:
     require(0 <= self.drop_path_rate < 1, self, 'drop_path_rate', '0 <= x < 1')
     attention_settings.check_span(
         type(self).__name__, 'stem_span', self.stem_span)
-    _ = self.spatial_settings  # Checks what concerns the bottleneck alone.
+    _ = self.spatial_settings  # Checks the bottleneck's settings.
     require(self.recompute != 'axial' or self.spatial != 'convolution', self,
             'recompute', "'all' or None in a net of convolutions")
     # Keys have as many channels as the middle of ResNet's bottleneck.
@@ -111,7 +111,7 @@ class AxialResNetSettings:
 
   @property
   def attention(self) -> attention_settings.AttentionSettings:
-    """Settings of the attention layers behind the stem."""
+    """Settings of the attention layers after the stem."""
     return attention_settings.AttentionSettings(
         heads=self.heads, span=self.span, terms=self.terms,
         activation=self.activation,
@@ -141,7 +141,7 @@ class AxialResNetSettings:
 
   @property
   def first_stage_stride(self) -> int:
-    """Of 'res2'; each stage behind it doubles it, up to `output_stride`."""
+    """Stride of 'res2'; each later stage doubles it, up to `output_stride`."""
     return self.stem_stride if self.stem == 'small' else 4
 
   @property

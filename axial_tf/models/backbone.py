@@ -9,7 +9,7 @@ from axial_tf import settings as settings_lib
 
 
 class Backbone(tf.keras.Model):
-  """Images to a dict of endpoints, made of nothing but settings.
+  """Maps images to a dict of endpoints; built from settings alone.
 
   A subclass annotates the `settings` of its constructor with their dataclass.
   """

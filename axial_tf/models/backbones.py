@@ -1,4 +1,4 @@
-"""The kinds of backbone behind one interface."""
+"""Builds all types of backbones behind one interface."""
 
 import dataclasses
 from typing import Union
@@ -19,7 +19,7 @@ def build(settings: BackboneSettings, name: str) -> tf.keras.Model:
 
 
 def settings_to_config(settings: BackboneSettings) -> dict:
-  """Returns plain data, from which `settings_from_config` restores them."""
+  """Returns plain data from which `settings_from_config` restores them."""
   return {'kind': type(settings).__name__, **dataclasses.asdict(settings)}
 
 

@@ -14,7 +14,7 @@ class ClassifierSettings:
   """Settings of the whole classifier.
 
   Attributes:
-    backbone: settings of the network ahead of the mean.
+    backbone: settings of the network before the mean.
     dropout_rate: share of the mean features that are dropped in training.
   """
   backbone: backbones.BackboneSettings = axial_resnet.AxialResNetSettings()

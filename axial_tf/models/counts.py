@@ -1,4 +1,4 @@
-"""Parameters and multiply-adds of a variant, beside the published figures."""
+"""Counts parameters and multiply-adds of a variant, next to published ones."""
 
 import dataclasses
 from typing import List
@@ -15,7 +15,7 @@ _CITYSCAPES = variants.Published(0.0, 0.0, 1025, 2049, '')
 
 @dataclasses.dataclass(frozen=True)
 class Count:
-  """What a model costs for one image.
+  """The cost of a model for one image.
 
   Attributes:
     name: name of the variant.
@@ -27,7 +27,7 @@ class Count:
     madds_b: multiply-adds, in billions.
     aligned_madds_b: the same without the one row and column of pixels that
       align corners (1024 instead of 1025), as the paper counts.
-    published: what the paper says; counts of 0 where it says nothing.
+    published: figures of the paper; counts of 0 where it has none.
   """
   name: str
   height: int
@@ -40,17 +40,17 @@ class Count:
 
   @property
   def params_difference(self) -> float:
-    """Of the parameters without batch norm to the published, in percent."""
+    """Difference of params_without_bn_m from the published, in percent."""
     return 100 * (self.params_without_bn_m / self.published.params_m - 1)
 
   @property
   def madds_difference(self) -> float:
-    """Of the multiply-adds to the published ones, in percent."""
+    """Difference of madds_b from the published, in percent."""
     return 100 * (self.madds_b / self.published.madds_b - 1)
 
   @property
   def aligned_difference(self) -> float:
-    """Of the multiply-adds at the paper's sizes to its own, in percent."""
+    """Difference of aligned_madds_b from the published, in percent."""
     return 100 * (self.aligned_madds_b / self.published.madds_b - 1)
 
 

@@ -2,8 +2,8 @@
 
 They share names with models of the paper but not their structure: the stem is
 as wide at any width of the network, there is no max-pooling, and attention sees
-the whole axis. Counts are those of DeepLab2's own tests: trainable numbers of
-the backbone, with batch norms.
+the whole axis. Counts are those of DeepLab2's own tests: trainable parameters
+of the backbone, with batch norms.
 """
 
 import dataclasses
@@ -17,7 +17,7 @@ from axial_tf.models import (
   variants,
 )
 
-# What a name here starts with, ahead of DeepLab2's own name.
+# Prefix of the names here, before DeepLab2's own name.
 PREFIX = 'deeplab2_'
 _WIDE_BLOCKS = (3, 6, 3, 3)
 
@@ -27,7 +27,7 @@ class Deeplab2Variant(variants.Variant):
   """A model of DeepLab2.
 
   Attributes:
-    backbone_params: trainable numbers of its backbone, as DeepLab2's tests
+    backbone_params: trainable parameters of its backbone, as DeepLab2's tests
       count them.
   """
   backbone_params: int = 0
@@ -80,7 +80,7 @@ MODELS: Dict[str, Deeplab2Variant] = {
         'axial_swidernet_1_1_4.5': _wide(570_346_912, (13, 27, 13, 13)),
         'max_deeplab_s_backbone': _model(
             hybrid_resnet.HybridResNetSettings(), 41_343_424),
-        # DeepLab2 counts 38,716,000 more: in a decoder behind 'res5', which
+        # DeepLab2 counts 38,716,000 more: in a decoder after 'res5', which
         # Panoptic-DeepLab does not use.
         'max_deeplab_l_backbone': _wide(175_115_392 - 38_716_000),
     }.items()}

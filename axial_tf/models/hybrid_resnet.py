@@ -1,6 +1,6 @@
-"""ResNets whose last stages attend: the backbones that DeepLab2 publishes.
+"""ResNets with attention in their last stages, as DeepLab2 publishes them.
 
-Stages of fine features are convolutions, those from some stride on have axial
+Fine stages are convolutional, those from some stride on have axial
 attention: the backbones of MaX-DeepLab and Axial-SWideRNet, with neither their
 memory path nor their decoders. Without attention, the wide one is
 Wide-ResNet-41. Unlike in ResNet there is no max-pooling: the first block of the
@@ -18,7 +18,7 @@ from axial_tf.layers.attention import settings as attention_settings
 from axial_tf.layers.residual import basic, bottleneck
 from axial_tf.models import staged_backbone
 
-# In the middle of the first stage's bottlenecks; a block returns 4 times that.
+# Channels in the first bottlenecks' middle; a block's output has 4 times that.
 _FILTERS = 64
 _EXPANSION = 4
 _STEM_STRIDE = 2
@@ -30,7 +30,7 @@ class HybridResNetSettings:
   """Settings of a backbone; the defaults are those of MaX-DeepLab-S.
 
   Attributes:
-    width_multiplier: width multiplier of all channels behind the stem.
+    width_multiplier: width multiplier of all channels after the stem.
     stem_width_multiplier: width multiplier of the stem's channels.
     blocks: number of blocks in each of the four stages.
     wide: whether this is a Wider ResNet: with its stem (one 3x3 convolution and
@@ -41,13 +41,13 @@ class HybridResNetSettings:
       output stride 32, have axial attention; None for convolutions only.
     heads: number of heads of every attention layer.
     span: span of every attention layer, an odd number; None for the whole axis,
-      as DeepLab2 knows no other.
-    output_stride: stride of 'res5': 32, or less by dropping strides of
-      last stages; 3x3 convolutions behind a dropped stride are dilated.
+      the only choice in DeepLab2.
+    output_stride: stride of 'res5': 32, or less by dropping strides of the
+      last stages; 3x3 convolutions after a dropped stride are dilated.
     drop_path_rate: rate of drop path in the last stage; earlier ones have 3/4,
       2/4, 1/4 of it.
-    recompute: what the backward pass computes again, to save memory: 'axial'
-      for the attention layers, 'all' for the blocks' branches, None.
+    recompute: what the backward pass recomputes to save memory: 'axial' for
+      the attention layers, 'all' for the blocks' branches, None.
     norm: settings of all batch norms.
   """
   width_multiplier: float = 1.0
@@ -118,7 +118,7 @@ class HybridResNet(staged_backbone.StagedBackbone):
 
 
 def _block(settings, place):
-  """Returns a block with its place in the network."""
+  """Returns the block for a place in the network."""
   filters = int(_FILTERS * settings.width_multiplier) << place.stage
   output_channels = _EXPANSION * filters
   options = dict(
@@ -127,7 +127,7 @@ def _block(settings, place):
       name=place.name)
   convolutions_recompute = 'all' if settings.recompute == 'all' else None
   if settings.attends(place):
-    # A middle of twice a convolution's channels, or in wide networks of all.
+    # The middle of wide networks has as many channels as the block's output.
     return bottleneck.Bottleneck(
         (4 if settings.wide else 2) * filters, settings.spatial_settings,
         output_channels=output_channels, recompute=settings.recompute,

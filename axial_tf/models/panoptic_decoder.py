@@ -1,4 +1,4 @@
-"""From a backbone's endpoints to maps at stride 4: decoders and heads."""
+"""Decoders and heads: from a backbone's endpoints to maps at stride 4."""
 
 import dataclasses
 from typing import Literal, Optional, Tuple
@@ -25,14 +25,14 @@ class BranchSettings:
   """Channels of one decoder and its heads; defaults: the semantic branch.
 
   Attributes:
-    projection_channels: channels of 'res5' behind the decoder's
+    projection_channels: channels of 'res5' after the decoder's
       context, see DecoderSettings.
-    res3_channels: to which 'res3' is projected.
-    res2_channels: to which 'res2' is projected.
-    decoder_channels: after each fusion.
-    head_channels: channels in each head, ahead of its last layer.
-    res4_channels: to which 'res4' is projected; None to leave it out, as all
-      models with output stride 16 do.
+    res3_channels: channels to which 'res3' is projected.
+    res2_channels: channels to which 'res2' is projected.
+    decoder_channels: channels after each fusion.
+    head_channels: channels in each head, before its last layer.
+    res4_channels: channels to which 'res4' is projected; None to leave it out,
+      as all models with output stride 16 do.
   """
   projection_channels: int = 256
   res3_channels: int = 64
@@ -51,16 +51,16 @@ class BranchSettings:
 
 @dataclasses.dataclass(frozen=True)
 class DecoderSettings:
-  """What both decoders are made of.
+  """Settings of the layers of both decoders.
 
   Attributes:
-    context: what 'res5' goes through first: 'projection' for a 1x1
+    context: layer that is applied to 'res5' first: 'projection' for a 1x1
       convolution, 'aspp', or 'none', which fits the parameters and
       multiply-adds of the paper's models without ASPP.
     aspp_rates: dilations of ASPP.
     separable_aspp: whether its atrous convolutions are separable, which fits
       the paper's counts; those of DeepLab2 are not.
-    fusion: what joins features of two strides: a 'separable' 5x5 convolution,
+    fusion: layer that fuses two strides: a 'separable' 5x5 convolution,
       or an 'axial' bottleneck (our reading of the appendix's axial decoder,
       see docs/fidelity.md).
     heads: number of heads of axial bottlenecks.
@@ -87,7 +87,7 @@ class DecoderSettings:
 
 
 class Decoder(tf.keras.layers.Layer):
-  """Brings 'res5' to stride 4 with the help of finer endpoints."""
+  """Upsamples 'res5' to stride 4 with the help of finer endpoints."""
 
   def __init__(self, branch: BranchSettings, decoder: DecoderSettings,
                norm: normalization.BatchNormSettings, **kwargs):
@@ -97,7 +97,7 @@ class Decoder(tf.keras.layers.Layer):
       self.projection = convolution.ConvNorm(
           branch.projection_channels, 1, norm=norm, name='projection')
     elif decoder.context == 'aspp':
-      # The first of two equally short paths is the one that counts.
+      # Checkpoints use the first of two equally short paths.
       self.aspp = aspp.ASPP(
           branch.projection_channels, decoder.aspp_rates,
           separable=decoder.separable_aspp, norm=norm, name='aspp')
@@ -121,13 +121,13 @@ class Decoder(tf.keras.layers.Layer):
     for level, low_level in self.low_levels.items():
       detail = low_level(endpoints[level], training=training)
       features = resize.resize(features, resize.size_of(detail))
-      # A bottleneck does not activate its output; to others this does nothing.
+      # A bottleneck does not activate its output; for others this is a no-op.
       features = tf.nn.relu(self.fusions[level](
           tf.concat([features, detail], axis=-1), training=training))
     return features
 
   def multiply_adds(self, height: int, width: int, output_stride: int) -> int:
-    """Returns those of a built decoder for an image of this size.
+    """Returns the multiply-adds of a built decoder for an image of this size.
 
     Raises:
       errors.UserError: the decoder is not built.

@@ -22,11 +22,11 @@ class PanopticDeepLabSettings:
     semantic: channels of the semantic decoder and head.
     instance: channels of the instance decoder and its two heads.
     offset_scale: pixels of the small map per unit of the offset head's last
-      layer. The published codes have 1; in trainings of a few hundred steps
-      its weights do not grow to the offsets of large instances, and a larger
-      unit takes the place of that growth.
-    decoder: what the two decoders are made of.
-    padding: what the network sees beside an image: 'edge' repeats its border,
+      layer. Published implementations have 1; in a few hundred training steps
+      its weights do not grow enough for the offsets of large instances, which
+      a larger unit makes up for.
+    decoder: settings of the layers of the two decoders.
+    padding: padding around images: 'edge' repeats their border,
       'gray' is DeepLab2's.
   """
   backbone: backbones.BackboneSettings = axial_resnet.AxialResNetSettings()
@@ -44,7 +44,7 @@ class PanopticDeepLabSettings:
     settings_lib.check_types(self)
     require = settings_lib.require
     require(self.offset_scale > 0, self, 'offset_scale', 'a number > 0')
-    # The decoders count on strides 4 and 8.
+    # The decoders rely on strides 4 and 8.
     require(getattr(self.backbone, 'stem', None) != 'small', self, 'backbone',
             "a stem other than 'small', which is for classifiers")
     for field in ('semantic', 'instance'):
@@ -131,7 +131,7 @@ class PanopticDeepLab(tf.keras.Model):
   def pad(self, images):
     """Pads at the right and bottom to k * output_stride + 1, k at least 1.
 
-    With such sizes the corners of all feature maps lie on each other.
+    With such sizes the corners of all feature maps coincide.
     """
     margins = [
         self._legal_size(size) - size for size in resize.size_of(images)]
@@ -149,9 +149,9 @@ class PanopticDeepLab(tf.keras.Model):
     return count * stride + 1
 
   def _enlarge(self, outputs, size, output_size):
-    """Brings maps of the padded images at stride 4 to those of the images.
+    """Resizes maps at stride 4 of the padded images to those of the images.
 
-    Those of `output_size` are sampled from the small maps at once: a map of
+    Maps of `output_size` are sampled from the small ones directly: a map of
     all classes at the size of a larger image would take gigabytes.
     """
     if output_size is not None:
@@ -166,13 +166,13 @@ class PanopticDeepLab(tf.keras.Model):
       self, height: int, width: int, *, padded: bool = True) -> int:
     """Returns the multiply-adds of a built model for one image of this size.
 
-    The enlargement of the outputs is left out.
+    Upsampling of the outputs is left out.
 
     Args:
       height: height of the image.
       width: width of the image.
-      padded: whether to count, as call() computes, on the padded image.
-        Without, sizes of k * output_stride are counted as the paper did.
+      padded: whether to count for the padded image, as call() computes. If not,
+        sizes of k * output_stride are counted as in the paper.
 
     Raises:
       errors.UserError: the model is not built.

@@ -1,4 +1,4 @@
-"""Settings of models by their names, with changes: for gin."""
+"""Looks up settings of models by name, with overrides, for gin."""
 
 import dataclasses
 from typing import Dict, Optional
@@ -17,7 +17,7 @@ ROWS: Dict[str, variants.Variant] = {
 
 
 def variant_settings(variant: str, **overrides) -> backbones.BackboneSettings:
-  """Returns the backbone of a row of ROWS, with other values where given.
+  """Returns the settings of the backbone of a row of ROWS, with overrides.
 
   Args:
     variant: key of ROWS.
@@ -33,7 +33,7 @@ def variant_settings(variant: str, **overrides) -> backbones.BackboneSettings:
 
 def panoptic_settings(
     variant: str, **overrides) -> panoptic_deeplab.PanopticDeepLabSettings:
-  """Returns a panoptic row of ROWS, with other values where given.
+  """Returns the settings of a panoptic row of ROWS, with overrides.
 
   Args:
     variant: key of ROWS.

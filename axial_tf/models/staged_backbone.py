@@ -12,14 +12,14 @@ from axial_tf.models import backbone
 
 @dataclasses.dataclass(frozen=True)
 class Place:
-  """Of a block in a network.
+  """The place of a block in a network.
 
   Attributes:
     stage: index of its stage, from 0.
     block: index in its stage, from 0.
     strides: strides of the block.
     dilation: dilation of its convolutions, or of the first of two.
-    next_dilation: dilation of the convolutions behind a dropped stride of
+    next_dilation: dilation of the convolutions after a dropped stride of
       this block.
   """
   stage: int
@@ -37,12 +37,12 @@ def places(blocks: Sequence[int], *, stem_stride: int, first_stage_stride: int,
            output_stride: int) -> Iterator[Place]:
   """Lists the blocks of all stages, in order.
 
-  Each stage starts with a stride, but for those that would bring more than the
-  output stride: what follows looks as much further instead.
+  Each stage starts with a stride, unless that would exceed the output stride:
+  then the convolutions that follow are dilated instead.
 
   Args:
-    blocks: how many each stage has.
-    stem_stride: stride of the features ahead of the first stage.
+    blocks: number of blocks in each stage.
+    stem_stride: stride of the features before the first stage.
     first_stage_stride: stride of the first stage's features; each further
       stage doubles it.
     output_stride: output stride of the last stage.
@@ -59,7 +59,7 @@ def places(blocks: Sequence[int], *, stem_stride: int, first_stage_stride: int,
 
 
 class StagedBackbone(backbone.Backbone):
-  """Runs a stem and stages, which subclasses make; settings know the strides.
+  """Runs a stem and stages, which subclasses make; settings have the strides.
 
   Attributes:
     stem: a layer whose output is not activated.

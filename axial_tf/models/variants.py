@@ -1,8 +1,8 @@
 """The models of the paper, each a row with its settings and its counts.
 
 The published figures are those of tables 1, 2, 4, 6 and 7, and those that the
-arXiv appendix has in addition (tables marked so). docs/fidelity.md tells how
-the open choices of the paper were settled with them.
+arXiv appendix has in addition (tables marked so). docs/fidelity.md says how
+they settled the choices that the paper leaves open.
 """
 
 import dataclasses
@@ -26,7 +26,7 @@ _Settings = Union[
 
 @dataclasses.dataclass(frozen=True)
 class Published:
-  """What a table of the paper says of a model.
+  """The figures for a model in a table of the paper.
 
   Attributes:
     params_m: parameters, in millions.
@@ -49,7 +49,7 @@ class Variant:
   Attributes:
     settings: settings of the whole panoptic model, or of a classifier's
       backbone.
-    published: what the paper says of it; may be empty.
+    published: the paper's figures; may be empty.
   """
   settings: _Settings
   published: Tuple[Published, ...] = ()
@@ -60,10 +60,10 @@ class Variant:
 
   @property
   def num_classes(self) -> int:
-    """Of the published counts: ImageNet's, or else Cityscapes'.
+    """Number of classes of the published counts: Cityscapes' or ImageNet's.
 
     The paper's counts for COCO are exactly half of those for Cityscapes, at
-    half of the pixels: those of the same model.
+    half of the pixels: they are of the same model.
     """
     return 19 if self.is_panoptic else 1000
 

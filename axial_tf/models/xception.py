@@ -15,7 +15,7 @@ from axial_tf.models import backbone
 
 _STEM_FILTERS = (32, 64)
 # Per module: filters, strides, and the endpoint that its second of three
-# convolutions gives: the last features ahead of the stride, as in DeepLab.
+# convolutions gives: the last features before the stride, as in DeepLab.
 _ENTRY_FLOW = (
     ((128, 128, 128), 2, None),
     ((256, 256, 256), 1, None),
@@ -28,7 +28,7 @@ _EXIT_FLOW = (
     ((728, 1024, 1024), 2, 'res4'),
     ((1536, 1536, 2048), 1, None),
 )
-# All of the numbers above, times 1/8, are whole.
+# All numbers of filters above are multiples of 8.
 _WIDTH_STEP = 1 / 8
 _DROP_PATH_SHARES = {'entry': 1 / 3, 'middle': 2 / 3, 'exit': 1.0}
 
@@ -91,7 +91,7 @@ class Xception(backbone.Backbone):
           drop_path_rate=settings.drop_path_rate * _DROP_PATH_SHARES[flow],
           norm=settings.norm, name=f'{flow}_module{number}'))
       self._endpoints.append(endpoint)
-      # What follows a lost stride looks as much further as it would have.
+      # After a dropped stride, dilation keeps the receptive field.
       stride, dilation = stride * strides, dilation * lost_strides
       channels = filters[-1]
     named.keep(self, (*self.stem, *self.blocks))

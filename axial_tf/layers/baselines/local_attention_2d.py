@@ -19,8 +19,8 @@ class LocalAttention2D(base.AttentionLayer):
   With the default terms this is stand-alone self-attention, "Conv-Stem +
   Attention" in table 1 of the paper; with all terms it is "Conv-Stem +
   PS-Attention", equation 3. The counts there (18.0M parameters, 3.5B and 3.7B
-  multiply-adds) are those of a ResNet-50 whose 3x3 convolutions have become
-  attention with as many channels of keys as of values, at full size before
+  multiply-adds) are those of a ResNet-50 whose 3x3 convolutions are replaced by
+  attention with as many key channels as value channels, at full size before
   the stride.
 
   The embedding of an offset is, as in stand-alone self-attention, half an
@@ -182,7 +182,7 @@ class LocalAttention2D(base.AttentionLayer):
   def multiply_adds(self, height: int, width: int) -> int:
     """Returns the multiply-adds of a built layer for one image of this size.
 
-    As in the paper's counts, all pixels attend, also those that a stride
+    As in the paper's counts, all pixels attend, even those that a stride
     skips, and an embedding has the full depth of a head.
 
     Raises:

@@ -58,7 +58,7 @@ def pair_terms(query: tf.Tensor, key: tf.Tensor, content: bool,
   Args:
     query: [g, n, o, y, x, d].
     key: [g, n, o, w, z, d].
-    content: whether queries meet keys.
+    content: whether q.k is in use.
     query_rpe: tables of r^q or None.
     key_rpe: tables of r^k or None.
     cut: cut of the image into blocks.
@@ -114,7 +114,7 @@ def logits(terms: PairTerms, scales: List[tf.Tensor],
   columns are added to the small summands and so cost nothing.
 
   Args:
-    terms: as of pair_terms.
+    terms: result of pair_terms.
     scales: factor [heads] of each term in use.
     shift: [heads], added to all logits, or None.
     cut: cut of the image into blocks.
@@ -230,7 +230,7 @@ def _affine(tensor, scale, shift=None):
 
 # Masks are repeated along an axis that they do not depend on: the products
 # with them then broadcast along few groups of axes, and TensorFlow's CPU
-# kernels know no more than five.
+# kernels support no more than five.
 
 
 def _query_masks(cut):

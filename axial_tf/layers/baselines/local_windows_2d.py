@@ -1,6 +1,6 @@
 """Blocks of queries and windows of keys for attention in k x k windows.
 
-An image is cut into blocks of queries. A block meets one window of keys: the
+An image is cut into blocks of queries. A block attends to one window: the
 block itself and a halo of k // 2 pixels around it. That costs O(h w k^2) time
 and memory, and each block is a matrix product.
 
@@ -14,7 +14,7 @@ import tensorflow as tf
 from axial_tf.layers.shapes import sizes
 
 # Larger blocks waste products on pairs that are too far apart, smaller ones
-# copy keys more often; 8 is the quickest for k = 7 in training on CPUs.
+# copy keys more often; 8 is the fastest for k = 7 in training on CPUs.
 _BLOCK = 8
 
 Size = Union[int, tf.Tensor]
@@ -43,7 +43,7 @@ class AxisCut(NamedTuple):
 
 
 class Cut(NamedTuple):
-  """A cut of both axes; a pair is valid if it is so in both."""
+  """A cut of both axes; a pair is valid if it is valid in both."""
   rows: AxisCut
   columns: AxisCut
 

@@ -15,7 +15,7 @@ class BasicBlock(block.ResidualBlock):
   last batch norm starts at gamma 0.
   """
 
-  # Where a bottleneck may have it.
+  # Only bottlenecks may have it.
   attention = None
 
   def __init__(

@@ -18,7 +18,7 @@ class ResidualBlock(configured.ConfiguredLayer):
   def __init__(self, *, channels: int, strides: int, drop_path_rate: float,
                recompute: Optional[str],
                norm: normalization.BatchNormSettings, **kwargs):
-    """Keeps what shortcut and branch share.
+    """Stores what shortcut and branch share.
 
     Args:
       channels: channels of the output.
@@ -58,5 +58,5 @@ class ResidualBlock(configured.ConfiguredLayer):
         branch(inputs, training), training=training)
 
   def output_size(self, height: int, width: int) -> Tuple[int, int]:
-    """Returns the height and width of what a map of this size becomes."""
+    """Returns the output's height and width for a map of this size."""
     return -(-height // self._strides), -(-width // self._strides)

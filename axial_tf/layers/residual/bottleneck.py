@@ -26,7 +26,7 @@ class SpatialSettings:
     kind: 'axial' for axial attention, 'local' for attention within a square
       window, 'convolution' for 3x3.
     attention: settings of the attention; local attention needs a span.
-    average_pooling: whether strided axial attention averages at its end.
+    average_pooling: whether strided axial attention ends with average pooling.
   """
   kind: Literal['axial', 'local', 'convolution'] = 'axial'
   attention: attention_settings.AttentionSettings = (
@@ -53,7 +53,7 @@ class Bottleneck(block.ResidualBlock):
 
   The figure's last ReLU is at the start of the next block instead, so that
   input and output are not activated; the network is the same. The last batch
-  norm starts at gamma 0, so that a new block is its shortcut.
+  norm starts at gamma 0, so that a new block equals its shortcut.
   """
 
   def __init__(
@@ -78,7 +78,7 @@ class Bottleneck(block.ResidualBlock):
       spatial: settings of the middle.
       strides: stride of the middle and of the shortcut.
       dilation: dilation of the 3x3 convolution; attention has none.
-      activate_input: whether the block starts with a ReLU; not on images.
+      activate_input: whether the block starts with a ReLU; False on images.
       drop_path_rate: share of samples that lose the branch in training.
       recompute: part that the backward pass recomputes rather than keeps:
         'axial' for the attention, 'all' for the branch, or None.
@@ -122,7 +122,7 @@ class Bottleneck(block.ResidualBlock):
         inputs, training, [self.reduce, self._middle, self.expand])
 
   def attention_inputs(self, inputs: tf.Tensor) -> tf.Tensor:
-    """Returns what the middle sees in inference when the block is called."""
+    """Returns the middle's input in inference for an input of the block."""
     if self._activate_input:
       inputs = tf.nn.relu(inputs)
     return self.reduce(inputs, training=False)

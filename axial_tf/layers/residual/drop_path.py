@@ -1,4 +1,4 @@
-"""Drop path: residual branches that vanish for some samples of a batch."""
+"""Drop path: drops residual branches for some samples of a batch."""
 
 import tensorflow as tf
 

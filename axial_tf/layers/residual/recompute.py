@@ -7,7 +7,7 @@ import tensorflow as tf
 
 def recomputed(
     function: Callable, layers: Sequence[tf.keras.layers.Layer]) -> Callable:
-  """Returns `function` such that its gradient runs it a second time.
+  """Returns `function`, wrapped so that its gradient runs it a second time.
 
   Outputs, gradients and moving statistics are those of `function` itself: the
   second run leaves the statistics where the first one moved them. It must draw
@@ -16,7 +16,7 @@ def recomputed(
   Args:
     function: (tensor, training) -> tensor, made of `layers`.
     layers: layers whose moving statistics the second run must not move again.
-      While one of them is not built, the function runs as it is.
+      While one of them is not built, the function runs unwrapped.
   """
 
   def call(inputs, training):

@@ -44,7 +44,7 @@ class XceptionModule(configured.ConfiguredLayer):
       strides: stride of the last convolution and the shortcut.
       dilation: dilation of all three.
       shortcut: 'conv' for a 1x1 convolution, 'sum' for the input itself, None
-        for none; the convolutions then have their ReLUs behind them.
+        for none; ReLUs then follow the convolutions.
       drop_path_rate: share of samples that lose the branch in training; of no
         effect without shortcut.
       norm: settings of all batch norms.
@@ -92,7 +92,7 @@ class XceptionModule(configured.ConfiguredLayer):
     super().build(input_shape)
 
   def call(self, inputs, training=False, with_detail=False):
-    """Computes the features and, if asked, those ahead of the stride.
+    """Computes the features and, if requested, those before the stride.
 
     Args:
       inputs: [batch, height, width, channels].
@@ -101,7 +101,7 @@ class XceptionModule(configured.ConfiguredLayer):
 
     Returns:
       [batch, ceil(height / strides), ceil(width / strides), filters[2]]; with
-      detail also the input of the last convolution ahead of its ReLU [batch,
+      detail also the input of the last convolution before its ReLU [batch,
       height, width, filters[1]], the deepest at the module's own resolution.
     """
     detail = None
