@@ -28,7 +28,7 @@ _CLASSIFIERS = [name for name in _EXPERIMENTS if any(
 # Panoptic models of the paper, by its recipes.
 _PUBLISHED = [name for name in _EXPERIMENTS if re.search(
     '/(coco|cityscapes|mapillary)_(axial|panoptic)_deeplab_', name)]
-# What the user must give.
+# Settings that the user must give.
 _REQUIRED = ["RECORDS = '/nowhere'"]
 
 
@@ -83,7 +83,7 @@ def test_there_is_an_experiment_for_each_size_of_axial_deeplab(data):
 
 
 @pytest.mark.parametrize('name', _EXPERIMENTS)
-def test_every_experiment_opens_with_what_it_is(name):
+def test_every_experiment_opens_with_its_description(name):
   head = (_CONFIGS / name).read_text().split('\n\n')[0]
   for word in ('Reproduces:', 'Expected:', 'Meant for:', 'Command:'):
     assert word in head, f'{name}: its first comment lacks "{word}"'
@@ -105,7 +105,7 @@ def test_cifar10_compares_nets_of_one_recipe_and_size():
   assert sizes == [(1_312_298, 30_405_632), (1_337_546, 30_924_288)]
 
 
-# What csrhddlam's networks are is tested with the import of their weights.
+# The networks of csrhddlam are tested with the import of their weights.
 @pytest.mark.parametrize('name', [
     name for name in _CLASSIFIERS
     if 'imagenet' in name and 'csrhddlam' not in name])
@@ -172,7 +172,7 @@ def test_the_raw_text_rebuilds_the_same_experiment(tmp_path):
   assert config.parse([str(tmp_path / 'operative.gin')]) == experiment
 
 
-def test_what_is_saved_is_of_the_experiment_not_of_the_last_one(tmp_path):
+def test_the_saved_configuration_is_not_that_of_the_last_parse(tmp_path):
   experiment = config.parse(
       ['experiments/demo.gin'], _REQUIRED + ['TRAIN_STEPS = 7'])
   config.parse(['experiments/imagenet_csrhddlam.gin'], _REQUIRED)
@@ -183,7 +183,7 @@ def test_what_is_saved_is_of_the_experiment_not_of_the_last_one(tmp_path):
       str(tmp_path / 'dataset_spec.json')) == spec
 
 
-def test_assumed_bindings_stand_between_files_and_bindings():
+def test_assumed_bindings_rank_between_files_and_bindings():
   assumed = ['RunSettings.train_steps = 5', 'RunSettings.seed = 3',
              'MergingSettings.nms_kernel = 3']  # Used nowhere.
   run = config.parse(
@@ -219,7 +219,7 @@ def test_a_missing_file_is_named():
     config.parse(['experiments/no_such.gin'])
 
 
-def test_what_the_user_must_give_is_asked_for():
+def test_required_settings_are_named():
   with pytest.raises(errors.UserError, match='RECORDS|REQUIRED|required'):
     config.parse(['experiments/demo.gin'])
 
@@ -231,7 +231,7 @@ def test_what_the_user_must_give_is_asked_for():
      r'absent\.gin: no such gin file; looked next to .*mine\.gin, in the '
      r'current folder and in gin_configs/'),
 ], ids=['folder', 'empty', 'include'])
-def test_what_is_no_experiment_is_refused(tmp_path, make, message):
+def test_files_that_are_not_experiments_are_refused(tmp_path, make, message):
   path = tmp_path / 'mine.gin'
   make(path)
   with pytest.raises(errors.UserError, match=message):

@@ -70,7 +70,7 @@ def test_damaged_exif_data_is_ignored(tmp_path):
     assert images.as_rgb(path).shape == _RGB.shape
 
 
-def test_avif_and_what_no_plugin_reads(tmp_path):
+def test_avif_and_formats_without_a_plugin(tmp_path):
   path = tmp_path / 'a.heic'
   path.write_bytes(b'\0\0\0\x18ftypheic' + bytes(99))
   if 'HEIF' not in images.formats():

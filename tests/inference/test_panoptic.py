@@ -43,7 +43,7 @@ def test_probabilities_and_maps_of_a_batch_keep_their_size():
   np.testing.assert_array_equal(outputs['panoptic_map'][0], panoptic)
 
 
-def test_a_batch_gives_what_its_images_give_alone():
+def test_a_batch_equals_its_single_images():
   images = np.stack([color_model.scene()[0], color_model.scene()[0][:, ::-1]])
   inference = color_model.inference(max_long_side=30)
   together = inference.predict(tf.constant(images))

@@ -49,7 +49,7 @@ def test_a_scene_becomes_segments(loaded):
   assert loaded.spec == color_model.SPEC
 
 
-def test_a_batch_gives_what_its_images_give_alone(loaded):
+def test_a_batch_equals_its_single_images(loaded):
   image, _ = color_model.scene()
   pictures = [image, image[:, ::-1], np.zeros_like(image)]
   for result, picture in zip(loaded.batch(pictures), pictures):

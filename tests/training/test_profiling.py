@@ -24,7 +24,7 @@ def test_a_profile_of_some_steps(tmp_path, capsys, first):
   assert str(tmp_path) in capsys.readouterr().err
 
 
-def test_steps_that_are_over_leave_no_profile(tmp_path):
+def test_past_steps_leave_no_profile(tmp_path):
   _steps(profiling.StepProfiler(str(tmp_path), 3, 5), 6, 8)
   assert not list(tmp_path.iterdir())
 

@@ -233,7 +233,7 @@ def test_cities_and_images_behind_links(tmp_path):
      r"no labels of split 'train': expected the folder .*gtFine/train"),
     (_break_link, 'leftImg8bit.png: is a link to /nowhere.png, which is not'),
 ])
-def test_mistakes_of_the_layout(tmp_path, edit, message):
+def test_mistakes_in_the_layout(tmp_path, edit, message):
   tiny.make(tmp_path)
   edit(tmp_path)
   with pytest.raises(errors.UserError, match=message) as raised:
@@ -258,7 +258,7 @@ def test_mistakes_of_the_layout(tmp_path, edit, message):
     (lambda root: _image(root).write_bytes(_image(root).read_bytes()[:-20]),
      'leftImg8bit.png: damaged or no picture'),
 ])
-def test_mistakes_of_a_label(tmp_path, edit, message):
+def test_mistakes_in_a_label(tmp_path, edit, message):
   tiny.make(tmp_path)
   edit(tmp_path)
   read = cityscapes.read_split(str(tmp_path), 'train', OPTIONS)
@@ -300,7 +300,7 @@ def _segment(content, key, value):
     (lambda c: c['annotations'][1].update(segments_info=[3]),
      "expected an integer 'id'"),
 ])
-def test_mistakes_of_the_json(prepared, edit, message):
+def test_mistakes_in_the_json(prepared, edit, message):
   root, path, content = prepared
   edit(content)
   path.write_text(json.dumps(content))
@@ -317,7 +317,7 @@ def test_mistakes_of_the_json(prepared, edit, message):
     (lambda c: c.pop('annotations'), "expected a list under 'annotations'"),
     (lambda c: c.update(annotations=[]), 'no annotated images'),
 ])
-def test_mistakes_of_the_list_in_the_json(prepared, edit, message):
+def test_mistakes_in_the_list_in_the_json(prepared, edit, message):
   root, path, content = prepared
   edit(content)
   path.write_text(json.dumps(content))

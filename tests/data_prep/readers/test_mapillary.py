@@ -200,7 +200,7 @@ def _edit_config(edit):
     (lambda t: t.config_path.write_text('[]'), 'config_v2.0.json'),
     (lambda t: t.config_path.write_text('{}'), "a list under 'labels'"),
 ])
-def test_mistakes_of_the_data_set(tmp_path, edit, message):
+def test_mistakes_in_the_data_set(tmp_path, edit, message):
   tiny = tiny_vistas.TinyVistas(tmp_path, 'v2.0')
   edit(tiny)
   with pytest.raises(errors.UserError, match=message) as raised:
@@ -214,7 +214,7 @@ def test_mistakes_of_the_data_set(tmp_path, edit, message):
                            t.folder / 'images' / 'M2kh.png'),
      'M2kh.png: has the name of'),
 ])
-def test_mistakes_of_the_folders(tmp_path, edit, message):
+def test_mistakes_in_the_folders(tmp_path, edit, message):
   tiny = tiny_vistas.TinyVistas(tmp_path, 'v1.2')
   shutil.rmtree(tiny.json_path.parent)
   edit(tiny)
@@ -278,7 +278,7 @@ def _segment(key, value):
     (lambda t: (t.json_path.parent / 'M2kh.png').write_bytes(b'\x89PNG'),
      'M2kh.png: damaged'),
 ])
-def test_mistakes_of_a_panoptic_label(tmp_path, edit, message):
+def test_mistakes_in_a_panoptic_label(tmp_path, edit, message):
   tiny = tiny_vistas.TinyVistas(tmp_path, 'v2.0')
   edit(tiny)
   read = _read(tiny)
@@ -307,7 +307,7 @@ def _instances(value, dtype=np.uint16, shape=(12, 16), keep_labels=True):
     (_instances(1, shape=(12, 17), keep_labels=False),
      'instances/M2kh.png: expected 16x12 pixels'),
 ])
-def test_mistakes_of_instances(tmp_path, edit, message):
+def test_mistakes_in_instances(tmp_path, edit, message):
   tiny = tiny_vistas.TinyVistas(tmp_path, 'v1.2')
   shutil.rmtree(tiny.json_path.parent)
   edit(tiny)

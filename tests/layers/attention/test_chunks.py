@@ -10,7 +10,7 @@ from axial_tf.layers.attention import layer as attention_layer
 
 @pytest.mark.parametrize('count', [1, 4, 7, 8])
 @pytest.mark.parametrize('static', [True, False])
-def test_chunks_give_what_the_whole_gives(count, static):
+def test_chunks_equal_the_whole(count, static):
   def function(rows):
     x, empty = rows
     assert empty is None
