@@ -1,4 +1,4 @@
-"""Names the damaged record behind an error, whatever its kind."""
+"""Finds the damaged record behind an error, whatever its type."""
 
 from typing import ContextManager, Optional
 
@@ -11,12 +11,12 @@ from axial_tf.files import image_decoding
 
 
 def reading_errors(*patterns: Optional[str]) -> ContextManager[None]:
-  """Returns `record_checks.reading_errors` for records of either kind."""
+  """Returns `record_checks.reading_errors` for records of either type."""
   return record_checks.reading_errors(_decode, *patterns)
 
 
 def _decode(serialized: tf.Tensor) -> None:
-  """Decodes a record of either kind, to see whether it can be decoded."""
+  """Decodes a record of either type, to see whether it can be decoded."""
   features = tf.train.Example.FromString(serialized.numpy()).features.feature
   if classification_records.LABEL in features:
     image_decoding.decode(

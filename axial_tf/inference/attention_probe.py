@@ -1,7 +1,7 @@
 """Computes what one pixel attends to in a layer of a backbone.
 
-The backbone runs block by block up to the layer that was asked for, so that
-nothing is hooked into the network and no other map is made.
+The backbone runs block by block up to the requested layer, so that the network
+needs no hooks and no other attention map is computed.
 """
 
 from typing import Dict, NamedTuple, Optional, Tuple
@@ -21,13 +21,13 @@ class PixelAttention(NamedTuple):
   Attributes:
     height: float32 [h], weights of the query's column.
     width: float32 [w], weights of its row.
-    product: float32 [h, w]: the share of each pixel in what the query gets.
-      The width layer weighs the columns, and the height layer has weighed
+    product: float32 [h, w]: share of each pixel in the output of the query.
+      The width layer weights the columns, and the height layer has weighted
       the pixels of each column, from the query's row: product[y, x] =
       width[x] * height_x[y]. Under a softmax it sums to 1.
     query: (row, column) of the query on the map.
     pixels_per_cell: (y, x) distance of neighboring rows and columns in pixels
-      of the image; the first lie on the image's first.
+      of the image; the first ones coincide with the image's first.
   """
   height: np.ndarray
   width: np.ndarray
@@ -39,8 +39,8 @@ class PixelAttention(NamedTuple):
 def layers(backbone: tf.keras.Model) -> Dict[str, int]:
   """Returns name -> number of heads of the layers with axial attention.
 
-  They are in the order in which an image passes them. A backbone without any
-  gives an empty dict.
+  They are in the order of the forward pass. A backbone without any gives an
+  empty dict.
   """
   return {
       name: block.attention.settings.heads
@@ -68,7 +68,7 @@ def probe(model: tf.keras.Model, images: tf.Tensor, *,
   check_pixel(pixel, images.shape[1:3])
   images = model.pad(images)
   block, inputs = _run_to(model.backbone, images, layer)
-  cell = tuple(  # Corners of feature maps lie on each other.
+  cell = tuple(  # Corners of feature maps coincide.
       (n - 1) / (m - 1)
       for n, m in zip(images.shape[1:3], inputs.shape[1:3]))
   return _attend(block.attention, inputs, pixel, cell, head)
@@ -77,10 +77,10 @@ def probe(model: tf.keras.Model, images: tf.Tensor, *,
 def find_layer(
     backbone: tf.keras.Model, layer: Optional[str], head: Optional[int]
 ) -> str:
-  """Returns the name of a layer with a head, of the last one for None.
+  """Returns the name of a layer that has a head; None is the last layer.
 
   Raises:
-    errors.UserError: the backbone has no such layer, or it no such head.
+    errors.UserError: the backbone has no such layer, or the layer no such head.
   """
   known = layers(backbone)
   if not known:
@@ -146,7 +146,7 @@ def _blocks(backbone) -> Dict[str, tf.keras.layers.Layer]:
 
 
 def _run_to(backbone, images, name):
-  """Returns a block and what its attention is called with."""
+  """Returns a block and the input of its attention."""
   blocks = _blocks(backbone)
   features = images
   if not name.startswith('stem_'):

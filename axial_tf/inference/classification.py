@@ -1,7 +1,7 @@
-"""From uint8 images to classes: the one place that joins the steps.
+"""Classifies uint8 images: the one place that joins the steps.
 
 `ImageClassifier` and the exported SavedModel run this code; images are resized
-and cut as in validation.
+and cropped as in validation.
 """
 
 from typing import Callable, Dict, Optional, Tuple
@@ -14,12 +14,12 @@ from axial_tf.specs import class_spec
 
 
 class ClassifierInference(tf.Module):
-  """Resizes and cuts images, and classifies them.
+  """Resizes and crops images, and classifies them.
 
   Attributes:
     model: the network, see `axial_tf.models.classifier`.
-    spec: the classes that it knows.
-    image_size: height and width at which it sees images.
+    spec: the classes of the network.
+    image_size: height and width of the network's input.
     short_side: see `resizing.center_crop`.
   """
 
@@ -46,7 +46,7 @@ class ClassifierInference(tf.Module):
         self.short_side)
 
   def __call__(self, images: tf.Tensor) -> tf.Tensor:
-    """Returns how probable each class is.
+    """Returns the probability of each class.
 
     Args:
       images: uint8 RGB [batch, height, width, 3].
@@ -57,7 +57,7 @@ class ClassifierInference(tf.Module):
     return self.classify(self.prepare(images))
 
   def prepare(self, images: tf.Tensor) -> tf.Tensor:
-    """Brings images to the size and range that the network sees.
+    """Brings images to the size and range of the network's input.
 
     Args:
       images: uint8 RGB [..., height, width, 3], one or a batch.
@@ -68,7 +68,7 @@ class ClassifierInference(tf.Module):
     return resizing.center_crop(images, self.image_size, self.short_side)
 
   def classify(self, prepared: tf.Tensor) -> tf.Tensor:
-    """As `__call__`, for what `prepare` returned."""
+    """As `__call__`, for results of `prepare`."""
     logits = self.model(prepared, training=False)
     return tf.nn.softmax(tf.cast(logits, tf.float32))
 
@@ -77,7 +77,7 @@ class ClassifierInference(tf.Module):
 
     Args:
       probabilities: [batch, classes].
-      count: how many of each image; at most all there are.
+      count: number of classes per image; all if there are fewer.
 
     Returns:
       [batch, count], the most probable class first (of equal ones, the one

@@ -1,8 +1,8 @@
-"""Heads of a panoptic network, averaged over sizes and mirrored images.
+"""Averages the heads of a panoptic network over scales and mirrored images.
 
-The image is shown to the network at several scales and, with `flip`, mirrored;
-class probabilities, heatmaps and offsets come back to the image's size and
-are averaged (paper, section 4: 0.5 to 1.5 in steps of 0.25 on COCO, 0.5 to 2
+The network runs on the image at several scales and, with `flip`, mirrored;
+class probabilities, heatmaps and offsets are resized to the image's size and
+averaged (paper, section 4: 0.5 to 1.5 in steps of 0.25 on COCO, 0.5 to 2
 elsewhere, with flips). One view is in memory at a time.
 """
 
@@ -14,8 +14,8 @@ import tensorflow as tf
 from axial_tf import settings as settings_lib
 from axial_tf.layers import resize
 
-# Images float32 [batch, height, width, 3] in -1..1 and the (height, width) that
-# the outputs shall have, None for that of the images, to the network's heads.
+# Maps images float32 [batch, height, width, 3] in -1..1 and the (height, width)
+# of the outputs, None for that of the images, to the network's heads.
 Network = Callable[
     [tf.Tensor, Optional[Tuple[resize.Size, resize.Size]]],
     Dict[str, tf.Tensor]]
@@ -23,13 +23,13 @@ Network = Callable[
 
 @dataclasses.dataclass(frozen=True)
 class MultiScaleSettings:
-  """In which views the network sees an image that it segments.
+  """The views of an image over which the network's heads are averaged.
 
   Attributes:
     scales: scales of height and width; a side of n pixels becomes int((n - 1) *
       scale + 1). The paper's are 0.5, 0.75 ... 1.5 (COCO) or 0.5, 0.75 ... 2
       (Cityscapes, Mapillary Vistas).
-    flip: whether to show each scale mirrored, too.
+    flip: whether to add a mirrored view at each scale.
   """
 
   scales: Tuple[float, ...] = (1.0,)
@@ -41,7 +41,7 @@ class MultiScaleSettings:
         len(self.scales) > 0
         and all(0.0 < scale <= 16.0 for scale in self.scales)
         and len(set(self.scales)) == len(self.scales), self, 'scales',
-        'different numbers above 0, 16 at most')
+        'distinct numbers above 0 and up to 16')
 
   def views(self) -> Iterator[Tuple[float, bool]]:
     """Yields scale and whether mirrored."""
@@ -70,13 +70,12 @@ def heads(network: Network, images: tf.Tensor, settings: MultiScaleSettings
     float32 'semantic_probabilities' [batch, height, width, classes],
     'center_heatmap' [batch, height, width] and 'offset' [..., 2] in pixels.
   """
-  # Several views have one way to their outputs, so that a graph holds the
-  # network once.
+  # All views call the network in the same way, so that a graph holds it once.
   output_size = (
       None if settings.scales == (1.0,) else resize.size_of(images))
   total = None
   for scale, flip in settings.views():
-    # A view starts when the last one is done, or all would be in memory.
+    # A view starts when the previous one is done, or all would be in memory.
     with tf.control_dependencies(
         [] if total is None else list(total.values())):
       view = _view(
@@ -90,7 +89,7 @@ def heads(network: Network, images: tf.Tensor, settings: MultiScaleSettings
 
 def _view(network, images, scale: float, flip: bool, output_size
           ) -> Dict[str, tf.Tensor]:
-  """Returns the heads of one view, as those of the images themselves."""
+  """Returns the heads of one view, mapped back to the images."""
   size = resize.size_of(images)
   scaled = tuple(_scaled(n, scale) for n in size)
   if scale != 1.0:

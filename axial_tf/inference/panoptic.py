@@ -1,4 +1,4 @@
-"""From uint8 images to panoptic maps: the one place that joins the steps.
+"""Segments uint8 images: the one place that joins the steps.
 
 Validation during training, the exported SavedModel and `Predictor` all run
 this code, so that the scores of a validation are those of the deployed model.
@@ -21,12 +21,12 @@ class PanopticInference(tf.Module):
   Attributes:
     model: the network, see `axial_tf.models.panoptic_deeplab`.
     spec: the data set whose categories the model knows.
-    merging: how heads become a panoptic map.
+    merging: settings for merging the heads into a panoptic map.
     multi_scale: the views of an image over which the heads are averaged.
     max_long_side: `predict` shrinks images with a longer side to it and brings
       the map back to the image's size; None runs each image at its own size.
-    enlarge: also enlarge smaller images to `max_long_side`.
-    max_segments: rows of the segment table: as many segments as can be found.
+    enlarge: whether to enlarge smaller images to `max_long_side`, too.
+    max_segments: rows of the segment table: the largest number of segments.
   """
 
   task = model_folders.PANOPTIC
@@ -56,7 +56,7 @@ class PanopticInference(tf.Module):
     size = tf.TensorSpec([], tf.int32)
     options = {'autograph': False}
     if self.multi_scale.count > 1:
-      # Not copied to each place where a view calls it.
+      # Avoids a copy at each call by a view.
       options['experimental_attributes'] = {'_noinline': True}
     plain = tf.function(
         lambda images: model(images, training=False),
@@ -98,7 +98,7 @@ class PanopticInference(tf.Module):
     return {**merged, **heads}
 
   def predict(self, images: tf.Tensor) -> Dict[str, tf.Tensor]:
-    """Segments images by the rule of `max_long_side`.
+    """Segments images, resized as `max_long_side` says.
 
     Args:
       images: uint8 RGB [batch, height, width, 3].

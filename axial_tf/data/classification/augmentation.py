@@ -20,23 +20,23 @@ _GREY = 128
 
 @dataclasses.dataclass(frozen=True)
 class ClassificationAugmentationSettings:
-  """What happens to a training image, in this order, and to its label.
+  """Augmentation of a training image, in this order, and of its label.
 
   Attributes:
     crop: 'random_resized' cuts out a window of random area and shape and
-      resizes it; 'pad' moves the picture by up to `padding` pixels, as is
-      usual for pictures of 32 pixels; 'none' only resizes.
-    area_range: share of the picture that a random window has.
-    ratio_range: width by height of a random window.
+      resizes it; 'pad' shifts the image by up to `padding` pixels, as is
+      usual for images of 32 pixels; 'none' only resizes.
+    area_range: range of a random window's share of the image's area.
+    ratio_range: range of a random window's width / height.
     padding: pixels of grey on each side, for 'pad'.
-    horizontal_flip: mirror every second image. Not for letters or digits.
+    horizontal_flip: mirror half of the images. Not for letters or digits.
     policy: None, 'rand_augment', or the name of an AutoAugment policy in
       `auto_augment.POLICIES`.
     rand_layers: operations per image of 'rand_augment'.
     rand_magnitude: their strength, 0..10.
     mixup_alpha: each image is blended with another one of the batch by a
-      factor out of Beta(alpha, alpha) (Zhang et al., 2018); 0 is off.
-    label_smoothing: share of the target that goes to all classes alike.
+      factor from Beta(alpha, alpha) (Zhang et al., 2018); 0 is off.
+    label_smoothing: share of the target that is spread evenly over all classes.
   """
 
   crop: Literal['random_resized', 'pad', 'none'] = 'random_resized'
@@ -82,7 +82,7 @@ def augment(encoded: tf.Tensor, seed: tf.Tensor, image_size: Tuple[int, int],
     encoded: string [], JPEG or PNG bytes.
     seed: int [2].
     image_size: height and width of the result.
-    settings: what to do.
+    settings: settings of the augmentation.
 
   Returns:
     float32 [height, width, 3] in [-1, 1].
@@ -112,9 +112,9 @@ def augment(encoded: tf.Tensor, seed: tf.Tensor, image_size: Tuple[int, int],
 def decode_random_window(
     encoded: tf.Tensor, seed: tf.Tensor, area_range: Tuple[float, float],
     ratio_range: Tuple[float, float]) -> tf.Tensor:
-  """Decodes a random window of an image; of most JPEGs, that window alone.
+  """Decodes a random window of an image; most JPEGs are decoded only there.
 
-  Where ten draws find no window that fits (very long pictures), it is the
+  If ten draws find no window that fits (in very elongated images), it is the
   whole image.
 
   Returns:
@@ -145,7 +145,7 @@ def decode_random_window(
 
 
 def random_shift(image: tf.Tensor, seed: tf.Tensor, padding: int) -> tf.Tensor:
-  """Moves an image by up to `padding` pixels each way; grey moves in."""
+  """Shifts an image by up to `padding` pixels each way, filling with grey."""
   shape = tf.shape(image)
   padded = tf.pad(
       image, [[padding, padding], [padding, padding], [0, 0]],
@@ -155,12 +155,12 @@ def random_shift(image: tf.Tensor, seed: tf.Tensor, padding: int) -> tf.Tensor:
 
 def targets(label: tf.Tensor, num_classes: int, label_smoothing: float
             ) -> tf.Tensor:
-  """Returns the distribution float32 [batch, classes] that is to be learned.
+  """Returns the target distribution, float32 [batch, classes].
 
   Args:
     label: int32 [batch].
     num_classes: number of classes of the data set.
-    label_smoothing: share that goes to all classes alike.
+    label_smoothing: share that is spread evenly over all classes.
   """
   everywhere = label_smoothing / num_classes
   return tf.one_hot(

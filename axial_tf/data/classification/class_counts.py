@@ -1,4 +1,4 @@
-"""Checks that training records have images of every class, and no other."""
+"""Checks that training records have images of every class, and no others."""
 
 import collections
 import os
@@ -15,8 +15,8 @@ def check_classes(paths: Sequence[str], spec: class_spec.ClassSpec,
                   first_label: int) -> None:
   """Compares the counts in dataset_info.json with the classes of the spec.
 
-  Shards without that file, of other tools, are left to the first record and to
-  the check of each label while training.
+  Shards without that file, of other tools, are checked by their first record
+  and by each label while training.
 
   Args:
     paths: the training shards.
@@ -53,8 +53,7 @@ def check_classes(paths: Sequence[str], spec: class_spec.ClassSpec,
 
 def _counts(folder: str, paths: Sequence[str]
             ) -> Optional[collections.Counter]:
-  """Images by label of the splits in a folder, None if they were not counted.
-  """
+  """Returns the number of images by label in a folder, None if not counted."""
   info_path = os.path.join(folder, record_files.DATASET_INFO)
   if not tf.io.gfile.exists(info_path):
     return None

@@ -23,7 +23,7 @@ from axial_tf.specs import class_spec
 
 @dataclasses.dataclass(frozen=True)
 class ClassificationDataSettings:
-  """Where the records are and how they become batches.
+  """Location of the records, and settings of their batches.
 
   Attributes:
     train_pattern: glob pattern of the training shards (gs:// works), or
@@ -31,16 +31,16 @@ class ClassificationDataSettings:
     validation_pattern: the same for validation.
     augmentation: augmentation of training images.
     image_size: height and width of all images.
-    validation_resize: validation images are resized so that their short side
-      has these pixels, and their middle is cut out; None resizes them to
-      `image_size` as they are. The paper's 224 come from 256.
+    validation_resize: pixels of the short side to which validation images are
+      resized before a center crop; None resizes them to `image_size` directly.
+      The paper's 224 come from 256.
     first_label: the label of the first class in the records: 0, or 1 in those
       of the Cloud TPU scripts.
     shuffle_buffer: training examples among which the next one is drawn; their
       encoded bytes stay in memory.
     cache: keep the encoded records in memory; for small data sets.
     data_service: address of a tf.data service (grpc://host:port) whose workers
-      make the training batches; then no seed fixes their order.
+      make the training batches; their order is then not reproducible.
   """
 
   train_pattern: settings_lib.Path = ''
@@ -75,8 +75,8 @@ class ClassificationDataSettings:
 def load_spec(settings: ClassificationDataSettings) -> class_spec.ClassSpec:
   """Returns the classes of the training data (of the validation data, if none).
 
-  They stand in the dataset_info.json beside the shards, or in what
-  tensorflow-datasets knows of its data set.
+  They are in the dataset_info.json next to the shards, or in the features of a
+  data set of tensorflow-datasets.
 
   Raises:
     errors.UserError: there is no data or no such file.
@@ -94,13 +94,13 @@ def train_dataset(
     global_batch_size: int,
     input_context: Optional[tf.distribute.InputContext] = None,
     seed: Optional[int] = None, first_step: int = 0) -> tf.data.Dataset:
-  """Endless, shuffled, augmented batches.
+  """Returns endless, shuffled, augmented batches.
 
   Args:
     settings: where the data is and how to augment it.
     spec: spec of the data set.
     global_batch_size: images of one step on all replicas together.
-    input_context: tells workers apart: each reads its own shards (its own
+    input_context: identifies the worker: each reads its own shards (its own
       records if there are fewer shards than workers).
     seed: makes the whole sequence reproducible; None draws a new one.
     first_step: where in the sequence of a seed to begin.
@@ -159,7 +159,7 @@ def validation_dataset(
     global_batch_size: int,
     input_context: Optional[tf.distribute.InputContext] = None
 ) -> tf.data.Dataset:
-  """Every validation image once, in the order of the shards.
+  """Returns every validation image once, in the order of the shards.
 
   The last batch may be smaller.
 
@@ -170,7 +170,7 @@ def validation_dataset(
       filename: string [batch]
 
   Raises:
-    errors.UserError: as `train_dataset`.
+    errors.UserError: see `train_dataset`.
   """
   source = _open(settings, 'validation_pattern', spec)
   batch_size = reading.replica_batch_size(global_batch_size, input_context)
@@ -194,7 +194,7 @@ def validation_dataset(
 
 
 def _open(settings, field: str, spec: class_spec.ClassSpec):
-  """Opens what a field names, after checking it against the spec."""
+  """Opens the data that a field names, after checking it against the spec."""
   pattern = reading.require_pattern(settings, field)
   if pattern.startswith(record_files.TFDS):
     return tfds_classification.open_source(pattern, spec)
@@ -205,7 +205,7 @@ def _open(settings, field: str, spec: class_spec.ClassSpec):
 
 def _problem(example, spec: class_spec.ClassSpec, first_label: int
              ) -> Optional[str]:
-  """What is wrong with a record that was read, None if nothing is."""
+  """Returns what is wrong with a decoded record, None if nothing is."""
   label = int(example['label'])
   if label == classification_records.UNLABELED:
     return 'has no label; training and validation need labeled records'
@@ -222,7 +222,7 @@ def _problem(example, spec: class_spec.ClassSpec, first_label: int
 
 
 def _label(example: Dict[str, tf.Tensor], settings, spec) -> tf.Tensor:
-  """The label counted from 0, asserted to be one of the spec's."""
+  """Returns the label, counted from 0 and asserted to be in the spec."""
   label = example['label'] - settings.first_label
   with tf.control_dependencies([tf.debugging.Assert(
       (label >= 0) & (label < spec.num_classes), [

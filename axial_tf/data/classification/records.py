@@ -1,9 +1,9 @@
-"""The record schema of classification: encoding and decoding side by side.
+"""Encodes and decodes records of classification.
 
 The keys are those of the Model Garden's ImageNet records:
 
-  image/encoded, image/format      JPEG or PNG bytes; 'jpeg' or 'png'. EXIF
-      data turns them when they are decoded, see `image_decoding`
+  image/encoded, image/format      JPEG or PNG bytes; 'jpeg' or 'png'. Decoding
+      applies their EXIF orientation, see `image_decoding`
   image/filename, image/height, image/width
   image/class/label    0, 1, 2, ... in the order of `class_spec`; -1 without
   image/class/synset   the class's id in the source, image/class/text its name
@@ -24,7 +24,7 @@ _FORMAT = 'image/format'
 _FILENAME = 'image/filename'
 _HEIGHT = 'image/height'
 _WIDTH = 'image/width'
-# Tells these records from panoptic ones.
+# Distinguishes these records from panoptic ones.
 LABEL = 'image/class/label'
 _SYNSET = 'image/class/synset'
 _TEXT = 'image/class/text'
@@ -39,11 +39,11 @@ def encode_classification_example(
   """Returns one serialized record.
 
   Args:
-    image_bytes: the encoded image, stored as it is.
+    image_bytes: the encoded image, stored unchanged.
     image_format: 'jpeg' or 'png'.
     filename: name of the image file.
-    height: pixels.
-    width: pixels.
+    height: height in pixels.
+    width: width in pixels.
     image_class: its class, None without label.
   """
   label, synset, text = UNLABELED, '', ''
@@ -70,7 +70,7 @@ def parse_classification_example(serialized: tf.Tensor) -> Dict[str, tf.Tensor]:
 
   Returns:
     encoded: string [], the bytes of the image.
-    label: int32 [], as it stands in the record.
+    label: int32 [], as stored in the record.
     filename: string [].
 
   Raises:

@@ -1,4 +1,4 @@
-"""Labeled images of tensorflow-datasets, and the classes of their labels."""
+"""Reads labeled images of tensorflow-datasets, and their classes."""
 
 import tensorflow as tf
 import tensorflow_datasets as tfds

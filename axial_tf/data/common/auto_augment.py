@@ -1,9 +1,9 @@
 """AutoAugment and RandAugment with the Model Garden's image operations.
 
 The operations and policies are those of official.vision.ops.augment. Its
-classes draw from TensorFlow's global random state, so that images come out
-differently in each run and depend on which thread is first; here every draw
-is a pure function of a seed. Its contrast differs between its versions, see
+classes draw from TensorFlow's global random state, so that images differ from
+run to run and depend on the order of threads; here every draw is a pure
+function of a seed. Its contrast differs between its versions, see
 `_gray_mean`; ours is Pillow's, as AutoAugment's paper defines the operations.
 
 Images are uint8 [height, width, 3].
@@ -16,16 +16,16 @@ import numpy as np
 from official.vision.ops import augment as official_augment
 import tensorflow as tf
 
-# What the official operations fill the uncovered parts of a picture with.
+# Value with which the official operations fill uncovered parts of an image.
 _FILL = 128
 # The official defaults: pixels at level 10, half the side of a cutout.
 _AUTO_TRANSLATE, _AUTO_CUTOUT = 250.0, 100.0
 _RAND_TRANSLATE, _RAND_CUTOUT = 100.0, 40.0
 # Arguments of the operations that move pixels at level 10 (AutoAugment,
-# table 6): degrees, shear factor. They go either way.
+# table 6): degrees, shear factor. Their sign is random.
 _LARGEST = {'Rotate': 30.0, 'ShearX': 0.3, 'ShearY': 0.3}
 _MOVING = (*_LARGEST, 'TranslateX', 'TranslateY')
-# They blend the image with one that has none of the quality.
+# Operations that blend the image with one that lacks the quality.
 _BLENDING = ('Color', 'Contrast', 'Brightness', 'Sharpness')
 OPERATIONS = (
     *_BLENDING, 'AutoContrast', 'Equalize', 'Invert', 'Posterize', 'Solarize',
@@ -94,12 +94,12 @@ def rand_augment(image: tf.Tensor, seed: tf.Tensor, layers: int,
   """Applies `layers` operations, drawn at random (RandAugment).
 
   As in the Model Garden, an operation's arguments are those of `magnitude`
-  (0..10), and no operation at all is one more choice.
+  (0..10), and no operation at all is one of the choices.
 
   Args:
     image: uint8 [height, width, 3].
     seed: int [2].
-    layers: how many operations, one after the other.
+    layers: number of operations, applied one after the other.
     magnitude: level of all operations.
 
   Returns:
@@ -120,7 +120,7 @@ def rand_augment(image: tf.Tensor, seed: tf.Tensor, layers: int,
 
 
 def argument(name: str, level: float, translate: float, cutout: float) -> float:
-  """Returns what an operation of some level takes, see `apply`.
+  """Returns the argument of an operation at some level, see `apply`.
 
   Args:
     name: one of `OPERATIONS`.
@@ -133,9 +133,9 @@ def argument(name: str, level: float, translate: float, cutout: float) -> float:
   found = official_augment.level_to_arg(cutout, translate)[name](level)
   value = float(found[0]) if found else 0.0
   if name == 'Posterize':
-    return max(1.0, value)  # Low levels come out as 0 bits, no picture.
+    return max(1.0, value)  # Low levels give 0 bits, a black image.
   if name == 'Solarize':
-    return min(255.0, value)  # 256, of level 10, is no uint8.
+    return min(255.0, value)  # 256, at level 10, is not a uint8.
   return value
 
 
@@ -147,7 +147,7 @@ def apply(name: str, image: tf.Tensor, value: tf.Tensor, seed: tf.Tensor
     name: one of `OPERATIONS`, as official.vision.ops.augment calls it.
     image: uint8 [height, width, 3].
     value: float32 [], its argument; see `argument`.
-    seed: int [2]; decides on directions and the place of a cutout.
+    seed: int [2]; determines directions and the place of a cutout.
 
   Returns:
     uint8 of the shape of `image`.
@@ -182,7 +182,7 @@ def _apply_one(index, names, image, value, seed) -> tf.Tensor:
   branches = [functools.partial(apply, name, image, value, seed)
               for name in names] + [lambda: image]
   result = tf.switch_case(index, branches)
-  return tf.ensure_shape(result, image.shape)  # which branches lose
+  return tf.ensure_shape(result, image.shape)  # lost by the branches
 
 
 def _gray_mean(image: tf.Tensor) -> tf.Tensor:
@@ -199,7 +199,7 @@ def _gray_mean(image: tf.Tensor) -> tf.Tensor:
 
 def _blend(without: tf.Tensor, image: tf.Tensor, factor: tf.Tensor
            ) -> tf.Tensor:
-  """The official blend, which wants its factor when the graph is built."""
+  """The official blend, but for factors unknown when the graph is built."""
   without = tf.cast(without, tf.float32)
   blended = without + factor * (tf.cast(image, tf.float32) - without)
   return tf.cast(tf.clip_by_value(blended, 0.0, 255.0), tf.uint8)

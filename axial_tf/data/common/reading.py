@@ -6,7 +6,7 @@ A source reads examples, still encoded, and decodes one:
   source.read_in_order(input_context) -> tf.data.Dataset of (place, element)
   source.decode(element) -> dict of tensors
 
-Places, int64, tell in which order a single worker would read the elements.
+Places, int64, give the order in which a single worker would read the elements.
 """
 
 import dataclasses
@@ -22,13 +22,13 @@ from axial_tf.specs import specs
 
 AUTOTUNE = tf.data.AUTOTUNE
 _OPEN_SHARDS = 16
-# Above the number of elements of a file.
+# More than the number of elements of any file.
 PLACES_OF_A_FILE = 1 << 40
 
 
 @dataclasses.dataclass(frozen=True)
 class RecordSource:
-  """TFRecord shards that were found complete and fit for a spec."""
+  """TFRecord shards that are complete and match a spec."""
 
   paths: Tuple[str, ...]
   decode: Callable[[tf.Tensor], Dict[str, tf.Tensor]]
@@ -47,7 +47,7 @@ class RecordSource:
 
   def read(self, input_context: Optional[tf.distribute.InputContext],
            seed: epochs.Seed) -> tf.data.Dataset:
-    """Serialized records of this worker's shards, which are shuffled.
+    """Returns serialized records of this worker's shards, which are shuffled.
 
     With fewer shards than workers, each worker gets records of all shards.
     """
@@ -69,7 +69,7 @@ class RecordSource:
   def read_in_order(
       self, input_context: Optional[tf.distribute.InputContext]
   ) -> tf.data.Dataset:
-    """The same records shard by shard, each with its place among all."""
+    """Returns the records shard by shard, each with its place among all."""
     workers, worker = place_among_workers(input_context)
     by_file = len(self.paths) >= workers
     dataset = tf.data.Dataset.from_tensor_slices(list(self.paths)).enumerate()
@@ -116,7 +116,7 @@ def check_service(settings: Any) -> None:
   """Checks the field `data_service` of a pipeline's settings.
 
   Raises:
-    errors.UserError: it is no address.
+    errors.UserError: it is not an address.
   """
   settings_lib.require(
       settings.data_service is None or '://' in settings.data_service, settings,
@@ -165,12 +165,12 @@ def endless(
   """Returns elements of a source in a new order each epoch, without end.
 
   Args:
-    source: what the elements are read from, see above.
+    source: source of the elements, see above.
     settings: settings of the pipeline: `cache` and `shuffle_buffer`.
     seed: see `epochs.endless`.
     input_context: worker among others, or None.
     first: number of elements to leave out at the start.
-    ahead_of_cache: what is done with the elements before they are cached.
+    ahead_of_cache: function applied to the dataset before it is cached.
   """
   if settings.cache:
     cached = ahead_of_cache(source.read(input_context, seed)).cache()
@@ -202,7 +202,7 @@ def map_with_seeds(
 
 def finish(dataset: tf.data.Dataset, deterministic: bool,
            data_service: Optional[str] = None) -> tf.data.Dataset:
-  """Sets the options of a finished pipeline and lets it run ahead.
+  """Sets the options of a finished pipeline and prefetches its batches.
 
   Args:
     dataset: dataset of batches.

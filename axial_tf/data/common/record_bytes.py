@@ -1,4 +1,4 @@
-"""TFRecord files as bytes: their compression, and the place of each record.
+"""Finds the compression of TFRecord files, and the place of each record.
 
 A record is: length uint64, the checksum of these bytes uint32, the data, a
 checksum of the data.
@@ -20,7 +20,7 @@ _ZLIB = b'\x78'
 
 
 def compression_of(path: str) -> str:
-  """Returns 'GZIP', 'ZLIB' or '' by the first bytes of a file.
+  """Returns 'GZIP', 'ZLIB' or '' from the first bytes of a file.
 
   Names say nothing: TensorFlow's writers add no ending. A file that is neither
   compressed nor begins with a record counts as not compressed.
@@ -61,12 +61,12 @@ def common_compression(paths: Sequence[str]) -> str:
 
 
 def places(file) -> Iterator[Tuple[int, Optional[int]]]:
-  """Yields start and end of each record; None is the end of one cut off.
+  """Yields start and end of each record; the end of one cut off is None.
 
   Walks from record to record by their lengths, without reading the data.
 
   Args:
-    file: not compressed, open for reading bytes, at its start.
+    file: uncompressed file, open for reading bytes, at its start.
   """
   size, start = _size(file), 0
   while start < size:

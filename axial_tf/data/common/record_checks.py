@@ -1,4 +1,4 @@
-"""Checks that records were made for a spec, by the first of them."""
+"""Checks from their first record that shards were made for a spec."""
 
 import contextlib
 import dataclasses
@@ -22,12 +22,12 @@ _INFO_ADVICE = 'copy or convert the data again, or delete this file'
 
 @dataclasses.dataclass(frozen=True)
 class Schema:
-  """A kind of record.
+  """A type of record.
 
   Attributes:
     decode: makes a dict of tensors from one serialized record.
-    problem: says in a few words why a decoded record (of numpy arrays) cannot
-      be trained on with a spec, None if it can.
+    problem: returns in a few words why a decoded record (of numpy arrays)
+      cannot be used with a spec, None if it can.
   """
 
   decode: Callable[[tf.Tensor], Dict[str, tf.Tensor]]
@@ -36,15 +36,15 @@ class Schema:
 
 def check_spec(
     files: record_files.RecordFiles, spec: specs.Spec, schema: Schema) -> None:
-  """Checks that shards were made for a spec, by their first record.
+  """Checks from their first record that shards were made for a spec.
 
-  Compares dataset_info.json too, if the shards have one beside them: the
+  Also compares the dataset_info.json next to the shards, if there is one: the
   meaning of the labels and the number of records.
 
   Args:
     files: the shards.
-    spec: what their labels should mean.
-    schema: the kind of the records.
+    spec: spec that their labels should follow.
+    schema: schema of the records.
 
   Raises:
     errors.UserError: labels that the spec does not know, no label at all, a
@@ -79,7 +79,7 @@ def reading_errors(decode: Callable[[tf.Tensor], Any],
 
   Args:
     decode: function that decodes one serialized record, or fails.
-    *patterns: patterns of the shards; None is passed over.
+    *patterns: patterns of the shards; None is skipped.
 
   Raises:
     errors.UserError: a record that is damaged or cannot be decoded.
@@ -125,18 +125,18 @@ def _compare_counts(folder: str, splits, files) -> None:
 
 
 def compare_specs(info_path: str, content, spec: specs.Spec) -> None:
-  """Compares the spec of a dataset_info.json with that in use.
+  """Compares the spec of a dataset_info.json with the one in use.
 
   Raises:
-    errors.UserError: a label means something else in them.
+    errors.UserError: a label has different meanings in them.
   """
   try:
     written = type(spec).from_json(content, source=info_path)
   except errors.UserError as error:
     raise errors.UserError(
-        f'{info_path}: the records beside it were not made with a '
+        f'{info_path}: the records next to it were not made with a '
         f'{type(spec).__name__} ({error}); configure records of the right '
-        f'kind') from error
+        f'type') from error
   if not written.has_same_labels(spec):
     raise errors.UserError(
         f'{info_path}: the records were made with the spec {written.name!r} '

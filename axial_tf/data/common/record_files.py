@@ -1,4 +1,4 @@
-"""TFRecord shards as files: their names, completeness and damage."""
+"""Finds TFRecord shards, and checks that they are complete."""
 
 import dataclasses
 import os
@@ -21,9 +21,9 @@ _SHARD = re.compile(r'^(?P<stem>.*)-(?P<index>\d{5})-of-(?P<count>\d{5})\b')
 
 @dataclasses.dataclass(frozen=True)
 class RecordFiles:
-  """Shards that were found complete, and how many records each one holds.
+  """Complete shards, and the number of records in each.
 
-  A count is None for remote shards (gs://): those are not walked at start-up,
+  A count is None for remote shards (gs://): those are not scanned at start-up,
   as each record would be one request; nor are compressed ones ('GZIP', 'ZLIB'),
   which would have to be read as a whole.
   """
@@ -39,7 +39,7 @@ class RecordFiles:
 
 
 def shard_name(name: str, index: int, count: int) -> str:
-  """Returns for instance 'val-00000-of-00010.tfrecord'."""
+  """Returns a name such as 'val-00000-of-00010.tfrecord'."""
   return f'{name}-{index:05d}-of-{count:05d}.tfrecord'
 
 
@@ -62,7 +62,7 @@ def verify_shards(pattern: str) -> RecordFiles:
 
   Raises:
     errors.UserError: nothing matches, a shard of NAME-00000-of-00010 is
-      missing, a file is cut off or no TFRecord file, or some are compressed
+      missing, a file is cut off or not a TFRecord file, or some are compressed
       and others not.
   """
   found = find(pattern) if pattern else []
@@ -87,10 +87,10 @@ def verify_shards(pattern: str) -> RecordFiles:
 def find(pattern: str) -> List[str]:
   """Returns the shards that a path or pattern stands for, sorted.
 
-  Where there are none, those that gzip has renamed (*.gz) are taken.
+  If there are none, it looks for those that gzip has renamed (*.gz).
 
   Raises:
-    errors.UserError: a remote folder cannot be listed, or a name is no UTF-8.
+    errors.UserError: a remote folder cannot be listed, or a name is not UTF-8.
   """
   found = paths.matching(pattern) or paths.matching(f'{pattern}.gz')
   return [paths.require_utf8(path) for path in found]
@@ -143,5 +143,5 @@ def _count_records(path: str, compression: str) -> Optional[int]:
 
 def _cut_off(path: str, count: int, size: int) -> errors.UserError:
   return errors.UserError(
-      f'{path} is cut off after {count} whole records ({size} bytes), or is no '
-      f'TFRecord file; copy or convert it again')
+      f'{path} is cut off after {count} whole records ({size} bytes), or is '
+      f'not a TFRecord file; copy or convert it again')

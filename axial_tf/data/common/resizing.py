@@ -1,4 +1,4 @@
-"""Sizes and values of images on their way to the model.
+"""Converts sizes and values of images for the model.
 
 Pixels are unit squares, so resizing maps centers to centers
 ((y + 0.5) / scale - 0.5); images are interpolated bilinearly, labels take the
@@ -19,7 +19,7 @@ def to_model_range(image: tf.Tensor) -> tf.Tensor:
 
 
 def to_uint8(image: tf.Tensor) -> tf.Tensor:
-  """Rounds 0..255, cutting off what is beyond."""
+  """Rounds to integers, clipped to 0..255."""
   return tf.cast(tf.round(tf.clip_by_value(image, 0.0, 255.0)), tf.uint8)
 
 
@@ -76,13 +76,13 @@ def long_side_size(height: tf.Tensor, width: tf.Tensor, long_side: int,
 
 def center_crop(image: tf.Tensor, image_size: Tuple[int, int],
                 short_side: Optional[int]) -> tf.Tensor:
-  """Resizes an image and cuts out its middle.
+  """Resizes an image and crops its center.
 
   Args:
     image: uint8 [..., height, width, 3], one or a batch.
     image_size: height and width of the result.
     short_side: shorter side of the resized image; None resizes to `image_size`
-      itself.
+      directly.
 
   Returns:
     float32 [..., *image_size, 3] in [-1, 1].
@@ -93,7 +93,7 @@ def center_crop(image: tf.Tensor, image_size: Tuple[int, int],
     size = tf.cast(tf.shape(image)[-3:-1], tf.float32)
     resized = tf.round(size * short_side / tf.reduce_min(size))
     top_left = (tf.cast(resized, tf.int32) - image_size) // 2
-    # Only what remains is computed: a resized strip would be of any length.
+    # Only the crop is computed: a whole resized strip could have any length.
     cropped = tf.raw_ops.ScaleAndTranslate(
         images=tf.reshape(image, tf.concat([[-1], tf.shape(image)[-3:]], 0)),
         size=image_size, scale=resized / size,

@@ -1,6 +1,6 @@
-"""Data sets prepared by tensorflow-datasets, as sources of the pipelines.
+"""Reads data sets prepared by tensorflow-datasets, for the pipelines.
 
-A pattern 'tfds:NAME/SPLIT' names one, where data_prep's shards have a path:
+A pattern 'tfds:NAME/SPLIT' names one, in place of a path of shards:
 
   tfds:imagenet2012/train
   tfds:imagenet2012:5.1.0/train[:90%]
@@ -33,11 +33,11 @@ class TfdsSource:
   decode: Callable[[Dict[str, Any]], Dict[str, tf.Tensor]]
 
   def num_records(self, input_context) -> None:
-    """Not known: how a split is divided is not ours to decide."""
+    """Returns None: tensorflow-datasets decides how a split is divided."""
 
   def read(self, input_context: Optional[tf.distribute.InputContext],
            seed: Optional[int]) -> tf.data.Dataset:
-    """Examples of this worker's share, images still encoded.
+    """Returns the examples of this worker's share, images still encoded.
 
     Raises:
       errors.UserError: no such split, or the data was not prepared.
@@ -47,7 +47,7 @@ class TfdsSource:
   def read_in_order(
       self, input_context: Optional[tf.distribute.InputContext]
   ) -> tf.data.Dataset:
-    """The same examples, each with its place among all; raises the same."""
+    """Returns the same examples, each with its place among all."""
     _, worker = reading.place_among_workers(input_context)
     return self._read(input_context, shuffle_files=False, seed=None).enumerate(
         worker * reading.PLACES_OF_A_FILE)
@@ -63,7 +63,7 @@ class TfdsSource:
           decoders={name: tfds.decode.SkipDecoding() for name in self.encoded},
           read_config=tfds.ReadConfig(
               shuffle_seed=seed, try_autocache=False, skip_prefetch=True,
-              # Shard by shard, or else in turns, which depend on the worker.
+              # Shard by shard: interleaving would depend on the worker.
               **({} if shuffle_files else {'interleave_cycle_length': 1})))
     except AssertionError as error:
       name = self.builder.info.full_name
@@ -75,7 +75,7 @@ class TfdsSource:
       raise errors.UserError(
           f'{record_files.TFDS}{self.builder.info.full_name}: no split '
           f'{self.split!r} (it has {", ".join(self.builder.info.splits)}); '
-          f'correct the part behind the last slash') from error
+          f'correct the part after the last slash') from error
 
 
 def builder_of(pattern: str) -> Tuple[tfds.core.DatasetBuilder, str]:
@@ -89,7 +89,7 @@ def builder_of(pattern: str) -> Tuple[tfds.core.DatasetBuilder, str]:
   except ImportError as error:
     raise errors.UserError(
         f'{pattern}: the code of this data set cannot be imported '
-        f'({errors.first_line(error)}); install what it needs') from error
+        f'({errors.first_line(error)}); install its packages') from error
   except (tfds.core.DatasetNotFoundError, ValueError) as error:
     reason = ' '.join(str(error).split())[:120]
     raise errors.UserError(

@@ -4,7 +4,7 @@ Every function is a pure function of its arguments: randomness comes from
 `seed`, int32 or int64 [2], as in tf.random.stateless_uniform. Images are
 uint8 or float32 [height, width, 3] in 0..255, labels int32 [height, width].
 
-How images and labels are resized, `resizing` tells; sizes are truncated to
+See `resizing` for how images and labels are resized; sizes are truncated to
 integers.
 """
 
@@ -20,11 +20,11 @@ from axial_tf.panoptic import instance_maps
 
 @dataclasses.dataclass(frozen=True)
 class AugmentationSettings:
-  """What happens to a training image, in this order.
+  """Augmentation of a training image, in this order.
 
   Attributes:
     scale_range: smallest and largest factor of the random scale.
-    scale_step: distance of the factors; 0 means any factor in the range.
+    scale_step: step between factors; 0 means any factor in the range.
     crop_size: height and width of the random crop; smaller images are padded
       at a random place. k * output_stride + 1 wastes nothing.
     color_policy: None, or the name of an AutoAugment policy that changes
@@ -33,7 +33,7 @@ class AugmentationSettings:
     brightness: largest shift, as a fraction of the full range; 0 is off.
     contrast: factor in 1 - contrast..1 + contrast; 0 is off.
     saturation: factor in 1 - saturation..1 + saturation; 0 is off.
-    horizontal_flip: mirror every second image. Not for letters or digits.
+    horizontal_flip: mirror half of the images. Not for letters or digits.
 
   The defaults are Panoptic-DeepLab's for COCO (paper notes, section 5), which
   Axial-DeepLab follows.
@@ -76,7 +76,7 @@ def augment(image: tf.Tensor, panoptic: tf.Tensor, seed: tf.Tensor,
     image: uint8 [height, width, 3].
     panoptic: int32 [height, width].
     seed: int [2].
-    settings: what to do.
+    settings: settings of the augmentation.
     void_label: label of padding.
 
   Returns:
@@ -91,7 +91,7 @@ def augment(image: tf.Tensor, panoptic: tf.Tensor, seed: tf.Tensor,
   # without building the padded image.
   image, panoptic = random_window(
       image, panoptic, seeds[1], size, settings.crop_size)
-  # Rounds; what is interpolated between 0..255 needs no cutting off.
+  # Rounds; interpolated values are within 0..255 and need no clipping.
   image = tf.cast(image + 0.5, tf.uint8)
   if settings.color_policy is not None:
     image = auto_augment.auto_augment(
@@ -115,7 +115,7 @@ def augment(image: tf.Tensor, panoptic: tf.Tensor, seed: tf.Tensor,
 def random_size(size: tf.Tensor, seed: tf.Tensor,
                 scale_range: Tuple[float, float], scale_step: float
                 ) -> tf.Tensor:
-  """Multiplies a size, int32 [2], by a factor out of min, min + step, ..., max.
+  """Multiplies a size, int32 [2], by one of min, min + step, ..., max.
 
   Truncates to integers, but not below 1.
   """
@@ -166,9 +166,9 @@ def random_window(image: tf.Tensor, panoptic: tf.Tensor, seed: tf.Tensor,
 
 def place(image: tf.Tensor, panoptic: tf.Tensor, offset: tf.Tensor,
           size: Tuple[int, int], void_label: int):
-  """Puts an image at an offset, int32 [2], of a larger one; label void there.
+  """Places an image at an offset, int32 [2], in a larger one.
 
-  The result's shape is static. Around the image there are zeros.
+  The result's shape is static. The rest is 0 in the image, void in the label.
   """
   room = size - tf.shape(panoptic)
   padding = tf.stack([offset, room - offset], axis=1)  # [2, (before, after)]
@@ -195,7 +195,7 @@ def jitter_color(image: tf.Tensor, seed: tf.Tensor, brightness: float,
   if saturation > 0:
     factor = tf.random.stateless_uniform(
         [], seeds[2], 1 - saturation, 1 + saturation)
-    # Blending with the grey image: a quarter of the cost of going over HSV.
+    # Blending with the grey image: a quarter of the cost of going through HSV.
     grey = tf.image.rgb_to_grayscale(image)
     image = (image - grey) * factor + grey
   return tf.clip_by_value(image, 0.0, 255.0)

@@ -20,14 +20,14 @@ from axial_tf.specs import dataset_spec
 
 @dataclasses.dataclass(frozen=True)
 class PanopticDataSettings:
-  """Where the records are and how they become batches.
+  """Location of the records, and settings of their batches.
 
   Attributes:
     train_pattern: glob pattern of the training shards (gs:// works), or
       'tfds:NAME/SPLIT', see `tfds_source`.
     validation_pattern: the same for validation.
     augmentation: augmentation of training images.
-    targets: what the heads learn.
+    targets: settings of the training targets.
     max_long_side: images with a longer side are shrunk to it, in training
       before the augmentation; None keeps every size. The paper uses 1025 on
       COCO and 2177 on Vistas.
@@ -39,7 +39,7 @@ class PanopticDataSettings:
       encoded bytes (decoded ones with `cache`) stay in memory.
     cache: keep decoded images in memory; for small data sets.
     data_service: address of a tf.data service (grpc://host:port) whose workers
-      make the training batches; then no seed fixes their order.
+      make the training batches; their order is then not reproducible.
   """
 
   train_pattern: settings_lib.Path = ''
@@ -75,19 +75,19 @@ def train_dataset(
     global_batch_size: int,
     input_context: Optional[tf.distribute.InputContext] = None,
     seed: Optional[int] = None, first_step: int = 0) -> tf.data.Dataset:
-  """Endless, shuffled, augmented batches.
+  """Returns endless, shuffled, augmented batches.
 
   Args:
     settings: where the data is and how to augment it.
     spec: spec of the data set.
     global_batch_size: images of one step on all replicas together.
-    input_context: tells workers apart: each reads its own shards (its own
+    input_context: identifies the worker: each reads its own shards (its own
       records if there are fewer shards than workers).
     seed: makes the whole sequence reproducible; None draws a new one.
     first_step: where in the sequence of a seed to begin.
 
   Returns:
-    Dicts of static shapes, which `training_batch.unpack` makes complete:
+    Dicts of static shapes, which `training_batch.unpack` completes:
       image: uint8 [batch, crop height, crop width, 3] RGB
       panoptic: int32 [batch, crop height, crop width]
     and the other results of `training_batch.pack`.
@@ -128,7 +128,7 @@ def validation_dataset(
     global_batch_size: int,
     input_context: Optional[tf.distribute.InputContext] = None
 ) -> tf.data.Dataset:
-  """Every validation image once, in the order of the shards.
+  """Returns every validation image once, in the order of the shards.
 
   Images are not augmented, only shrunk to `max_long_side`; the ground truth
   keeps its raw size. The last batch may be smaller.
@@ -141,11 +141,11 @@ def validation_dataset(
         for images without label
       raw_height, raw_width: int32 [batch], the valid part of `panoptic`
       filename: string [batch]
-      place: int64 [batch], rises from image to image; over all workers, it
-        tells the order in which a single one would read
+      place: int64 [batch], increases from image to image; across workers, it
+        gives the order in which a single one would read
 
   Raises:
-    errors.UserError: as `train_dataset`.
+    errors.UserError: see `train_dataset`.
   """
   source = _open(settings, 'validation_pattern', spec)
   batch_size = reading.replica_batch_size(global_batch_size, input_context)
@@ -176,7 +176,7 @@ def validation_dataset(
 
 
 def _open(settings, field: str, spec):
-  """Opens what a field names, after checking it against the spec."""
+  """Opens the data that a field names, after checking it against the spec."""
   pattern = reading.require_pattern(settings, field)
   if pattern.startswith(record_files.TFDS):
     return tfds_panoptic.open_source(pattern, spec)
@@ -184,7 +184,7 @@ def _open(settings, field: str, spec):
 
 
 def _decode(dataset, source, settings, spec) -> tf.data.Dataset:
-  """Encoded elements to image and label, of at most `max_long_side`."""
+  """Decodes elements to image and label, of at most `max_long_side`."""
 
   def decode(element):
     example = source.decode(element)

@@ -1,4 +1,4 @@
-"""The record schema: encoding and decoding side by side.
+"""Encodes and decodes records of panoptic segmentation.
 
 Each record is a serialized tf.train.Example with DeepLab2's keys, so its
 TFRecords can be read too:
@@ -11,8 +11,8 @@ TFRecords can be read too:
 A 'png' label is an RGB image whose pixel value is R + 256 G + 65536 B, the
 COCO panoptic convention; a 'raw' label is little-endian int32, row by row.
 
-An image is decoded as it is stored, whatever its EXIF data says: that is how
-its label lies. data_prep stores images upright.
+An image is decoded as stored, ignoring its EXIF orientation, to match its
+label. data_prep stores images upright.
 """
 
 import os
@@ -45,11 +45,11 @@ def encode_panoptic_example(
   """Returns one serialized record.
 
   Args:
-    image_bytes: the encoded image, stored as it is.
+    image_bytes: the encoded image, stored unchanged.
     image_format: 'jpeg' or 'png', for instance.
     filename: name of the image file.
-    height: pixels.
-    width: pixels.
+    height: height in pixels.
+    width: width in pixels.
     panoptic: int32 [height, width] panoptic label, or None without label.
 
   Raises:
@@ -80,10 +80,10 @@ def decode_panoptic_example(serialized: tf.Tensor) -> Dict[str, tf.Tensor]:
   """Parses one record (a scalar string tensor) with TensorFlow ops.
 
   Returns:
-    image: uint8 [height, width, 3] RGB, see `image_decoding`, not turned.
+    image: uint8 [height, width, 3] RGB, see `image_decoding`, not rotated.
     panoptic: int32 [height, width]; UNLABELED everywhere without a label.
     filename: string [].
-    height, width: int32 [], the image's own, whatever the record says.
+    height, width: int32 [], the decoded image's, whatever the record says.
 
   Raises:
     tf.errors.InvalidArgumentError: when the ops run: an image or label that

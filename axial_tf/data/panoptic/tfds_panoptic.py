@@ -1,4 +1,4 @@
-"""Panoptic labels from the features of tensorflow-datasets' COCO.
+"""Makes panoptic labels from the features of tensorflow-datasets' COCO.
 
 `panoptic_image` holds segment ids, R + 256 G + 65536 B, and
 `panoptic_objects` says what each segment is.
@@ -75,10 +75,10 @@ def decode_example(
     What `records.decode_panoptic_example` returns.
 
   Raises:
-    tf.errors.InvalidArgumentError: when the ops run: a picture that cannot be
-      decoded, or pictures and objects that do not belong together.
+    tf.errors.InvalidArgumentError: when the ops run: an image that cannot be
+      decoded, or images and objects that do not belong together.
   """
-  # As it is stored: so its label lies.
+  # As stored, to match its label.
   image = image_decoding.decode(features['image'], upright=False)
   height, width = tf.shape(image)[0], tf.shape(image)[1]
   objects = features['panoptic_objects']
@@ -114,7 +114,7 @@ def panoptic_label(
     ids: int32 [segments], their ids in the map.
     train_id: int32 [segments].
     is_crowd: bool [segments].
-    spec: gives things, divisor and void.
+    spec: spec that defines things, divisor and void.
     filename: string [] for errors.
 
   Returns:

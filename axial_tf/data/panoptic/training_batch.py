@@ -1,4 +1,4 @@
-"""Batches of training: small on their way to the device, then complete.
+"""Packs training batches for the transfer to the device, and unpacks them.
 
 `pack` runs in the input pipeline, `unpack` in the training step. In between,
 a pixel takes 13 bytes instead of 52: less to write, to stack into batches and
@@ -23,9 +23,9 @@ def pack(image: tf.Tensor, panoptic: tf.Tensor, inside: tf.Tensor,
   Args:
     image: uint8 [height, width, 3] RGB, of static size.
     panoptic: int32 [height, width], its label.
-    inside: int32 [4]: top, left, bottom, right of the part that is no padding.
+    inside: int32 [4]: top, left, bottom, right of the part without padding.
     spec: spec of the data set.
-    settings: what the heads learn.
+    settings: settings of the training targets.
 
   Returns:
     `image`, `inside` and the results of `targets.compact`.
@@ -43,7 +43,7 @@ def pack(image: tf.Tensor, panoptic: tf.Tensor, inside: tf.Tensor,
 def unpack(batch: Dict[str, tf.Tensor], spec: dataset_spec.DatasetSpec,
            settings: targets_lib.TargetSettings, kind: padding.Padding
            ) -> Dict[str, tf.Tensor]:
-  """Computes what the network and its losses take.
+  """Computes the inputs of the network and its losses.
 
   Args:
     batch: results of `pack`, [batch, ...] each.
@@ -65,7 +65,7 @@ def unpack(batch: Dict[str, tf.Tensor], spec: dataset_spec.DatasetSpec,
             ignore_label=spec.ignore_label, settings=settings),
     }
 
-  # One operation after the other takes four times as long on CPUs.
+  # Without XLA, these operations take four times as long on CPUs.
   if tf.inside_function() and not tf.config.get_visible_devices('GPU'):
     compute = tf.function(compute, autograph=False, jit_compile=True)
   return compute(batch)

@@ -75,7 +75,7 @@ def test_a_pattern_without_files(tmp_path, pattern):
 def test_other_files_are_refused(tmp_path):
   path = tmp_path / 'notes.txt'
   path.write_text('these are my notes, and no records')
-  with pytest.raises(errors.UserError, match='notes.txt.*no TFRecord file'):
+  with pytest.raises(errors.UserError, match='notes.txt.*not a TFRecord file'):
     record_files.verify_shards(str(path))
 
 
