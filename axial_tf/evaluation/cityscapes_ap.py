@@ -1,9 +1,9 @@
-"""Instance AP by the rules of Cityscapes' own evaluator.
+"""Computes instance AP by the rules of Cityscapes' own evaluator.
 
 It differs from COCO's: predictions on void and on groups are forgiven in
-proportion, true instances below 100 pixels do not count, no limit is set to the
-number of predictions, and the curve of precision over recall is integrated as
-it is. Thresholds are IoU 0.50:0.05:0.95.
+proportion, true instances below 100 pixels do not count, the number of
+predictions is unlimited, and the precision-recall curve is integrated without
+smoothing. Thresholds are IoU 0.50:0.05:0.95.
 """
 
 from typing import Any, Dict, List, Mapping, Optional
@@ -56,7 +56,7 @@ class CityscapesAP:
 
     is_crowd = pairs.true_segments.is_crowd
     is_small = truth_area < _MIN_PIXELS
-    # A group that is small is counted twice, as by the evaluator.
+    # A group that is small is counted twice, as in the evaluator.
     ignored = np.bincount(
         predicted, area * (is_crowd[truth].astype(int) + is_small[truth]),
         predicted_area.size)
@@ -113,7 +113,7 @@ class CityscapesAP:
 
 def _average_precision(right: np.ndarray, wrong: np.ndarray, missed: int
                        ) -> float:
-  """Returns the area below the curve of precision over recall.
+  """Returns the area under the precision-recall curve.
 
   Args:
     right: scores of the predictions that found an instance.
@@ -121,11 +121,11 @@ def _average_precision(right: np.ndarray, wrong: np.ndarray, missed: int
     missed: number of instances without a prediction.
   """
   scores = np.unique(np.concatenate([right, wrong]))
-  # From the lowest score on, as many are at least as sure.
+  # Predictions that score at least as high as each score, ascending.
   tp = right.size - np.searchsorted(np.sort(right), scores)
   fp = wrong.size - np.searchsorted(np.sort(wrong), scores)
   precision = np.append(tp / np.maximum(tp + fp, 1), 1.0)
   recall = np.append(tp / (right.size + missed), 0.0)
-  # Each point stands for half the way to both of its neighbors.
+  # Each point counts for half the distance to both of its neighbors.
   around = np.concatenate([recall[:1], recall, [0.0]])
   return float(precision @ (around[:-2] - around[2:]) / 2)

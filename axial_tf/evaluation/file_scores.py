@@ -1,4 +1,4 @@
-"""All scores of results on disk, under the categories' own ids."""
+"""Computes all scores of results on disk, by the categories' own ids."""
 
 from typing import Any, Dict
 
@@ -15,15 +15,15 @@ from axial_tf.specs import dataset_spec
 
 
 class FileScores:
-  """Adds up images; AP only while every predicted thing has a score."""
+  """Accumulates images; AP only while every predicted thing has a score."""
 
   def __init__(self, spec: dataset_spec.DatasetSpec, rules: str = 'coco'):
-    """Starts at nothing.
+    """Starts without images.
 
     Args:
       spec: the categories.
-      rules: 'coco', 'cityscapes' or 'mapillary', which has coco's, for AP and
-        mean IoU; PQ is the same.
+      rules: rules of AP and mean IoU: 'coco', 'cityscapes' or 'mapillary',
+        which has coco's; PQ is the same in all.
     """
     is_cityscapes = rules == 'cityscapes'
     self._spec = spec
@@ -47,7 +47,7 @@ class FileScores:
       self._ap.add(image.pairs, np.nan_to_num(image.scores))
 
   def result(self) -> Dict[str, Any]:
-    """Returns all figures as fractions; classes go by the categories' ids.
+    """Returns all scores as fractions; classes go by the categories' ids.
 
     Returns:
       'pq': {'all', 'things', 'stuff': each {'pq', 'sq', 'rq', 'n'},

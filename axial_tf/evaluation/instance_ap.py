@@ -1,9 +1,9 @@
-"""Instance AP of panoptic maps, by pycocotools on the things.
+"""Computes instance AP of panoptic maps, with pycocotools on the things.
 
 The instances of the ground truth are those of its panoptic map, its crowds
-count as `iscrowd`; the score of a prediction is its center's heat times the
-mean probability of its class (Panoptic-DeepLab, section 4). Void is unknown to
-COCO's detection task: what is predicted there counts as false.
+count as `iscrowd`; the score of a prediction is its center's heatmap value
+times the mean probability of its class (Panoptic-DeepLab, section 4). Void is
+unknown to COCO's detection task: predictions there count as false.
 
 Segments of a panoptic map do not overlap, so the shared areas that PQ counts
 give every mask IoU; pycocotools matches and averages.
@@ -22,7 +22,7 @@ from axial_tf.specs import dataset_spec
 
 KEYS = ('ap', 'ap50', 'ap75', 'ap_small', 'ap_medium', 'ap_large')
 
-# By train id and range of areas, what pycocotools found in one image.
+# Results of pycocotools for one image, by train id and range of areas.
 _Found = Dict[Tuple[int, Tuple[float, float]], Dict[str, np.ndarray]]
 
 
@@ -40,7 +40,7 @@ class InstanceAP:
     Args:
       ground_truth: integers [height, width], panoptic labels.
       prediction: integers [height, width], panoptic labels.
-      scores: by predicted label, that of every thing.
+      scores: score of every thing, by predicted label.
 
     Raises:
       errors.UserError: sizes differ, a label is not legal in the spec or a
@@ -56,9 +56,9 @@ class InstanceAP:
     Args:
       pairs: the segments and their overlaps.
       scores: [predicted segments]; those of stuff do not matter.
-      place: position of the image in the order of the data; None puts it behind
-        those that were added before. Of things with equal scores, those of
-        earlier images are looked at first.
+      place: position of the image in the order of the data; None puts it after
+        those that were added before. Among things with equal scores, those of
+        earlier images come first.
     """
     self._images.append((
         len(self._images) if place is None else place,
@@ -126,7 +126,7 @@ def format_line(result: Dict[str, Any]) -> str:
 
 
 def _score(value: float):
-  """pycocotools says -1 where there is nothing to find."""
+  """Returns a score, None for the -1 that means no instances."""
   return None if value < 0 else float(value)
 
 
@@ -167,7 +167,7 @@ class _ImageEvaluation(cocoeval.COCOeval):
     return result
 
   def found(self) -> _Found:
-    """Returns matches and scores, without all that has served to find them."""
+    """Returns matches and scores, without the data used to find them."""
     with contextlib.redirect_stdout(io.StringIO()):
       self.evaluate()
     return {
@@ -180,7 +180,7 @@ class _ImageEvaluation(cocoeval.COCOeval):
 
 
 class _Accumulation(cocoeval.COCOeval):
-  """Averages what has been found image by image."""
+  """Averages results that were found image by image."""
 
   def __init__(self, images: List[_Found], spec: dataset_spec.DatasetSpec):
     super().__init__(_coco([]), _coco([]), iouType='segm')
@@ -189,10 +189,10 @@ class _Accumulation(cocoeval.COCOeval):
     self.params.catIds = list(spec.thing_ids)
 
   def computeIoU(self, imgId, catId):  # pylint: disable=invalid-name
-    """Nothing is left to match."""
+    """Does nothing, as all images have been matched."""
 
   def evaluateImg(self, imgId, catId, aRng, maxDet):  # pylint: disable=invalid-name
-    """Returns what has been found before; None if neither side has any."""
+    """Returns the earlier result; None if neither side has instances."""
     return self._images[imgId].get((catId, tuple(aRng)))
 
 

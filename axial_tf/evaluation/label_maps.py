@@ -1,5 +1,4 @@
-"""Measures the segments of maps, and their overlaps, from which metrics start.
-"""
+"""Measures segments of maps and their overlaps, the basis of the metrics."""
 
 import dataclasses
 from typing import Tuple
@@ -13,7 +12,7 @@ from axial_tf.specs import dataset_spec
 
 @dataclasses.dataclass(frozen=True)
 class Segments:
-  """What the segments of one map are, in the order in which they are listed.
+  """The segments of one map, in the order in which they are listed.
 
   Attributes:
     ids: int64 [segments], values of the map.
@@ -47,7 +46,7 @@ class Overlaps:
   def areas(self) -> Tuple[np.ndarray, np.ndarray]:
     """Returns the pixels of each true and of each predicted segment."""
     return tuple(
-        # A place before the first one takes the -1 of void.
+        # An extra bin in front counts the -1 of void.
         np.bincount(index + 1, self.area, segments.ids.size + 1)[1:]
         for index, segments in (
             (self.truth, self.true_segments),
@@ -55,7 +54,7 @@ class Overlaps:
 
   def pair_classes(self, void: int) -> Tuple[np.ndarray, np.ndarray]:
     """Returns the train ids [pairs] of both sides, `void` for void."""
-    # The index -1 finds the last place.
+    # The index -1 selects the last entry.
     return (np.append(self.true_segments.classes, void)[self.truth],
             np.append(self.predicted_segments.classes, void)[self.prediction])
 
@@ -72,7 +71,7 @@ class Overlaps:
     Returns:
       [same pairs] each: index of the true segment, of the predicted one, the
       pixels they share, and their IoU; void pixels of the ground truth do not
-      count into the union.
+      count toward the union.
     """
     truth_area, predicted_area = self.areas()
     truth_class, predicted_class = self.pair_classes(void=-1)
@@ -114,7 +113,7 @@ def segments(panoptic: np.ndarray, spec: dataset_spec.DatasetSpec
 
   Args:
     panoptic: integers [height, width], panoptic labels.
-    spec: tells which labels are legal.
+    spec: spec that defines which labels are legal.
 
   Returns:
     The segments by ascending label, where things with instance 0 are crowds;
@@ -151,13 +150,13 @@ def overlaps(ground_truth: np.ndarray, prediction: np.ndarray,
   Args:
     ground_truth: integers [height, width], panoptic labels.
     prediction: predicted panoptic map, of the same shape.
-    spec: tells which labels are legal.
+    spec: spec that defines which labels are legal.
 
   Returns:
     The pairs; the ids of segments are their panoptic labels.
 
   Raises:
-    errors.UserError: the maps are no integer maps of one size, or a label
+    errors.UserError: the maps are not integer maps of one size, or a label
       belongs to no category or gives stuff an instance number.
   """
   ground_truth = _checked(ground_truth, 'ground truth')

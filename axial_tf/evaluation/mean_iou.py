@@ -1,4 +1,4 @@
-"""Mean intersection over union of the classes of panoptic maps."""
+"""Computes mean intersection over union of the classes of panoptic maps."""
 
 from typing import Any, Dict
 
@@ -12,8 +12,8 @@ class MeanIoU:
   """Streaming mean IoU; memory does not grow with the images.
 
   Pixels that are void in the ground truth do not count at all, nor do crowds,
-  unless asked for: Cityscapes counts its groups of objects. A pixel predicted
-  as void is a miss of its true class and no class of its own.
+  unless requested: Cityscapes counts its groups of objects. A pixel predicted
+  as void is a miss of its true class; void is not a class.
   """
 
   def __init__(self, spec: dataset_spec.DatasetSpec,

@@ -1,8 +1,7 @@
-"""Panoptic results on disk, of any origin: a JSON file and a folder of PNGs.
+"""Reads panoptic results of any origin: a JSON file and a folder of PNGs.
 
-This is the format that panopticapi scores. Nothing is guessed: what does not
-fit together is an error that names the image, so that no wrong number comes
-out.
+This is the format that panopticapi scores. Nothing is guessed: inconsistencies
+are errors that name the image, so that no score is wrong.
 """
 
 import dataclasses
@@ -28,8 +27,8 @@ class PanopticFiles:
   Attributes:
     path: path of the JSON file, for errors.
     folder: folder of the PNG files.
-    annotations: by image id, as in the JSON.
-    content: all of the JSON.
+    annotations: annotations by image id, as in the JSON.
+    content: whole content of the JSON.
   """
 
   path: str
@@ -39,7 +38,7 @@ class PanopticFiles:
 
   @classmethod
   def load(cls, path: str, folder: Optional[str] = None) -> 'PanopticFiles':
-    """Reads the JSON file; the PNGs of X.json are in X unless given.
+    """Reads the JSON file; the PNGs of X.json are in X by default.
 
     Raises:
       errors.UserError: file or folder is missing or has another layout, or an
@@ -98,7 +97,7 @@ class ScoredOverlaps:
 
   Attributes:
     image_id: id of the image.
-    pairs: true and predicted segments and what they share.
+    pairs: true and predicted segments and their overlaps.
     scores: float [predicted segments]; NaN where the JSON gives none.
   """
 
@@ -172,7 +171,7 @@ def _overlaps(image_id, truth, prediction, spec) -> ScoredOverlaps:
 
 def _segments(side, image_id, ids, area, spec, is_truth: bool
               ) -> Tuple[np.ndarray, label_maps.Segments, np.ndarray]:
-  """Returns each pair's index of segment, the segments, and their scores."""
+  """Returns each pair's segment index, the segments, and their scores."""
   where = f'{side.path}: image {image_id!r}'
   listed = _listed(side.annotations[image_id]['segments_info'], spec, where,
                    is_truth)
@@ -192,7 +191,7 @@ def _segments(side, image_id, ids, area, spec, is_truth: bool
       raise errors.UserError(
           f'{where}: the JSON lists the segment {segment_id}, but its PNG has '
           f'no such pixels; remove it from segments_info')
-    # The official tool counts the areas of predictions itself, but believes
+    # The official tool counts the areas of predictions itself, but trusts
     # those of the ground truth.
     stated = json_files.number(entry.get('area', areas[segment_id]))
     if is_truth and stated != areas[segment_id]:

@@ -1,12 +1,12 @@
-"""Panoptic quality, by the rules of the official panopticapi.
+"""Computes panoptic quality by the rules of the official panopticapi.
 
 For each category, with the segments of all images,
 
   PQ = sum of IoU over matches / (TP + FP / 2 + FN / 2) = SQ * RQ
 
-Predicted and true segment match (TP) when they have the same category, the
+A predicted and a true segment match (TP) if they have the same category, the
 true one is no crowd and IoU > 0.5, where pixels that are void in the ground
-truth do not count into the union. An unmatched true segment is a FN unless it
+truth do not count toward the union. An unmatched true segment is a FN unless it
 is a crowd; an unmatched predicted one is a FP unless more than half of it
 lies on void or on the crowd of its own category (the one listed last, where an
 image has several). The mean is over the categories with any TP, FP or FN.
@@ -20,7 +20,7 @@ from axial_tf.evaluation import label_maps
 from axial_tf.specs import dataset_spec
 
 _GROUPS = ('all', 'things', 'stuff')
-# A float64 above 1/2 is a whole number of these parts. Their sums are exact, so
+# A float64 above 1/2 is a multiple of 2**-53. Sums of these parts are exact, so
 # that the order of images, and how workers divide them, does not matter.
 _PARTS = 53
 _LOW_PARTS = 26
@@ -104,7 +104,7 @@ class PanopticQuality:
 def _forgives(segments: label_maps.Segments) -> np.ndarray:
   """Returns bool [segments]: the crowds on which predictions are forgiven.
 
-  Of several crowds of a class, panopticapi looks at the one listed last only.
+  Of several crowds of a class, panopticapi considers only the one listed last.
   """
   last = {
       segments.classes[index]: index

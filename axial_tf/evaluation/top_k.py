@@ -1,6 +1,6 @@
-"""Top-1 and top-5 accuracy of a classifier, and the accuracy of each class.
+"""Computes a classifier's top-1 and top-5 accuracy, and that of each class.
 
-A step finds how many classes come ahead of the true one; the host counts. The
+A step computes how many classes rank above the true one; the host counts. The
 sums are exact, whatever the batches, replicas and workers into which the images
 were divided.
 """
@@ -20,14 +20,14 @@ def ranks(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
   """Counts the classes that a classifier prefers to the true one.
 
   Of equal logits the smaller label comes first, as in argmax. Where a logit is
-  NaN, all classes count: such an image is never right.
+  NaN, all classes count: such an image never counts as correct.
 
   Args:
     logits: float [batch, classes].
     labels: int [batch], 0..classes - 1.
 
   Returns:
-    int32 [batch], 0 for a right answer.
+    int32 [batch], 0 for a correct prediction.
   """
   classes = tf.shape(logits)[1]
   true = tf.gather(logits, labels, axis=1, batch_dims=1)[:, tf.newaxis]
@@ -39,7 +39,7 @@ def ranks(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
 
 
 class TopK:
-  """Counts of right answers, class by class, and the mean cross-entropy."""
+  """Counts correct predictions by class, and averages the cross-entropy."""
 
   def __init__(self, spec: class_spec.ClassSpec):
     self._spec = spec
@@ -54,7 +54,7 @@ class TopK:
 
     Args:
       labels: int [batch].
-      ranks: int [batch], what `ranks` has found for them.
+      ranks: int [batch], result of `ranks` for them.
       losses: float [batch], their cross-entropy.
     """
     np.add.at(self._images, labels, 1)
@@ -86,7 +86,7 @@ class TopK:
     return int(self._images.sum())
 
   def format_table(self) -> str:
-    """Returns lines for a terminal: all classes, and the least right ones."""
+    """Returns lines for a terminal: overall, and the least accurate classes."""
     figures = '  '.join(
         f'top-{key[3:]} {100 * value:.2f} %'
         for key, value in self.scores().items() if key.startswith('top'))
@@ -95,7 +95,7 @@ class TopK:
     accuracy = self._right[1] / np.maximum(1, self._images)
     present.sort(key=lambda label: accuracy[label])
     if len(present) > _SHOWN:
-      lines.append(f'the {_SHOWN} least right of {len(present)} classes:')
+      lines.append(f'the {_SHOWN} least accurate of {len(present)} classes:')
     lines += [f'{100 * accuracy[label]:7.2f}  {self._spec.classes[label].name}'
               for label in present[:_SHOWN]]
     return '\n'.join(lines)

@@ -101,6 +101,6 @@ def test_table_lists_the_least_accurate_classes_first():
   _add(counts, labels, np.where(labels == 17, 3, 0))
   lines = counts.format_table().splitlines()
   assert lines[0] == '30 images: top-1 96.67 %  top-5 100.00 %'
-  assert '20 least right of 30' in lines[1]
+  assert '20 least accurate of 30' in lines[1]
   assert lines[2].split() == ['0.00', 'c017']
   assert len(lines) == 22
