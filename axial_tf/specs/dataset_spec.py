@@ -122,7 +122,7 @@ class DatasetSpec:
     train_ids = sorted(c.train_id for c in self.categories)
     if self.ignore_label in train_ids:
       raise errors.UserError(
-          f'DatasetSpec.ignore_label: expected a value that is no train_id, '
+          f'DatasetSpec.ignore_label: expected a value other than a train_id, '
           f'got {self.ignore_label}, the train_id of '
           f'{self.category(self.ignore_label).name!r}; choose 255, for example')
     expected = [i for i in range(len(train_ids) + 1)

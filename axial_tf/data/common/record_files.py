@@ -13,7 +13,7 @@ from axial_tf.files import paths
 
 # Begins a pattern that names a data set of tensorflow-datasets.
 TFDS = 'tfds:'
-# Written by data_prep beside the shards: {'spec': ..., 'splits': ...}.
+# Written by data_prep next to the shards: {'spec': ..., 'splits': ...}.
 DATASET_INFO = 'dataset_info.json'
 
 _SHARD = re.compile(r'^(?P<stem>.*)-(?P<index>\d{5})-of-(?P<count>\d{5})\b')

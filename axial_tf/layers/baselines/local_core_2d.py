@@ -174,7 +174,7 @@ def retrieve(weights: tf.Tensor, value: Optional[tf.Tensor],
 
 
 def _embeddings(tables, cut):
-  """[k, d] of each axis -> [l, m, d]; zeros for offsets out of the window."""
+  """[k, d] of each axis -> [l, m, d]; zeros for offsets outside the window."""
   # A product with ones and zeros has, unlike a gather, a dense gradient.
   return [
       tf.tensordot(
