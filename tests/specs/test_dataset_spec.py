@@ -123,7 +123,7 @@ class TestShipped:
     (_edited(name=3), 'expected str'),
     (_edited(label_divisor=1), 'label_divisor: expected 2'),
     (_edited(label_divisor=70000), 'label_divisor: expected 2..65536'),
-    (_edited(ignore_label=1), 'no train_id'),
+    (_edited(ignore_label=1), 'other than a train_id'),
     (_edited(ignore_label=-1), 'ignore_label'),
     (_edited(merging={'nms': 3}), "merging: unknown key 'nms'"),
     (_edited(merging={'nms_kernel': 'x'}), 'nms_kernel: expected int'),
