@@ -1,4 +1,4 @@
-r"""Converts a published data set, or one's own, to TFRecord shards.
+r"""Converts a published or custom data set to TFRecord shards.
 
   python -m data_prep.convert --dataset=coco --input_dir=/data/coco \
       --split=val2017 --output_dir=/data/coco_records
@@ -6,12 +6,12 @@ r"""Converts a published data set, or one's own, to TFRecord shards.
   python -m data_prep.convert --dataset=custom --spec=my_scenes.json \
       --input_dir=/data/my_scenes --split=train --output_dir=/data/my_records
 
-Data of one's own (custom) is a folder in the layout of COCO panoptic: images in
+A custom data set is a folder in the layout of COCO panoptic: images in
 {split}/ or images/{split}/, annotations/panoptic_{split}.json and its folder of
 PNGs. Each image is checked against its label, the JSON and the spec. The first
-mistake ends the conversion, unless --on_error=skip; the same command resumes
-after the shards that are finished, also after it was killed.
-dataset_info.json, written last, says what the folder holds.
+error ends the conversion, unless --on_error=skip; rerun the same command to
+resume after the finished shards, even if it was killed.
+dataset_info.json, written last, describes the contents of the folder.
 """
 
 import functools
@@ -44,7 +44,7 @@ _READERS: Dict[
         'custom': coco.read_custom_split,
         'imagenet': imagenet.read_split,
     }
-# Option -> the only data set that has it.
+# Option -> the only data set that supports it.
 _OPTIONS_OF = {'image_folder': 'cityscapes', 'image_ending': 'cityscapes',
                'classes': 'imagenet'}
 
@@ -59,18 +59,18 @@ def run(
     processes: Optional[int] = None,
     max_errors: int = 0,
     beam_arguments: Sequence[str] = ()) -> None:
-  """Converts as the flags of these names say.
+  """Converts a split; the arguments are the flags of the same names.
 
   Args:
     dataset: a key of the table of readers.
     input_dir: local folder of the data set.
     split: 'train2017', for instance.
     output_dir: folder of the shards, local or remote.
-    options: choices that some data sets offer.
-    num_shards: None makes one per 128 images.
-    processes: None takes one per core.
-    max_errors: faulty images to skip at most; 0 ends at the first.
-    beam_arguments: options of Apache Beam; none converts on this machine.
+    options: options of some data sets.
+    num_shards: number of shards; None for one per 128 images.
+    processes: number of processes; None for one per core.
+    max_errors: maximal number of faulty images to skip; 0 stops at the first.
+    beam_arguments: options of Apache Beam; if empty, converts locally.
 
   Raises:
     errors.UserError: a flag or the data is wrong.
@@ -109,7 +109,7 @@ def run(
 
 def write_spec(input_dir: Optional[str], split: Optional[str],
                path: str) -> None:
-  """Writes the spec of one's own data, see `infer_spec`."""
+  """Writes the spec of a custom data set, see `infer_spec`."""
   _require({'input_dir': input_dir, 'split': split})
   spec = infer_spec.write_spec(input_dir, split, path)
   print(f'{path}: {len(spec.thing_ids)} things and {len(spec.stuff_ids)} stuff '
@@ -133,12 +133,12 @@ def _beam(arguments: Sequence[str]):
 def _define_flags() -> None:
   flags.DEFINE_enum(
       'dataset', None, sorted(_READERS),
-      'Which data set to read; custom is any folder in the layout of COCO '
+      'Data set to read; custom is any folder in the layout of COCO '
       'panoptic, described by --spec.')
   cli.define_path(
       'input_dir', None, 'Folder of the data set.', any_bytes=True, local=True)
   flags.DEFINE_string(
-      'split', None, 'For example train2017, val2017, train or val.')
+      'split', None, 'Split such as train2017, val2017, train or val.')
   cli.define_path(
       'output_dir', None,
       'Folder for the shards, local or remote (gs://...); several splits may '
@@ -148,47 +148,47 @@ def _define_flags() -> None:
   cli.define_path(
       'infer_spec', None,
       'Only write the spec of a custom data set to this JSON file, from the '
-      'categories that the JSON of the split lists.')
+      'categories in the JSON of the split.')
   flags.DEFINE_enum(
       'crowds', 'keep', ['keep', 'ignore'],
-      'Store crowds as such, or as void.')
+      'Store crowds as crowds, or as void.')
   flags.DEFINE_integer(
       'max_long_side', None,
-      'Shrink images whose longer side has more pixels, with their labels.',
+      'Shrink images with a longer side, and their labels, to these pixels.',
       lower_bound=1)
   flags.DEFINE_integer(
       'max_pixels', splits_lib.ReadOptions.max_pixels,
-      'Refuse images of more pixels before decoding them.', lower_bound=1)
+      'Reject images of more pixels before decoding them.', lower_bound=1)
   cli.define_path(
       'image_folder', None,
       'Folder of the images in Cityscapes, leftImg8bit_foggy for instance. '
-      'Default: leftImg8bit, or the only one that begins so.')
+      'Default: leftImg8bit, or the only one with this prefix.')
   flags.DEFINE_string(
       'image_ending', None,
-      'How the images of Cityscapes end, '
-      '_leftImg8bit_foggy_beta_0.02.png for instance. Default: all of them.')
+      'Ending of the image names in Cityscapes, '
+      '_leftImg8bit_foggy_beta_0.02.png for instance. Default: any.')
   cli.define_path(
       'classes', None,
-      'File that lists the classes of ImageNet to take, one a line: the '
-      'folder\'s name (n01440764), then its readable name if you like.')
+      'File that lists the classes of ImageNet to use, one per line: the '
+      'folder\'s name (n01440764), then an optional readable name.')
   flags.DEFINE_integer(
-      'num_shards', None, 'Default: one per 128 images, at most 1000.')
+      'num_shards', None, 'Shards. Default: one per 128 images, at most 1000.')
   flags.DEFINE_integer(
       'processes', None,
-      'Processes that encode images. Default: one per core, fewer for a few '
+      'Processes that encode images. Default: one per core, fewer for few '
       'images.', lower_bound=1)
   flags.DEFINE_enum(
       'on_error', 'fail', ['fail', 'skip'],
-      'What to do about a faulty image; skip lists it in '
+      'Reaction to a faulty image; skip lists it in '
       'skipped_{split}.json.')
   flags.DEFINE_integer(
-      'max_errors', 10, 'How many faulty images --on_error=skip leaves out.',
+      'max_errors', 10, 'Maximal number of images that --on_error=skip skips.',
       lower_bound=1)
   beam_runner.define_flags('Convert')
 
 
 def main() -> None:
-  # A GPU has nothing to do here, and may be another program's.
+  # No GPU is needed here, and another program may be using it.
   workers.leave_gpus()
   given = flags.FLAGS
   if given.infer_spec:

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 NUM_DIGITS = 10
-_SIDE = (96, 161)  # pixels of an image's side: at least, below
+_SIDE = (96, 161)  # pixels of an image's side: from, below
 _DIGIT_SIDE = (44, 57)
 _HEAP_SIDE = (24, 31)
 _PIXELS_PER_DIGIT = 4500
@@ -18,10 +18,10 @@ _VISIBLE = 0.8  # of each digit's pixels, at least
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-  """What pictures are made of.
+  """The scans and photos that images are composed of.
 
   Attributes:
-    scans: float32 [count, 8, 8] of each digit; 0 is paper, 1 is ink.
+    scans: float32 [count, 8, 8] for each digit; 0 is paper, 1 is ink.
     photos: uint8 [height, width, 3]; each one is a stuff class.
   """
 
@@ -33,8 +33,8 @@ class Source:
 class Segment:
   """A digit, a heap of equal digits (crowd) or stuff.
 
-  `train_id` is the digit, or 10 + the number of the photo; `full_area` what
-  would be seen, in pixels, if nothing lay on top.
+  `train_id` is the digit, or 10 + the number of the photo; `full_area` the
+  area in pixels without occlusion.
   """
 
   train_id: int
@@ -44,12 +44,12 @@ class Segment:
 
 @dataclasses.dataclass
 class Scene:
-  """A picture, and the number of the segment at each pixel.
+  """An image, and the index of the segment at each pixel.
 
   Attributes:
     image: float32 [height, width, 3], 0..255.
     index: int32 [height, width] into `segments`; -1 is void.
-    segments: segments in the order of drawing; later ones lie on top.
+    segments: segments in drawing order; later ones are on top.
   """
 
   image: np.ndarray
@@ -58,7 +58,7 @@ class Scene:
 
 
 def draw_scene(rng: np.random.Generator, source: Source) -> Scene:
-  """Draws stuff, now and then a void patch and a heap, and some digits."""
+  """Draws stuff, sometimes a void patch or a heap, and some digits."""
   height, width = rng.integers(*_SIDE, size=2)
   scene = _background(rng, source, height, width)
   if rng.random() < 0.3:
@@ -72,7 +72,7 @@ def draw_scene(rng: np.random.Generator, source: Source) -> Scene:
 
 
 def _background(rng, source: Source, height: int, width: int) -> Scene:
-  """Two photos, divided by a wavy line of random direction."""
+  """Returns two photos, separated by a wavy line of random direction."""
   first, second = (
       _photo_part(rng, photo, height, width) for photo in source.photos)
   y, x = np.mgrid[:height, :width]
@@ -92,7 +92,7 @@ def _background(rng, source: Source, height: int, width: int) -> Scene:
 
 
 def _photo_part(rng, photo, height: int, width: int) -> np.ndarray:
-  """A random part of a photo, shrunk up to twofold, perhaps mirrored."""
+  """Returns a random crop, shrunk by up to a factor of 2, maybe mirrored."""
   largest = min(photo.shape[0] / height, photo.shape[1] / width, 2.0)
   scale = rng.uniform(min(0.75, largest), largest)
   box_height, box_width = int(height * scale), int(width * scale)
@@ -136,7 +136,7 @@ def _add_heap(rng, scene: Scene, source: Source) -> None:
 
 
 def _add_digit(rng, scene: Scene, source: Source) -> None:
-  """Draws a digit where all below it stay visible; gives up if there is none.
+  """Draws a digit where those below stay visible, if there is such a place.
 
   Only digits and heaps need to stay visible, not stuff.
   """
@@ -156,7 +156,7 @@ def _add_digit(rng, scene: Scene, source: Source) -> None:
 
 
 def _glyph(rng, source: Source, digit: int, sides):
-  """Returns a scan as light strokes with a dark outline, and where it is.
+  """Returns a scan as light strokes with a dark outline, and its mask.
 
   Returns:
     float32 [height, width, 3] colors and bool [height, width].

@@ -1,4 +1,4 @@
-r"""Looks through TFRecords: what they hold and whether they fit a spec.
+r"""Inspects TFRecords: their contents and whether they match a spec.
 
   python -m data_prep.inspect /data/coco_records
   python -m data_prep.inspect '/data/deeplab2/val-*.tfrecord' --spec=coco \
@@ -6,9 +6,9 @@ r"""Looks through TFRecords: what they hold and whether they fit a spec.
 
 TFRecords are files, patterns or folders: those of data_prep.convert or of
 DeepLab2, or image classification records. The spec is that of the
-dataset_info.json beside the first one, or --spec. All records are read; one
-that is damaged is named, and the others are read. The exit status is 0 if all
-of them are fit for training with the spec, else 1.
+dataset_info.json next to the first one, or --spec. All records are read;
+damaged ones are reported and skipped. The exit status is 0 if all records are
+fit for training with the spec, else 1.
 """
 
 import json
@@ -27,12 +27,12 @@ _SHOWN_FAULTS = 20
 def _define_flags() -> None:
   cli.define_path(
       'spec', None, 'Shipped name (coco) or JSON file. Default: that of the '
-      'dataset_info.json beside the records.')
+      'dataset_info.json next to the records.')
   flags.DEFINE_integer(
-      'pictures', 0, 'So many records are drawn, evenly spread over all.',
+      'pictures', 0, 'Number of records to draw, evenly spread over all.',
       lower_bound=0)
   cli.define_path('pictures_dir', None, 'Folder of the pictures (PNG).')
-  cli.define_path('json', None, 'File for all figures and faults.')
+  cli.define_path('json', None, 'File for all statistics and faults.')
 
 
 def main(patterns: Sequence[str]) -> None:
@@ -51,14 +51,14 @@ def main(patterns: Sequence[str]) -> None:
 
 def run(patterns: Sequence[str], spec_name=None, pictures: int = 0,
         pictures_dir=None, json_path=None) -> None:
-  """Reads all records, prints and writes what they hold.
+  """Reads all records, prints and writes statistics of them.
 
   Args:
     patterns: files, glob patterns or folders.
     spec_name: shipped name or JSON file; None takes that of the records.
-    pictures: how many records to draw.
+    pictures: number of records to draw.
     pictures_dir: folder of the pictures.
-    json_path: file for all figures, or None.
+    json_path: file for all statistics, or None.
 
   Raises:
     errors.UserError: the records are not fit for training, or there is nothing

@@ -5,11 +5,11 @@
 Nothing is downloaded: the 1,797 scans of handwritten digits and the two
 photographs come with scikit-learn (`load_digits`, `load_sample_images`). Ten
 thing classes (the digits) lie on two stuff classes (parts of a photo of a
-pavilion and of a flower, divided by a curve); digits hide one another, some
-lie in unseparated heaps (crowds), and some patches are unlabeled (void). The
+pavilion and of a flower, separated by a curve); digits occlude each other, some
+form unseparated heaps (crowds), and some patches are unlabeled (void). The
 scans and the parts of the photos used for validation do not occur in training.
 
-Written are the layout of COCO panoptic (images/{train,val}/*.jpg,
+Writes the layout of COCO panoptic (images/{train,val}/*.jpg,
 annotations/panoptic_{train,val}.json and its folder of PNGs) and digits.json,
 the spec for data_prep.convert. The same seed gives the same bytes.
 """
@@ -46,15 +46,15 @@ SPEC = dataset_spec.DatasetSpec(
     ),
     merging={'stuff_area_limit': 64, 'nms_kernel': 7})
 
-# The last sixth of each digit's scans, in the order of the collection; of
-# each photo, the right quarter: for validation only.
+# Held out for validation: the last sixth of each digit's scans, in the order of
+# the collection, and the right quarter of each photo.
 _VAL_SCANS = 1 / 6
 _VAL_PHOTO = 1 / 4
 _JPEG_QUALITY = 95
 
 
 def split_scans(target: np.ndarray) -> Dict[str, np.ndarray]:
-  """Divides the scans, given their digits, into {'train': ..., 'val': ...}.
+  """Splits the scans, given their digits, into {'train': ..., 'val': ...}.
 
   Returns:
     Ascending indices into `target`; each digit gives a sixth to 'val'.
@@ -73,7 +73,7 @@ def make(output_dir: str, seed: int = 0, train_images: int = 800,
   """Writes the whole data set; the folder appears when all is written.
 
   Raises:
-    errors.UserError: the folder holds something, or scikit-learn cannot be
+    errors.UserError: the folder is not empty, or scikit-learn cannot be
       imported.
   """
   target = pathlib.Path(output_dir).absolute()
@@ -177,13 +177,13 @@ def _coco_segments(scene: digit_scenes.Scene, rng: np.random.Generator
 
 def _define_flags() -> None:
   cli.define_path(
-      'output_dir', None, 'Folder to make; must not exist or be empty.',
+      'output_dir', None, 'Folder to create; must be new or empty.',
       local=True)
-  flags.DEFINE_integer('seed', 0, 'Of all random choices.', lower_bound=0)
+  flags.DEFINE_integer('seed', 0, 'Seed of all random choices.', lower_bound=0)
   flags.DEFINE_integer(
-      'train_images', 800, 'Images for training.', lower_bound=1)
+      'train_images', 800, 'Number of training images.', lower_bound=1)
   flags.DEFINE_integer(
-      'val_images', 60, 'Images for validation.', lower_bound=1)
+      'val_images', 60, 'Number of validation images.', lower_bound=1)
 
 
 def main() -> None:

@@ -1,1 +1,1 @@
-"""Conversion of what a reader lists into shards, locally or by Beam."""
+"""Conversion of the images that a reader lists, locally or with Beam."""

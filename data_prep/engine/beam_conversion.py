@@ -1,6 +1,6 @@
-"""Makes shards with Apache Beam: each one somewhere in the cluster.
+"""Makes shards with Apache Beam, distributed over a cluster.
 
-The records are those of `local_conversion`, byte by byte. All machines must see
+The records equal those of `local_conversion` byte by byte. All machines need
 the data set under the same paths, and the output folder through tf.io.gfile.
 """
 
@@ -18,14 +18,14 @@ from data_prep.engine import faults, jobs, outcomes, shards
 
 def make_shards(job: jobs.Job, folder: str, indices: Sequence[int],
                 collected: faults.Faults, arguments: Sequence[str]) -> None:
-  """Makes the shards of these numbers in one pipeline.
+  """Makes the shards with these indices in one pipeline.
 
   Args:
-    job: what to do.
-    folder: exists; all workers can write there.
-    indices: numbers of the shards.
-    collected: takes the faulty images, and may end the conversion.
-    arguments: Beam's own options, '--runner=DirectRunner' for instance.
+    job: the conversion.
+    folder: existing folder to which all workers can write.
+    indices: indices of the shards.
+    collected: collector of faulty images, which may end the conversion.
+    arguments: options of Beam, '--runner=DirectRunner' for instance.
 
   Raises:
     errors.UserError: too many faulty images, the folder cannot be written, or
@@ -34,7 +34,7 @@ def make_shards(job: jobs.Job, folder: str, indices: Sequence[int],
   plans = [os.path.join(folder, f'.{job.shard_names[i]}.plan.tmp')
            for i in indices]
   try:
-    # In files, because runners limit the size of a pipeline (Dataflow: 10 MB).
+    # In files, since runners limit the size of a pipeline (Dataflow: 10 MB).
     for index, path in zip(indices, plans):
       atomic_files.write(path, pickle.dumps(
           (job.shard_names[index], job.shard_images(index))))
@@ -61,9 +61,9 @@ def make_shards(job: jobs.Job, folder: str, indices: Sequence[int],
 
 
 def _make_shard(plan: str, folder: str, job: str, encode, limit: int) -> None:
-  """Makes one shard; leaves a report of what went wrong instead of failing.
+  """Makes one shard; writes a report of an error instead of failing.
 
-  A runner would try a failed shard again, and hide the reason in a traceback.
+  A runner would retry a failed shard, and hide the reason in a traceback.
   """
   with tf.io.gfile.GFile(plan, 'rb') as file:
     name, images = pickle.loads(file.read())

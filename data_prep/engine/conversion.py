@@ -1,10 +1,10 @@
-"""Carries out a job, or resumes one that was stopped.
+"""Runs a conversion job, or resumes one that was stopped.
 
-While shards are being made, each has its report beside it. They are made in
-the output folder itself or, if that holds an earlier conversion of the split,
-in a hidden folder below it, so that the earlier one stays whole until its
-replacement is. The reports end as one entry of dataset_info.json, which is
-written last.
+During a conversion, each finished shard has a report next to it. Shards are
+made in the output folder itself or, if that contains an earlier conversion of
+the split, in a hidden folder below it, so that the earlier one stays intact
+until its replacement is complete. The reports are merged into one entry of
+dataset_info.json, which is written last.
 """
 
 import os
@@ -19,25 +19,24 @@ from axial_tf.data.common import record_files
 from axial_tf.files import folder_lock, paths
 from data_prep.engine import dataset_info, faults, jobs, shards
 
-# Makes the shards of these numbers in a folder, with a report beside each.
+# Makes the shards with these indices in a folder, with a report for each.
 MakeShards = Callable[[jobs.Job, str, Sequence[int], faults.Faults], None]
 
 
 def convert(job: jobs.Job, max_errors: int, make_shards: MakeShards
             ) -> Dict[str, Any]:
-  """Has those shards made that are not there yet.
+  """Makes the shards that do not exist yet.
 
   Args:
-    job: what to do.
-    max_errors: faulty images to leave out before giving up; 0 stops at the
-      first.
-    make_shards: does the work, on this machine or on others.
+    job: the conversion.
+    max_errors: maximal number of faulty images to skip; 0 stops at the first.
+    make_shards: function that makes shards, on this machine or on others.
 
   Returns:
     The entry of the split in dataset_info.json.
 
   Raises:
-    errors.UserError: faulty images, a folder that cannot be written, holds
+    errors.UserError: faulty images, or a folder that cannot be written, has
       another data set or is in use. Finished shards stay for the next attempt.
   """
   info = dataset_info.read(job.output_dir, job.split.spec)
@@ -78,7 +77,7 @@ def _make_and_publish(job: jobs.Job, max_errors: int, make_shards: MakeShards
 
 
 def _open_folder(job: jobs.Job, info: Dict[str, Any]) -> str:
-  """Returns the folder in which shards are made, without half-written ones."""
+  """Returns the folder for new shards, cleared of half-written ones."""
   with shards.writing_errors(job.output_dir):
     staging = os.path.join(job.output_dir, f'.{job.split.name}.unfinished')
     tf.io.gfile.makedirs(job.output_dir)
@@ -95,7 +94,7 @@ def _open_folder(job: jobs.Job, info: Dict[str, Any]) -> str:
 
 def _keep_finished(job: jobs.Job, folder: str, max_errors: int
                    ) -> Dict[str, shards.Report]:
-  """Returns the reports of this job's whole shards; removes other leftovers."""
+  """Returns reports of this job's complete shards; removes other leftovers."""
   kept, replaced = {}, 0
   suffix = 'report.json'
   with shards.writing_errors(folder):
@@ -116,13 +115,13 @@ def _keep_finished(job: jobs.Job, folder: str, max_errors: int
           f'finished and intact; resuming after them', file=sys.stderr)
   if replaced:
     print(f'replacing {replaced} shards of an unfinished conversion of '
-          f'{job.split.name}: its input, options or version were others, or '
+          f'{job.split.name}: its input, options or version differed, or '
           f'they are damaged', file=sys.stderr)
   return kept
 
 
 def _publish(job: jobs.Job, folder: str) -> Dict[str, Any]:
-  """Enters a split whose shards are all there into dataset_info.json."""
+  """Adds a split whose shards are complete to dataset_info.json."""
   reports = _read_reports(job, folder)
   entry = dataset_info.describe(job, reports)
   name, output_dir = job.split.name, job.output_dir
@@ -131,7 +130,7 @@ def _publish(job: jobs.Job, folder: str) -> Dict[str, Any]:
     raise errors.UserError(
         f'no image of {name} could be converted; the first one: '
         f'{skipped[0][1]}')
-  # Other splits of the folder enter themselves in the same file.
+  # Conversions of other splits write to the same file.
   with shards.writing_errors(output_dir), folder_lock.held(
       output_dir, 'output_dir', record_files.DATASET_INFO, patience=60):
     # Read again: another split may have been finished meanwhile.
@@ -156,7 +155,7 @@ def _read_reports(job: jobs.Job, folder: str) -> List[shards.Report]:
     report = shards.read_report(folder, name)
     if report is None or report.job != job.fingerprint:
       raise errors.UserError(
-          f'{os.path.join(folder, name)}: was changed during the conversion; '
+          f'{os.path.join(folder, name)}: changed during the conversion; '
           f'run one conversion of {job.split.name} at a time')
     reports.append(report)
   return reports
@@ -168,7 +167,7 @@ def _shards(job: jobs.Job) -> str:
 
 
 def _hidden(job: jobs.Job, suffix: str) -> str:
-  """Returns one for the files that accompany shards while they are made."""
+  """Returns one for the hidden files of shards during a conversion."""
   return rf'\.{_shards(job)}\.{suffix}'
 
 
@@ -191,7 +190,7 @@ def _remove(*files: str) -> None:
 
 
 def _remove_empty(folder: str) -> None:
-  """Removes a folder in which nothing was finished."""
+  """Removes a folder if it is empty."""
   if tf.io.gfile.isdir(folder) and not paths.listdir(folder):
     tf.io.gfile.rmtree(folder)
 

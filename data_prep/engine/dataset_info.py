@@ -1,4 +1,4 @@
-"""dataset_info.json: what a folder of shards holds.
+"""Reads and writes dataset_info.json, which describes a folder of shards.
 
   {"spec": ...,                       the meaning of the labels
    "splits": {NAME: {
@@ -11,7 +11,7 @@
      "notices": {TEXT: number of images, ...},
      "source": ..., "options": ..., "tool": ..., "fingerprint": ...}}}
 
-A split that is entered here is complete.
+A split listed here is complete.
 """
 
 import collections
@@ -50,7 +50,7 @@ def read(output_dir: str, spec) -> Dict[str, Any]:
   if not is_same:
     name = written.get('name') if isinstance(written, dict) else written
     raise errors.UserError(
-        f'{output_dir} already holds records of the data set {name!r} with '
+        f'{output_dir} already contains records of the data set {name!r} with '
         f'another spec; choose another --output_dir')
   return {'spec': spec.to_json(), 'splits': splits}
 
@@ -95,7 +95,7 @@ def describe(job: jobs.Job, reports: Sequence[shards.Report]) -> Dict[str, Any]:
 
 def is_finished(
     job: jobs.Job, info: Dict[str, Any], max_errors: int) -> bool:
-  """Whether the very records of a job are there, by their checksums."""
+  """Whether the records of exactly this job exist, by their checksums."""
   entry = info['splits'].get(job.split.name)
   if not isinstance(entry, dict) or entry.get('fingerprint') != job.fingerprint:
     return False

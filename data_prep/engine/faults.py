@@ -1,4 +1,4 @@
-"""Images that are left out of a conversion, up to a limit."""
+"""Collects images that a conversion skips, up to a limit."""
 
 import json
 import os
@@ -11,10 +11,10 @@ from axial_tf.files import atomic_files
 
 
 class Faults:
-  """Collects what is wrong with images, and ends the conversion in time.
+  """Collects faulty images, and ends the conversion beyond a limit.
 
   Attributes:
-    limit: how many are allowed.
+    limit: number of allowed faults.
     found: (file name, reason) of each faulty image.
   """
 
@@ -24,10 +24,10 @@ class Faults:
     self.found: List[Tuple[str, str]] = []
 
   def add(self, filename: str, reason: str) -> None:
-    """Notes a fault.
+    """Adds a fault.
 
     Raises:
-      errors.UserError: it is one too many.
+      errors.UserError: it exceeds the limit.
     """
     self.found.append((filename, reason))
     if not self.limit:
@@ -38,18 +38,18 @@ class Faults:
           f'correct them or raise --max_errors')
 
   def extend(self, found: Iterable[Tuple[str, str]]) -> None:
-    """Notes several, see `add`."""
+    """Adds several faults, see `add`."""
     for filename, reason in found:
       self.add(filename, reason)
 
 
 def report_path(output_dir: str, split: str) -> str:
-  """Where the faulty images of a split are listed."""
+  """Returns the path of the list of a split's faulty images."""
   return os.path.join(output_dir, f'skipped_{split}.json')
 
 
 def write_report(output_dir: str, split: str, found) -> None:
-  """Lists the faulty images in a file; without any, removes an old one."""
+  """Lists the faulty images in a file; if there are none, removes it."""
   path = report_path(output_dir, split)
   if found:
     entries = [{'filename': f, 'reason': reason} for f, reason in found]

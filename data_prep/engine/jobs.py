@@ -1,7 +1,7 @@
-"""A conversion as a plan: which image goes into which shard, known in advance.
+"""Plans a conversion: assigns images to shards in advance.
 
-The plan is the same wherever and however often it is carried out, so that a
-conversion can be continued, or spread over many machines.
+The plan is deterministic, so that a conversion can be resumed, or distributed
+over many machines.
 """
 
 import dataclasses
@@ -16,7 +16,7 @@ from axial_tf import errors, version
 from axial_tf.data.common import record_files
 from data_prep.readers import splits
 
-# Training images are shuffled across the shards once, always in the same way.
+# Training images are shuffled across the shards, always in the same order.
 _SHUFFLE_SEED = 20200817
 # DeepLab2 makes 1000 shards of COCO's 118,287 training images.
 _IMAGES_PER_SHARD = 128
@@ -25,17 +25,17 @@ _MAX_DEFAULT_SHARDS = 1000
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-  """One split on its way to TFRecords.
+  """The conversion of one split to TFRecords.
 
   Attributes:
     split: the images and how to encode them.
-    output_dir: folder of the shards; any path that tf.io.gfile knows.
-    num_shards: how many files.
-    source: where the images come from, for dataset_info.json.
-    options: choices that change the records, for dataset_info.json.
+    output_dir: folder of the shards; any path that tf.io.gfile supports.
+    num_shards: number of files.
+    source: origin of the images, for dataset_info.json.
+    options: options that affect the records, for dataset_info.json.
 
   Raises:
-    errors.UserError: no images, or `num_shards` does not fit them.
+    errors.UserError: no images, or fewer than `num_shards`.
   """
 
   split: splits.Split
@@ -74,10 +74,10 @@ class Job:
 
   @functools.cached_property
   def fingerprint(self) -> str:
-    """Tells whether records made earlier are those this job would make.
+    """Identifies the records of this job, to recognize those made earlier.
 
-    Covers the version, spec, options, and of each image its description and
-    the size and time of its files.
+    Covers the version, spec, options, and for each image its description and
+    the size and modification time of its files.
     """
     digest = hashlib.sha256(json.dumps(
         [version.__version__, self.split.spec.to_json(), self.split.name,
@@ -88,16 +88,16 @@ class Job:
 
 
 def default_num_shards(num_images: int) -> int:
-  """One shard per 128 images, at most 1000."""
+  """Returns one shard per 128 images, at most 1000."""
   return min(_MAX_DEFAULT_SHARDS, max(1, num_images // _IMAGES_PER_SHARD))
 
 
 def _file_states(image) -> Iterator[Tuple[int, int]]:
-  """Yields size and time of the files an image is made of."""
+  """Yields size and modification time of an image's files."""
   for name, value in vars(image).items():
     if name.endswith('path') and isinstance(value, str):
       try:
         status = os.stat(value)
         yield status.st_size, status.st_mtime_ns
       except OSError:
-        yield -1, -1  # Encoding it will tell the user what is wrong.
+        yield -1, -1  # Encoding it will report the problem.

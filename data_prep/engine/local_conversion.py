@@ -10,20 +10,20 @@ import tqdm
 
 from data_prep.engine import faults, jobs, outcomes, shards, workers
 
-# Below this a further process takes longer to start than it saves.
+# With fewer, an additional process takes longer to start than it saves.
 _IMAGES_PER_PROCESS = 64
 
 
 def make_shards(job: jobs.Job, folder: str, indices: Sequence[int],
                 collected: faults.Faults, processes: Optional[int] = None
                 ) -> None:
-  """Makes the shards of these numbers, one after another.
+  """Makes the shards with these indices, one after another.
 
   Args:
-    job: what to do.
-    folder: exists.
-    indices: numbers of the shards.
-    collected: takes the faulty images, and may end the conversion.
+    job: the conversion.
+    folder: existing folder of the shards.
+    indices: indices of the shards.
+    collected: collector of faulty images, which may end the conversion.
     processes: number of processes that encode images; None for one per core,
       fewer for a small job.
 

@@ -1,4 +1,4 @@
-"""The outcome of one image: its record, or the reason why there is none."""
+"""Encodes one image: into its record, or the reason why there is none."""
 
 import dataclasses
 from typing import Any, Callable, Optional
@@ -12,14 +12,14 @@ from data_prep.readers import splits
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-  """One image of a split after its conversion; small enough to be sent.
+  """The result for one image; small enough to send between processes.
 
   Attributes:
-    filename: names the image to the user.
+    filename: name of the image in messages.
     encoded: its record; None if it is faulty.
     height: height of the image in its record, pixels.
     width: width of the image in its record, pixels.
-    fault: what is wrong with it, one line; None if nothing is.
+    fault: problem of the image, one line; None if there is none.
   """
 
   filename: str

@@ -1,7 +1,7 @@
-"""Shards with a report beside each, which lets a conversion be continued.
+"""Writes shards, each with a report so that a conversion can be resumed.
 
-A shard is written under a temporary name and takes its own when it is whole;
-then its report follows. A shard without a report is thus never trusted.
+A shard is written under a temporary name and renamed when it is complete; then
+its report is written. A shard without a report is thus never trusted.
 """
 
 import collections
@@ -26,19 +26,19 @@ _READ_BYTES = 1 << 20
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-  """What is in a shard.
+  """The contents of a shard.
 
   Attributes:
     name: name of the shard's file.
     job: fingerprint of the job that made it.
-    num_images: records in it.
+    num_images: number of records.
     num_bytes: size of the file.
     sha256: checksum of the file.
-    counts: per kind, per train id, as `splits.Encoded.counts`.
+    counts: counts per type and train id, as `splits.Encoded.counts`.
     sizes: per side ('height', 'width'): min, max and sum, pixels.
-    skipped: file name and reason of each image left out.
-    notices: how many images each notice is about.
-    error: why the shard could not be made; it does not exist then.
+    skipped: file name and reason of each skipped image.
+    notices: number of images with each notice.
+    error: reason why the shard could not be made; it does not exist then.
   """
 
   name: str
@@ -61,11 +61,11 @@ def write(folder: str, name: str, job: str,
   """Writes one shard and its report.
 
   Args:
-    folder: exists.
+    folder: existing folder of the shard.
     name: name of the shard's file.
     job: fingerprint of the job.
     outcomes: outcomes of the shard's images, in order.
-    faults: takes the faulty ones, and may end the conversion.
+    faults: collector of the faulty ones, which may end the conversion.
 
   Raises:
     errors.UserError: as `faults.add`, or the file cannot be written.
@@ -83,14 +83,14 @@ def write(folder: str, name: str, job: str,
             continue
           writer.write(outcome.encoded.serialized)
           tally.add(outcome)
-      # Reading it back also finds what a full disk swallowed.
+      # Reading it back also detects data lost on a full disk.
       sha256, num_bytes = checksum(temporary)
       if num_bytes != tally.num_bytes:
         raise errors.UserError(
             f'{path}: only {num_bytes} of {tally.num_bytes} bytes were '
             f'written; check the free space')
       tf.io.gfile.rename(temporary, path, overwrite=True)
-    except BaseException:  # Ctrl-C, too, leaves nothing half-written.
+    except BaseException:  # Even Ctrl-C leaves nothing half-written.
       if tf.io.gfile.exists(temporary):
         tf.io.gfile.remove(temporary)
       raise
@@ -100,7 +100,7 @@ def write(folder: str, name: str, job: str,
 
 
 class _Tally:
-  """Counts what goes into a shard."""
+  """Counts the contents of a shard."""
 
   def __init__(self):
     self.num_bytes = 0
@@ -133,12 +133,12 @@ class _Tally:
 
 
 def report_path(folder: str, name: str) -> str:
-  """Where the report of a shard is; hidden, so that no pattern matches it."""
+  """Returns the path of a shard's report; hidden, so no pattern matches it."""
   return os.path.join(folder, f'.{name}.report.json')
 
 
 def write_report(folder: str, report: Report) -> None:
-  """Puts a report beside its shard."""
+  """Writes a report next to its shard."""
   atomic_files.write(report_path(folder, report.name),
                     json.dumps(dataclasses.asdict(report)).encode())
 
@@ -158,7 +158,7 @@ def read_report(folder: str, name: str) -> Optional[Report]:
 
 
 def is_intact(folder: str, name: str, num_bytes: int, sha256: str) -> bool:
-  """Whether a shard is there, byte by byte as it was written."""
+  """Whether a shard exists and is byte by byte as it was written."""
   path = os.path.join(folder, name)
   return (tf.io.gfile.exists(path)
           and tf.io.gfile.stat(path).length == num_bytes
@@ -179,7 +179,7 @@ def checksum(path: str) -> Tuple[str, int]:
 
 @contextlib.contextmanager
 def writing_errors(folder: str) -> Iterator[None]:
-  """Turns errors of the file system into one line for the user."""
+  """Turns file system errors into a UserError."""
   try:
     yield
   except (tf.errors.OpError, OSError) as error:

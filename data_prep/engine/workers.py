@@ -15,21 +15,21 @@ import tensorflow as tf
 
 from axial_tf import errors
 
-# Results that may wait for a slow one before them; bounds the memory.
+# Limit of buffered results behind a slow one; bounds the memory.
 _WAITING_PER_PROCESS = 16
 
 
 def ordered_map(function: Callable[[Any], Any], items: Iterable[Any],
                 processes: int) -> Iterator[Any]:
-  """Yields function(item) of each item, in the order of the items.
+  """Yields function(item) for each item, in the order of the items.
 
   Args:
-    function: picklable; an exception it raises ends the iteration.
-    items: picklable; read little by little.
-    processes: 1 calls the function here, lazily.
+    function: picklable function; an exception in it ends the iteration.
+    items: picklable items; read lazily.
+    processes: number of processes; 1 calls the function here, lazily.
 
   Raises:
-    errors.UserError: a process died, for instance for lack of memory.
+    errors.UserError: a process died, for instance out of memory.
   """
   if processes == 1:
     yield from map(function, items)
@@ -51,14 +51,14 @@ def ordered_map(function: Callable[[Any], Any], items: Iterable[Any],
       yield result
   except process_futures.BrokenProcessPool as error:
     raise errors.UserError(
-        f'one of {processes} processes ended unexpectedly, perhaps for lack of '
+        f'one of {processes} processes ended unexpectedly, perhaps out of '
         f'memory; run the command again with fewer --processes') from error
   finally:
     executor.shutdown(wait=False, cancel_futures=True)
 
 
 def leave_gpus() -> None:
-  """Keeps TensorFlow off the GPUs, whose memory it would take."""
+  """Keeps TensorFlow off the GPUs, whose memory it would reserve."""
   tf.config.set_visible_devices([], 'GPU')
 
 
@@ -66,21 +66,21 @@ _function: Callable[[Any], Any]
 
 
 def _start(pickled_function: bytes) -> None:
-  """Prepares a process: what it calls, and when it ends."""
+  """Initializes a process: the function to call, and when to end."""
   global _function  # Sent once per process instead of once per item.
   _function = pickle.loads(pickled_function)
   # Ctrl-C reaches the whole group; the parent decides what happens.
   signal.signal(signal.SIGINT, signal.SIG_IGN)
-  # They encode on the CPU; each would take memory of a GPU that is there.
+  # They encode on the CPU; each would reserve memory of a GPU.
   leave_gpus()
-  # One process per core is there already.
+  # There is already one process per core.
   tf.config.threading.set_intra_op_parallelism_threads(1)
   tf.config.threading.set_inter_op_parallelism_threads(1)
   threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
 def _end_with_parent() -> None:
-  """Ends this process when its parent was killed; it would wait forever."""
+  """Ends this process if its parent is killed; it would wait forever."""
   multiprocessing.parent_process().join()
   os._exit(1)
 

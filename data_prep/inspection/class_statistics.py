@@ -1,4 +1,4 @@
-"""Counts what classification records hold, and finds what is wrong."""
+"""Collects statistics of classification records, and finds problems."""
 
 import collections
 import dataclasses
@@ -17,7 +17,7 @@ _SHOWN = 20
 
 @dataclasses.dataclass(frozen=True)
 class Measured:
-  """What one record adds: its size and its label."""
+  """The statistics of one record: its size and its label."""
 
   height: int
   width: int
@@ -34,7 +34,7 @@ class ClassStatistics:
     self._images = collections.Counter()
 
   def measure(self, serialized: bytes) -> Measured:
-    """Decodes and measures one record; may run in any thread.
+    """Decodes and measures one record; thread-safe.
 
     Raises:
       tf.errors.OpError: the record cannot be decoded.
@@ -43,12 +43,12 @@ class ClassStatistics:
     return Measured(int(image.shape[0]), int(image.shape[1]), int(label))
 
   def add(self, measured: Measured) -> None:
-    """Adds what `measure` returned for one record."""
+    """Adds the result of `measure` for one record."""
     self._sizes[measured.height, measured.width] += 1
     self._images[measured.label] += 1
 
   def problems(self) -> List[str]:
-    """Returns why the records are not fit for training, or nothing."""
+    """Returns the reasons why the records are not fit for training."""
     found = []
     unlabeled = self._images[classification_records.UNLABELED]
     if unlabeled:
@@ -65,7 +65,7 @@ class ClassStatistics:
     return self._decode(serialized)[0].numpy()
 
   def to_json(self) -> Dict[str, Any]:
-    """Returns all figures, made of plain JSON types."""
+    """Returns all statistics, as plain JSON types."""
     return {
         'image_sizes': ranges.of_sizes(self._sizes),
         'unlabeled_records': self._images[classification_records.UNLABELED],
@@ -78,7 +78,7 @@ class ClassStatistics:
     }
 
   def table(self) -> str:
-    """Returns the figures as lines for a terminal, of 20 classes at most."""
+    """Returns the statistics as text, with at most 20 classes."""
     content = self.to_json()
     lines = ranges.size_lines(content['image_sizes'])
     images = [c['images'] for c in content['classes']]

@@ -1,4 +1,4 @@
-"""Counts what panoptic records hold, and finds what is wrong with them."""
+"""Collects statistics of panoptic records, and finds problems."""
 
 import array
 import collections
@@ -20,7 +20,7 @@ _KINDS = ('pixels', 'images', 'segments', 'crowds')
 
 @dataclasses.dataclass(frozen=True)
 class Measured:
-  """What one record adds: its size and the pixels of each panoptic label.
+  """The statistics of one record: size and pixels of each panoptic label.
 
   `areas` is None for a record without label.
   """
@@ -31,7 +31,7 @@ class Measured:
 
 
 class PanopticStatistics:
-  """Sums over records; memory grows with the number of instances alone."""
+  """Sums over records; memory grows with the number of instances only."""
 
   def __init__(self, spec: dataset_spec.DatasetSpec):
     self._spec = spec
@@ -46,7 +46,7 @@ class PanopticStatistics:
                      'images': collections.Counter()}
 
   def measure(self, serialized: bytes) -> Measured:
-    """Decodes and measures one record; may run in any thread.
+    """Decodes and measures one record; thread-safe.
 
     Raises:
       tf.errors.OpError: the record cannot be decoded.
@@ -58,7 +58,7 @@ class PanopticStatistics:
     return Measured(*panoptic.shape, areas)
 
   def add(self, measured: Measured) -> None:
-    """Adds what `measure` returned for one record."""
+    """Adds the result of `measure` for one record."""
     self._sizes[measured.height, measured.width] += 1
     if measured.areas is None:
       self._unlabeled += 1
@@ -83,7 +83,7 @@ class PanopticStatistics:
     ) or train_id == self._spec.ignore_label
 
   def problems(self) -> List[str]:
-    """Returns why the records are not fit for training, or nothing."""
+    """Returns the reasons why the records are not fit for training."""
     found = []
     if self._unlabeled:
       found.append(f'records without label: {self._unlabeled}')
@@ -100,7 +100,7 @@ class PanopticStatistics:
   def draw(self, serialized: bytes) -> np.ndarray:
     """Returns a picture of a record: the image, its labels and a legend.
 
-    Pixels with a label that the spec does not have stay bare.
+    Pixels with a label that the spec does not have are not colored.
     """
     example = self._decode(serialized)
     image, panoptic = example['image'].numpy(), example['panoptic'].numpy()
@@ -114,7 +114,7 @@ class PanopticStatistics:
     return visualize.stack([pair, legend])
 
   def to_json(self) -> Dict[str, Any]:
-    """Returns all figures, made of plain JSON types."""
+    """Returns all statistics, as plain JSON types."""
     pixels = self._counts['pixels']
     labeled = sum(pixels.values()) + sum(self._unknown['pixels'].values())
     return {
@@ -135,7 +135,7 @@ class PanopticStatistics:
     }
 
   def table(self) -> str:
-    """Returns the figures as lines for a terminal."""
+    """Returns the statistics as text."""
     content = self.to_json()
     lines = [*ranges.size_lines(content['image_sizes']),
              f'void: {100 * content["void_share"]:.2f} % of the pixels']

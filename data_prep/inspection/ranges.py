@@ -1,4 +1,4 @@
-"""Smallest, median and largest of many numbers, as JSON and as text."""
+"""Computes minimum, median and maximum of values, as JSON and as text."""
 
 from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
@@ -8,7 +8,7 @@ Range = Optional[Dict[str, float]]
 
 
 def of_values(values: Sequence[int]) -> Range:
-  """Returns 'min', 'median' and 'max', or None of no values."""
+  """Returns 'min', 'median' and 'max', or None if there are no values."""
   if not len(values):
     return None
   values = np.asarray(values)
@@ -20,7 +20,7 @@ def of_sizes(images: Mapping[Tuple[int, int], int]) -> Dict[str, Range]:
   """Returns the ranges of 'height' and 'width'.
 
   Args:
-    images: how many there are of each (height, width).
+    images: number of images of each (height, width).
   """
   return {side: of_values(np.repeat(
       [size[axis] for size in images], list(images.values())))
@@ -28,7 +28,7 @@ def of_sizes(images: Mapping[Tuple[int, int], int]) -> Dict[str, Range]:
 
 
 def text(values: Range) -> str:
-  """Returns a range for people to read."""
+  """Returns a range as readable text."""
   if values is None:
     return '-'
   return f'{values["min"]} to {values["max"]}, median {values["median"]:g}'

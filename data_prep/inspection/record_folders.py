@@ -1,4 +1,4 @@
-"""Finds the shards that are meant and their spec; are they all there?"""
+"""Finds the given shards and their spec, and checks that none is missing."""
 
 import collections
 import os
@@ -14,10 +14,10 @@ from axial_tf.specs import dataset_spec, specs
 
 
 def find(patterns: Sequence[str]) -> List[str]:
-  """Returns the files that paths, glob patterns and folders stand for.
+  """Returns the files that paths, glob patterns and folders refer to.
 
   Raises:
-    errors.UserError: one of them stands for no file.
+    errors.UserError: one of them matches no file.
   """
   paths = set()
   for pattern in patterns:
@@ -38,7 +38,7 @@ def find(patterns: Sequence[str]) -> List[str]:
 
 
 def spec_of(paths: Sequence[str], name: Optional[str]) -> specs.Spec:
-  """Returns the named spec, or the one that stands beside the shards.
+  """Returns the named spec, or the one next to the shards.
 
   Args:
     paths: the shards.
@@ -58,20 +58,20 @@ def spec_of(paths: Sequence[str], name: Optional[str]) -> specs.Spec:
   if not tf.io.gfile.exists(path):
     raise errors.UserError(
         f'--spec is missing and {path} does not exist: give the shipped name '
-        f'or the JSON file of the spec with which the records were made')
+        f'or the JSON file of the spec that the records were made with')
   return specs.from_json(record_checks.read_info(path)['spec'], path)
 
 
 def problems(paths: Sequence[str], spec: specs.Spec,
              found: Mapping[str, int], has_faults: bool) -> List[str]:
-  """Returns what is missing or was made with another spec, if anything.
+  """Returns problems: missing records, or ones made with another spec.
 
   Args:
     paths: the shards.
-    spec: spec with which they should have been made.
-    found: readable records of each shard.
-    has_faults: whether others could not be read, so that numbers of records
-      say nothing new.
+    spec: spec that they should have been made with.
+    found: number of readable records of each shard.
+    has_faults: whether others could not be read, so that missing records are
+      already explained.
   """
   reasons = []
   if not found:
@@ -94,7 +94,7 @@ def problems(paths: Sequence[str], spec: specs.Spec,
 
 
 def _missing_records(folder, splits: Dict[str, Any], paths, found) -> List[str]:
-  """Compares numbers of records with those that were written."""
+  """Compares the numbers of records with those that were written."""
   counts = collections.Counter()
   for path in paths:
     if os.path.dirname(path) == folder:

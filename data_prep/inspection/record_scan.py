@@ -12,13 +12,13 @@ from tqdm import tqdm
 
 from data_prep.inspection import shard_reader
 
-# So many records per core are in memory at a time.
+# Number of records per core in memory at a time.
 _AHEAD = 4
 
 
 @dataclasses.dataclass(frozen=True)
 class Scanned:
-  """A record with what was measured on it, or a fault in place of both."""
+  """A record with its measurements, or a fault instead of both."""
 
   record: Optional[shard_reader.Record] = None
   measured: Any = None
@@ -28,9 +28,11 @@ class Scanned:
 def decoder(decode: Callable[[tf.Tensor], Any]) -> Callable[[bytes], Any]:
   """Returns a fast version of a function of a serialized record.
 
-  Its errors are told as eager execution does, without the graph around them.
+  Its errors are those of eager execution, without details of the graph.
   """
-  graph = tf.function(decode, input_signature=[tf.TensorSpec([], tf.string)])
+  graph = tf.function(
+      decode, autograph=False,
+      input_signature=[tf.TensorSpec([], tf.string)])
 
   def run(serialized: bytes):
     try:
@@ -43,13 +45,13 @@ def decoder(decode: Callable[[tf.Tensor], Any]) -> Callable[[bytes], Any]:
 
 def scan(paths: Sequence[str], measure: Callable[[bytes], Any],
          total: int) -> Iterator[Scanned]:
-  """Yields every record, or the fault in its place, in order.
+  """Yields every record, or a fault instead, in order.
 
   Args:
     paths: the shards.
     measure: function that measures a serialized record; runs in threads. Its
       tf.errors.OpError is a fault of the record.
-    total: records, for the progress bar.
+    total: number of records, for the progress bar.
   """
   cores = os.cpu_count() or 1
   with futures.ThreadPoolExecutor(cores) as pool, tqdm(

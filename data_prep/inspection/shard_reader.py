@@ -1,4 +1,4 @@
-"""Reads every record of a shard that can be read, also behind damaged ones."""
+"""Reads all readable records of a shard, even after damaged ones."""
 
 import dataclasses
 import os
@@ -12,7 +12,7 @@ from axial_tf.data.common import record_bytes
 
 @dataclasses.dataclass(frozen=True)
 class Record:
-  """A record whose checksum is right: its shard, place (from 0) and bytes."""
+  """A record with a correct checksum: its shard, index (from 0) and bytes."""
 
   path: str
   number: int
@@ -21,7 +21,7 @@ class Record:
 
 @dataclasses.dataclass(frozen=True)
 class Fault:
-  """A record, or all of a shard if `number` is None, that cannot be used."""
+  """A record, or a whole shard if `number` is None, that cannot be used."""
 
   path: str
   number: Optional[int]
@@ -33,11 +33,10 @@ class Fault:
 
 
 def count(path: str) -> int:
-  """Returns how many records a file holds, by their lengths alone.
+  """Returns the number of records in a file, from their lengths only.
 
-  As many as can be found: that of a damaged file may be too small. Remote
-  files count as 0, since each record would be a request, and so do compressed
-  ones.
+  For a damaged file it may be too small. Remote files count as 0, since each
+  record would take a request, and so do compressed ones.
   """
   if '://' in path:
     return 0
@@ -61,7 +60,7 @@ def read(path: str) -> Iterator[Union[Record, Fault]]:
       yield Record(path, number, serialized)
       number += 1
       position += len(serialized) + record_bytes.BYTES_AROUND_RECORD
-    # A file that is cut off within a header ends without an error.
+    # A file that is truncated within a header ends without an error.
     is_whole = bool(compression and number) or (
         position == tf.io.gfile.stat(path).length)
   except tf.errors.DataLossError:
@@ -70,26 +69,26 @@ def read(path: str) -> Iterator[Union[Record, Fault]]:
     yield Fault(path, None, f'cannot be read ({error.message})')
     return
   if not is_whole and compression:
-    yield Fault(path, number, f'the shard, compressed by {compression}, is '
-                              f'damaged or cut off here; nothing behind it can '
+    yield Fault(path, number, f'the shard, compressed with {compression}, is '
+                              f'damaged or cut off here; nothing after it can '
                               f'be read')
   elif not is_whole:
     yield from _read_damaged(path, number)
 
 
 def _read_damaged(path: str, first: int) -> Iterator[Union[Record, Fault]]:
-  """Goes on with record `first`, where TensorFlow's reader has given up.
+  """Resumes at record `first`, where TensorFlow's reader has failed.
 
-  The lengths lead from record to record. Each is copied to a file of its own,
-  so that TensorFlow checks and reads it apart from the others.
+  The lengths lead from record to record. Each is copied to a separate file, so
+  that TensorFlow checks and reads it separately.
   """
   with tempfile.TemporaryDirectory() as folder, tf.io.gfile.GFile(
       path, 'rb') as file:
     copy = os.path.join(folder, 'record')
     for number, (start, end) in enumerate(record_bytes.places(file)):
       if end is None:
-        yield Fault(path, number, 'the shard is cut off here or is no TFRecord '
-                                  'file; nothing behind it can be read')
+        yield Fault(path, number, 'the shard is cut off here or not a TFRecord '
+                                  'file; nothing after it can be read')
       elif number >= first:
         file.seek(start)
         with open(copy, 'wb') as copied:
@@ -97,6 +96,6 @@ def _read_damaged(path: str, first: int) -> Iterator[Union[Record, Fault]]:
         try:
           serialized, = tf.data.TFRecordDataset(copy).as_numpy_iterator()
         except tf.errors.DataLossError:
-          yield Fault(path, number, 'damaged (its checksum does not agree)')
+          yield Fault(path, number, 'damaged (its checksum does not match)')
         else:
           yield Record(path, number, serialized)

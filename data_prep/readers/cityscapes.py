@@ -1,4 +1,4 @@
-"""Reads Cityscapes as it is downloaded.
+"""Reads Cityscapes in its original layout.
 
   leftImg8bit/{split}/{city}/{name}_leftImg8bit.png
   gtFine/{split}/{city}/{name}_gtFine_instanceIds.png    train, val
@@ -6,12 +6,12 @@
   gtFine/cityscapes_panoptic_{split}[_trainId].json      if csCreatePanopticImgs
   gtFine/cityscapes_panoptic_{split}[_trainId]/*.png     has been run
 
-The panoptic JSON is used if it is there; the labels are the same. Where there
-is a *_labelIds.png, too, its classes must be those of *_instanceIds.png. JPEG
-images and those of Foggy and Rain Cityscapes: see `cityscapes_images`.
+The panoptic JSON is used if it exists; the labels are the same. If there is
+also a *_labelIds.png, its classes must match *_instanceIds.png. JPEG images
+and those of Foggy and Rain Cityscapes: see `cityscapes_images`.
 
-The test split gets records without labels: its published label files hold
-nothing but void.
+The test split gets records without labels: its published label files contain
+only void.
 """
 
 import dataclasses
@@ -36,8 +36,8 @@ from data_prep.readers import (
 )
 
 _PANOPTIC = '_panoptic.png'
-# In which mode Pillow opens 16 bits depends on the version; a picture without
-# any instance may have 8.
+# Pillow's mode for 16 bits depends on its version; a label image without any
+# instance may have 8.
 _ID_MODES = ['I;16', 'I', 'L', 'P']
 
 
@@ -52,7 +52,7 @@ class StreetImage:
       label.
     check_path: path of its *_labelIds.png, if there is one.
     segments: its segments_info, if the label is a *_panoptic.png.
-    has_train_ids: whether their category_id are train ids.
+    has_train_ids: whether their category_id is a train id.
   """
 
   filename: str
@@ -68,8 +68,8 @@ def read_split(input_dir: str, split: str,
   """Lists the images of 'train', 'val', 'test' or 'train_extra'.
 
   Raises:
-    errors.UserError: the folder has another layout, an image or a label is
-      there twice, or the panoptic JSON is not complete.
+    errors.UserError: the folder has another layout, an image or a label exists
+      twice, or the panoptic JSON is incomplete.
   """
   root = partner_files.root_folder(input_dir, 'Cityscapes', options)
   json_path = _panoptic_json(root, split)

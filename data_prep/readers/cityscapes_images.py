@@ -1,7 +1,7 @@
 """Finds the images of Cityscapes and of the data sets derived from it.
 
-Foggy and Rain Cityscapes have folders and endings of their own, and several
-images for each label:
+Foggy and Rain Cityscapes have different folders and endings, and several images
+for each label:
 
   leftImg8bit_foggy/{split}/{city}/{name}_leftImg8bit_foggy_beta_0.02.png
 
@@ -31,8 +31,8 @@ class Images:
 
   Attributes:
     folder: path of the folder of the cities.
-    by_name: paths by {name}; several where one label has several images.
-    ending: what follows {name} in the name of a file; of the first image.
+    by_name: paths by {name}; several if one label has several images.
+    ending: part of the first image's file name after {name}.
     is_original: whether there should be an image for each label. The derived
       data sets have images for some of them.
   """
@@ -43,14 +43,14 @@ class Images:
   is_original: bool
 
   def paths(self, name: str) -> List[str]:
-    """Returns the paths of a label's images, present or missing."""
+    """Returns the paths of a label's images, existing or missing."""
     if name in self.by_name or not self.is_original:
       return self.by_name.get(name, [])
     return [os.path.join(
         self.folder, name.split('_')[0], f'{name}{self.ending}')]
 
   def tell_left_out(self, names: Collection[str]) -> None:
-    """Warns of labels, given by {name}, that have no image."""
+    """Warns about labels, given by {name}, that have no image."""
     left_out = len(set(names) - self.by_name.keys())
     if left_out and not self.is_original:
       logging.warning('%s: has no image for %d of %d labels; left them out',
@@ -64,12 +64,12 @@ def find(root: pathlib.Path, split: str, options: splits.ReadOptions,
   Args:
     root: folder of the data set.
     split: 'train', for instance.
-    options: `image_folder` and `image_ending`, if the user gave them.
+    options: options with `image_folder` and `image_ending`, if given.
     may_be_flat: whether the images of all splits may be in one folder.
 
   Raises:
-    errors.UserError: there are none, an image is there twice, or the folder
-      is one of several.
+    errors.UserError: there are none, an image exists twice, or there are
+      several folders.
   """
   top = root / (options.image_folder or _only_folder(root, split))
   folder = top / split
@@ -78,7 +78,7 @@ def find(root: pathlib.Path, split: str, options: splits.ReadOptions,
       raise errors.UserError(
           f'no images of split {split!r}: expected the folder {folder} (splits '
           f'are train, val, test and train_extra; unpack leftImg8bit_*.zip in '
-          f'{root}, or name another folder of images by --image_folder)')
+          f'{root}, or give another folder of images with --image_folder)')
     folder = top
   files = partner_files.files_by_name(
       folder, ['*', '*/*'], images.ENDINGS)
@@ -91,18 +91,18 @@ def find(root: pathlib.Path, split: str, options: splits.ReadOptions,
   if not by_name:
     raise errors.UserError(
         f'{folder}: holds no *{options.image_ending or f"_{_FOLDER}.png"}; '
-        f'unpack them there, or name how the files end by --image_ending')
+        f'unpack them there, or give their ending with --image_ending')
   if len(endings) > 1:
     logging.warning(
         '%s: its images have %d endings, such as %s and %s; all of them are '
-        'taken, --image_ending=%s would take one', folder, len(endings),
+        'used, --image_ending=%s would use one', folder, len(endings),
         *list(endings)[:2], next(iter(endings)))
   return Images(
       folder, dict(by_name), next(iter(endings)), top == root / _FOLDER)
 
 
 def _parts(file_name: str, ending: Optional[str]):
-  """Returns {name} and what follows it, None twice for other files."""
+  """Returns {name} and the rest of a file name, or None twice."""
   if ending is not None:
     if file_name.endswith(ending):
       return file_name[:-len(ending)], ending
@@ -121,5 +121,5 @@ def _only_folder(root: pathlib.Path, split: str) -> str:
   if len(found) > 1:
     raise errors.UserError(
         f'{root}: has {len(found)} folders of images, {", ".join(found)}; '
-        f'choose one by --image_folder={found[0]}')
+        f'choose one with --image_folder={found[0]}')
   return found[0] if found else _FOLDER

@@ -1,9 +1,9 @@
 """Turns the instance ids of Cityscapes into panoptic labels.
 
-A pixel holds the id of its class (0..33), or 1000 times that plus a number for
-one instance of a thing. A thing's pixels without number are a group that
-nobody told apart: a crowd. Classes that are not evaluated become void. The
-panoptic PNGs of the official scripts hold the same ids in color.
+A pixel has the id of its class (0..33), or 1000 times that plus a number for
+one instance of a thing. A thing's pixels without number are a group of
+unseparated instances: a crowd. Classes that are not evaluated become void. The
+panoptic PNGs of the official scripts encode the same ids as colors.
 """
 
 from typing import Any, Dict, Sequence
@@ -41,7 +41,7 @@ def from_instance_ids(
     int32 [height, width].
 
   Raises:
-    errors.UserError: there are other values, or too many instances.
+    errors.UserError: there are invalid values, or too many instances.
   """
   segments, void = [], []
   for value in sorted(panoptic_labels.ids_in_order(instance_ids)):
@@ -84,7 +84,7 @@ def from_panoptic(
 
 
 def _segment(value: int, spec: dataset_spec.DatasetSpec, source: str):
-  """Returns the segment that an id stands for, None for void."""
+  """Returns the segment that an id encodes, None for void."""
   class_id = value if value < _INSTANCES else value // _INSTANCES
   if not 0 <= class_id < _NUM_CLASSES:
     raise errors.UserError(
@@ -100,7 +100,7 @@ def _segment(value: int, spec: dataset_spec.DatasetSpec, source: str):
 
 def _checked(listed: Any, has_train_ids: bool, spec: dataset_spec.DatasetSpec,
              source: str) -> Dict[str, Any]:
-  """Compares a segment of the JSON with what its id stands for."""
+  """Compares a segment of the JSON with the one that its id encodes."""
   listed = panoptic_labels.with_numbers(listed, source)
   segment = _segment(listed['id'], spec, source)
   if segment is None:

@@ -1,11 +1,11 @@
-"""Reads COCO panoptic, and any data set laid out like it.
+"""Reads COCO panoptic, and any data set with the same layout.
 
   {split}/*.jpg or images/{split}/*.jpg
   annotations/panoptic_{split}.json
   annotations/panoptic_{split}/*.png or panoptic_{split}/*.png
 
-Test images have no annotations: their list is annotations/image_info_{split}
-.json or, without it, what the folder of images holds.
+Test images have no annotations: they are listed in
+annotations/image_info_{split}.json or are all images in their folder.
 """
 
 import functools
@@ -24,14 +24,14 @@ def read_split(input_dir: str, split: str,
   """
   if options.spec:
     raise errors.UserError(
-        '--spec=FILE.json belongs to --dataset=custom; COCO has a spec of its '
-        'own')
+        '--spec=FILE.json belongs to --dataset=custom; COCO has a built-in '
+        'spec')
   return _read(input_dir, split, dataset_spec.DatasetSpec.load('coco'), options)
 
 
 def read_custom_split(input_dir: str, split: str,
                       options: splits.ReadOptions) -> splits.Split:
-  """Lists the images of a split of one's own data in COCO's layout.
+  """Lists the images of a split of custom data in COCO's layout.
 
   Raises:
     errors.UserError: see `coco_annotations.read_split`; no spec is given.

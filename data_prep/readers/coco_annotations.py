@@ -1,4 +1,4 @@
-"""Reads the lists of images and segments in the layout of COCO panoptic."""
+"""Reads lists of images and segments in the layout of COCO panoptic."""
 
 import dataclasses
 import os
@@ -24,7 +24,7 @@ class PanopticImage:
   """One image: paths, sizes and segments, small and picklable.
 
   `label_path` is None for an image of a test split; `height` and `width` are
-  None where nothing but the image itself tells them.
+  None if only the image itself defines them.
   """
 
   filename: str
@@ -36,7 +36,7 @@ class PanopticImage:
 
   @property
   def size(self) -> Optional[Tuple[int, int]]:
-    """(width, height) as the JSON says, None where it does not."""
+    """(width, height) from the JSON, None if it has none."""
     return None if self.width is None else (self.width, self.height)
 
 
@@ -46,8 +46,8 @@ def read_split(input_dir: str, split: str,
 
   Raises:
     errors.UserError: the folder has another layout, the JSON is unreadable or
-      incomplete, it does not fit the spec, a name or id comes twice, a file
-      lies outside the folder.
+      incomplete, it does not match the spec, a name or id is duplicated, a
+      file is outside the folder.
   """
   root = _root(input_dir)
   json_path = annotations_path(input_dir, split)
@@ -78,8 +78,8 @@ def annotated_images(
     label_dir: folder of its PNGs.
 
   Raises:
-    errors.UserError: an entry is incomplete, a name or id comes twice, a file
-      lies outside its folder.
+    errors.UserError: an entry is incomplete, a name or id is duplicated, a
+      file is outside its folder.
   """
   images = _images(content, json_path)
   folders = listed_files.Folders()
@@ -114,7 +114,7 @@ def annotated_images(
 
 
 def annotations_path(input_dir: str, split: str) -> pathlib.Path:
-  """Where the JSON of a split is."""
+  """Returns the path of a split's JSON."""
   return pathlib.Path(input_dir) / 'annotations' / f'panoptic_{split}.json'
 
 
@@ -165,13 +165,13 @@ def _images(content: Dict[str, Any], path: pathlib.Path) -> Dict:
     if images.setdefault(image['id'], image) is not image:
       raise errors.UserError(
           f'{path}: two images have the id {image["id"]}; ids must be unique '
-          f'(1, "1" and "01" are one id)')
+          f'(1, "1" and "01" are the same id)')
     _add_unique(names, image['file_name'], path)
   return images
 
 
 def _add_unique(names: set, name: str, path: pathlib.Path) -> None:
-  """Notes a file name; spelling it another way does not make it new."""
+  """Adds a file name; other spellings of it count as the same."""
   normal = os.path.normpath(name)
   if normal in names:
     raise errors.UserError(
@@ -183,7 +183,7 @@ def read_json(path: pathlib.Path) -> Dict[str, Any]:
   """Returns the content of a panoptic JSON.
 
   Raises:
-    errors.UserError: no such file, or it is no JSON object.
+    errors.UserError: no such file, or it is not a JSON object.
   """
   content = json_files.read(
       path, 'the annotations of the split', 'copy the data again')

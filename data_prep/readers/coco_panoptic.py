@@ -31,7 +31,7 @@ def encode(image: coco_annotations.PanopticImage,
   if image.label_path is not None:
     _, label = source_images.read(image.label_path, options.max_pixels)
     if picture.image.size == label.size == size[::-1]:
-      size = label.size  # Two against one.
+      size = label.size  # Image and label outvote the JSON.
   picture.require_upright(size, image.image_path)
   _check_size(picture.image, size, image.image_path)
   if label is not None:

@@ -1,4 +1,4 @@
-"""Reads ImageNet, and any data set laid out like it.
+"""Reads ImageNet, and any data set with the same layout.
 
   train/<class>/*.JPEG, train/<class>/images/*.JPEG   labeled by folder
   val/<class>/*.JPEG                                  as in ImageFolder, or
@@ -27,13 +27,13 @@ from data_prep.readers import (
   splits,
 )
 
-# Where train/ and val/ are: Kaggle's archive has them further down.
+# Folders of train/ and val/, which are deeper in Kaggle's archive.
 _INNER = ('', 'ILSVRC/Data/CLS-LOC', 'Data/CLS-LOC', 'CLS-LOC')
 
 
 @dataclasses.dataclass(frozen=True)
 class LabeledImage:
-  """One image: its name to the user, its path, its class (None: unknown)."""
+  """One image: its name in messages, path and class (None: unknown)."""
 
   filename: str
   path: str
@@ -76,7 +76,7 @@ def read_split(input_dir: str, split: str,
   elif split == 'train':
     raise errors.UserError(
         f'{folder}: expected one folder per class, found none; unpack the '
-        f'archive of each class into a folder of its name')
+        f'archive of each class into a folder with its name')
   else:
     images = _by_list(
         folder, places, spec, is_part=options.classes is not None)
@@ -91,11 +91,11 @@ def read_split(input_dir: str, split: str,
 def encode(image: LabeledImage, max_pixels: int) -> splits.Encoded:
   """Makes the record of one image: a pure function of its file.
 
-  JPEG and PNG files are stored as they are, whatever their names say: ImageNet
-  has some JPEGs in CMYK, and one PNG under the name of a JPEG.
+  JPEG and PNG files are stored unchanged, whatever their names say: ImageNet
+  has some JPEGs in CMYK, and one PNG that is named like a JPEG.
 
   Raises:
-    errors.UserError: the file is damaged, no picture or too large.
+    errors.UserError: the file is damaged, not an image or too large.
   """
   picture = source_images.read_for_record(
       image.path, max_pixels, is_turned_later=True)
@@ -109,7 +109,7 @@ def encode(image: LabeledImage, max_pixels: int) -> splits.Encoded:
 
 
 def _places(root: pathlib.Path, top: pathlib.Path) -> List[pathlib.Path]:
-  """Returns the folders in which lists may be: Kaggle's are further up."""
+  """Returns folders that may contain lists: Kaggle's are further up."""
   places = list(dict.fromkeys([root, top]))
   above = pathlib.Path(os.path.abspath(root))
   while above.name in ('CLS-LOC', 'Data', 'ILSVRC'):
@@ -120,12 +120,12 @@ def _places(root: pathlib.Path, top: pathlib.Path) -> List[pathlib.Path]:
 
 def _by_folder(folder: pathlib.Path, spec: class_spec.ClassSpec, is_part: bool
                ) -> List[LabeledImage]:
-  """Images of one folder per class, sorted by class and name.
+  """Lists the images of one folder per class, sorted by class and name.
 
   Args:
     folder: folder of the split.
     spec: spec of the classes.
-    is_part: whether folders of other classes are left out, not refused.
+    is_part: whether folders of other classes are skipped, not rejected.
   """
   found = _subfolders(folder)
   unknown = sorted(set(found) - set(spec.labels))
@@ -133,7 +133,7 @@ def _by_folder(folder: pathlib.Path, spec: class_spec.ClassSpec, is_part: bool
     raise errors.UserError(
         f'{folder / unknown[0]}: the list of synsets has no class '
         f'{unknown[0]!r}; add it there, remove the folder, or list the classes '
-        f'to take in a file for --classes')
+        f'to use in a file for --classes')
   images, empty = [], []
   for image_class in spec.classes:
     files = (_class_files(folder / image_class.id)
@@ -146,13 +146,13 @@ def _by_folder(folder: pathlib.Path, spec: class_spec.ClassSpec, is_part: bool
     raise errors.UserError(
         f'{folder}: {len(empty)} of {spec.num_classes} classes have no folder '
         f'with images, first: {empty[0].id!r} ({empty[0].name}); copy them '
-        f'again, or list the classes to take in a file for --classes')
+        f'again, or list the classes to use in a file for --classes')
   return images
 
 
 def _by_list(folder: pathlib.Path, places: Sequence[pathlib.Path],
              spec: class_spec.ClassSpec, is_part: bool) -> List[LabeledImage]:
-  """Images of a flat folder, whose classes a list tells; see `_by_folder`."""
+  """Lists images of a flat folder, with classes from a list."""
   files = _class_files(folder)
   if not files:
     return []
@@ -185,7 +185,7 @@ def _subfolders(folder: pathlib.Path) -> List[str]:
     elif os.path.islink(folder / name) and not os.path.exists(folder / name):
       raise errors.UserError(
           f'{folder / name}: is a link to {os.readlink(folder / name)}, which '
-          f'is not there; make that available, or remove the link')
+          f'does not exist; make that available, or remove the link')
   return names
 
 
@@ -198,14 +198,14 @@ def _class_files(folder: pathlib.Path) -> List[str]:
 
 
 def _files(folder: pathlib.Path) -> List[str]:
-  """Sorted paths of the images in a folder; others and hidden ones are not."""
+  """Returns the sorted paths of the images in a folder, except hidden ones."""
   return [os.path.join(folder, name)
           for name, is_folder in _entries(folder)
           if not is_folder and name.lower().endswith(images_lib.ENDINGS)]
 
 
 def _entries(folder: pathlib.Path) -> Iterator[Tuple[str, bool]]:
-  """Names in a folder, sorted, and which ones are folders; no hidden ones."""
+  """Yields sorted names in a folder, if not hidden, and which are folders."""
   with os.scandir(folder) as scanned:
     entries = sorted(scanned, key=lambda entry: entry.name)
   for entry in entries:

@@ -1,7 +1,7 @@
-"""The classes of ImageNet, and of any data set laid out like it.
+"""Reads the classes of ImageNet, and of any data set with the same layout.
 
-They come from a list of synsets or, without one, are the folders of train/.
-Labels count from 0 in the sorted order of the ids, for every split alike.
+They come from a list of synsets or, without one, from the folders of train/.
+Labels count from 0 in the sorted order of the ids, in every split.
 """
 
 import os
@@ -20,7 +20,7 @@ _WORDS = 'words.txt'
 
 def find(places: Sequence[pathlib.Path], *names: str
          ) -> Optional[pathlib.Path]:
-  """Returns the first file of one of the names in one of the folders."""
+  """Returns the first file with one of the names in one of the folders."""
   return next((place / name for name in names for place in places
                if (place / name).is_file()), None)
 
@@ -30,18 +30,18 @@ def read_spec(places: Sequence[pathlib.Path], folders: Sequence[str],
   """Returns the classes of a data set.
 
   Args:
-    places: folders in which lists may be.
+    places: folders that may contain lists.
     folders: names of the folders of training images.
-    options: `spec`, if the user gave one, and `classes` to take some of them.
+    options: options with `spec`, if given, and `classes` to use only some.
 
   Raises:
-    errors.UserError: the classes are unknown, or a list is not right.
+    errors.UserError: the classes are unknown, or a list is invalid.
   """
   if options.spec is not None:
     if options.classes is not None:
       raise errors.UserError(
-          '--spec and --classes: expected one of them; both say which classes '
-          'there are')
+          '--spec and --classes: expected one of them; both define the '
+          'classes')
     return class_spec.ClassSpec.load(options.spec)
   names, source = _all_names(places, folders)
   if options.classes is not None:
@@ -58,7 +58,7 @@ def read_spec(places: Sequence[pathlib.Path], folders: Sequence[str],
 
 def _all_names(places: Sequence[pathlib.Path], folders: Sequence[str]
                ) -> Tuple[Dict[str, str], str]:
-  """Returns the names of the classes by their ids, and where they are from."""
+  """Returns the names of the classes by their ids, and their origin."""
   path = find(places, *_SYNSET_LISTS)
   if path is not None:
     names, words = _read_names(path), find(places, _WORDS)
@@ -78,8 +78,8 @@ def _read_names(path: os.PathLike, known: Collection[str] = ()
                 ) -> Dict[str, str]:
   """Reads lines of "n01440764 tench, Tinca tinca"; the name may be absent.
 
-  Id and name may have a tab between them, too; ids with blanks are told by
-  `known`.
+  Id and name may also be separated by a tab; ids with spaces are recognized
+  by `known`.
   """
   names = {}
   for number, line in enumerate(text_files.lines(path), start=1):

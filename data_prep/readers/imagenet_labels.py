@@ -1,11 +1,11 @@
-"""The lists that say which class each validation image of ImageNet has.
+"""Reads the lists of classes of ImageNet's validation images.
 
   imagenet_2012_validation_synset_labels.txt   a synset per line, by position
   LOC_val_solution.csv                         Kaggle, by name
   val/val_annotations.txt                      Tiny ImageNet, by name
   ILSVRC2012_devkit_t12/data/...               the official development kit:
       ILSVRC2012_validation_ground_truth.txt has a number per line, by position;
-      meta.mat says which synset has which number
+      meta.mat maps numbers to synsets
 """
 
 import csv
@@ -28,26 +28,26 @@ _NUMBERS = tuple(f'{folder}ILSVRC2012_validation_ground_truth.txt' for folder
 _META = 'meta.mat'
 _NUMBERED = re.compile(r'_(\d+)(\.[^.]+)$')  # ILSVRC2012_val_00000001.JPEG
 
-# File name of an image, its class, and the place in a list that says so.
+# File name of an image, its class, and its position in a list, for errors.
 Labeled = Tuple[str, str, str]
 
 
 def is_tiny(folder: pathlib.Path) -> bool:
-  """Whether a folder is the val/ of Tiny ImageNet, as it is downloaded."""
+  """Whether a folder is the original val/ of Tiny ImageNet."""
   return (folder / _TINY).is_file() and (folder / 'images').is_dir()
 
 
 def read(folder: pathlib.Path, files: Sequence[str],
          places: Sequence[pathlib.Path]) -> List[Labeled]:
-  """Returns the validation images that a list knows, present or missing.
+  """Returns the validation images that a list has, existing or missing.
 
   Args:
     folder: folder of the split.
     files: names of its images, sorted.
-    places: folders in which lists may be.
+    places: folders that may contain lists.
 
   Raises:
-    errors.UserError: there is no list, or it does not fit the images.
+    errors.UserError: there is no list, or it does not match the images.
   """
   if is_tiny(folder):
     path = folder / _TINY
@@ -121,26 +121,26 @@ def _by_position(path: pathlib.Path, classes: Sequence[str],
 def _synsets_by_number(path: pathlib.Path) -> Dict[str, str]:
   """Returns the synset of each number of the development kit's ground truth.
 
-  The numbers follow no order of the synsets, so that only meta.mat knows.
+  The numbers follow no order of the synsets, so meta.mat is needed.
   """
   meta = path.parent / _META
   if not meta.is_file():
     raise errors.UserError(
         f'{path}: gives classes as numbers, whose synsets are in {meta}, which '
         f'is missing; unpack the whole ILSVRC2012_devkit_t12.tar.gz there, or '
-        f'put {_SYNSETS} beside the folder val')
+        f'put {_SYNSETS} next to the folder val')
   try:
     from scipy import io
   except ImportError as error:
     raise errors.UserError(
         f'{meta}: reading it needs SciPy, which cannot be imported '
         f'({errors.first_line(error)}); run pip install scipy, or put '
-        f'{_SYNSETS} beside the folder val') from error
+        f'{_SYNSETS} next to the folder val') from error
   try:
     synsets = io.loadmat(meta, squeeze_me=True)['synsets']
     return {str(int(number)): str(wnid) for number, wnid in zip(
         synsets['ILSVRC2012_ID'], synsets['WNID'])}
-  except Exception as error:  # SciPy stumbles over damage in many ways.
+  except Exception as error:  # SciPy fails on damaged files in many ways.
     raise errors.UserError(
         f'{meta}: not readable as the meta.mat of ILSVRC2012 '
         f'({errors.first_line(error)}); copy it again') from error

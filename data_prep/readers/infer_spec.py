@@ -1,4 +1,4 @@
-"""Writes the spec of one's own data from the categories its JSON lists."""
+"""Writes the spec of custom data from the categories in its JSON."""
 
 import collections
 import colorsys
@@ -14,7 +14,7 @@ from data_prep.readers import coco_annotations
 
 _IGNORE_LABEL = 255
 _LABEL_DIVISOR = 256
-# Turning the hue by it again and again never comes close to an earlier hue.
+# Hues at multiples of it are never close to an earlier hue.
 _GOLDEN_RATIO = 0.6180339887
 
 
@@ -23,8 +23,8 @@ def write_spec(input_dir: str, split: str, path: str
   """Makes a spec from the categories of a split and writes it as JSON.
 
   Train ids count from 0 in the order of the source ids. The colors are those
-  of the JSON or, where it lacks one, distinct ones. The divisor is 256, or
-  more where one image has more instances of a class.
+  of the JSON or, if it lacks one, distinct ones. The divisor is 256, or more if
+  an image has more instances of a class.
 
   Raises:
     errors.UserError: no JSON, or its categories are incomplete.
@@ -64,7 +64,7 @@ def _category(entry: Dict[str, Any], number: int) -> dataset_spec.Category:
 
 
 def _color(number: int) -> Tuple[int, ...]:
-  """Returns a color unlike those of the other numbers."""
+  """Returns a color that differs from those of other numbers."""
   red_green_blue = colorsys.hsv_to_rgb(
       number * _GOLDEN_RATIO % 1, 1 - 0.25 * (number % 3),
       1 - 0.2 * (number // 3 % 3))
@@ -72,7 +72,7 @@ def _color(number: int) -> Tuple[int, ...]:
 
 
 def _label_divisor(content: Dict[str, Any], source: pathlib.Path) -> int:
-  """Returns 256, or the power of two above the most instances of a class."""
+  """Returns 256, or the power of 2 above the largest number of instances."""
   most = 0
   for annotation in coco_annotations.entries(
       content, 'annotations', source, {'segments_info': list}):

@@ -1,7 +1,6 @@
 """Finds the files of a data set by reading each folder once.
 
-A look at every single file takes minutes where the folders are on a shared
-disk.
+Checking every single file takes minutes if the folders are on a shared disk.
 """
 
 import os
@@ -12,34 +11,33 @@ from typing import Dict, FrozenSet, List, Set
 from axial_tf import errors
 from data_prep.readers import source_images, splits
 
-# Attribute of an image's description -> what its files are called in errors.
+# Attribute of an image's description -> name of its files in errors.
 _KINDS = {'image_path': 'images', 'path': 'images', 'label_path': 'PNGs'}
 
 
 class Folders:
-  """Names of the files in folders, as they were at the first look."""
+  """Cache of the names of the files in folders."""
 
   def __init__(self):
     self._names: Dict[str, FrozenSet[str]] = {}
     self._inside: Set[str] = set()
 
   def has(self, path: str) -> bool:
-    """Whether there is a file of this path."""
-    # The second look is for links, and for file systems that know a file by
-    # other spellings of its name as well.
+    """Whether there is a file at this path."""
+    # The second check is for links, and for file systems that also accept
+    # other spellings of a name.
     return self._is_plain(path) or os.path.isfile(path)
 
   def path(self, folder: pathlib.Path, name: str, lister: pathlib.Path) -> str:
-    """Returns the path of a file that a data set lists, present or not.
+    """Returns the path of a file that a data set lists, existing or not.
 
     Args:
-      folder: folder in which it must be.
-      name: relative to the folder.
+      folder: folder that must contain it.
+      name: its name relative to the folder.
       lister: the file that lists it, for errors.
 
     Raises:
-      errors.UserError: the name leads out of the folder, or no file can have
-        it.
+      errors.UserError: the name leads out of the folder, or is not valid.
     """
     full = os.path.join(folder, name)
     parent = os.path.dirname(full)
@@ -52,7 +50,7 @@ class Folders:
       source_images.inside(folder, name, lister)
     except source_images.MissingFile:
       return full
-    if self._is_plain(full):  # So are then all plain files beside it.
+    if self._is_plain(full):  # Then so are all plain files next to it.
       self._inside.add(parent)
     return full
 
@@ -70,9 +68,9 @@ class Folders:
 
 
 def require_present(split: splits.Split, max_errors: int) -> None:
-  """Counts all files that are missing before the first one is converted.
+  """Counts all missing files before the first one is converted.
 
-  Prints a line if there are some, but not more than are allowed.
+  Prints a line if there are some, but no more than allowed.
 
   Raises:
     errors.UserError: files of more than `max_errors` images are missing.

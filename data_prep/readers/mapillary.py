@@ -1,4 +1,4 @@
-"""Reads Mapillary Vistas v1.2 and v2.0 as they are downloaded.
+"""Reads Mapillary Vistas v1.2 and v2.0 in their original layouts.
 
   {training,validation,testing}/images/*.jpg
   {training,validation}/v1.2/{labels,instances,panoptic}/*.png  and v2.0/...
@@ -6,13 +6,13 @@
   {training,validation}/v2.0/panoptic/panoptic_2020.json
   config_v1.2.json, config_v2.0.json
 
-Or, as v1.1 and v1.2 were first released, without the folder v1.2 and with
-config.json. The panoptic JSON is used if it is there, otherwise instances/ and
-config*.json; the labels are the same, but for crowds. Where there is labels/,
-too, its classes must be those of instances/.
+Or, like the first releases of v1.1 and v1.2, without the folder v1.2 and with
+config.json. The panoptic JSON is used if it exists, otherwise instances/ and
+config*.json; the labels are the same except for crowds. If labels/ exists, too,
+its classes must match instances/.
 
-The testing split has no labels. Train, val and test are other names for the
-three folders.
+The testing split has no labels. Train, val and test are aliases of the three
+folders.
 """
 
 import dataclasses
@@ -37,7 +37,7 @@ from data_prep.readers import (
 
 _JSON = {'v1.2': 'panoptic_2018.json', 'v2.0': 'panoptic_2020.json'}
 _FOLDERS = {'train': 'training', 'val': 'validation', 'test': 'testing'}
-# In which mode Pillow opens 16 bits depends on the version.
+# Pillow's mode for 16 bits depends on its version.
 _INSTANCE_MODES = ['I;16', 'I']
 _LABEL_MODES = ['P', 'L']
 
@@ -52,7 +52,7 @@ class VistasImage:
     label_path: path of its panoptic or instances PNG; None without label.
     check_path: path of its PNG in labels/, if the label is of instances/.
     segments: its segments_info, if the label is a panoptic PNG.
-    size: (width, height) as the JSON says, if there is one.
+    size: (width, height) from the JSON, if there is one.
   """
 
   filename: str
@@ -75,7 +75,7 @@ def read_split(input_dir: str, split: str, options: splits.ReadOptions,
 
   Raises:
     errors.UserError: the folder has another layout, a file is missing or
-      there twice, a JSON is not complete or has other classes.
+      exists twice, a JSON is incomplete or has other classes.
   """
   root = partner_files.root_folder(input_dir, 'Mapillary Vistas', options)
   folder = _split_folder(root, split)
@@ -119,7 +119,7 @@ def encode(image: VistasImage, spec: dataset_spec.DatasetSpec,
   """Makes the record of one image: a pure function of its files.
 
   Args:
-    image: as from `read_split`.
+    image: one of the images of `read_split`.
     spec: spec of the data set.
     categories: categories of its labels, see
       `mapillary_classes.categories_by_json_id` and `categories_by_place`.
@@ -180,7 +180,7 @@ def _split_folder(root: pathlib.Path, split: str) -> pathlib.Path:
 
 
 def _config(root: pathlib.Path, version: str):
-  """Returns the path of config*.json and its classes, None if it is absent."""
+  """Returns the path of config*.json and its classes, None without it."""
   names = [f'config_{version}.json']
   if version == 'v1.2':
     names.append('config.json')

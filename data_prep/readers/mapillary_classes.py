@@ -1,10 +1,10 @@
-"""The classes of Mapillary Vistas: config.json, and the spec that it means.
+"""Reads the classes of Mapillary Vistas: config.json, and its spec.
 
-A label picture holds places in the list of config_v1.2.json (66 classes) or
-config_v2.0.json (124). The classes that are evaluated (65, 116) make the
-shipped specs; the others (unlabeled, ambiguous things, groups of people, poles
-and vehicles) are void. Classes are told by their names, 'object--vehicle--car',
-because the panoptic JSON counts them in another way.
+A label image has indices into the list of config_v1.2.json (66 classes) or
+config_v2.0.json (124). The evaluated classes (65, 116) form the shipped specs;
+the others (unlabeled, ambiguous things, groups of people, poles and vehicles)
+are void. Classes are identified by name, such as 'object--vehicle--car',
+because the panoptic JSON numbers them differently.
 """
 
 import dataclasses
@@ -53,7 +53,7 @@ def read_config(path: pathlib.Path) -> Tuple[Label, ...]:
 
 def spec_of(labels: Optional[Sequence[Label]], version: str,
             source: str) -> dataset_spec.DatasetSpec:
-  """Returns the spec that fits config.json.
+  """Returns the spec that matches config.json.
 
   Args:
     labels: its content; None without the file.
@@ -61,11 +61,11 @@ def spec_of(labels: Optional[Sequence[Label]], version: str,
     source: path of config.json, for errors.
 
   Returns:
-    The shipped spec if the evaluated classes are its own, otherwise one made
-    of them, in their order.
+    The shipped spec if it has the evaluated classes, otherwise one made of
+    them, in their order.
 
   Raises:
-    errors.UserError: the classes do not make a spec.
+    errors.UserError: the classes do not make a valid spec.
   """
   shipped = dataset_spec.DatasetSpec.load(f'mapillary_{version}')
   if labels is None:
@@ -92,7 +92,7 @@ def spec_of(labels: Optional[Sequence[Label]], version: str,
 def categories_by_place(
     labels: Sequence[Label], spec: dataset_spec.DatasetSpec
 ) -> Tuple[Optional[int], ...]:
-  """Returns the spec's category id per place in config.json; None is void."""
+  """Returns the spec's category id per index in config.json; None is void."""
   ids = {c.name: c.id for c in spec.categories}
   return tuple(ids.get(label.name) for label in labels)
 
@@ -113,8 +113,8 @@ def categories_by_json_id(
     Category ids of the spec; None is void.
 
   Raises:
-    errors.UserError: the JSON has a category that the spec has not, or makes
-      a thing of stuff.
+    errors.UserError: the JSON has a category that the spec lacks, or differs
+      in what is a thing.
   """
   known = {c.name: c for c in spec.categories}
   void = {*_NOT_EVALUATED,
@@ -132,9 +132,9 @@ def categories_by_json_id(
           f'unique')
     if category is None and not void.intersection(names):
       raise errors.UserError(
-          f'{path}: category {entry["id"]} ({names[0]!r:.80}) is none of the '
-          f'spec {spec.name!r}; if these are classes of your own, put their '
-          f'config.json beside the folders of the splits')
+          f'{path}: category {entry["id"]} ({names[0]!r:.80}) is not in the '
+          f'spec {spec.name!r}; if these are custom classes, put their '
+          f'config.json next to the folders of the splits')
     if category is not None:
       is_thing = json_files.number(entry.get('isthing', category.is_thing))
       if is_thing != category.is_thing:

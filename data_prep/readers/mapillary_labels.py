@@ -1,11 +1,11 @@
 """Turns the labels of Mapillary Vistas into panoptic labels.
 
-There are two kinds of labels: panoptic pictures of segment ids that a JSON
-explains, and pictures of 256 * class + instance (16 bits), in which instances
+There are two types of labels: panoptic images of segment ids that a JSON
+describes, and images of 256 * class + instance (16 bits), in which instances
 count from 0. Both give the same panoptic label, whose things are numbered in
 the order of their first pixels.
 
-A JSON may mark a segment as a crowd; the other kind cannot tell one.
+A JSON may mark a segment as a crowd; the other type cannot.
 """
 
 from typing import Any, Mapping, Optional, Sequence
@@ -20,18 +20,18 @@ _INSTANCES = 256
 
 
 def class_places(instances: np.ndarray) -> np.ndarray:
-  """Returns the place in config.json of each pixel's class."""
+  """Returns the index in config.json of each pixel's class."""
   return instances // _INSTANCES
 
 
 def from_instances(
     instances: np.ndarray, categories: Sequence[Optional[int]],
     spec: dataset_spec.DatasetSpec, source: str, crowds: str) -> np.ndarray:
-  """Turns a picture of the folder instances/ into a panoptic label.
+  """Turns an image of the folder instances/ into a panoptic label.
 
   Args:
     instances: int32 [height, width], 256 * class + instance.
-    categories: category id of the spec per place in config.json, None is void.
+    categories: category id of the spec per index in config.json, None is void.
     spec: spec of the data set.
     source: file name for errors.
     crowds: 'keep', or 'ignore' to make them void.
@@ -94,7 +94,7 @@ def from_panoptic(
 
 
 def _label(id_map, segments, spec, source, crowds) -> np.ndarray:
-  """Makes the segments without category void and labels the others."""
+  """Turns segments without category into void and labels the others."""
   void = [s['id'] for s in segments if s['category_id'] is None]
   if void:
     id_map = np.where(np.isin(id_map, void), 0, id_map)

@@ -1,7 +1,7 @@
 """Turns maps of segment ids into panoptic labels, checking each segment.
 
-The pixels of a label picture hold segment ids, R + 256 G + 65536 B; a list of
-`segments_info` says what each segment is. COCO, Cityscapes and Mapillary Vistas
+The pixels of a label image are segment ids, R + 256 G + 65536 B; a list of
+`segments_info` describes each segment. COCO, Cityscapes and Mapillary Vistas
 publish their panoptic annotations in this form.
 """
 
@@ -18,7 +18,7 @@ _NUMBERS = ('id', 'category_id', 'area', 'iscrowd')
 
 
 def ids_in_order(id_map: np.ndarray) -> List[int]:
-  """Returns the different ids of a map, in the order of their first pixels."""
+  """Returns the distinct ids of a map, in the order of their first pixels."""
   flat = id_map.ravel()
   ids, first = np.unique(flat[label_runs.find(flat)[0]], return_index=True)
   return ids[np.argsort(first)].tolist()
@@ -28,7 +28,7 @@ def with_numbers(segment: Any, source: str) -> Dict[str, Any]:
   """Returns an entry of segments_info whose numbers are integers.
 
   Raises:
-    errors.UserError: it has no id or category; `source` names its picture.
+    errors.UserError: it has no id or category; `source` names its image.
   """
   numbers = {key: json_files.number(segment[key]) for key in _NUMBERS
              if isinstance(segment, dict) and key in segment}
@@ -52,7 +52,7 @@ def panoptic_label(
   Args:
     id_map: int32 [height, width], as from `label_png.from_image`.
     segments: the `segments_info` of the image, as parsed from JSON.
-    spec: gives train ids, divisor and void.
+    spec: spec with train ids, divisor and void.
     source: file name for errors.
     crowds: 'keep', or 'ignore' to make them void.
 
@@ -65,7 +65,7 @@ def panoptic_label(
   """
   starts, lengths = label_runs.find(id_map)
   ids, inverse = np.unique(id_map.ravel()[starts], return_inverse=True)
-  areas = dict(zip(  # Plain integers, which compare with anything in a JSON.
+  areas = dict(zip(  # Plain integers, to compare with numbers of a JSON.
       ids.tolist(), np.bincount(inverse, lengths).astype(int).tolist()))
   labels = _segment_labels(segments, areas, spec, source, crowds)
   unknown = sorted(set(areas) - set(labels) - {0})
@@ -98,7 +98,7 @@ def _segment_labels(
       raise errors.UserError(
           f'{source}: the segment id {segment_id} is '
           f'{"listed twice" if segment_id else "reserved for void"}; each '
-          f'segment needs an id of its own')
+          f'segment needs a unique id')
     if segment_id not in areas:
       raise errors.UserError(
           f'{source}: no pixel has the id of segment {segment_id} '

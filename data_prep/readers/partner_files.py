@@ -1,4 +1,4 @@
-"""Finds the images of a data set and the labels that belong to them by name."""
+"""Finds the images of a data set and their labels by name."""
 
 import os
 import pathlib
@@ -10,15 +10,15 @@ from data_prep.readers import source_images, splits
 
 def root_folder(input_dir: str, dataset: str,
                 options: splits.ReadOptions) -> pathlib.Path:
-  """Returns the folder of a data set that has a spec of its own.
+  """Returns the folder of a data set that has a built-in spec.
 
   Raises:
-    errors.UserError: there is no such folder, or another spec was asked for.
+    errors.UserError: there is no such folder, or another spec was requested.
   """
   if options.spec:
     raise errors.UserError(
-        f'--spec=FILE.json belongs to --dataset=custom; {dataset} has a spec '
-        f'of its own')
+        f'--spec=FILE.json belongs to --dataset=custom; {dataset} has a '
+        f'built-in spec')
   root = pathlib.Path(input_dir)
   if not root.is_dir():
     raise errors.UserError(
@@ -28,11 +28,10 @@ def root_folder(input_dir: str, dataset: str,
 
 def files_by_name(folder: pathlib.Path, patterns: List[str],
                   endings: Sequence[str]) -> Dict[str, str]:
-  """Finds files; returns their paths by the name less one of the endings.
+  """Finds files; returns their paths by name without the ending.
 
   Raises:
-    errors.UserError: two files have the same name, or one is a link to
-      nothing.
+    errors.UserError: two files have the same name, or one is a broken link.
   """
   found = {}
   for path in sorted(p for pattern in patterns for p in folder.glob(pattern)):
@@ -43,7 +42,7 @@ def files_by_name(folder: pathlib.Path, patterns: List[str],
     name = path.name[:-len(ending)]
     if name in found:
       raise errors.UserError(
-          f'{path}: has the name of {found[name]}; each image may be there '
+          f'{path}: has the name of {found[name]}; each image may exist only '
           f'once, remove one')
     listed = os.path.relpath(path, folder)
     found[name] = source_images.inside(folder, listed, folder)

@@ -19,14 +19,14 @@ def shrink(
   """Shrinks an image whose longer side exceeds `max_long_side`.
 
   Args:
-    content, image_format, image: of a `source_images.ForRecord`.
+    content, image_format, image: fields of a `source_images.ForRecord`.
     panoptic: its label int32 [height, width], or None.
-    max_long_side: pixels; None keeps every size.
+    max_long_side: limit in pixels; None keeps every size.
 
   Returns:
-    The same four. If they are shrunk, the pixels of the image are averages
-    (bilinear, antialiased), encoded again as they came; those of the label
-    are picked (nearest), so no label appears that was not there before.
+    The same four. If they are shrunk, the image is resized with bilinear,
+    antialiased interpolation and re-encoded in its format; the label with
+    nearest-neighbour interpolation, which creates no new labels.
   """
   size = shrunk_size(image.size, max_long_side)
   if size == image.size:

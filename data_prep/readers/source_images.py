@@ -1,4 +1,4 @@
-"""Picture files of a data set: read whole, checked, or refused by name."""
+"""Reads image files of a data set completely, with checks."""
 
 import os
 import pathlib
@@ -13,28 +13,28 @@ from axial_tf.files import image_decoding, images, paths
 
 _PNG_END = b'IEND\xaeB`\x82'
 
-# Bytes, on all file systems that are in use.
+# Limit in bytes of all common file systems.
 LONGEST_NAME = 255
-# `read` has a limit of its own, which the user can choose.
+# Instead, `read` has a limit that the user can choose.
 Image.MAX_IMAGE_PIXELS = None
 
 
 class MissingFile(errors.UserError):
-  """A file that a data set lists is not there."""
+  """A file that a data set lists does not exist."""
 
 
 def inside(folder: pathlib.Path, name: str, lister: pathlib.Path) -> str:
   """Returns the path of a file that a data set lists.
 
   Args:
-    folder: folder in which it must be; links that the user made there are
+    folder: folder that must contain it; links that the user made there are
       followed.
-    name: relative to the folder.
+    name: its name relative to the folder.
     lister: the file that lists it, for errors.
 
   Raises:
     MissingFile: no such file.
-    errors.UserError: a name that leads out of the folder, or of no file.
+    errors.UserError: a name that leads out of the folder, or is not valid.
   """
   if paths.leads_out(name):
     raise errors.UserError(
@@ -46,7 +46,7 @@ def inside(folder: pathlib.Path, name: str, lister: pathlib.Path) -> str:
     return full
   if possible and os.path.islink(full):
     raise MissingFile(
-        f'{full}: is a link to {os.readlink(full)}, which is not there; make '
+        f'{full}: is a link to {os.readlink(full)}, which does not exist; make '
         f'that available, or copy the data again')
   raise (MissingFile if possible else errors.UserError)(
       f'{os.path.join(folder, ascii(name)[1:-1][:200])}: no such file, but '
@@ -62,11 +62,11 @@ def _is_possible(name: str) -> bool:
 
 
 def read(path: str, max_pixels: int) -> Tuple[bytes, Image.Image]:
-  """Returns the bytes of a picture and the picture, decoded to its end.
+  """Returns the bytes of an image and the completely decoded image.
 
   Raises:
-    errors.UserError: no such file, damaged, no picture, or more than
-      `max_pixels` (seen before decoding).
+    errors.UserError: no such file, damaged, not an image, or more than
+      `max_pixels` (checked before decoding).
   """
   try:
     with open(path, 'rb') as file:
@@ -80,9 +80,9 @@ def read(path: str, max_pixels: int) -> Tuple[bytes, Image.Image]:
       decoded = _decoded(content, path, max_pixels)
   except errors.UserError:
     raise
-  except Exception as error:  # Decoders stumble over damage in many ways.
+  except Exception as error:  # Decoders fail on damaged files in many ways.
     raise errors.UserError(
-        f'{path}: damaged or no picture ({error}); copy the data '
+        f'{path}: damaged or not an image ({error}); copy the data '
         f'again') from error
   return content, decoded
 
@@ -95,7 +95,7 @@ def _decoded(content: bytes, path: str, max_pixels: int) -> Image.Image:
         f'height), more than the limit of {max_pixels}; shrink it or raise '
         f'--max_pixels')
   if decoded.format == 'PNG':
-    # Loading alone forgives wrong checksums and a missing end; TensorFlow,
+    # Loading alone tolerates wrong checksums and a missing end; TensorFlow,
     # which reads the same bytes in training, does not.
     decoded.verify()
     if _PNG_END not in content:
@@ -106,13 +106,13 @@ def _decoded(content: bytes, path: str, max_pixels: int) -> Image.Image:
 
 
 class ForRecord(NamedTuple):
-  """An image as a record holds it.
+  """An image as stored in a record.
 
   Attributes:
     content: bytes that the decoder of the records turns into `image`.
     image_format: 'jpeg' or 'png'.
-    image: RGB, upright.
-    stored_size: (width, height) before EXIF data turned it.
+    image: upright RGB image.
+    stored_size: (width, height) before the rotation by EXIF data.
   """
 
   content: bytes
@@ -122,21 +122,21 @@ class ForRecord(NamedTuple):
 
   def require_upright(
       self, size: Tuple[Optional[int], Optional[int]], path: str) -> None:
-    """Checks that a label was not made for the image before it was turned.
+    """Checks that a label was not made for the image before its rotation.
 
     Args:
       size: (width, height) of the label.
       path: path of the image.
 
     Raises:
-      errors.UserError: the label fits the image before EXIF data turned it
-        only.
+      errors.UserError: the label fits the image only before the rotation by
+        EXIF data.
     """
     if self.image.size != size and self.stored_size == size:
       raise errors.UserError(
-          f'{path}: its EXIF orientation turns it to {self.image.width}x'
+          f'{path}: its EXIF orientation rotates it to {self.image.width}x'
           f'{self.image.height} pixels (width x height), but its label has '
-          f'{size[0]}x{size[1]}; turn the label as people see the image, or '
+          f'{size[0]}x{size[1]}; rotate the label like the displayed image, or '
           f'remove the orientation from the image')
 
 
@@ -144,14 +144,14 @@ def read_for_record(path: str, max_pixels: int,
                     is_turned_later: bool = False) -> ForRecord:
   """Reads an image for a record.
 
-  JPEG and PNG files are stored as they are where the decoder of the records
-  makes the pixels of `images` of them; others (turned by EXIF data, WebP ...)
-  as a lossless RGB PNG of these pixels.
+  JPEG and PNG files are stored unchanged if the decoder of the records gives
+  the same pixels as `images`; others (rotated by EXIF data, WebP ...) as a
+  lossless RGB PNG of these pixels.
 
   Args:
     path: path of the image.
-    max_pixels: see `read`.
-    is_turned_later: whether the decoder of the records follows EXIF data.
+    max_pixels: limit of pixels, see `read`.
+    is_turned_later: whether the decoder of the records applies EXIF data.
 
   Raises:
     errors.UserError: as `read`; or TensorFlow cannot decode it.
@@ -171,13 +171,14 @@ def _decoded_in_training(content: bytes, path: str) -> np.ndarray:
   try:
     return _decode(content).numpy()
   except tf.errors.OpError as error:
-    # Pillow forgives some damage that TensorFlow does not.
+    # Pillow tolerates some damage that TensorFlow does not.
     raise errors.UserError(
         f'{path}: damaged: TensorFlow cannot decode it '
         f'({errors.first_line(error)[:200]}); copy the data again, or save it '
         f'as PNG') from error
 
 
-@tf.function(input_signature=[tf.TensorSpec([], tf.string)])
+@tf.function(
+    autograph=False, input_signature=[tf.TensorSpec([], tf.string)])
 def _decode(content):
   return image_decoding.decode(content, upright=False)

@@ -1,11 +1,11 @@
-"""Interface between readers of data sets and the conversion.
+"""Defines the interface between readers of data sets and the conversion.
 
 Each data set has one module with
 
   read_split(input_dir, split, options) -> Split
 
-It lists the images of a split and checks what can be known without opening
-them; `Split.encode` does the rest, image by image, in any process.
+It lists the images of a split and checks what it can without opening them;
+`Split.encode` does the rest, image by image, in any process.
 """
 
 import collections
@@ -21,20 +21,20 @@ from axial_tf.specs import dataset_spec
 
 @dataclasses.dataclass(frozen=True)
 class ReadOptions:
-  """Choices that some data sets offer.
+  """Options of some data sets.
 
   Attributes:
-    spec: name or JSON file of the spec; None takes the data set's own.
+    spec: name or JSON file of the spec; None uses the built-in one.
     crowds: 'keep' stores crowds as instance 0 of their class, 'ignore' as
       void.
     max_long_side: images with a longer side are shrunk to it, with their
       labels; None keeps every size.
-    max_pixels: images of more pixels are refused before they are decoded.
-    image_folder: name of the folder of images, in Cityscapes; None looks for
-      it.
-    image_ending: what follows {city}_{sequence}_{frame} in the names of
-      Cityscapes' images; None takes all that begin with _leftImg8bit.
-    classes: path of a file that lists classes of ImageNet, one a line, to
+    max_pixels: images of more pixels are rejected before they are decoded.
+    image_folder: name of the folder of images, in Cityscapes; None searches
+      for it.
+    image_ending: part after {city}_{sequence}_{frame} in the names of
+      Cityscapes' images; None takes all that start with _leftImg8bit.
+    classes: path of a file that lists classes of ImageNet, one per line, to
       which the data set is reduced; None takes all.
   """
 
@@ -59,14 +59,14 @@ class ReadOptions:
 
 @dataclasses.dataclass(frozen=True)
 class Encoded:
-  """The record of one image, and what it adds to the counts of its split.
+  """The record of one image, and its share of the split's counts.
 
   Attributes:
     serialized: a tf.train.Example, see `axial_tf.data.panoptic.records`.
-    counts: per kind ('pixels', 'segments', 'crowds', 'images'), how many per
-      train id; summed over the split they go to dataset_info.json.
-    notice: what the user should know about this image, in words that fit all
-      such images; they are counted and told once.
+    counts: counts by type ('pixels', 'segments', 'crowds', 'images') and train
+      id; their sums over the split go to dataset_info.json.
+    notice: message to the user, the same for all images with the same issue;
+      they are counted and reported once.
   """
 
   serialized: bytes
@@ -82,12 +82,12 @@ class Split:
     name: name of the shards, for instance 'train2017'.
     spec: spec of the data set: a DatasetSpec or a ClassSpec.
     images: one small picklable description per image, in the order of the
-      source; each has a `filename` that names it to the user, and the paths of
-      its files under names that end in `path`: a change of those files is
-      noticed when a stopped conversion is resumed.
-    encode: makes the record of one of `images`: a picklable pure function of
-      files, which raises errors.UserError for what is wrong with them.
-    is_training: its order is shuffled across the shards.
+      source; each has a `filename` for messages, and the paths of its files
+      under names that end in `path`: a change of those files is detected when
+      a stopped conversion is resumed.
+    encode: function that makes the record of one of `images`: a picklable pure
+      function of files, which raises errors.UserError if they are faulty.
+    is_training: whether to shuffle the images across the shards.
   """
 
   name: str
@@ -99,25 +99,25 @@ class Split:
 
 def size_notice(stated: Optional[Tuple[int, int]],
                 size: Tuple[int, int]) -> Optional[str]:
-  """Returns the notice for an image of another size than its JSON states.
+  """Returns the notice for an image with another size than in its JSON.
 
   Args:
-    stated: (width, height) as the JSON says, None if it does not.
+    stated: (width, height) from the JSON, None if it has none.
     size: (width, height) on which image and label agree.
   """
   if stated is None or stated == size:
     return None
-  return ('the JSON has width and height exchanged (as the published '
+  return ('the JSON has width and height swapped (as the published '
           'panoptic_2018.json of Mapillary Vistas v1.2 does); image and PNG '
-          'agree with each other and were taken')
+          'agree with each other and were used')
 
 
 def label_counts(
     panoptic: np.ndarray, spec: dataset_spec.DatasetSpec
 ) -> Dict[str, Dict[int, int]]:
-  """Counts what a panoptic label int32 [height, width] holds, per train id.
+  """Counts the contents of a label int32 [height, width], per train id.
 
-  Void counts as the class `ignore_label` of 'pixels' only.
+  Void is counted only in 'pixels', as the class `ignore_label`.
   """
   return area_counts(label_runs.areas(panoptic), spec)
 
@@ -125,7 +125,7 @@ def label_counts(
 def area_counts(
     areas: Mapping[int, int], spec: dataset_spec.DatasetSpec
 ) -> Dict[str, Dict[int, int]]:
-  """As `label_counts`, from the pixels of each panoptic label of one image."""
+  """Like `label_counts`, from the area of each panoptic label of an image."""
   counts = collections.defaultdict(lambda: collections.defaultdict(int))
   for label, size in areas.items():
     train_id, instance = divmod(label, spec.label_divisor)

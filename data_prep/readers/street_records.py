@@ -1,4 +1,4 @@
-"""Records of street scenes: Cityscapes and Mapillary Vistas."""
+"""Encodes records of street scenes: Cityscapes and Mapillary Vistas."""
 
 from typing import List, Optional, Tuple
 
@@ -20,13 +20,13 @@ def encode(filename: str, image_path: str, panoptic: Optional[np.ndarray],
     filename: file name for the record.
     image_path: path of the image.
     panoptic: int32 [height, width], or None.
-    label_path: where `panoptic` comes from, for errors.
+    label_path: path of the label, for errors.
     spec: spec of the data set.
-    options: give the limits of sizes.
-    stated_size: (width, height) as a JSON says.
+    options: options with the limits of sizes.
+    stated_size: (width, height) from a JSON.
 
   Raises:
-    errors.UserError: the image is damaged or has another size than its label.
+    errors.UserError: the image is damaged or differs in size from its label.
   """
   picture = source_images.read_for_record(image_path, options.max_pixels)
   image = picture.image
@@ -49,14 +49,14 @@ def encode(filename: str, image_path: str, panoptic: Optional[np.ndarray],
 
 
 def read_values(path: str, modes: List[str], max_pixels: int) -> np.ndarray:
-  """Returns the values of a label picture with one channel, int32.
+  """Returns the values of a label image with one channel, int32.
 
-  Of one with a palette, the values are the places in it or, if all its colors
-  are grey (a grey picture that some tool has made smaller), these.
+  With a palette, the values are the indices into it or, if all its colors are
+  grey (a grey image that some tool has compressed), the grey values.
 
   Raises:
-    errors.UserError: damaged, too large, or of another mode (as Pillow calls
-      it) than `modes`.
+    errors.UserError: damaged, too large, or of another Pillow mode than
+      `modes`.
   """
   _, image = source_images.read(path, max_pixels)
   if image.mode not in modes:
@@ -72,7 +72,7 @@ def read_values(path: str, modes: List[str], max_pixels: int) -> np.ndarray:
 
 def check_same_classes(classes: np.ndarray, label_path: str,
                        check: np.ndarray, check_path: str) -> None:
-  """Compares the classes of two pictures, [height, width] each.
+  """Compares the classes of two label images, [height, width] each.
 
   Raises:
     errors.UserError: they differ in size or in a pixel.

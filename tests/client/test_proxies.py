@@ -76,7 +76,7 @@ def test_errors_name_the_proxy_in_between(
   monkeypatch.setenv('http_proxy', f'http://{proxy}')
   with client.Client('8.8.8.8:8500', 'm', protocol=protocol, retries=0,
                      timeout=5) as ask:
-    with pytest.raises(errors.UserError, match=f'the proxy http://{proxy} of '):
+    with pytest.raises(errors.UserError, match=f'the proxy http://{proxy}, '):
       ask(b'image')
 
 

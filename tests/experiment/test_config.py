@@ -200,10 +200,10 @@ def test_assumed_bindings_rank_between_files_and_bindings():
     ('OptimizerSettings.learning_rate = -1.0', ['learning_rate', '> 0']),
     ('RunSettings.train_steps = %NO_SUCH_MACRO', ['NO_SUCH_MACRO']),
     ('RunSettings.train_steps = ', ['RunSettings.train_steps']),
-    ('TRAIN_STEP = 7', ['TRAIN_STEP is used nowhere']),
+    ('TRAIN_STEP = 7', ['TRAIN_STEP is not used']),
     ("Experiment.gin_text = 'x'", ['Experiment', 'gin_text']),
     ('MergingSettings.nms_kernel = 3',
-     ['nms_kernel is used nowhere', 'refers to @MergingSettings()']),
+     ['nms_kernel is not used', 'refers to @MergingSettings()']),
 ])
 def test_mistakes_in_bindings_are_named(binding, words):
   with pytest.raises(errors.UserError) as caught:

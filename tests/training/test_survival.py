@@ -166,7 +166,7 @@ def test_a_nan_loss_rolls_back_at_a_lower_rate(
 
 def test_a_folder_of_other_files_is_refused(records, tmp_path):
   (tmp_path / 'letters.txt').write_text('dear')
-  with pytest.raises(errors.UserError, match='other files .letters.txt'):
+  with pytest.raises(errors.UserError, match='files .such as letters.txt'):
     _run(records, tmp_path)
   assert os.listdir(tmp_path) == ['letters.txt']
 

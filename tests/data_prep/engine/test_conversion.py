@@ -291,7 +291,7 @@ class TestFolder:
   def test_of_another_data_set(self, tmp_path, tiny_spec):
     _convert(_job(tmp_path, tiny_spec, _names(2), 1))
     other = dataclasses.replace(tiny_spec, label_divisor=20)
-    with pytest.raises(errors.UserError, match="already holds.*'tiny'"):
+    with pytest.raises(errors.UserError, match="already contains.*'tiny'"):
       _convert(_job(tmp_path, other, _names(2), 1, split='train'))
 
   def test_with_an_unreadable_dataset_info(self, tmp_path, tiny_spec):

@@ -231,7 +231,7 @@ def test_cities_and_images_behind_links(tmp_path):
      r'leftImg8bit/train: holds no \*_leftImg8bit.png'),
     (lambda root: shutil.rmtree(root / 'gtFine'),
      r"no labels of split 'train': expected the folder .*gtFine/train"),
-    (_break_link, 'leftImg8bit.png: is a link to /nowhere.png, which is not'),
+    (_break_link, 'leftImg8bit.png: is a link to /nowhere.png, which does not'),
 ])
 def test_mistakes_in_the_layout(tmp_path, edit, message):
   tiny.make(tmp_path)
@@ -256,7 +256,7 @@ def test_mistakes_in_the_layout(tmp_path, edit, message):
     (lambda root: _label(root).write_bytes(b'no picture'),
      'instanceIds.png: damaged or not an image'),
     (lambda root: _image(root).write_bytes(_image(root).read_bytes()[:-20]),
-     'leftImg8bit.png: damaged or no picture'),
+     'leftImg8bit.png: damaged or not an image'),
 ])
 def test_mistakes_in_a_label(tmp_path, edit, message):
   tiny.make(tmp_path)

@@ -85,7 +85,7 @@ def test_folder_and_ending_are_chosen(tmp_path, has_json):
   assert list(_records(tmp_path)) == [
       f'{name}_leftImg8bit.png' for name in tiny.NAMES]
   with pytest.raises(errors.UserError, match=(
-      'holds no .*_foggy.png;.*by --image_ending')):
+      'holds no .*_foggy.png;.*with --image_ending')):
     _records(tmp_path, image_ending='_foggy.png')
 
 

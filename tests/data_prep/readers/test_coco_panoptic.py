@@ -74,7 +74,7 @@ class TestMeaning:
     if kind == 'exchanged sizes':
       tiny.content['images'][0].update(height=6, width=8)
       tiny.write_json()
-      notice = 'exchanged'
+      notice = 'swapped'
     else:
       label = Image.open(path)
       label = label.convert(kind) if kind == 'RGBA' else label.quantize(8)

@@ -298,7 +298,7 @@ class TestBadInput:
 
   def test_a_class_behind_a_broken_link(self, root):
     os.symlink('/nowhere/n03', root / 'train' / 'n03')
-    self._fails(root, 'train', 'n03: is a link to /nowhere/n03, which is not')
+    self._fails(root, 'train', 'n03: is a link to /nowhere/n03, which does not')
 
   def test_a_class_whose_name_is_not_utf8(self, root):
     (root / 'synsets.txt').unlink()

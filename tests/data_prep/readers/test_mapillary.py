@@ -185,7 +185,7 @@ def _edit_config(edit):
     (_edit_json(lambda c: c['categories'].append(c['categories'][3])),
      'two categories have the id 4'),
     (_edit_json(lambda c: c['categories'][3].update(supercategory='x')),
-     r"category 4 \('.* \(read\)'\) is none of the spec 'mapillary_v2.0'"),
+     r"category 4 \('.* \(read\)'\) is not in the spec 'mapillary_v2.0'"),
     (_edit_json(lambda c: c['categories'][0].update(isthing=0)),
      r'category 1 \(animal--bird\) has isthing 0'),
     (_edit_json(lambda c: c.pop('categories')), "list under 'categories'"),
@@ -238,8 +238,8 @@ def test_swapped_sizes_are_reported_once(tmp_path, capsys):
   convert.run('mapillary_v1.2', str(tiny.root), 'training', str(output),
               OPTIONS, num_shards=2, processes=1)
   notice, = (line for line in capsys.readouterr().out.splitlines()
-             if 'height exchanged' in line)
-  assert notice.startswith('3 of 3 images: the JSON has width and height exch')
+             if 'height swapped' in line)
+  assert notice.startswith('3 of 3 images: the JSON has width and height swap')
   info = json.loads((output / 'dataset_info.json').read_text())
   assert list(info['splits']['training']['notices'].values()) == [3]
 

@@ -117,7 +117,7 @@ def test_a_label_of_the_unrotated_image_is_refused(
   Image.open(path).save(path, exif=data)
   image = coco_annotations.read_split(str(tiny.root), 'val', tiny_spec)[0]
   with pytest.raises(
-      errors.UserError, match='0.jpg: its EXIF orientation turns it to 8x6 .*'
+      errors.UserError, match='0.jpg: its EXIF orientation rotates it to 8x6 .*'
       'its label has 6x8'):
     coco_panoptic.encode(image, tiny_spec, splits.ReadOptions())
   with pytest.raises(errors.UserError, match='EXIF'):
