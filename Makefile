@@ -1,10 +1,10 @@
-# Everything runs in .venv, which the first target that needs it creates; no
-# activation necessary. `make PYTHON=python3.11 ...` picks the interpreter.
+# Everything runs in .venv, which targets create when needed; no activation
+# necessary. `make PYTHON=python3.11 ...` selects the interpreter.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Stands for "the environment matches requirements.lock".
+# Marks that the environment matches requirements.lock.
 STAMP := $(VENV)/.installed
 PIP := $(BIN)/pip --disable-pip-version-check install --quiet
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
@@ -16,13 +16,13 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 help:
 	@echo 'make demo         train a small model on digits, draw its results'
-	@echo 'make test         all tests but the slow ones'
+	@echo 'make test         all tests except the slow ones'
 	@echo 'make test-slow    the slow tests (many minutes)'
-	@echo 'make bench        every measurement in benchmarks/'
+	@echo 'make bench        all benchmarks in benchmarks/'
 	@echo 'make lint         ruff, and rules of plain English'
 	@echo 'make venv         the environment in .venv (the others make it too)'
 	@echo 'make lock         requirements.lock from the newest releases'
-	@echo 'make clean        remove caches and what demo and builds wrote'
+	@echo 'make clean        remove caches and outputs of demo and builds'
 
 venv: $(STAMP)
 
@@ -31,10 +31,10 @@ CHECK_VERSION = import sys; v = sys.version_info[:2]; (3, 9) <= v <= (3, 11) \
   $(PYTHON) is %d.%d; install one of them and run for example: \
   make $(or $(MAKECMDGOALS),venv) PYTHON=python3.11" % v)
 
-# With --no-build-isolation, packages that come as source are built with the
-# setuptools of the lock file instead of whatever is newest that day. The lock
-# file is for Python 3.11; older versions resolve setup.py afresh, with a new
-# pip: the one that comes with Python 3.9 finds no end in backtracking.
+# With --no-build-isolation, source packages are built with the setuptools of
+# the lock file instead of the newest one. The lock file is for Python 3.11;
+# older versions resolve setup.py again, with a new pip: the one that comes with
+# Python 3.9 backtracks endlessly.
 $(STAMP): requirements.lock setup.py pyproject.toml
 	@test -x $(BIN)/pip || { $(PYTHON) -c '$(CHECK_VERSION)' \
 	  && $(PYTHON) -m venv $(VENV); }
@@ -65,7 +65,7 @@ bench: $(STAMP)
 	@for script in $$(grep -l __main__ benchmarks/*.py); do \
 	  echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
-# Of the setuptools that have pkg_resources, those before 70 load it quietly.
+# setuptools before 70 loads pkg_resources without a warning.
 lock:
 	rm -rf build/lock
 	$(PYTHON) -m venv build/lock

@@ -1,11 +1,10 @@
-"""One axial attention layer against the published formulation.
+"""Compares one axial attention layer with the published formulation.
 
-The rival, equation 3 as it is written (the backend 'equation'), has the same
-weights, in the same process. Times are medians of alternating runs in
-milliseconds; peak memory is that of a process of its own, less what it held
-before (Linux only). 'auto' is what the package chooses: maps compiled with XLA
-for global attention, else 'matmul', ordinary TensorFlow operations only, as in
-exports.
+The baseline, equation 3 as published (the backend 'equation'), has the same
+weights and runs in the same process. Times are medians of alternating runs in
+milliseconds; peak memory is that of a separate process, minus its memory before
+the run (Linux only). 'auto' is the default: maps compiled with XLA for global
+attention, else 'matmul', ordinary TensorFlow operations only, as in exports.
 
   python benchmarks/attention.py                # all parts, about 12 minutes
   python benchmarks/attention.py --parts=layers
@@ -25,8 +24,8 @@ from axial_tf.layers.attention import layer as attention_layer
 from benchmarks import measure
 
 _PARTS = ('layers', 'ideas', 'local', 'length', 'precision')
-_CHOSEN = flags.DEFINE_list('parts', list(_PARTS), 'What to measure.')
-_RUNS = flags.DEFINE_integer('runs', 5, 'Runs of each, of which the median.')
+_CHOSEN = flags.DEFINE_list('parts', list(_PARTS), 'Parts to measure.')
+_RUNS = flags.DEFINE_integer('runs', 5, 'Number of runs for each median.')
 
 # Axial-ResNet-S at 224x224, batch 8: rows, length, channels.
 _LAYERS = {'stage 2': (8 * 56, 56, 64), 'stage 3': (8 * 28, 28, 128),
@@ -98,7 +97,7 @@ def compare(title, cases, **options):
 
 
 def ideas():
-  """Prints what each idea brings, one on top of the other."""
+  """Prints the effect of each idea, added one by one."""
   case = _LAYERS['stage 2']
   print('\nEach idea on top of those before: {} rows of {}, {} channels; '
         'ms, MB'.format(*case))
@@ -113,7 +112,7 @@ def ideas():
 
 
 def time_against_length():
-  """Prints the exponents of time in length and span, inference."""
+  """Prints inference times by length and span, and the exponent of length."""
   print('\nTime of a local layer, 257 rows, 64 channels')
   lengths = (129, 257, 513, 1025)
   times = measure.median_times(
@@ -164,7 +163,7 @@ def main():
     compare('Inference, 1025x1025, ours with span 65, published global',
             _LOCAL, span=65)
     # The published formulation needs more than 24 GB for all rows in training,
-    # and at the size of Cityscapes. Time and memory grow with the rows.
+    # and for Cityscapes images. Time and memory are proportional to the rows.
     compare('Training step, 64 rows of 1025x1025, ours with span 65, published '
             'global', {name: (64, *case[1:]) for name, case in _LOCAL.items()},
             span=65, training=True)

@@ -1,9 +1,9 @@
-"""The ceiling of PQ: ground truth through targets, merging and the metric.
+"""Measures the upper bound of PQ: ground truth as targets, merged and scored.
 
 A network that predicts its training targets perfectly cannot score more than
-this. Three ways, from the strictest: heads at the image's resolution merged
-with the spec's settings; the same keeping stuff of any area; and heads at
-stride 4, enlarged as the network does it, keeping stuff of any area.
+this. There are three variants: heads at the image's resolution merged with the
+spec's settings; the same keeping stuff of any area; and heads at stride 4,
+upsampled as in the network, keeping stuff of any area.
 
 Example (after `python -m data_prep.convert ... --output_dir=datasets/coco`):
   python benchmarks/ceiling.py --spec=coco \\
@@ -46,7 +46,7 @@ def perfect_heads(panoptic: tf.Tensor, spec: dataset_spec.DatasetSpec):
 
 
 def at_stride(heads):
-  """Samples the heads at stride 4 and enlarges them as the network does."""
+  """Samples the heads at stride 4 and upsamples them as the network does."""
   size = heads[1].shape[1:3]
   margins = [-(-(n - 1) // _STRIDE) * _STRIDE + 1 - n for n in size]
 
@@ -56,8 +56,8 @@ def at_stride(heads):
     return full[:, :size[0], :size[1]]
 
   semantic, heatmap, offset = heads
-  # Between two equal samples the enlarged heatmap is flat and each of its
-  # pixels a peak. No network gives equal samples: a slight tilt parts them.
+  # Between two equal samples the upsampled heatmap is flat and each pixel is a
+  # peak. No network outputs equal samples: a slight tilt separates them.
   rows = tf.range(size[0], dtype=tf.float32)[:, tf.newaxis]
   columns = tf.range(size[1], dtype=tf.float32)
   heatmap *= 1 + 1e-5 * rows + 3e-5 * columns

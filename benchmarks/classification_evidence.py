@@ -1,14 +1,14 @@
 """Does axial attention learn from real images? Three comparisons on CIFAR-10.
 
-  classifiers  Axial-ResNet against a ResNet of no fewer parameters and
-               multiply-adds: the same recipe, images and epochs
-  terms        what the paper adds to attention, one by one: content alone, with
-               positions for the query, for the key too, for the value as well
+  classifiers  Axial-ResNet against a ResNet with at least as many parameters
+               and multiply-adds: the same recipe, images and epochs
+  terms        ablation of the paper's additions to attention: content only,
+               plus positions for the query, plus the key, plus the value
   transfer     a small Axial-DeepLab on CamVid, from scratch and from the
                weights of the classifier, with equal fine-tuning
 
-It trains what has not been trained yet, then prints the tables and draws the
-curves; rerun the same command to resume.
+Trains the missing runs, then prints the tables and draws the curves; rerun the
+same command to resume.
 
   python -m data_prep.convert --dataset=imagenet --split=train \\
     --input_dir=/data/cifar10 --output_dir=datasets/cifar10
@@ -17,7 +17,7 @@ curves; rerun the same command to resume.
   python benchmarks/classification_evidence.py --cifar10=datasets/cifar10 \\
     --camvid=datasets/camvid --output_dir=runs/evidence --seeds=3
 
-  The tables of what is trained so far: add --train=false.
+  For the tables of the existing runs only, add --train=false.
 """
 
 import dataclasses
@@ -40,7 +40,7 @@ _NO_KEY = 'AttentionTerms.key_position = False'
 _NO_VALUE = 'AttentionTerms.value_position = False'
 
 
-# As long as the budget of the whole comparison allows.
+# Limited by the budget of the whole comparison.
 _FINE_TUNING = (
     *evidence.SHORT_TRAINING_NORMS, 'TRAIN_STEPS = 300', 'WARMUP_STEPS = 30',
     'RunSettings.validation_interval = 100',
@@ -54,9 +54,9 @@ def comparisons(output_dir: str, cifar10: str, camvid: str, seeds: int
 
   Args:
     output_dir: folder of all runs.
-    cifar10: folder of its records.
-    camvid: the same.
-    seeds: runs of each side of the transfer.
+    cifar10: folder of CIFAR-10 records.
+    camvid: folder of CamVid records.
+    seeds: number of runs of each side of the transfer.
   """
   root = pathlib.Path(output_dir).absolute()
 
@@ -110,5 +110,5 @@ if __name__ == '__main__':
       ('classifiers', 'terms', 'transfer'),
       {'cifar10': 'CIFAR-10', 'camvid': 'CamVid, for the part transfer'})
   flags.DEFINE_integer(
-      'seeds', 1, 'runs of each side of the transfer.', lower_bound=1)
+      'seeds', 1, 'number of runs of each side of the transfer.', lower_bound=1)
   cli.run(main, __doc__)

@@ -1,13 +1,13 @@
-"""Speed of data_prep.convert: a plain loop, one process, and several.
+"""Measures the speed of data_prep.convert with one process and with several.
 
-The plain loop encodes and writes one image after another and does nothing
-else. Rates are given with and without the seconds in which processes start
-(each loads TensorFlow), which hardly count in a conversion of minutes.
+The plain loop only encodes and writes one image after another. Rates are given
+with and without the start-up time of processes (each loads TensorFlow), which
+hardly matters in a conversion of minutes.
 
   python benchmarks/conversion.py --images=1000 --processes=1,2
 
-Without --input_dir (COCO's layout, with --split and --spec) it makes pictures
-of COCO's size itself.
+Without --input_dir (COCO's layout, with --split and --spec) it generates images
+of COCO's size.
 """
 
 import functools
@@ -26,7 +26,7 @@ from axial_tf import cli
 from data_prep.engine import conversion, faults, jobs, outcomes, shards, workers
 from data_prep.readers import coco, splits
 
-_IMAGES = flags.DEFINE_integer('images', 1000, 'how many, at most.')
+_IMAGES = flags.DEFINE_integer('images', 1000, 'maximal number of images.')
 _PROCESSES = flags.DEFINE_list('processes', ['1', '2'], 'numbers to try.')
 _INPUT = cli.define_path('input_dir', None, 'a folder in COCO\'s layout.')
 _SPLIT = flags.DEFINE_string('split', 'val', 'its split.')
@@ -95,7 +95,7 @@ def plain_loop(split: splits.Split, folder: str) -> float:
 
 
 def converted(split: splits.Split, folder: str, processes: int):
-  """Returns the seconds of a conversion: all, and those before its first image.
+  """Returns the seconds of a conversion: in total, and until its first image.
   """
   start, first = time.perf_counter(), []
 
@@ -131,7 +131,7 @@ def main() -> None:
     split = splits.Split(split.name, split.spec, split.images[:_IMAGES.value],
                          split.encode, split.is_training)
     count = len(split.images)
-    outcomes.of_image(split.encode, split.images[0])  # TensorFlow wakes up.
+    outcomes.of_image(split.encode, split.images[0])  # Initializes TensorFlow.
     plain = plain_loop(split, folder)
     print(f'plain loop: {count / plain:.1f} images/s ({count} images)')
     for processes in map(int, _PROCESSES.value):

@@ -1,12 +1,12 @@
-r"""Images per second of the input pipeline, and where its time goes.
+r"""Measures the throughput of the input pipeline, and where its time goes.
 
-Five pipelines read the same records on all cores: decoding alone; decoding and
-scaling (the floor: no pipeline can do without); all of what training reads, by
-the paper's recipe without colors; the same with what the training step does
-afterwards to have floats and targets; and that with colors. They take turns;
-CPU time is that of the process, which other work on the machine disturbs less
-than the images/s. The pictures are made here, with texture and noise so that
-their files are as large as photographs'; --input takes records of your own.
+Five pipelines read the same records on all cores: decoding only; decoding and
+scaling (the floor: no pipeline can skip them); the whole training pipeline, by
+the paper's recipe without colors; the same plus the conversion to floats and
+targets that the training step does; and that with colors. Their runs alternate;
+CPU time is that of the process, which other work on the machine affects less
+than the images/s. The images are generated, with texture and noise so that
+their files are as large as photographs'; --input takes existing records.
 
   python benchmarks/data.py                # COCO, 641x641 crops, about 1 min
   python benchmarks/data.py --cityscapes   # 1025x2049 crops, about 2 min
@@ -36,15 +36,15 @@ from axial_tf.panoptic import label_png
 from axial_tf.specs import dataset_spec
 
 _CITYSCAPES = flags.DEFINE_bool(
-    'cityscapes', False, '1024x2048 PNG pictures and crops of 1025x2049 '
-    'instead of 480x640 JPEG pictures and crops of 641x641.')
+    'cityscapes', False, '1024x2048 PNG images and crops of 1025x2049 '
+    'instead of 480x640 JPEG images and crops of 641x641.')
 _INPUT = cli.define_path(
     'input', None, 'Pattern of panoptic TFRecords to read instead.')
 _SPEC = cli.define_path('spec', 'coco', 'Spec of the records in --input.')
 _POLICY = flags.DEFINE_string(
     'color_policy', 'panoptic_deeplab', 'AutoAugment policy of the last row.')
 _IMAGES = flags.DEFINE_integer('images', None, 'Images per run.')
-_RUNS = flags.DEFINE_integer('runs', 5, 'Runs of each, of which the median.')
+_RUNS = flags.DEFINE_integer('runs', 5, 'Number of runs for each median.')
 
 _PICTURES = 8
 _FLOOR = 'decode, scale'
@@ -65,10 +65,10 @@ _CITYSCAPES_SCALE = Scale((1024, 2048), (1025, 2049), 'png', 16)
 
 
 def make_picture(rng: np.random.Generator, size, spec):
-  """A picture uint8 [height, width, 3] and its label int32 [height, width].
+  """Makes an image uint8 [height, width, 3] and label int32 [height, width].
 
-  Ground in three bands and forty ellipses, each with a color and texture of
-  its own; noise like that of a camera.
+  Three bands of background and forty ellipses, each with a different color and
+  texture; noise like that of a camera.
   """
   height, width = size
   y, x = np.mgrid[:height, :width] / height
@@ -117,7 +117,7 @@ def write_records(folder: str, scale: Scale, spec) -> str:
 
 
 def make_pipelines(pattern: str, scale: Scale, spec):
-  """The endless data sets to compare, one image at a time."""
+  """Returns the endless data sets to compare, one image at a time."""
   settings = panoptic_pipeline.PanopticDataSettings(
       train_pattern=pattern, shuffle_buffer=_PICTURES,
       augmentation=augmentation.AugmentationSettings(crop_size=scale.crop))
@@ -135,7 +135,7 @@ def make_pipelines(pattern: str, scale: Scale, spec):
 
   def decode_and_scale(seed, serialized):
     image, panoptic = decode(serialized)
-    # The seed of the whole pipeline, so that the factors are the same.
+    # Split like the seeds of the whole pipeline, so that factors are the same.
     seeds = tf.unstack(tf.random.experimental.stateless_split(seed, 6))
     size = augmentation.random_size(
         tf.shape(panoptic), seeds[0], settings.augmentation.scale_range,
@@ -156,7 +156,7 @@ def make_pipelines(pattern: str, scale: Scale, spec):
 
 
 def measure(pipelines, images: int, runs: int):
-  """Medians of wall and CPU seconds per image of each pipeline."""
+  """Returns median wall and CPU seconds per image of each pipeline."""
   times = {name: [] for name in pipelines}
   for _ in range(runs):
     for name, dataset in pipelines.items():

@@ -1,10 +1,10 @@
-"""PQ of files on one core, against panopticapi and hotcoco in the same run.
+"""Compares PQ of files on one core with panopticapi and hotcoco.
 
 All three read the same JSON files and PNGs and must agree on every count. The
-scenes are made here: regions with rough borders, as many as in the data set,
-and a prediction with other borders that misses some. Images per second by the
-median of alternating runs; "decoding" reads the PNGs of both sides and nothing
-else, the part that no evaluator can do without.
+scenes are generated: regions with rough borders, as many as in the data set,
+and a prediction with other borders that misses some. Images per second are by
+the median of alternating runs; "decoding" only reads the PNGs of both sides,
+the part that no evaluator can skip.
 
   python benchmarks/evaluation.py          # both sizes, about 3 minutes
   python benchmarks/evaluation.py --images=4 --runs=3
@@ -34,7 +34,7 @@ from axial_tf.specs import dataset_spec
 from benchmarks import measure
 
 _IMAGES = flags.DEFINE_integer('images', 8, 'Images of each size.')
-_RUNS = flags.DEFINE_integer('runs', 5, 'Runs of each, of which the median.')
+_RUNS = flags.DEFINE_integer('runs', 5, 'Number of runs for each median.')
 
 # Name of the spec, height, width, segments per image.
 _SIZES = (('coco', 480, 640, 12), ('cityscapes', 1024, 2048, 50))
@@ -44,7 +44,7 @@ def make_map(rng, height: int, width: int, segments: int, spec) -> np.ndarray:
   """Returns labels of regions around random points, with rough borders."""
   points = rng.random([segments, 2]) * [height, width]
   y, x = np.mgrid[:height, :width].astype(np.float32)
-  # Shifts that vary over some 20 pixels bend the borders, noise frays them.
+  # Shifts that vary over 20 pixels bend the borders, noise roughens them.
   for axis in (y, x):
     coarse = rng.normal(0, 12, [height // 20 + 2, width // 20 + 2])
     axis += np.kron(coarse, np.ones([20, 20]))[:height, :width]

@@ -1,7 +1,7 @@
-"""Comparisons of training runs: trains what is missing, tabulates, draws.
+"""Compares training runs: trains missing ones, prints tables, draws curves.
 
-What the evidence benchmarks share. A comparison has runs that differ in one
-thing; runs of one title differ in their seed alone.
+Shared by the evidence benchmarks. A comparison has runs that differ in one
+setting; runs with the same title differ only in their seed.
 """
 
 import dataclasses
@@ -23,8 +23,8 @@ from axial_tf.files import model_folders
 from axial_tf.tasks import registry
 from benchmarks import measure
 
-# For trainings of a few hundred steps: averages over 100 steps would lag so far
-# behind the weights that validation sees another model.
+# For runs of a few hundred steps: averages over 100 steps would lag so far
+# behind the weights that validation would see another model.
 SHORT_TRAINING_NORMS = (
     'variant_settings.norm = @BatchNormSettings()',
     'BatchNormSettings.momentum = 0.9')
@@ -36,9 +36,9 @@ class Run:
 
   Attributes:
     folder: its model_dir.
-    title: title in tables and pictures.
+    title: title in tables and plots.
     gin_file: the experiment.
-    bindings: what differs from it.
+    bindings: gin bindings that differ from it.
   """
 
   folder: pathlib.Path
@@ -52,11 +52,11 @@ class Comparison:
   """Runs side by side.
 
   Attributes:
-    name: name of its table and of its picture's file.
-    runs: what is compared.
-    scores: what validation measures, 0..1; the first one is drawn.
+    name: name of its table and of the file of its plot.
+    runs: the compared runs.
+    scores: names of validation metrics, 0..1; the first one is plotted.
     has_costs: whether the models differ, so that their costs are of interest.
-    first: what has to be trained before.
+    first: runs that must be trained before.
   """
 
   name: str
@@ -71,13 +71,13 @@ def define_flags(parts: Sequence[str], folders: Dict[str, str]) -> None:
 
   Args:
     parts: names of its comparisons.
-    folders: flags of folders with records, and of what.
+    folders: names of their data sets by flag, for flags of record folders.
   """
   cli.define_path('output_dir', None, 'folder of all runs.')
   for name, data in folders.items():
     cli.define_path(name, None, f'folder of the records of {data}.')
-  flags.DEFINE_list('parts', list(parts), 'which comparisons to make.')
-  flags.DEFINE_bool('train', True, 'train what is not trained yet.')
+  flags.DEFINE_list('parts', list(parts), 'comparisons to make.')
+  flags.DEFINE_bool('train', True, 'whether to train missing runs.')
 
 
 def run_all(comparisons: Sequence[Comparison]) -> None:
@@ -93,7 +93,7 @@ def run_all(comparisons: Sequence[Comparison]) -> None:
 
 
 def train(run: Run) -> None:
-  """Trains a run to its end, in a process of its own.
+  """Trains a run to its end, in a separate process.
 
   Raises:
     errors.UserError: it failed.
@@ -108,14 +108,14 @@ def train(run: Run) -> None:
 
 
 def train_missing(runs: Sequence[Run]) -> None:
-  """Trains, or resumes, what was not trained to its last step."""
+  """Trains, or resumes, the runs that are not complete."""
   for run in runs:
     if not is_complete(run):
       train(run)
 
 
 def curve(run: Run, score: str) -> Dict[int, float]:
-  """Returns the validation scores, 0..1, by step; of each step the last."""
+  """Returns validation scores, 0..1, by step; the last one for each step."""
   path = run.folder / model_folders.METRICS
   if not path.exists():
     return {}
@@ -132,8 +132,8 @@ def is_complete(run: Run) -> bool:
 def costs(run: Run) -> Tuple[float, float, float]:
   """Returns millions of parameters and of multiply-adds, and images/s.
 
-  The speed is that of training steps on random images, without input and
-  losses, in the median of ten.
+  The speed is the median of ten training steps on random images, without input
+  pipeline and losses.
   """
   settings = config.parse([run.gin_file], run.bindings)
   data = settings.task.data
@@ -182,8 +182,8 @@ def report(comparison: Comparison, output_dir: str) -> None:
 def draw(comparison: Comparison, path: pathlib.Path) -> None:
   """Draws the validation curves of a comparison into a PNG file.
 
-  A line is the mean of the runs of one title, as far as they were validated at
-  a step; each run is a dot.
+  A line is the mean over the runs with one title that were validated at a step;
+  each run is a dot.
   """
   score = comparison.scores[0]
   picture = figure.Figure(figsize=(6, 4), layout='tight')
@@ -213,7 +213,7 @@ def _by_title(runs: Sequence[Run]) -> Dict[str, List[Run]]:
 
 
 def _cell(curves: Sequence[Dict[int, float]]) -> str:
-  """The last scores of the runs of one title: their mean and range."""
+  """Returns mean and range of the last scores of the runs with one title."""
   last = [100 * scores[max(scores)] for scores in curves if scores]
   if not last:
     return f'{"-":>10}'

@@ -1,10 +1,10 @@
 """Writes the XLA programs of backbones, for a machine without TensorFlow.
 
 For each case, folder/CASE.KIND.hlo is a serialized HloModuleProto (1-170 MB).
-For the small case 'check', check.npz has all arguments and the expected result
-in addition. 'ours' is the path that accelerators take, matrix products in
-chunks of 256 MB; 'published' is equation 3 as it is written, with global
-spans, and keeps all maps.
+For the small case 'check', check.npz also has all arguments and the expected
+result. 'ours' is the path used on accelerators, matrix products in chunks of
+256 MB; 'published' is equation 3 as published, with global spans, and keeps
+all maps.
 
   python benchmarks/export_hlo.py --output_dir=/tmp/hlo
   python benchmarks/export_hlo.py --output_dir=/tmp/hlo --cases=check
@@ -71,7 +71,7 @@ def program(case: str, kind: str):
 
 
 def _write_check(path, model, step, images):
-  """Writes what the program is called with, and what it returns."""
+  """Writes the arguments and the result of the program."""
   values = {id(v.handle): v for v in model.variables}
   captured = step.get_concrete_function(images).captured_inputs
   arguments = [images.numpy(), *(

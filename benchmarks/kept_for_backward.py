@@ -1,9 +1,9 @@
-"""Lists what a training step keeps from its forward for its backward pass.
+"""Lists the activations that a training step keeps for its backward pass.
 
-It is read from the graph, by kind of operation, and needs no device. Tensors
+They are read from the graph, by type of operation, and need no device. Tensors
 that are views of each other count once; variables and constants do not count.
-What one operation holds for itself while it runs is not seen: the measured
-peak is higher.
+Temporary memory within an operation is not included: the measured peak is
+higher.
 
   python benchmarks/kept_for_backward.py         # Axial-ResNet-S at 224x224
   python benchmarks/kept_for_backward.py --variant=axial_deeplab_s \\
@@ -31,7 +31,7 @@ _BATCH = flags.DEFINE_integer('batch_size', 8, 'Number of images.')
 _KINDS = ('ours', 'published', 'recompute')
 _CHOSEN = flags.DEFINE_list(
     'kinds', ['ours'], 'ours: matrix products in chunks of 256 MB; published: '
-    'equation 3 as it is written; recompute: ours with recompute=axial.')
+    'equation 3 as published; recompute: ours with recompute=axial.')
 _LARGEST = flags.DEFINE_integer('largest', 0, 'Number of tensors to list.')
 
 _CHUNK_BYTES = 256 << 20
@@ -46,7 +46,7 @@ def _origin(tensor):
 
 
 def _count_with_bodies(definition) -> int:
-  """Counts operations, those of called functions and bodies once a call."""
+  """Counts operations; those of functions and bodies once per call."""
   functions = {
       f.signature.name: f.node_def for f in definition.library.function}
 
@@ -64,7 +64,7 @@ def _count_with_bodies(definition) -> int:
 
 
 def _trace(variant, size, batch, kind):
-  """Returns the graph of a step, and how many operations are forward."""
+  """Returns the graph of a step, and its number of forward operations."""
   overrides = {'recompute': 'axial'} if kind == 'recompute' else {}
   model = axial_resnet.AxialResNet(
       settings_by_name.variant_settings(variant, **overrides))
@@ -100,7 +100,7 @@ def _kept(operations, forward):
 
 def report(variant: str, size: int, batch: int, kind: str, largest: int
            ) -> None:
-  """Prints what is kept, per image, and the largest tensors."""
+  """Prints the kept memory per image, and the largest tensors."""
   graph, forward = _trace(variant, size, batch, kind)
   operations = graph.get_operations()
   kept = _kept(operations, forward)

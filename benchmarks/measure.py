@@ -1,4 +1,4 @@
-"""Medians of alternating runs, and peak memory in a process of its own."""
+"""Measures medians of alternating runs, and peak memory in a new process."""
 
 import multiprocessing
 import pathlib
@@ -9,7 +9,7 @@ import numpy as np
 
 
 def median_times(functions: Dict[str, Callable], runs: int) -> Dict[str, float]:
-  """Milliseconds of each function, called in turn; each runs once before."""
+  """Returns median milliseconds of functions, called in turn, after warm-up."""
   for function in functions.values():
     function()
   times = {name: [] for name in functions}
@@ -30,7 +30,7 @@ def peak_memory(function: Callable[[], None]) -> float:
 
 
 def in_new_process(function: Callable, *arguments):
-  """Returns what the function of a module returns in a fresh process."""
+  """Returns the result of a module's function, run in a new process."""
   context = multiprocessing.get_context('spawn')
   with context.Pool(1, maxtasksperchild=1) as pool:
     return pool.apply(function, arguments)

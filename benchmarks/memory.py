@@ -1,8 +1,8 @@
-"""Peak memory of one training step, with and without what saves memory.
+"""Measures peak memory of a training step, with and without saving memory.
 
-The step is that of the experiment: network, losses, optimizer. Each way is
-measured in a process of its own, less what that held before (Linux only); on a
-GPU, what TensorFlow allocated there.
+The step is that of the experiment: network, losses, optimizer. Each variant is
+measured in a separate process, minus its memory before the step (Linux only);
+on a GPU, the memory that TensorFlow allocated there.
 
   python benchmarks/memory.py              # Axial-DeepLab-S at 641, batch of 2
   python benchmarks/memory.py --size=129 --batch_size=4
@@ -24,8 +24,8 @@ from axial_tf.tasks import registry
 from benchmarks import measure
 
 _SIZE = flags.DEFINE_integer('size', 641, 'Pixels of a side of the images.')
-_BATCH = flags.DEFINE_integer('batch_size', 2, 'Images, an even number.')
-_VARIANT = flags.DEFINE_string('variant', 'axial_deeplab_s', 'Of VARIANTS.')
+_BATCH = flags.DEFINE_integer('batch_size', 2, 'Even number of images.')
+_VARIANT = flags.DEFINE_string('variant', 'axial_deeplab_s', 'Model variant.')
 
 _WAYS = {
     'plain': [],
@@ -36,7 +36,7 @@ _WAYS = {
 
 
 def _batch(task, size, count):
-  """Noise with two segments: of a stuff class and of a thing."""
+  """Returns noise images with two segments: a stuff class and a thing."""
   spec = task.spec
   label = np.full(
       [size, size], spec.stuff_ids[0] * spec.label_divisor, np.int32)
@@ -49,7 +49,7 @@ def _batch(task, size, count):
 
 
 def megabytes(bindings, variant, size, count) -> float:
-  """Returns what a step adds to the peak of this process or of its GPU."""
+  """Returns the megabytes that a step adds to the peak of process or GPU."""
   experiment = config.parse(['experiments/mapillary_axial_deeplab_s.gin'], [
       "RECORDS = '/none'", f"VARIANT = '{variant}'", f'BATCH_SIZE = {count}',
       *bindings])

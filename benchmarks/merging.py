@@ -1,11 +1,11 @@
-"""Speed and memory of merging against the plain dense distance tensor.
+"""Compares speed and memory of merging with a dense distance tensor.
 
 Both get the same heads and differ in one step, the assignment of pixels to
-centers: ours goes through tiles of pixels and, in each, through the few centers
-that come into question; the plain one holds a tensor [pixels, centers, 2].
-Times are medians of alternating runs in one process; peak memory is that of a
-process of its own, less what making the heads had used before, with 4 classes
-so that this is little (Linux only).
+centers: ours iterates over tiles of pixels and, in each, over the few candidate
+centers; the dense one allocates a tensor [pixels, centers, 2]. Times are
+medians of alternating runs in one process; peak memory is that of a separate
+process, minus the memory for making the heads, which is small with 4 classes
+(Linux only).
 
   python benchmarks/merging.py                  # 641x641, 134 classes, < 1 min
   python benchmarks/merging.py --cityscapes     # 1025x2049, 19 classes, 4 GB
@@ -29,14 +29,14 @@ _CITYSCAPES = flags.DEFINE_bool(
     '134.')
 _CENTERS = flags.DEFINE_list(
     'centers', ['20', '200'], 'Numbers of instances to try.')
-_RUNS = flags.DEFINE_integer('runs', 5, 'Runs of each, of which the median.')
+_RUNS = flags.DEFINE_integer('runs', 5, 'Number of runs for each median.')
 
 _IDS = {'thing_ids': (1, 2, 3), 'label_divisor': 1000}
 _SETTINGS = merging.MergingSettings()
 
 
 def make_heads(height: int, width: int, classes: int, instances: int):
-  """Heads of an image half of which is covered by a grid of instances."""
+  """Makes heads of an image that is half covered by a grid of instances."""
   columns = int(np.ceil(np.sqrt(instances * width / height)))
   rows = -(-instances // columns)
   y, x = np.mgrid[:height, :width]
@@ -59,7 +59,7 @@ def make_heads(height: int, width: int, classes: int, instances: int):
 
 
 def assign_densely(offset, is_thing, centers, found):
-  """The plain form of `merging.assign_pixels`, for one image."""
+  """Computes `merging.assign_pixels` for one image, with a dense tensor."""
   _, height, width, _ = offset.shape
   grid = tf.stack(
       tf.meshgrid(tf.range(height), tf.range(width), indexing='ij'), -1)
@@ -71,7 +71,7 @@ def assign_densely(offset, is_thing, centers, found):
 
 
 def make_merge(assign):
-  """A graph function that merges with the given assignment."""
+  """Returns a graph function that merges with the given assignment."""
   def merge(*heads):
     ours = merging.assign_pixels
     merging.assign_pixels = assign  # while the function is traced
@@ -94,7 +94,7 @@ def memory(kind: str, size) -> float:
 
 
 def times(heads, runs: int):
-  """Milliseconds of each kind, and how many pixels differ."""
+  """Returns milliseconds of each kind, and the share of pixels that differ."""
   functions = {k: make_merge(assign) for k, assign in _ASSIGNMENTS.items()}
   maps = {k: f(*heads)['panoptic_map'].numpy() for k, f in functions.items()}
   medians = measure.median_times(

@@ -1,11 +1,11 @@
-"""Whole backbones against the published formulation of attention.
+"""Compares whole backbones with the published formulation of attention.
 
 Both have the same weights and differ in their attention layers only. Training
-is measured with `recompute='axial'` as well, which keeps less memory. 'paper'
-is our row of VARIANTS; 'deeplab2' the topology of that public code, which has
-no max-pool (so that its first attention runs at stride 2) and global spans.
-Times are medians of alternating runs in milliseconds; peak memory is that of a
-process of its own, less what it held before (Linux only).
+is also measured with `recompute='axial'`, which needs less memory. 'paper' is
+our row of VARIANTS; 'deeplab2' the topology of that public code, which has no
+max-pool (so that its first attention runs at stride 2) and global spans. Times
+are medians of alternating runs in milliseconds; peak memory is that of a
+separate process, minus its memory before the run (Linux only).
 
   python benchmarks/model.py               # about 25 minutes, 16 GB
   python benchmarks/model.py --cases=0,1
@@ -26,8 +26,8 @@ from axial_tf.models import axial_resnet, settings_by_name
 from benchmarks import measure
 
 _CHOSEN = flags.DEFINE_list(
-    'cases', None, 'Numbers of the cases to measure; all if not given.')
-_RUNS = flags.DEFINE_integer('runs', 5, 'Runs of each, of which the median.')
+    'cases', None, 'Numbers of the cases to measure; default: all.')
+_RUNS = flags.DEFINE_integer('runs', 5, 'Number of runs for each median.')
 
 _DEEPLAB2 = dict(stem_pooling=False, span=0)
 # Variant, overrides, image size, batch, training.
@@ -39,8 +39,8 @@ _CASES = (
     ('axial_resnet_s', {}, 224, 8, True),
     ('axial_resnet_s', _DEEPLAB2, 224, 8, True),
 )
-# The formula, ordinary operations, what the layer chooses, and that with blocks
-# recomputed in the backward pass (training only).
+# The equation, ordinary operations, the layer's default, and the default with
+# blocks recomputed in the backward pass (training only).
 _BACKENDS = {'published': 'equation', 'matmul': 'matmul'}
 _KINDS = ('published', 'matmul', 'auto', 'recompute')
 
@@ -59,7 +59,7 @@ def make(kind, variant, overrides, size, batch, training):
   model(tf.zeros([1, 65, 65, 3]))
   random = np.random.default_rng(0)
   for variable in model.trainable_variables:
-    if 'gamma' in variable.name:  # Those of the blocks' ends start at 0.
+    if 'gamma' in variable.name:  # The last ones of blocks start at 0.
       variable.assign(random.uniform(0.5, 1.0, variable.shape))
   images = tf.random.stateless_normal([batch, size, size, 3], [1, 2])
 
@@ -83,7 +83,7 @@ def memory(kind, case) -> float:
 
 
 def compare(case, runs):
-  """Returns the median times in milliseconds, and how far outputs differ."""
+  """Returns median times in milliseconds, and the difference of outputs."""
   steps = {kind: make(kind, *case) for kind in _kinds(case)}
   difference = float('nan')
   if not case[-1]:
@@ -106,7 +106,7 @@ def main():
   for number in chosen:
     case = _CASES[number]
     variant, overrides, size, batch, training = case
-    # A process that ends gives its memory back before the next one starts.
+    # A process that ends releases its memory before the next one starts.
     times, difference = measure.in_new_process(compare, case, _RUNS.value)
     used = [measure.in_new_process(memory, kind, case)
             for kind in _kinds(case)]

@@ -1,10 +1,10 @@
-"""False instances along the padded border: gray against the repeated edge.
+"""Counts false instances at the padded border: gray against repeated edge.
 
 Networks see images padded at the right and bottom to k * output_stride + 1.
 This segments the validation images of a run with each padding, whatever the
 run was trained with, and counts the predicted things without counterpart in
 the ground truth that reach into a strip at the right and bottom; those at the
-left and top, where nothing is padded, tell what the border does on its own.
+left and top, where nothing is padded, show the effect of the border alone.
 
   python benchmarks/padding.py --model_dir=runs/nuclei --scales=1,1.5,2
 """
@@ -33,7 +33,7 @@ from axial_tf.tasks import panoptic
 from axial_tf.training import checkpoints
 
 _MODEL_DIR = cli.define_path('model_dir', None, 'folder of the run.')
-_SCALES = flags.DEFINE_list('scales', ['1', '2'], 'each on its own.')
+_SCALES = flags.DEFINE_list('scales', ['1', '2'], 'scales, used one by one.')
 _STRIP = flags.DEFINE_integer(
     'strip', 8, 'width of the strips in pixels of the image.', lower_bound=1)
 _PADDINGS = ('gray', 'edge')
@@ -60,7 +60,7 @@ def reaching(panoptic_map: np.ndarray, labels: np.ndarray, strip: int):
 
 def score(inference: panoptic_inference.PanopticInference,
           settings: panoptic_pipeline.PanopticDataSettings, strip: int):
-  """Returns PQ and its mean over things, and counts of false instances."""
+  """Returns PQ, PQ of things, and counts of false instances."""
   spec = inference.spec
   predict = tf.function(inference.predict_image, input_signature=[
       tf.TensorSpec([None, None, 3], tf.uint8)])

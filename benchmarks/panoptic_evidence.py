@@ -1,14 +1,13 @@
 """Does axial attention segment real scenes? The paper's questions on CamVid.
 
-  backbones  a small Axial-DeepLab against the same model with a ResNet of no
-             fewer parameters and multiply-adds
-  terms      attention by content alone, and with positions (the paper's)
-  spans      how many pixels of its axis each pixel attends to
+  backbones  a small Axial-DeepLab against the same model with a ResNet with at
+             least as many parameters and multiply-adds
+  terms      attention by content only, and with positions (the paper's)
+  spans      the number of pixels of its axis that each pixel attends to
 
 Within a part, all runs have the same recipe, images, steps and decoder; the
-parts terms and spans train shorter. It trains what has not been trained yet,
-then prints the tables and draws the curves; a stopped run is resumed by
-the same command.
+parts terms and spans train for fewer steps. Trains the missing runs, then
+prints the tables and draws the curves; rerun the same command to resume.
 
   for split in train val; do python -m data_prep.convert --dataset=custom \\
     --spec=gin_configs/datasets/camvid.json --split=$split \\
@@ -17,7 +16,7 @@ the same command.
   python benchmarks/panoptic_evidence.py --camvid=datasets/camvid \\
     --output_dir=runs/panoptic_evidence --seeds=3
 
-  The tables of what is trained so far: add --train=false.
+  For the tables of the existing runs only, add --train=false.
 """
 
 import pathlib
@@ -57,8 +56,8 @@ def comparisons(output_dir: str, camvid: str, seeds: int
 
   Args:
     output_dir: folder of all runs.
-    camvid: folder of its records.
-    seeds: runs of each side.
+    camvid: folder of CamVid records.
+    seeds: number of runs of each side.
   """
   root = pathlib.Path(output_dir).absolute()
 
@@ -94,5 +93,5 @@ def main() -> None:
 
 if __name__ == '__main__':
   evidence.define_flags(('backbones', 'terms', 'spans'), {'camvid': 'CamVid'})
-  flags.DEFINE_integer('seeds', 1, 'runs of each side.', lower_bound=1)
+  flags.DEFINE_integer('seeds', 1, 'number of seeds.', lower_bound=1)
   cli.run(main, __doc__)

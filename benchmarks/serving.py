@@ -1,14 +1,14 @@
-"""An exported model against the Keras model that it was made of.
+"""Compares an exported model with the Keras model that it was made from.
 
-Both segment the same image of one size. The export is run as a SavedModel in
-this process, and in a session as TensorFlow Serving runs it, from pixels and
-from a JPEG file. Decoding the file is measured on its own, plainly and with the
-export's checks against bad files, and so is writing the map as PNG, which the
-Keras model does not do; the overhead is what remains. The Keras model is
-called as `Predictor` calls it, for images of any size, and once more for this
-size alone, where attention may be compiled. Times are medians of alternating
-runs in milliseconds, with batch 1. With --formats, the same model's heads as
-files for devices, too.
+Both segment the same image. The export is run as a SavedModel in this process,
+and in a session like TensorFlow Serving, from pixels and from a JPEG file.
+Decoding the file is timed separately, plainly and with the export's checks
+against bad files, and so is encoding the map as PNG, which the Keras model does
+not do; the overhead is the remaining time. The Keras model is called like in
+`Predictor`, for images of any size, and also traced for this size only, where
+attention may be compiled. Times are medians of alternating runs in
+milliseconds, with batch 1. With --formats, the same model's heads are also
+measured as files for edge devices.
 
   python benchmarks/serving.py                   # untrained axial_deeplab_s
   python benchmarks/serving.py --model_dir=runs/demo --size=96,128 \\
@@ -48,18 +48,18 @@ _MODEL_DIR = cli.define_path(
     'model_dir', None, 'Run of a panoptic model; without it, --variant with '
     'the categories of Cityscapes and random weights.')
 _VARIANT = flags.DEFINE_string(
-    'variant', 'axial_deeplab_s', 'A row of the models, without --model_dir.')
+    'variant', 'axial_deeplab_s', 'Row of VARIANTS, without --model_dir.')
 _SIZE = flags.DEFINE_list('size', ['321', '321'], 'Height and width.')
 _FORMATS = flags.DEFINE_list(
     'formats', [], f'Some of {", ".join(fixed_size.FORMATS)}.')
-_RUNS = flags.DEFINE_integer('runs', 15, 'Runs of each, of which the median.')
+_RUNS = flags.DEFINE_integer('runs', 15, 'Number of runs for each median.')
 
 _PNG = 'panoptic_png_bytes'
 _Run = Callable[[], Dict[str, np.ndarray]]
 
 
 def load() -> panoptic_inference.PanopticInference:
-  """Returns the model of the flags."""
+  """Returns the model that the flags select."""
   if _MODEL_DIR.value:
     from axial_tf.experiment import restore
     return restore.load_inference(_MODEL_DIR.value)
@@ -73,7 +73,7 @@ def load() -> panoptic_inference.PanopticInference:
 
 
 def keras_functions(inference, image: np.ndarray) -> Dict[str, _Run]:
-  """The model itself, for images of any size and of this one."""
+  """Returns the model itself, traced for any size and for this one."""
   images = tf.constant(image[np.newaxis])
   traced = inference.traced()
   functions = {
@@ -89,7 +89,7 @@ def keras_functions(inference, image: np.ndarray) -> Dict[str, _Run]:
 
 def exported_functions(version_dir: str, image: np.ndarray, file: bytes
                        ) -> Dict[str, _Run]:
-  """The export in its ways: SavedModel and session, pixels and file."""
+  """Returns the export as SavedModel and in a session, from pixels and file."""
   loaded = tf.saved_model.load(version_dir)
   session = tf.compat.v1.Session(graph=tf.Graph())
   definitions = tf.compat.v1.saved_model.load(
@@ -114,7 +114,7 @@ def exported_functions(version_dir: str, image: np.ndarray, file: bytes
 
 
 def decodings(file: bytes) -> Dict[str, _Run]:
-  """Plain decoding of a JPEG file, and what the export does in its place."""
+  """Returns plain decoding of a JPEG file, and the export's checked one."""
   max_pixels = serving_settings.ServingSettings().max_pixels
   functions = {
       'decoding': lambda content: tf.io.decode_jpeg(
@@ -142,7 +142,7 @@ def jpeg(image: np.ndarray) -> bytes:
 
 
 def report(times: Dict[str, float]):
-  """Yields the lines that tell of median times."""
+  """Yields lines with the median times."""
   direct = times['Keras, any size']
   for name, value in times.items():
     yield f'{name:20}{value:9.1f} ms {value / direct:7.3f}'
