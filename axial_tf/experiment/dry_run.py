@@ -34,7 +34,7 @@ def describe(settings: experiment.Experiment,
     batches = iter(strategy.distribute_datasets_from_function(
         lambda context: task.build_inputs('train', context)))
 
-    @tf.function
+    @tf.function(autograph=False)
     def step(inputs):
       return strategy.run(
           lambda batch: task.train_step(batch, model, optimizer)[task.loss],

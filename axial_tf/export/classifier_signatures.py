@@ -30,7 +30,7 @@ def build(inference: classifier_inference.ClassifierInference,
   """
   inference = inference.traced()
 
-  @tf.function(input_signature=[request_decoding.FILES])
+  @tf.function(autograph=False, input_signature=[request_decoding.FILES])
   def serving_default(image_bytes):
     shape = [*inference.image_size, 3]
 
@@ -52,13 +52,13 @@ def build(inference: classifier_inference.ClassifierInference,
     return {key: tf.where(is_good, value, nothing[key])
             for key, value in outputs.items()}
 
-  @tf.function(input_signature=[request_decoding.IMAGES])
+  @tf.function(autograph=False, input_signature=[request_decoding.IMAGES])
   def image_tensor(image_tensor):
     return request_decoding.for_all_images(
         image_tensor,
         lambda images: inference.top(inference(images), settings.top))
 
-  @tf.function(input_signature=[request_decoding.IMAGES])
+  @tf.function(autograph=False, input_signature=[request_decoding.IMAGES])
   def probabilities(image_tensor):
     return request_decoding.for_all_images(
         image_tensor, lambda images: {'probabilities': inference(images)})

@@ -63,7 +63,7 @@ def build(inference: panoptic_inference.PanopticInference,
     return results(tf.zeros([0, 0], tf.int32), tf.constant(''),
                    {**of_table, 'num_segments': tf.constant(-1)})
 
-  @tf.function(input_signature=[request_decoding.FILES])
+  @tf.function(autograph=False, input_signature=[request_decoding.FILES])
   def serving_default(image_bytes):
     outputs = request_decoding.for_each_file(
         image_bytes, segment, no_segments, {
@@ -95,11 +95,11 @@ def build(inference: panoptic_inference.PanopticInference,
     return {key: outputs[key] for key in (
         'semantic_probabilities', 'center_heatmap', 'offset')}
 
-  @tf.function(input_signature=[request_decoding.IMAGES])
+  @tf.function(autograph=False, input_signature=[request_decoding.IMAGES])
   def image_tensor(image_tensor):
     return request_decoding.for_all_images(image_tensor, segment_all)
 
-  @tf.function(input_signature=[request_decoding.IMAGES])
+  @tf.function(autograph=False, input_signature=[request_decoding.IMAGES])
   def heads(image_tensor):
     return request_decoding.for_all_images(image_tensor, all_heads)
 

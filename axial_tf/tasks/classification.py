@@ -126,6 +126,7 @@ class ClassificationTask(trained_task.TrainedTask):
     return {'total_loss': cross_entropy, 'cross_entropy': cross_entropy,
             'top1': tf.cast(right, tf.float32)}
 
+  @tf.autograph.experimental.do_not_convert
   def validation_step(self, inputs, model, metrics=None):
     """Classifies a replica's images; scoring happens on the host."""
     del metrics

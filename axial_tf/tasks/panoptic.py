@@ -154,6 +154,7 @@ class PanopticTask(trained_task.TrainedTask):
         outputs, inputs, ignore_label=self.spec.ignore_label,
         settings=self._settings.losses)
 
+  @tf.autograph.experimental.do_not_convert
   def validation_step(self, inputs, model, metrics=None):
     """Segments a replica's images; scoring happens on the host."""
     del model, metrics  # The inference holds the model.

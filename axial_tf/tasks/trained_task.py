@@ -94,6 +94,8 @@ class TrainedTask(base_task.Task, abc.ABC):
     return [tf.keras.metrics.Mean(name, dtype=tf.float32)
             for name in (*self.VALUES, GRADIENT_NORM)]
 
+  # No condition depends on a tensor; converting would delay the first step.
+  @tf.autograph.experimental.do_not_convert
   def train_step(self, inputs, model, optimizer, metrics=None):
     """One optimizer step on a replica's share of the batch."""
     variables = model.trainable_variables

@@ -37,7 +37,8 @@ def gather(value: _T) -> List[_T]:
   return [pickle.loads(row[:size].tobytes()) for row, size in zip(rows, sizes)]
 
 
-@tf.function(input_signature=[tf.TensorSpec([None, None], _WORD)])
+@tf.function(
+    autograph=False, input_signature=[tf.TensorSpec([None, None], _WORD)])
 def _gather_rows(rows: tf.Tensor) -> tf.Tensor:
   """Gathers rows; a function, so that it is traced only once."""
   return tf.distribute.get_strategy().gather(rows, axis=0)

@@ -89,6 +89,7 @@ def load_spec(settings: ClassificationDataSettings) -> class_spec.ClassSpec:
       os.path.join(os.path.dirname(pattern), record_files.DATASET_INFO))
 
 
+@tf.autograph.experimental.do_not_convert
 def train_dataset(
     settings: ClassificationDataSettings, spec: class_spec.ClassSpec,
     global_batch_size: int,
@@ -154,6 +155,7 @@ def train_dataset(
       data_service=settings.data_service)
 
 
+@tf.autograph.experimental.do_not_convert
 def validation_dataset(
     settings: ClassificationDataSettings, spec: class_spec.ClassSpec,
     global_batch_size: int,
@@ -226,8 +228,9 @@ def _label(example: Dict[str, tf.Tensor], settings, spec) -> tf.Tensor:
   label = example['label'] - settings.first_label
   with tf.control_dependencies([tf.debugging.Assert(
       (label >= 0) & (label < spec.num_classes), [
-          f'{record_checks.USER_MESSAGE}a record has a label that is none of '
-          f'the {spec.num_classes} classes of the spec {spec.name!r}, convert '
-          f'the data again or set ClassificationDataSettings.first_label;',
+          record_checks.user_message(
+              f'a record has a label that is none of the {spec.num_classes} '
+              f'classes of the spec {spec.name!r}; convert the data again or '
+              f'set ClassificationDataSettings.first_label'),
           example['filename'], example['label']])]):
     return tf.identity(label)

@@ -13,8 +13,8 @@ from axial_tf.data.common import record_bytes, record_files
 from axial_tf.files import json_files
 from axial_tf.specs import specs
 
-# Marks the text of an assertion inside tf.data that is meant for the user.
-USER_MESSAGE = 'axial_tf: '
+# Enclose the text of an assertion inside tf.data that is meant for the user.
+_MESSAGE, _END = 'axial_tf: ', ' [end]'
 
 _INFO = 'the dataset_info.json of data_prep'
 _INFO_ADVICE = 'copy or convert the data again, or delete this file'
@@ -69,6 +69,11 @@ def check_spec(
     raise errors.UserError(f'{files.paths[0]}: its first record {problem}')
 
 
+def user_message(text: str) -> str:
+  """Returns the text of an assertion that `reading_errors` shows to users."""
+  return f'{_MESSAGE}{text}{_END}'
+
+
 @contextlib.contextmanager
 def reading_errors(decode: Callable[[tf.Tensor], Any],
                    *patterns: Optional[str]):
@@ -88,8 +93,8 @@ def reading_errors(decode: Callable[[tf.Tensor], Any],
     yield
   except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
     fault = None
-    if USER_MESSAGE in error.message:
-      fault = error.message.split(USER_MESSAGE)[1].split(';')[0]
+    if _MESSAGE in error.message:
+      fault = error.message.split(_MESSAGE)[1].split(_END)[0]
     elif (isinstance(error, tf.errors.DataLossError)
           or 'IteratorGetNext' in error.message):
       fault = _find_fault(decode, patterns)

@@ -70,6 +70,7 @@ class PanopticDataSettings:
     reading.check_service(self)
 
 
+@tf.autograph.experimental.do_not_convert
 def train_dataset(
     settings: PanopticDataSettings, spec: dataset_spec.DatasetSpec,
     global_batch_size: int,
@@ -123,6 +124,7 @@ def train_dataset(
       data_service=settings.data_service)
 
 
+@tf.autograph.experimental.do_not_convert
 def validation_dataset(
     settings: PanopticDataSettings, spec: dataset_spec.DatasetSpec,
     global_batch_size: int,
@@ -209,9 +211,10 @@ def _validation_example(example, settings, spec) -> Dict[str, tf.Tensor]:
   if settings.validation_size is not None:
     tf.debugging.assert_less_equal(
         tf.stack([height, width]), tf.constant(settings.validation_size),
-        f'{record_checks.USER_MESSAGE}PanopticDataSettings.validation_size: an '
-        f'image is larger than {settings.validation_size} (height, width); '
-        f'raise it or set max_long_side;')
+        record_checks.user_message(
+            f'PanopticDataSettings.validation_size: an image is larger than '
+            f'{settings.validation_size} (height, width); raise it or set '
+            f'max_long_side'))
   return {
       'image': image,
       'height': height,

@@ -140,13 +140,14 @@ def panoptic_label(
   place = tf.searchsorted(ids, tf.reshape(segment_ids, [-1]))
   place = tf.minimum(place, tf.size(ids) - 1)
   known = tf.gather(ids, place) == tf.reshape(segment_ids, [-1])
-  message = f'{record_checks.USER_MESSAGE}an image of tensorflow-datasets has '
   with tf.control_dependencies([
-      tf.debugging.Assert(tf.reduce_all(known), [
-          f'{message}pixels of a segment that its objects lack; prepare the '
-          f'data again;', filename]),
+      tf.debugging.Assert(tf.reduce_all(known), [record_checks.user_message(
+          'an image of tensorflow-datasets has pixels of a segment that its '
+          'objects lack; prepare the data again'), filename]),
       tf.debugging.Assert(
-          tf.reduce_max(tf.pad(instance, [[0, 1]])) < spec.label_divisor, [
-              f'{message}more instances of a class than the label_divisor of '
-              f'the spec allows, raise it;', filename])]):
+          tf.reduce_max(tf.pad(instance, [[0, 1]])) < spec.label_divisor,
+          [record_checks.user_message(
+              'an image of tensorflow-datasets has more instances of a class '
+              'than the label_divisor of the spec allows; raise it'),
+           filename])]):
     return tf.reshape(tf.gather(labels, place), tf.shape(segment_ids))

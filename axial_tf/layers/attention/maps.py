@@ -39,7 +39,8 @@ def _compiled(function, settings, kinds, signature):
   """One TensorFlow function for all layers whose operands have one shape."""
   del kinds, signature  # Parts of the key.
   return tf.function(
-      functools.partial(function, True, settings), jit_compile=True)
+      functools.partial(function, True, settings), autograph=False,
+      jit_compile=True)
 
 
 def content_term(query: tf.Tensor, key: tf.Tensor, fused: bool) -> tf.Tensor:

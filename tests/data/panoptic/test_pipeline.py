@@ -229,7 +229,8 @@ class TestValidation:
       self, data, tiny_spec):
     settings = dataclasses.replace(data, validation_size=(9, 12))
     dataset = panoptic_pipeline.validation_dataset(settings, tiny_spec, 1)
-    with pytest.raises(errors.UserError, match='validation_size.*larger than'):
+    with pytest.raises(errors.UserError, match=(
+        'validation_size.*larger than.* max_long_side$')):
       with reading_errors.reading_errors(data.validation_pattern):
         list(dataset)
 
