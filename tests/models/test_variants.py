@@ -7,7 +7,6 @@ import pytest
 import tensorflow as tf
 
 from axial_tf import errors
-from axial_tf.export import saved_model
 from axial_tf.models import (
   ablations,
   axial_resnet,
@@ -107,22 +106,17 @@ _KNOWN_PARAMETERS = {'conv_stem_ps_attention_0.5': -1.6}
 _COUNTED = [name for name, row in _ROWS.items() if row.published]
 
 
-def test_every_structure_is_exported_for_any_size(structure, tmp_path):
+def test_every_structure_runs_in_a_graph_of_any_size(structure):
   _, model = structure
   images = tf.random.stateless_normal([2, 40, 33, 3], [1, 2])
   expected = tf.nest.flatten(model(images))
 
-  @tf.function(
-      input_signature=[tf.TensorSpec([None, None, None, 3], name='images')])
+  @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3])])
   def run(images):
-    outputs = tf.nest.flatten(model(images, training=False))
-    return {str(place): output for place, output in enumerate(outputs)}
+    return tf.nest.flatten(model(images, training=False))
 
-  saved_model.save(model, str(tmp_path), {'serving_default': run})
-  loaded = tf.saved_model.load(str(tmp_path)).signatures['serving_default']
-  actual = loaded(images=images)
-  for place, wanted in enumerate(expected):
-    np.testing.assert_allclose(actual[str(place)], wanted, atol=1e-4)
+  for output, wanted in zip(run(images), expected):
+    np.testing.assert_allclose(output, wanted, atol=1e-4)
 
 
 def _check_counts(name):
