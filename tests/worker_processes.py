@@ -3,12 +3,18 @@
 import json
 import os
 import pathlib
+import signal
 import socket
 import subprocess
 import sys
 from typing import List
 
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
+
+
+def hear_ctrl_c() -> None:
+  """Runs in a child: commands in the background of a shell ignore Ctrl-C."""
+  signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def start(count: int, *arguments: str) -> List[subprocess.Popen]:

@@ -15,6 +15,7 @@ import pytest
 from axial_tf import errors
 from axial_tf.training import cluster as cluster_lib
 from axial_tf.training import peers
+from tests import worker_processes
 
 _WAIT = '''
 import sys
@@ -154,6 +155,7 @@ def test_signals_end_the_wait(project_root, number, status):
   process = subprocess.Popen(
       [sys.executable, '-c', _WAIT, *_addresses(2)], cwd=project_root,
       stderr=subprocess.PIPE, text=True,
+      preexec_fn=worker_processes.hear_ctrl_c,
       env={**os.environ, 'PYTHONPATH': str(project_root)})
   assert 'waiting: 1 of 2' in process.stderr.readline()
   process.send_signal(number)

@@ -5,6 +5,8 @@ import subprocess
 import sys
 import textwrap
 
+from tests import worker_processes
+
 # PyDLL functions keep the GIL, as TensorFlow does while it connects.
 _HANG = textwrap.dedent('''
     import ctypes, sys
@@ -21,7 +23,7 @@ def _start(project_root, seconds, hangs):
   process = subprocess.Popen(
       [sys.executable, '-c', _HANG, str(seconds), str(int(hangs))],
       cwd=project_root, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-      text=True)
+      text=True, preexec_fn=worker_processes.hear_ctrl_c)
   assert process.stdout.readline() == 'begun\n'
   return process
 
