@@ -15,12 +15,12 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 help:
 	@echo 'make demo         train a small model on digits, draw its results'
-	@echo 'make test         all tests except the slow ones'
+	@echo 'make test         all tests except the slow ones (or TESTS=tests/data)'
 	@echo 'make test-slow    the slow tests (many minutes)'
 	@echo 'make bench        all benchmarks in benchmarks/'
 	@echo 'make lint         ruff, and rules of plain English'
 	@echo 'make venv         the environment in .venv (the others make it too)'
-	@echo 'make lock         requirements.lock from the newest releases'
+	@echo 'make lock         the lock file of PYTHON from the newest releases'
 	@echo 'make clean        remove caches and outputs of demo and builds'
 
 venv: $(STAMP)
@@ -37,10 +37,10 @@ demo: $(STAMP)
 	$(BIN)/python -m axial_tf.demo
 
 test: $(STAMP)
-	$(PYTEST)
+	$(PYTEST) $(TESTS)
 
 test-slow: $(STAMP)
-	$(PYTEST) -m slow
+	$(PYTEST) -m slow $(TESTS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
