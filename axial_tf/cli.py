@@ -20,6 +20,21 @@ os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 warnings.filterwarnings('ignore', category=FutureWarning, module='google')
 
 
+def _print_error(error: errors.UserError) -> None:
+  print('error: ' + ' '.join(str(error).split()), file=sys.stderr)
+
+
+def _excepthook(kind, error, trace):
+  """Also prints one line for errors of the environment at import."""
+  if issubclass(kind, errors.UserError):
+    _print_error(error)
+  else:
+    sys.__excepthook__(kind, error, trace)
+
+
+sys.excepthook = _excepthook
+
+
 def run(main, docstring: str, takes_arguments: bool = False) -> None:
   """Runs `main()` as a program: parses absl flags, then calls it.
 
@@ -54,7 +69,7 @@ def run(main, docstring: str, takes_arguments: bool = False) -> None:
             f'(see --help)')
       main()
     except errors.UserError as error:
-      print('error: ' + ' '.join(str(error).split()), file=sys.stderr)
+      _print_error(error)
       sys.exit(1)
     except KeyboardInterrupt:
       print('interrupted', file=sys.stderr)

@@ -5,6 +5,7 @@ the checkpoints of this package do not know. Both may be used in one program.
 """
 
 import os
+from typing import Any
 
 import tensorflow as tf
 
@@ -28,3 +29,18 @@ else:
         f'({errors.first_line(error)}); run: pip install '
         f"'tf-keras=={'.'.join(tf.__version__.split('.')[:2])}.*'") from error
   keras = tf_keras
+
+
+def require(value: Any, owner: str) -> None:
+  """Raises errors.UserError for a layer, model or tensor of Keras 3.
+
+  Args:
+    value: argument that a user has passed.
+    owner: name of the class that it was passed to.
+  """
+  if not IS_TF_2_15 and any(
+      base.__module__.split('.')[0] == 'keras' for base in type(value).__mro__):
+    raise errors.UserError(
+        f'{owner}: expected a model or tensor of Keras 2, got a '
+        f'{type(value).__name__} of Keras 3; make it with `from '
+        f'axial_tf.keras2 import keras`')

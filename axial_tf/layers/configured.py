@@ -4,7 +4,7 @@ import dataclasses
 import types
 import typing
 
-from axial_tf import settings
+from axial_tf import keras2, settings
 from axial_tf.keras2 import keras
 
 
@@ -21,6 +21,10 @@ class ConfiguredLayer(keras.layers.Layer):
     # A namespace, as Keras would track a dict and save it in checkpoints.
     kept = vars(getattr(self, '_arguments', types.SimpleNamespace()))
     self._arguments = types.SimpleNamespace(**{**kept, **arguments})
+
+  def __call__(self, inputs, *arguments, **options):
+    keras2.require(inputs, type(self).__name__)
+    return super().__call__(inputs, *arguments, **options)
 
   def get_config(self):
     return {**super().get_config(), **{
