@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+import platform
 import signal
 import sys
 from typing import Callable, Iterable, List, Optional, Sequence
@@ -17,6 +18,10 @@ from axial_tf.files import paths
 flags.disclaim_key_flags()
 # Before TensorFlow is imported: its start-up notices hide our own lines.
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+# TensorFlow uses oneDNN by default only on CPUs with AVX-512 VNNI or newer; on
+# those with AVX2 it is faster, too.
+if platform.machine() == 'x86_64':
+  os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '1')
 warnings.filterwarnings('ignore', category=FutureWarning, module='google')
 
 
