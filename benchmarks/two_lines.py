@@ -6,7 +6,8 @@ commands run it. Printed are the median over the processes, in milliseconds, and
 the smallest and the largest.
 
   make venv PYTHON=python3.12 VENV=.venv-3.12
-  python benchmarks/two_lines.py --pythons=.venv/bin/python,.venv-3.12/bin/python
+  python benchmarks/two_lines.py \\
+    --pythons=.venv/bin/python,.venv-3.12/bin/python
 """
 
 import os
@@ -14,13 +15,13 @@ import pathlib
 import subprocess
 import sys
 
-_ROOT = pathlib.Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(_ROOT))
-
 from absl import flags
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from axial_tf import cli
 
+_ROOT = pathlib.Path(__file__).resolve().parent.parent
 _PYTHONS = flags.DEFINE_list(
     'pythons', None, 'Interpreters of two environments.')
 _ROUNDS = flags.DEFINE_integer('rounds', 15, 'Processes of each environment.')
