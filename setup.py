@@ -5,34 +5,46 @@ import re
 
 import setuptools
 
+# The two lines of TensorFlow. tensorflow-addons, which the paper's optimizer
+# comes from, exists for the older one only.
+_OLD, _NEW = '; python_version < "3.12"', '; python_version >= "3.12"'
 _REQUIRED = [
-    'tensorflow==2.15.1',
-    'tf-models-official==2.15.0',
-    'tensorflow-addons==0.23.0',
+    'tensorflow==2.15.1' + _OLD,
+    'tensorflow==2.20.*' + _NEW,
+    'tf-keras==2.20.*' + _NEW,
+    'tf-models-official==2.15.0' + _OLD,
+    'tf-models-official==2.20.*' + _NEW,
+    'tensorflow-addons==0.23.0' + _OLD,
     'tensorflow-datasets',
     'importlib_resources',
     'absl-py',
     'gin-config==0.5.0',
-    'numpy<2',
+    'numpy<2' + _OLD,
+    'numpy' + _NEW,
     'Pillow',
     'pycocotools',
     'tqdm',
     # Limits on what the above pull in; docs/dependencies.md says why.
     'setuptools<82',
-    'tensorflow-metadata<1.16',
+    'tensorflow-metadata<1.16' + _OLD,
 ]
 _BEAM = 'apache-beam>=2.60'
 # The newest that live with TensorFlow 2.15: numpy 1 and protobuf 4.
-_ONNX = ['tf2onnx', 'onnx<1.17', 'onnxruntime<1.20']
-# The newest that lives with the TensorFlow above.
-_SERVING = 'tensorflow-serving-api==2.15.1'
+_ONNX = ['tf2onnx', 'onnx<1.17' + _OLD, 'onnx' + _NEW,
+         'onnxruntime<1.20' + _OLD, 'onnxruntime' + _NEW]
+# The newest that live with the TensorFlow above.
+_SERVING = ['tensorflow-serving-api==2.15.1' + _OLD,
+            'tensorflow-serving-api==2.20.*' + _NEW]
 _EXTRAS = {
     'beam': [_BEAM],
     'demo': ['scikit-learn'],
+    'gpu': ['tensorflow[and-cuda]==2.15.1' + _OLD,
+            'tensorflow[and-cuda]==2.20.*' + _NEW],
     'onnx': _ONNX,
-    'serving': [_SERVING],
-    'test': [_BEAM, *_ONNX, _SERVING, 'cityscapesscripts', 'hotcoco',
-             'hypothesis', 'panopticapi-lite', 'pytest', 'pytest-xdist',
+    'serving': _SERVING,
+    # panopticapi-lite needs numpy 1.
+    'test': [_BEAM, *_ONNX, *_SERVING, 'cityscapesscripts', 'hotcoco',
+             'hypothesis', 'panopticapi-lite' + _OLD, 'pytest', 'pytest-xdist',
              'scikit-learn', 'wheel'],
     'dev': ['ruff'],
 }
@@ -60,8 +72,10 @@ setuptools.setup(
         'Programming Language :: Python :: 3.9',
         'Programming Language :: Python :: 3.10',
         'Programming Language :: Python :: 3.11',
+        'Programming Language :: Python :: 3.12',
+        'Programming Language :: Python :: 3.13',
     ],
-    python_requires='>=3.9,<3.12',
+    python_requires='>=3.9,<3.14',
     install_requires=_REQUIRED,
     extras_require=_EXTRAS,
     packages=setuptools.find_packages(

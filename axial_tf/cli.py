@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+import platform
 import signal
 import sys
 from typing import Callable, Iterable, List, Optional, Sequence
@@ -17,7 +18,26 @@ from axial_tf.files import paths
 flags.disclaim_key_flags()
 # Before TensorFlow is imported: its start-up notices hide our own lines.
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+# TensorFlow uses oneDNN by default only on CPUs with AVX-512 VNNI or newer; on
+# those with AVX2 it is faster, too.
+if platform.machine() == 'x86_64':
+  os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '1')
 warnings.filterwarnings('ignore', category=FutureWarning, module='google')
+
+
+def _print_error(error: errors.UserError) -> None:
+  print('error: ' + ' '.join(str(error).split()), file=sys.stderr)
+
+
+def _excepthook(kind, error, trace):
+  """Also prints one line for errors of the environment at import."""
+  if issubclass(kind, errors.UserError):
+    _print_error(error)
+  else:
+    sys.__excepthook__(kind, error, trace)
+
+
+sys.excepthook = _excepthook
 
 
 def run(main, docstring: str, takes_arguments: bool = False) -> None:
@@ -54,7 +74,7 @@ def run(main, docstring: str, takes_arguments: bool = False) -> None:
             f'(see --help)')
       main()
     except errors.UserError as error:
-      print('error: ' + ' '.join(str(error).split()), file=sys.stderr)
+      _print_error(error)
       sys.exit(1)
     except KeyboardInterrupt:
       print('interrupted', file=sys.stderr)

@@ -7,10 +7,11 @@ imported: "not installed" for an installed package would be misleading.
 import importlib
 import importlib.metadata
 import os
-import re
 import shlex
 import sys
 from types import ModuleType
+
+from packaging import requirements
 
 from axial_tf import errors
 
@@ -61,7 +62,8 @@ def install_command(extra: str) -> str:
 
 def _requirements(extra: str):
   """Returns the requirements of an extra as the installed wheel lists them."""
-  marker = re.compile(rf'\s*;\s*extra\s*==\s*["\']{re.escape(extra)}["\']')
-  return [marker.split(line)[0]
-          for line in importlib.metadata.requires('axial_tf') or ()
-          if marker.search(line)]
+  found = map(requirements.Requirement,
+              importlib.metadata.requires('axial_tf') or ())
+  return [str(requirement).split(';')[0].strip() for requirement in found
+          if requirement.marker and not requirement.marker.evaluate(
+              {'extra': ''}) and requirement.marker.evaluate({'extra': extra})]

@@ -20,6 +20,7 @@ import tensorflow as tf
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from axial_tf import cli
+from axial_tf.keras2 import keras
 from axial_tf.layers.attention import layer as attention_layer
 from benchmarks import measure
 
@@ -48,15 +49,15 @@ _ALL_ROWS = 1 << 50
 def make(kind, rows, length, channels, *, span=None, training=False,
          precision='float32'):
   """Returns a function without arguments that runs one layer once."""
-  tf.keras.mixed_precision.set_global_policy(precision)
-  tf.keras.utils.set_random_seed(0)
+  keras.mixed_precision.set_global_policy(precision)
+  keras.utils.set_random_seed(0)
   layer = attention_layer.AxialAttention(
       channels // 2, channels, span=None if kind == 'published' else span,
       backend=_BACKENDS.get(kind, kind),
       chunk_bytes=_ALL_ROWS if kind == 'whole' else None)
   inputs = tf.cast(
       tf.random.stateless_normal([rows, length, channels], [1, 2]),
-      tf.keras.mixed_precision.global_policy().compute_dtype)
+      keras.mixed_precision.global_policy().compute_dtype)
   layer(inputs[:1])
 
   @tf.function
@@ -140,7 +141,7 @@ def precision():
     print(f'{"training step" if training else "inference"}: '
           f'{times["float32"]:.1f} ms and {times["mixed_bfloat16"]:.1f} ms, '
           f'{ratio:.2f} times as long', flush=True)
-  tf.keras.mixed_precision.set_global_policy('float32')
+  keras.mixed_precision.set_global_policy('float32')
 
 
 def matmul_peak() -> float:

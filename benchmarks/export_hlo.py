@@ -21,6 +21,7 @@ import tensorflow as tf
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from axial_tf import cli, errors
+from axial_tf.keras2 import keras
 from axial_tf.layers.attention import backends
 from axial_tf.models import axial_resnet, settings_by_name
 
@@ -49,7 +50,7 @@ def program(case: str, kind: str):
   """Returns the compiled function, its images, and the serialized program."""
   variant, size, batch, training = _CASES[case]
   backend, policy = _KINDS[kind]
-  tf.keras.mixed_precision.set_global_policy(policy)
+  keras.mixed_precision.set_global_policy(policy)
   overrides = {'span': 0} if kind == 'published' else {}
   model = axial_resnet.AxialResNet(
       settings_by_name.variant_settings(variant, **overrides))

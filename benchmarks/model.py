@@ -21,6 +21,7 @@ import tensorflow as tf
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from axial_tf import cli, errors
+from axial_tf.keras2 import keras
 from axial_tf.layers.attention import backends
 from axial_tf.models import axial_resnet, settings_by_name
 from benchmarks import measure
@@ -51,7 +52,7 @@ def _kinds(case):
 
 def make(kind, variant, overrides, size, batch, training):
   """Returns a function without arguments that runs the backbone once."""
-  tf.keras.utils.set_random_seed(0)
+  keras.utils.set_random_seed(0)
   if kind == 'recompute':
     overrides = dict(overrides, recompute='axial')
   model = axial_resnet.AxialResNet(

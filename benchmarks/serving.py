@@ -39,6 +39,7 @@ from axial_tf.export import (
 )
 from axial_tf.files import image_decoding
 from axial_tf.inference import panoptic as panoptic_inference
+from axial_tf.keras2 import keras
 from axial_tf.models import panoptic_deeplab, settings_by_name
 from axial_tf.panoptic import merging
 from axial_tf.specs import dataset_spec
@@ -63,7 +64,7 @@ def load() -> panoptic_inference.PanopticInference:
   if _MODEL_DIR.value:
     from axial_tf.experiment import restore
     return restore.load_inference(_MODEL_DIR.value)
-  tf.keras.utils.set_random_seed(0)
+  keras.utils.set_random_seed(0)
   spec = dataset_spec.DatasetSpec.load('cityscapes')
   model = panoptic_deeplab.PanopticDeepLab(
       settings_by_name.panoptic_settings(_VARIANT.value), spec.num_classes)

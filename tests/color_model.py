@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from axial_tf.inference import panoptic as panoptic_inference
+from axial_tf.keras2 import keras
 from axial_tf.layers import resize
 from axial_tf.panoptic import merging
 from axial_tf.specs import dataset_spec
@@ -23,12 +24,12 @@ MERGING = merging.MergingSettings(
     nms_kernel=3, max_centers=6, stuff_area_limit=1)
 
 
-class ColorModel(tf.keras.Model):
+class ColorModel(keras.Model):
   """Logits and heatmap are linear in the color; offsets are 0."""
 
   def __init__(self):
     super().__init__()
-    self._layer = tf.keras.layers.Dense(4)
+    self._layer = keras.layers.Dense(4)
     self._layer.build([None, 3])
     # Columns: ground, ball, sky, center; rows: red, green, blue.
     self._layer.set_weights([

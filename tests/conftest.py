@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from axial_tf.keras2 import keras
+
 # Two devices, for tests of replicas; must be set before TensorFlow starts.
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices('CPU')[0],
@@ -29,7 +31,7 @@ _ROOT = pathlib.Path(__file__).resolve().parent.parent
 def free_memory():
   """Frees graphs and models of a module when its tests have ended."""
   yield
-  tf.keras.backend.clear_session()
+  keras.backend.clear_session()
   gc.collect()
   # glibc keeps freed memory for this process; other systems lack the call.
   trim = getattr(ctypes.CDLL(None), 'malloc_trim', None)

@@ -1,5 +1,7 @@
 """The entry point of all commands: one line and a status for a mistake."""
 
+import os
+import platform
 import subprocess
 import sys
 import textwrap
@@ -37,6 +39,21 @@ def test_sigterm_ends_as_an_exception_does():
           print('tidy')
       ''')
   assert (done.returncode, done.stdout, done.stderr) == (143, 'tidy\n', '')
+
+
+@pytest.mark.skipif(platform.machine() != 'x86_64', reason='oneDNN is of x86')
+@pytest.mark.parametrize('given, wanted', [({}, '1'), (
+    {'TF_ENABLE_ONEDNN_OPTS': '0'}, '0')])
+def test_onednn_is_on_unless_the_user_switches_it_off(
+    given, wanted, project_root):
+  environment = {name: value for name, value in os.environ.items()
+                 if name != 'TF_ENABLE_ONEDNN_OPTS'}
+  done = subprocess.run(
+      [sys.executable, '-c', 'import os; from axial_tf import cli; '
+       'print(os.environ["TF_ENABLE_ONEDNN_OPTS"])'],
+      env={**environment, **given}, cwd=project_root, check=True,
+      capture_output=True, text=True)
+  assert done.stdout.strip() == wanted
 
 
 def test_a_bug_keeps_its_traceback():

@@ -17,6 +17,7 @@ from axial_tf.experiment import config, restore, run
 from axial_tf.export import saved_model
 from axial_tf.tasks import registry
 from axial_tf.training import checkpoints, initialization
+from tests import lines
 
 _FIXTURE = pathlib.Path(__file__).parent / 'fixtures' / 'earlier_run'
 # It holds for a whole process and has no effect on the numbers here.
@@ -68,7 +69,7 @@ def test_a_run_continues_as_it_would_have(
           continued, 'train_and_eval')
   assert _last_metrics(continued)['step'] == steps
   assert os.path.basename(checkpoints.latest(continued)) == newest
-  found = _numbers(checkpoints.latest(continued))
+  found = lines.numbers(checkpoints.latest(continued))
   wanted = expected['continued'][model_dir]
   assert found.keys() == wanted.keys()
   assert any('/.OPTIMIZER_SLOT/' in name for name in wanted)
@@ -77,19 +78,6 @@ def test_a_run_continues_as_it_would_have(
     tolerance = 2e-2 if '/.OPTIMIZER_SLOT/' in name else 1e-3
     np.testing.assert_allclose(found[name], (norm, product), err_msg=name,
                                atol=tolerance * norm + 1e-5)
-
-
-def _numbers(checkpoint):
-  """Describes the variables in a checkpoint as expected.json does."""
-  reader = checkpoints.reader(checkpoint)
-  found = {}
-  for name in reader.get_variable_to_shape_map():
-    if name.endswith(checkpoints.VALUE) and 'save_counter' not in name:
-      value = np.asarray(reader.get_tensor(name), np.float64).ravel()
-      direction = np.random.default_rng(0).standard_normal(value.size)
-      found[name[:-len(checkpoints.VALUE)]] = (
-          np.linalg.norm(value), value @ direction)
-  return found
 
 
 @pytest.mark.parametrize('model', ['run', 'export'])

@@ -114,7 +114,10 @@ def test_without_a_checkout_the_command_names_the_packages(monkeypatch):
   monkeypatch.setattr(
       optional_imports.importlib.metadata, 'requires', lambda name: [
           'tensorflow==2.15.1', 'apache-beam>=2.60; extra == "beam"',
-          "onnx<1.17 ; extra == 'onnx'", 'tf2onnx; extra == "onnx"'])
+          'numpy<2; python_version < "3.0"',
+          'onnx<1.17; python_version >= "3.9" and extra == "onnx"',
+          'onnx>2; python_version < "3.9" and extra == "onnx"',
+          "tf2onnx ; extra == 'onnx'"])
   words = shlex.split(optional_imports.install_command('onnx'))
   assert words == [
       sys.executable, '-m', 'pip', 'install', 'onnx<1.17', 'tf2onnx']

@@ -14,7 +14,8 @@ from typing import Optional
 
 from absl import app, flags
 from absl.testing import flagsaver
-import tensorflow as tf
+
+from axial_tf.keras2 import keras
 
 
 def run(module: str, *arguments, cwd: Optional[os.PathLike] = None
@@ -32,7 +33,7 @@ def run(module: str, *arguments, cwd: Optional[os.PathLike] = None
   """
   out, err = io.StringIO(), io.StringIO()
   argv, folder, environment = sys.argv, os.getcwd(), dict(os.environ)
-  policy = tf.keras.mixed_precision.global_policy()
+  policy = keras.mixed_precision.global_policy()
   status = 0
   try:
     sys.argv = [module, *map(str, arguments)]
@@ -44,7 +45,7 @@ def run(module: str, *arguments, cwd: Optional[os.PathLike] = None
   except SystemExit as stop:
     status = stop.code or 0
   finally:
-    tf.keras.mixed_precision.set_global_policy(policy)
+    keras.mixed_precision.set_global_policy(policy)
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)

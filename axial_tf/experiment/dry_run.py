@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from axial_tf.data import reading_errors
 from axial_tf.experiment import experiment
+from axial_tf.keras2 import keras
 from axial_tf.tasks import registry
 from axial_tf.training import progress
 
@@ -62,7 +63,7 @@ def describe(settings: experiment.Experiment,
       f'{steps} steps without validation'])
 
 
-def _layers(model: tf.keras.Model) -> str:
+def _layers(model: keras.Model) -> str:
   """One line for each part of the model, with its parameters."""
   lines = [f'{model.name}:']
   lines += [

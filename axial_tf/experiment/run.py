@@ -16,6 +16,7 @@ from axial_tf.data import reading_errors
 from axial_tf.experiment import config, experiment, run_folder
 from axial_tf.experiment import dry_run as dry_run_lib
 from axial_tf.files import atomic_files, folder_lock, model_folders, paths
+from axial_tf.keras2 import keras
 from axial_tf.tasks import registry
 from axial_tf.training import (
   best_checkpoint,
@@ -85,7 +86,7 @@ def _prepare(settings: run_settings.RunSettings,
   """Makes the settings that affect the whole program; returns the strategy."""
   place = place or strategies.find_place(settings, trains)
   if settings.seed is not None:
-    tf.keras.utils.set_random_seed(settings.seed)
+    keras.utils.set_random_seed(settings.seed)
   if settings.deterministic:
     tf.config.experimental.enable_op_determinism()
   _set_precision(settings.mixed_precision)
@@ -274,7 +275,7 @@ class _StopAction:
 
 
 def _set_precision(name: str) -> None:
-  tf.keras.mixed_precision.set_global_policy(
+  keras.mixed_precision.set_global_policy(
       name if name == 'float32' else f'mixed_{name}')
 
 

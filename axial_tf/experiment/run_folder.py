@@ -11,6 +11,7 @@ import tensorflow as tf
 from axial_tf import errors
 from axial_tf.experiment import experiment
 from axial_tf.files import atomic_files, folder_lock, model_folders, paths
+from axial_tf.keras2 import keras
 from axial_tf.specs import specs
 from axial_tf.tasks import registry
 from axial_tf.training import checkpoints
@@ -44,7 +45,7 @@ def usable(model_dir: str, mode: str):
       tf.io.gfile.rmtree(model_dir)
 
 
-def require_space(model_dir: str, model: tf.keras.Model, copies: int) -> None:
+def require_space(model_dir: str, model: keras.Model, copies: int) -> None:
   """Checks that the checkpoints of a run will fit on a local disk.
 
   Args:

@@ -21,6 +21,7 @@ from axial_tf.export import (
   warmup,
 )
 from axial_tf.files import model_folders
+from axial_tf.keras2 import keras
 from axial_tf.layers.attention import backends
 from axial_tf.prediction import loaded_model
 
@@ -132,7 +133,7 @@ def _new_version_dir(export_dir: str, version: Optional[int]) -> str:
   return version_dir
 
 
-def save(model: tf.keras.Model, folder: str, signatures: Mapping[str, Any]
+def save(model: keras.Model, folder: str, signatures: Mapping[str, Any]
          ) -> None:
   """Writes a SavedModel of functions that run a model, for inference only.
 

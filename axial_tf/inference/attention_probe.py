@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from axial_tf import errors
+from axial_tf.keras2 import keras
 from axial_tf.layers.attention import axial_2d, plain
 from axial_tf.layers.residual import bottleneck
 from axial_tf.models import staged_backbone
@@ -36,7 +37,7 @@ class PixelAttention(NamedTuple):
   pixels_per_cell: Tuple[float, float]
 
 
-def layers(backbone: tf.keras.Model) -> Dict[str, int]:
+def layers(backbone: keras.Model) -> Dict[str, int]:
   """Returns name -> number of heads of the layers with axial attention.
 
   They are in the order of the forward pass. A backbone without any gives an
@@ -48,7 +49,7 @@ def layers(backbone: tf.keras.Model) -> Dict[str, int]:
       if _is_axial(block)}
 
 
-def probe(model: tf.keras.Model, images: tf.Tensor, *,
+def probe(model: keras.Model, images: tf.Tensor, *,
           pixel: Tuple[int, int], layer: Optional[str] = None,
           head: Optional[int] = None) -> PixelAttention:
   """Runs a model up to a layer and returns what a pixel attends to there.
@@ -75,7 +76,7 @@ def probe(model: tf.keras.Model, images: tf.Tensor, *,
 
 
 def find_layer(
-    backbone: tf.keras.Model, layer: Optional[str], head: Optional[int]
+    backbone: keras.Model, layer: Optional[str], head: Optional[int]
 ) -> str:
   """Returns the name of a layer that has a head; None is the last layer.
 
@@ -134,7 +135,7 @@ def _is_axial(block) -> bool:
   return isinstance(block.attention, axial_2d.AxialAttention2D)
 
 
-def _blocks(backbone) -> Dict[str, tf.keras.layers.Layer]:
+def _blocks(backbone) -> Dict[str, keras.layers.Layer]:
   """Returns the residual blocks by name, in order."""
   if not isinstance(backbone, staged_backbone.StagedBackbone):
     return {}

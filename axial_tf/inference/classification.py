@@ -8,6 +8,7 @@ from typing import Callable, Dict, Optional, Tuple
 
 import tensorflow as tf
 
+from axial_tf import keras2
 from axial_tf.data.common import resizing
 from axial_tf.files import model_folders
 from axial_tf.specs import class_spec
@@ -28,6 +29,7 @@ class ClassifierInference(tf.Module):
   def __init__(
       self, model: Callable[..., tf.Tensor], spec: class_spec.ClassSpec,
       image_size: Tuple[int, int], short_side: Optional[int]):
+    keras2.require(model, type(self).__name__)
     super().__init__(name='classifier_inference')
     self.model = model
     self.spec = spec

@@ -8,6 +8,7 @@ from typing import Callable, Dict, Optional
 
 import tensorflow as tf
 
+from axial_tf import keras2
 from axial_tf.data.common import resizing
 from axial_tf.files import model_folders
 from axial_tf.inference import multi_scale as multi_scale_lib
@@ -37,6 +38,7 @@ class PanopticInference(tf.Module):
       merging_settings: merging.MergingSettings,
       max_long_side: Optional[int] = None, enlarge: bool = False,
       multi_scale: Optional[multi_scale_lib.MultiScaleSettings] = None):
+    keras2.require(model, type(self).__name__)
     super().__init__(name='panoptic_inference')
     self.model = model
     self.spec = spec

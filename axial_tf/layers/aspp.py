@@ -48,7 +48,7 @@ class ASPP(configured.ConfiguredLayer):
         output stride 16, twice as much for output stride 8.
       separable: whether the atrous convolutions are depthwise separable.
       norm: settings of all batch norms.
-      **kwargs: keyword arguments of tf.keras.layers.Layer.
+      **kwargs: keyword arguments of keras.layers.Layer.
 
     Raises:
       errors.UserError: a value out of range.

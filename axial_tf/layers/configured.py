@@ -4,12 +4,11 @@ import dataclasses
 import types
 import typing
 
-import tensorflow as tf
+from axial_tf import keras2, settings
+from axial_tf.keras2 import keras
 
-from axial_tf import settings
 
-
-class ConfiguredLayer(tf.keras.layers.Layer):
+class ConfiguredLayer(keras.layers.Layer):
   """A layer whose config holds the arguments of its constructor.
 
   A subclass passes its arguments to `_keep` and annotates them: settings
@@ -18,10 +17,14 @@ class ConfiguredLayer(tf.keras.layers.Layer):
   """
 
   def _keep(self, **arguments) -> None:
-    """Stores arguments, except those of tf.keras.layers.Layer."""
+    """Stores arguments, except those of keras.layers.Layer."""
     # A namespace, as Keras would track a dict and save it in checkpoints.
     kept = vars(getattr(self, '_arguments', types.SimpleNamespace()))
     self._arguments = types.SimpleNamespace(**{**kept, **arguments})
+
+  def __call__(self, inputs, *arguments, **options):
+    keras2.require(inputs, type(self).__name__)
+    return super().__call__(inputs, *arguments, **options)
 
   def get_config(self):
     return {**super().get_config(), **{

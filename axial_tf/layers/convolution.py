@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from axial_tf.keras2 import keras
 from axial_tf.layers import configured, multiply_adds, normalization
 
 
@@ -28,7 +29,7 @@ class ConvNorm(configured.ConfiguredLayer):
     self.strides = strides
     self._relu = relu
     self._margin = dilation * (kernel_size // 2)
-    self.conv = tf.keras.layers.Conv2D(
+    self.conv = keras.layers.Conv2D(
         filters, kernel_size, strides=strides, dilation_rate=dilation,
         padding='valid', use_bias=False,
         kernel_initializer='he_normal', name='conv')
@@ -80,7 +81,7 @@ class SeparableConvNorm(configured.ConfiguredLayer):
     self.strides = strides
     self._relu_first = relu_first
     self._margin = dilation * (kernel_size // 2)
-    self.depthwise = tf.keras.layers.DepthwiseConv2D(
+    self.depthwise = keras.layers.DepthwiseConv2D(
         kernel_size, strides=strides, dilation_rate=dilation, padding='valid',
         use_bias=False, depthwise_initializer='he_normal', name='depthwise')
     self.depthwise_norm = normalization.batch_norm(norm, name='depthwise_norm')

@@ -4,8 +4,10 @@ from typing import Iterable
 
 import tensorflow as tf
 
+from axial_tf.keras2 import keras
 
-def keep(owner: tf.Module, layers: Iterable[tf.keras.layers.Layer]) -> None:
+
+def keep(owner: tf.Module, layers: Iterable[keras.layers.Layer]) -> None:
   """Makes layers attributes of their owner, each under its name.
 
   A checkpoint names a weight by the shortest path of attributes to it, which

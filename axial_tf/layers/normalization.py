@@ -6,6 +6,7 @@ from typing import Callable, Optional, Tuple
 import tensorflow as tf
 
 from axial_tf import settings
+from axial_tf.keras2 import keras
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,9 +36,9 @@ class BatchNormSettings:
 
 
 def batch_norm(norm: BatchNormSettings, *, name: str,
-               gamma_initializer='ones') -> tf.keras.layers.BatchNormalization:
+               gamma_initializer='ones') -> keras.layers.BatchNormalization:
   """Returns the ordinary Keras layer, over the last axis."""
-  return tf.keras.layers.BatchNormalization(
+  return keras.layers.BatchNormalization(
       momentum=norm.momentum, epsilon=norm.epsilon,
       synchronized=norm.synchronizes(), gamma_initializer=gamma_initializer,
       name=name)
@@ -51,7 +52,7 @@ def wide(dtype: tf.DType) -> tf.DType:
 Moments = Tuple[tf.Tensor, tf.Tensor]
 
 
-class MomentNormalization(tf.keras.layers.Layer):
+class MomentNormalization(keras.layers.Layer):
   """Batch norm that also accepts moments and folds into the layer before it.
 
   The logits of an attention layer are too large to be stored three times, and

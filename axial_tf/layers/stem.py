@@ -58,7 +58,7 @@ class Stem(configured.ConfiguredLayer):
       norm: settings of the batch norms.
       standardize: whether images are standardized by ImageNet's mean and
         deviation, as in PyTorch's networks, rather than kept in -1..1.
-      **kwargs: keyword arguments of tf.keras.layers.Layer.
+      **kwargs: keyword arguments of keras.layers.Layer.
 
     Raises:
       errors.UserError: an unknown kind.

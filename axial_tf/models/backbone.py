@@ -3,12 +3,11 @@
 import dataclasses
 import typing
 
-import tensorflow as tf
-
 from axial_tf import settings as settings_lib
+from axial_tf.keras2 import keras
 
 
-class Backbone(tf.keras.Model):
+class Backbone(keras.Model):
   """Maps images to a dict of endpoints; built from settings alone.
 
   A subclass annotates the `settings` of its constructor with their dataclass.

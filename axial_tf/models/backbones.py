@@ -3,9 +3,8 @@
 import dataclasses
 from typing import Union
 
-import tensorflow as tf
-
 from axial_tf import settings as settings_lib
+from axial_tf.keras2 import keras
 from axial_tf.models import axial_resnet, hybrid_resnet, xception
 
 BackboneSettings = Union[
@@ -13,7 +12,7 @@ BackboneSettings = Union[
     xception.XceptionSettings]
 
 
-def build(settings: BackboneSettings, name: str) -> tf.keras.Model:
+def build(settings: BackboneSettings, name: str) -> keras.Model:
   """Returns a model from images to the endpoints 'stem', 'res2' .. 'res5'."""
   return _MODELS[type(settings)](settings, name=name)
 

@@ -5,6 +5,7 @@ import dataclasses
 import tensorflow as tf
 
 from axial_tf import settings as settings_lib
+from axial_tf.keras2 import keras
 from axial_tf.layers import multiply_adds
 from axial_tf.models import axial_resnet, backbones
 
@@ -26,7 +27,7 @@ class ClassifierSettings:
         0 <= self.dropout_rate < 1, self, 'dropout_rate', '0 <= x < 1')
 
 
-class Classifier(tf.keras.Model):
+class Classifier(keras.Model):
   """Images to logits of classes."""
 
   def __init__(self, settings: ClassifierSettings, num_classes: int, **kwargs):
@@ -35,16 +36,16 @@ class Classifier(tf.keras.Model):
     Args:
       settings: settings of all parts.
       num_classes: number of outputs; ImageNet has 1000.
-      **kwargs: keyword arguments of tf.keras.Model.
+      **kwargs: keyword arguments of keras.Model.
     """
     super().__init__(**kwargs)
     self._settings = settings
     self._num_classes = num_classes
     self.backbone = backbones.build(settings.backbone, name='backbone')
-    self.mean = tf.keras.layers.GlobalAveragePooling2D(name='mean')
-    self.dropout = tf.keras.layers.Dropout(
+    self.mean = keras.layers.GlobalAveragePooling2D(name='mean')
+    self.dropout = keras.layers.Dropout(
         settings.dropout_rate, name='dropout')
-    self.last = tf.keras.layers.Dense(num_classes, name='last')
+    self.last = keras.layers.Dense(num_classes, name='last')
 
   def call(self, images, training=False):
     """Float [batch, height, width, 3] in -1..1 -> float32 [batch, classes].

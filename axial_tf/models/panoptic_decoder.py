@@ -6,6 +6,7 @@ from typing import Literal, Optional, Tuple
 import tensorflow as tf
 
 from axial_tf import settings as settings_lib
+from axial_tf.keras2 import keras
 from axial_tf.layers import (
   aspp,
   convolution,
@@ -86,7 +87,7 @@ class DecoderSettings:
         heads=self.heads, span=self.span)
 
 
-class Decoder(tf.keras.layers.Layer):
+class Decoder(keras.layers.Layer):
   """Upsamples 'res5' to stride 4 with the help of finer endpoints."""
 
   def __init__(self, branch: BranchSettings, decoder: DecoderSettings,
@@ -156,7 +157,7 @@ def _fusion(channels, decoder, norm, name):
       channels // spatial.expansion, spatial, norm=norm, name=name)
 
 
-class Head(tf.keras.layers.Layer):
+class Head(keras.layers.Layer):
   """A 5x5 separable convolution and a linear 1x1 convolution."""
 
   def __init__(self, hidden_channels: int, output_channels: int,
@@ -164,9 +165,9 @@ class Head(tf.keras.layers.Layer):
     super().__init__(**kwargs)
     self.hidden = convolution.SeparableConvNorm(
         hidden_channels, _KERNEL_SIZE, norm=norm, name='hidden')
-    self.last = tf.keras.layers.Conv2D(
+    self.last = keras.layers.Conv2D(
         output_channels, 1, name='last',
-        kernel_initializer=tf.keras.initializers.TruncatedNormal(stddev=0.01))
+        kernel_initializer=keras.initializers.TruncatedNormal(stddev=0.01))
 
   def call(self, features, training=False):
     """[batch, height, width, c] -> float32 [.., output_channels]."""

@@ -6,6 +6,7 @@ from typing import Dict
 import tensorflow as tf
 
 from axial_tf import settings as settings_lib
+from axial_tf.keras2 import keras
 from axial_tf.layers import multiply_adds, resize
 from axial_tf.layers import padding as padding_lib
 from axial_tf.models import axial_resnet, backbones, panoptic_decoder
@@ -57,7 +58,7 @@ class PanopticDeepLabSettings:
           f'channels')
 
 
-class PanopticDeepLab(tf.keras.Model):
+class PanopticDeepLab(keras.Model):
   """Images to semantic logits, a heatmap of centers, and offsets to them."""
 
   def __init__(self, settings: PanopticDeepLabSettings, num_classes: int,
@@ -67,7 +68,7 @@ class PanopticDeepLab(tf.keras.Model):
     Args:
       settings: settings of all parts.
       num_classes: number of semantic outputs.
-      **kwargs: keyword arguments of tf.keras.Model.
+      **kwargs: keyword arguments of keras.Model.
     """
     super().__init__(**kwargs)
     self._settings = settings

@@ -6,6 +6,7 @@ from typing import Any, Iterator, List, Sequence
 import tensorflow as tf
 
 from axial_tf import errors
+from axial_tf.keras2 import keras
 from axial_tf.layers import multiply_adds
 from axial_tf.models import backbone
 
@@ -68,8 +69,8 @@ class StagedBackbone(backbone.Backbone):
 
   def __init__(self, settings: Any, **kwargs):
     super().__init__(settings, **kwargs)
-    self.stem: tf.keras.layers.Layer
-    self.stages: List[List[tf.keras.layers.Layer]]
+    self.stem: keras.layers.Layer
+    self.stages: List[List[keras.layers.Layer]]
 
   def call(self, images, training=False):
     """Computes the endpoints.

@@ -8,8 +8,7 @@ they settled the choices that the paper leaves open.
 import dataclasses
 from typing import Dict, Optional, Tuple, Union
 
-import tensorflow as tf
-
+from axial_tf.keras2 import keras
 from axial_tf.layers.attention import settings as attention_settings
 from axial_tf.models import (
   axial_resnet,
@@ -78,7 +77,7 @@ class Variant:
       settings = dataclasses.replace(self.settings, backbone=settings)
     return dataclasses.replace(self, settings=settings)
 
-  def build(self, num_classes: Optional[int] = None) -> tf.keras.Model:
+  def build(self, num_classes: Optional[int] = None) -> keras.Model:
     """Returns the panoptic model or the classifier."""
     num_classes = num_classes or self.num_classes
     if self.is_panoptic:

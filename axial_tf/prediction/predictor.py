@@ -18,6 +18,7 @@ from axial_tf import errors, visualize
 from axial_tf.data.common import resizing
 from axial_tf.files import images, model_folders
 from axial_tf.inference import attention_probe, multi_scale
+from axial_tf.keras2 import keras
 from axial_tf.prediction import loaded_model
 from axial_tf.prediction.results import PanopticResult
 from axial_tf.specs import dataset_spec
@@ -186,7 +187,7 @@ class Predictor:
         head=head)
     return visualize.attention_pictures(shown[0].numpy(), attention, pixel)
 
-  def _network(self) -> tf.keras.Model:
+  def _network(self) -> keras.Model:
     if self._model.inference is None:
       raise errors.UserError(
           f'{self._path}: is an export, which has no layers to inspect; '

@@ -10,6 +10,7 @@ from axial_tf import settings as settings_lib
 from axial_tf.data.classification import pipeline as classification_pipeline
 from axial_tf.evaluation import top_k
 from axial_tf.inference import classification as classifier_inference
+from axial_tf.keras2 import keras
 from axial_tf.models import classifier
 from axial_tf.specs import class_spec
 from axial_tf.tasks import trained_task
@@ -102,7 +103,7 @@ class ClassificationTask(trained_task.TrainedTask):
         settings, load_spec(settings), run, optimizer, logging_dir)
     self._bar = None
 
-  def build_model(self) -> tf.keras.Model:
+  def build_model(self) -> keras.Model:
     model = build_model(self._settings, self.spec)
     freezing.freeze_batch_norms(model, self._run.frozen_batch_norms)
     return model

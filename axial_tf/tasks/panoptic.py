@@ -17,6 +17,7 @@ from axial_tf.evaluation import (
 )
 from axial_tf.inference import multi_scale as multi_scale_lib
 from axial_tf.inference import panoptic as panoptic_inference
+from axial_tf.keras2 import keras
 from axial_tf.layers import padding
 from axial_tf.models import panoptic_deeplab
 from axial_tf.panoptic import losses as losses_lib
@@ -123,7 +124,7 @@ class PanopticTask(trained_task.TrainedTask):
     self._inference = None
     self._bar = None
 
-  def build_model(self) -> tf.keras.Model:
+  def build_model(self) -> keras.Model:
     model = build_model(self._settings, self.spec)
     freezing.freeze_batch_norms(model, self._run.frozen_batch_norms)
     self._inference = build_inference(self._settings, self.spec, model)

@@ -6,6 +6,7 @@ from typing import Callable, Optional, Union
 import tensorflow as tf
 
 from axial_tf.files import model_folders
+from axial_tf.keras2 import keras
 from axial_tf.specs import specs
 from axial_tf.tasks import classification, panoptic
 from axial_tf.training import optimizers, run_settings
@@ -32,7 +33,7 @@ class Row:
   settings: type
   trained: Callable[..., Task]
   load_spec: Callable[..., specs.Spec]
-  build_model: Callable[..., tf.keras.Model]
+  build_model: Callable[..., keras.Model]
   build_inference: Callable[..., tf.Module]
 
 

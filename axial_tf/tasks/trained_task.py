@@ -9,6 +9,7 @@ from official.core import base_task
 import tensorflow as tf
 
 from axial_tf import errors
+from axial_tf.keras2 import keras
 from axial_tf.training import initialization, optimizers, run_settings
 
 # A metric in addition to VALUES: the global gradient norm before clipping.
@@ -66,7 +67,7 @@ class TrainedTask(base_task.Task, abc.ABC):
     """Draws training images for TensorBoard; by default none."""
     return {}
 
-  def initialize(self, model: tf.keras.Model) -> None:
+  def initialize(self, model: keras.Model) -> None:
     """Loads the matching weights of `init_checkpoint` into a new run.
 
     Raises:
@@ -85,13 +86,13 @@ class TrainedTask(base_task.Task, abc.ABC):
         self._optimizer_settings, self._run.train_steps, self.rate_scale)
     self._optimizer = optimizer
     if self._run.mixed_precision == 'float16':
-      optimizer = tf.keras.mixed_precision.LossScaleOptimizer(optimizer)
+      optimizer = keras.mixed_precision.LossScaleOptimizer(optimizer)
     return optimizer
 
   def build_metrics(self, training: bool = True):
     if not training:
       return []
-    return [tf.keras.metrics.Mean(name, dtype=tf.float32)
+    return [keras.metrics.Mean(name, dtype=tf.float32)
             for name in (*self.VALUES, GRADIENT_NORM)]
 
   # No condition depends on a tensor; converting would delay the first step.
@@ -141,7 +142,7 @@ class TrainedTask(base_task.Task, abc.ABC):
   def _gradients(self, inputs, model, optimizer):
     """Returns gradients and mean values of one part of the batch."""
     is_scaled = isinstance(
-        optimizer, tf.keras.mixed_precision.LossScaleOptimizer)
+        optimizer, keras.mixed_precision.LossScaleOptimizer)
     with tf.GradientTape() as tape:
       values = {name: tf.reduce_mean(value) for name, value in
                 self.training_values(inputs, model).items()}

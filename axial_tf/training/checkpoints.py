@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from axial_tf import errors
 from axial_tf.files import paths
+from axial_tf.keras2 import keras
 
 MODEL = 'model/'
 VALUE = '/.ATTRIBUTES/VARIABLE_VALUE'
@@ -81,7 +82,7 @@ def step_of(checkpoint: str) -> int:
       'global_step/.ATTRIBUTES/VARIABLE_VALUE'))
 
 
-def restore_model(model: tf.keras.Model, checkpoint: str) -> None:
+def restore_model(model: keras.Model, checkpoint: str) -> None:
   """Loads the weights of a built model from a training checkpoint.
 
   If the training has averaged or slow weights, these are loaded.
@@ -156,7 +157,7 @@ def validated_keys(checkpoint: str) -> Dict[str, str]:
   return {}
 
 
-def _restore_validated(model: tf.keras.Model, checkpoint: str) -> None:
+def _restore_validated(model: keras.Model, checkpoint: str) -> None:
   keys = validated_keys(checkpoint)
   if keys:
     stored = reader(checkpoint)
@@ -165,7 +166,7 @@ def _restore_validated(model: tf.keras.Model, checkpoint: str) -> None:
         variable.assign(stored.get_tensor(keys[path]))
 
 
-def require_match(model: tf.keras.Model, checkpoint: str) -> None:
+def require_match(model: keras.Model, checkpoint: str) -> None:
   """Checks the shapes of all model variables without loading them."""
   try:
     stored = reader(checkpoint).get_variable_to_shape_map()

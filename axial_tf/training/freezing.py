@@ -6,16 +6,15 @@ For fine-tuning with few images a step, whose statistics would be poor.
 import fnmatch
 from typing import List, Sequence
 
-import tensorflow as tf
-
 from axial_tf import errors
+from axial_tf.keras2 import keras
 from axial_tf.layers import normalization
 from axial_tf.training import checkpoints
 
-_KINDS = (tf.keras.layers.BatchNormalization, normalization.MomentNormalization)
+_KINDS = (keras.layers.BatchNormalization, normalization.MomentNormalization)
 
 
-def freeze_batch_norms(model: tf.keras.Model, patterns: Sequence[str]
+def freeze_batch_norms(model: keras.Model, patterns: Sequence[str]
                        ) -> List[str]:
   """Makes batch norms untrainable, so that they use their moving statistics.
 

@@ -17,6 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from axial_tf import errors
+from axial_tf.keras2 import keras
 from axial_tf.training import checkpoints
 
 
@@ -54,7 +55,7 @@ class LoadReport:
     return '\n'.join(lines)
 
 
-def load(model: tf.keras.Model, path: str) -> LoadReport:
+def load(model: keras.Model, path: str) -> LoadReport:
   """Loads all weights of a checkpoint that fit a built model.
 
   Args:

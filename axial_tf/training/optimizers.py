@@ -1,7 +1,8 @@
 """Builds optimizers and learning-rate schedules.
 
-The only module that imports tensorflow-addons, which accepts only Keras' legacy
-optimizers; moving to a newer TensorFlow changes only this file.
+The only module that chooses between tensorflow-addons, which needs TensorFlow
+2.15, and our own bases of its two optimizers. All optimizers are legacy ones of
+Keras 2, as the addons accept no others.
 """
 
 import dataclasses
@@ -11,12 +12,17 @@ import warnings
 from official.modeling.optimization import ema_optimizer, lr_schedule
 import tensorflow as tf
 
+from axial_tf import keras2
 from axial_tf import settings as settings_lib
+from axial_tf.keras2 import keras
 
-with warnings.catch_warnings():
-  # Its end-of-life warning does not concern users.
-  warnings.simplefilter('ignore', UserWarning)
-  import tensorflow_addons as tfa
+if keras2.IS_TF_2_15:
+  with warnings.catch_warnings():
+    # Its end-of-life warning does not concern users.
+    warnings.simplefilter('ignore', UserWarning)
+    from tensorflow_addons import optimizers as bases
+else:
+  from axial_tf.training import optimizer_bases as bases
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,16 +96,16 @@ class OptimizerSettings:
 def build_schedule(settings: OptimizerSettings, train_steps: int):
   """Returns the learning rate as a schedule over steps."""
   if settings.decay == 'poly':
-    rate = tf.keras.optimizers.schedules.PolynomialDecay(
+    rate = keras.optimizers.schedules.PolynomialDecay(
         settings.learning_rate, decay_steps=max(1, train_steps),
         end_learning_rate=settings.end_learning_rate,
         power=settings.decay_power)
   elif settings.decay == 'cosine':
-    rate = tf.keras.optimizers.schedules.CosineDecay(
+    rate = keras.optimizers.schedules.CosineDecay(
         settings.learning_rate, decay_steps=max(1, train_steps),
         alpha=settings.end_learning_rate / settings.learning_rate)
   else:
-    rate = tf.keras.optimizers.schedules.PiecewiseConstantDecay(
+    rate = keras.optimizers.schedules.PiecewiseConstantDecay(
         [max(1, train_steps)], [settings.learning_rate] * 2)
   if settings.warmup_steps:
     rate = lr_schedule.LinearWarmup(
@@ -107,7 +113,7 @@ def build_schedule(settings: OptimizerSettings, train_steps: int):
   return rate
 
 
-class ScaledRate(tf.keras.optimizers.schedules.LearningRateSchedule):
+class ScaledRate(keras.optimizers.schedules.LearningRateSchedule):
   """A schedule times a variable, which scales all later rates."""
 
   def __init__(self, schedule, scale: tf.Variable):
@@ -142,9 +148,9 @@ def build_optimizer(settings: OptimizerSettings, train_steps: int,
 
 def _build(settings: OptimizerSettings, schedule):
   if settings.name == 'adam':
-    return tf.keras.optimizers.legacy.Adam(schedule, beta_2=settings.beta_2)
+    return keras.optimizers.legacy.Adam(schedule, beta_2=settings.beta_2)
   if settings.name == 'sgd':
-    return tf.keras.optimizers.legacy.SGD(
+    return keras.optimizers.legacy.SGD(
         schedule, momentum=settings.momentum, nesterov=settings.momentum > 0)
   return _Lookahead(
       _RectifiedAdam(
@@ -193,7 +199,7 @@ class Averaging(ema_optimizer.ExponentialMovingAverage):
         self.update_average, tf.distribute.get_strategy())
     return result
 
-  def shadow_copy(self, model: tf.keras.Model):
+  def shadow_copy(self, model: keras.Model):
     super().shadow_copy(model)
     self.restart()
 
@@ -203,7 +209,7 @@ class Averaging(ema_optimizer.ExponentialMovingAverage):
       average.assign(weight)
 
 
-class _RectifiedAdam(tfa.optimizers.RectifiedAdam):
+class _RectifiedAdam(bases.RectifiedAdam):
   """RectifiedAdam whose step is one operation per variable, not 25.
 
   Only kernels decay.
@@ -249,7 +255,7 @@ class _RectifiedAdam(tfa.optimizers.RectifiedAdam):
 _HUGE = 1e8
 
 
-class _Lookahead(tfa.optimizers.Lookahead):
+class _Lookahead(bases.Lookahead):
   """Lookahead that computes shared values once a step, not once a variable.
 
   The original makes the inner optimizer recompute its rates, powers of beta and

@@ -6,6 +6,7 @@ from official.core import base_trainer
 import tensorflow as tf
 
 from axial_tf.files import paths
+from axial_tf.keras2 import keras
 from axial_tf.training import (
   checkpoints,
   exchange,
@@ -18,7 +19,7 @@ from axial_tf.training import (
 _STEPS_BETWEEN_QUESTIONS = 10
 
 
-class WatchedLoss(tf.keras.metrics.Mean):
+class WatchedLoss(keras.metrics.Mean):
   """A mean that records the first value that is too large or not finite.
 
   Reading the loss of each step on the host would make the device wait.

@@ -10,6 +10,7 @@ import tensorflow as tf
 from axial_tf import errors
 from axial_tf.data.common import record_files
 from axial_tf.experiment import experiment, run_folder
+from axial_tf.keras2 import keras
 from axial_tf.specs import class_spec, specs
 from axial_tf.tasks import registry
 from axial_tf.training import initialization
@@ -105,7 +106,7 @@ def _shown(names) -> str:
   return ', '.join(names[:_NAMES_SHOWN]) + more
 
 
-def _write_checkpoint(folder: str, model: tf.keras.Model) -> None:
+def _write_checkpoint(folder: str, model: keras.Model) -> None:
   step = tf.Variable(0, dtype=tf.int64)
   tf.train.CheckpointManager(
       tf.train.Checkpoint(model=model, global_step=step), folder,

@@ -8,6 +8,7 @@ import tensorflow as tf
 from axial_tf import errors
 from axial_tf.export import comparison, fixed_size
 from axial_tf.inference import panoptic as panoptic_inference
+from axial_tf.keras2 import keras
 from axial_tf.layers import resize
 from axial_tf.layers.attention import axial_2d
 from tests import color_model
@@ -15,17 +16,17 @@ from tests import color_model
 _SIZE = 33, 49
 
 
-class _Network(tf.keras.Model):
+class _Network(keras.Model):
   """Attention over local spans and whole axes, and heads at half the size."""
 
   def __init__(self):
     super().__init__()
-    self._stem = tf.keras.layers.Conv2D(16, 3, 2, 'same')
+    self._stem = keras.layers.Conv2D(16, 3, 2, 'same')
     self._layers = [
         axial_2d.AxialAttention2D(
             8, 16, heads=2, span=span, name=f'span{span}')
         for span in (5, None)]
-    self._heads = tf.keras.layers.Conv2D(6, 1)
+    self._heads = keras.layers.Conv2D(6, 1)
 
   def call(self, images, training=False, output_size=None):
     x = self._stem(images)

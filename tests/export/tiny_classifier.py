@@ -4,16 +4,17 @@ import numpy as np
 import tensorflow as tf
 
 from axial_tf.inference import classification as classifier_inference
+from axial_tf.keras2 import keras
 from tests import tiny_classes
 
 
-class MeanColor(tf.keras.Model):
+class MeanColor(keras.Model):
   """Logits are the mean of each channel, sharpened."""
 
   def __init__(self):
     super().__init__()
-    self.dense = tf.keras.layers.Dense(
-        3, kernel_initializer=tf.keras.initializers.Constant(8 * np.eye(3)))
+    self.dense = keras.layers.Dense(
+        3, kernel_initializer=keras.initializers.Constant(8 * np.eye(3)))
     self.dense.build([None, 3])
 
   def call(self, images, training=False):

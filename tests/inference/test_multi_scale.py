@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from axial_tf import errors
 from axial_tf.inference import multi_scale
+from axial_tf.keras2 import keras
 from axial_tf.layers import resize
 from axial_tf.models import axial_resnet, panoptic_decoder, panoptic_deeplab
 
@@ -133,7 +134,7 @@ def test_unknown_sizes_and_xla_give_the_same(settings):
 
 @pytest.fixture(scope='module')
 def model():
-  tf.keras.utils.set_random_seed(1)
+  keras.utils.set_random_seed(1)
   branch = panoptic_decoder.BranchSettings(
       projection_channels=8, res3_channels=8, res2_channels=8,
       decoder_channels=8, head_channels=8)

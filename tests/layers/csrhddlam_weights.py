@@ -5,12 +5,13 @@ from typing import Mapping
 import numpy as np
 import tensorflow as tf
 
+from axial_tf.keras2 import keras
 from axial_tf.layers import normalization
 
 NORM = normalization.BatchNormSettings(momentum=0.9, epsilon=1e-5)
 
 
-def assign(layer: tf.keras.layers.Layer,
+def assign(layer: keras.layers.Layer,
            arrays: Mapping[str, np.ndarray]) -> None:
   """Gives a built layer all its weights.
 

@@ -6,19 +6,21 @@ from typing import Callable, Sequence
 import numpy as np
 import tensorflow as tf
 
+from axial_tf.keras2 import keras
+
 
 @contextlib.contextmanager
 def precision(policy: str):
   """Makes layers under another precision policy."""
-  before = tf.keras.mixed_precision.global_policy()
-  tf.keras.mixed_precision.set_global_policy(policy)
+  before = keras.mixed_precision.global_policy()
+  keras.mixed_precision.set_global_policy(policy)
   try:
     yield
   finally:
-    tf.keras.mixed_precision.set_global_policy(before)
+    keras.mixed_precision.set_global_policy(before)
 
 
-def randomize(layer: tf.keras.layers.Layer, seed: int = 0) -> None:
+def randomize(layer: keras.layers.Layer, seed: int = 0) -> None:
   """Gives every variable of a built layer a non-trivial value."""
   rng = np.random.default_rng(seed)
   for variable in layer.variables:
@@ -30,7 +32,7 @@ def randomize(layer: tf.keras.layers.Layer, seed: int = 0) -> None:
     variable.assign(values.astype(np.float32))
 
 
-def check_layer(make: Callable[[], tf.keras.layers.Layer],
+def check_layer(make: Callable[[], keras.layers.Layer],
                 input_shape: Sequence[int]) -> None:
   """Checks a layer from one input to one output.
 
@@ -107,7 +109,7 @@ def _check_precision(policy, make, inputs, expected):
 
 
 def check_head_order(
-    layer: tf.keras.layers.Layer, inputs, heads: int, key_depth: int,
+    layer: keras.layers.Layer, inputs, heads: int, key_depth: int,
     value_depth: int, tolerance: float) -> None:
   """Checks that permuting the heads permutes the channels.
 

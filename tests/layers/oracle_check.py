@@ -3,11 +3,12 @@
 import numpy as np
 import tensorflow as tf
 
+from axial_tf.keras2 import keras
 from axial_tf.training import checkpoints
 from tests.models import deeplab2_weights
 
 
-def check_against(layer: tf.keras.layers.Layer, oracle) -> None:
+def check_against(layer: keras.layers.Layer, oracle) -> None:
   """Checks inference, training, all gradients and the moving statistics.
 
   Args:

@@ -8,15 +8,15 @@ from typing import Iterator, Set
 # The order is that of the data flow: from files to records, models, metrics,
 # runs, predictions and servers.
 ORDER = (
-    'version', 'errors', 'optional_imports', 'files', 'settings', 'devices',
-    'beam_runner', 'cli', 'panoptic', 'specs', 'layers', 'models', 'data',
-    'inference', 'evaluation', 'training', 'visualize', 'tasks', 'experiment',
-    'prediction', 'export', 'client', 'weights', 'serving')
+    'version', 'errors', 'optional_imports', 'keras2', 'files', 'settings',
+    'devices', 'beam_runner', 'cli', 'panoptic', 'specs', 'layers', 'models',
+    'data', 'inference', 'evaluation', 'training', 'visualize', 'tasks',
+    'experiment', 'prediction', 'export', 'client', 'weights', 'serving')
 # data_prep is independent of the models: it needs only the record schema.
 OF_DATA_PREP = {
-    'errors', 'version', 'optional_imports', 'files', 'settings',
+    'errors', 'version', 'optional_imports', 'keras2', 'files', 'settings',
     'beam_runner', 'cli', 'panoptic', 'specs', 'data', 'visualize'}
-_BASE = ('version', 'errors', 'optional_imports')
+_BASE = ('version', 'errors', 'optional_imports', 'keras2')
 
 
 def room_of(name: str) -> str:

@@ -80,8 +80,10 @@ def test_commands_are_targets(project_root, targets):
       assert path.stem in names
 
 
-def test_lock_has_only_exact_pins(project_root):
-  for line in (project_root / 'requirements.lock').read_text().splitlines():
+@pytest.mark.parametrize(
+    'name', ['requirements.lock', 'requirements-3.12.lock'])
+def test_locks_have_only_exact_pins(project_root, name):
+  for line in (project_root / name).read_text().splitlines():
     assert line.startswith('#') or '==' in line, line
 
 

@@ -11,6 +11,7 @@ import tensorflow_datasets as tfds
 
 from axial_tf import errors
 from axial_tf.experiment import config
+from axial_tf.keras2 import keras
 from axial_tf.tasks import classification
 from tests import tiny_classes
 
@@ -32,7 +33,7 @@ def records(tmp_path_factory):
 
 
 def test_a_few_steps_learn_the_colors(records):
-  tf.keras.utils.set_random_seed(0)
+  keras.utils.set_random_seed(0)
   task = _task(
       records, 'ClassificationAugmentationSettings.label_smoothing = 0.0')
   model = task.build_model()
@@ -75,7 +76,7 @@ def _validate(records, devices, batch_size, weights=None):
     task_config.train_data = task_config.validation_data = 'validation'
     trainer = base_trainer.Trainer(
         config_definitions.ExperimentConfig(task=task_config), task, model,
-        tf.keras.optimizers.legacy.SGD(), train=False, evaluate=True)
+        keras.optimizers.legacy.SGD(), train=False, evaluate=True)
     scores = trainer.evaluate(tf.constant(-1))
   return ({k: float(v) for k, v in scores.items() if k != 'validation_loss'},
           model, task)
@@ -84,7 +85,7 @@ def _validate(records, devices, batch_size, weights=None):
 def test_replicas_and_uneven_batches_do_not_matter(tmp_path):
   """With 5 images in batches of 4, one replica gets none in the last one."""
   records = tiny_classes.write(tmp_path, val=5)
-  tf.keras.utils.set_random_seed(1)
+  keras.utils.set_random_seed(1)
   one, model, task = _validate(records, ['CPU:0'], batch_size=5)
   two, _, _ = _validate(
       records, ['CPU:0', 'CPU:1'], 4, weights=model.get_weights())

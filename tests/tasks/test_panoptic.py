@@ -9,6 +9,7 @@ import tensorflow as tf
 from axial_tf.data.panoptic import training_batch
 from axial_tf.evaluation import panoptic_quality
 from axial_tf.experiment import config
+from axial_tf.keras2 import keras
 from axial_tf.panoptic import merging, targets
 from axial_tf.tasks import panoptic
 from axial_tf.training import optimizers
@@ -69,7 +70,7 @@ def test_every_weight_of_the_network_gets_a_gradient():
   model = task.build_model()
   before = [v.numpy() for v in model.trainable_variables]
   # Fresh residual branches end in a gamma of 0: two steps reach behind it.
-  optimizer = tf.keras.optimizers.legacy.Adam(1e-2)
+  optimizer = keras.optimizers.legacy.Adam(1e-2)
   batch = _batch(
       task, right=task.spec.thing_ids[0] * task.spec.label_divisor + 1)
   for _ in range(3):

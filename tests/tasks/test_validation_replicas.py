@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from axial_tf.data.panoptic import records
 from axial_tf.experiment import config
+from axial_tf.keras2 import keras
 from axial_tf.specs import dataset_spec
 from axial_tf.tasks import panoptic
 
@@ -31,7 +32,7 @@ def _validate(records_pattern, spec, devices, weights=None):
       'RunSettings.validation_batch_size = 2'])
   strategy = tf.distribute.MirroredStrategy(devices)
   with strategy.scope():
-    tf.keras.utils.set_random_seed(0)
+    keras.utils.set_random_seed(0)
     task = panoptic.PanopticTask(
         experiment.task, experiment.run, experiment.optimizer)
     model = task.build_model()
@@ -41,7 +42,7 @@ def _validate(records_pattern, spec, devices, weights=None):
     task_config.train_data = task_config.validation_data = 'validation'
     trainer = base_trainer.Trainer(
         config_definitions.ExperimentConfig(task=task_config), task, model,
-        tf.keras.optimizers.legacy.SGD(), train=False, evaluate=True)
+        keras.optimizers.legacy.SGD(), train=False, evaluate=True)
     scores = trainer.evaluate(tf.constant(-1))
   return ({k: float(v) for k, v in scores.items() if k != 'validation_loss'},
           model.get_weights())

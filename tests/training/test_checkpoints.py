@@ -8,11 +8,12 @@ import tensorflow as tf
 
 from axial_tf import errors
 from axial_tf.files import paths
+from axial_tf.keras2 import keras
 from axial_tf.training import checkpoints
 
 
-def _model(units: int) -> tf.keras.Model:
-  model = tf.keras.Sequential([tf.keras.layers.Dense(units)])
+def _model(units: int) -> keras.Model:
+  model = keras.Sequential([keras.layers.Dense(units)])
   model.build([None, 3])
   return model
 
@@ -20,7 +21,7 @@ def _model(units: int) -> tf.keras.Model:
 @pytest.fixture
 def saved(tmp_path):
   model = _model(4)
-  optimizer = tf.keras.optimizers.legacy.Adam()
+  optimizer = keras.optimizers.legacy.Adam()
   optimizer.apply_gradients(
       [(tf.ones_like(v), v) for v in model.trainable_variables])
   checkpoint = tf.train.Checkpoint(

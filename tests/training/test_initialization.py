@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from axial_tf import errors
+from axial_tf.keras2 import keras
 from axial_tf.models import (
   axial_resnet,
   classifier,
@@ -40,7 +41,7 @@ def _panoptic(**fields):
 def _save(model, folder):
   """As a training run does it."""
   checkpoint = tf.train.Checkpoint(
-      model=model, optimizer=tf.keras.optimizers.legacy.SGD())
+      model=model, optimizer=keras.optimizers.legacy.SGD())
   return tf.train.CheckpointManager(checkpoint, str(folder), 1).save()
 
 
@@ -102,7 +103,7 @@ def test_a_head_of_other_classes_keeps_its_own_values(source):
 
 def test_no_matching_weights_is_an_error(source):
   _, _, checkpoint = source
-  model = tf.keras.Sequential([tf.keras.layers.Dense(2)])
+  model = keras.Sequential([keras.layers.Dense(2)])
   model(tf.zeros([1, 3]))
   with pytest.raises(errors.UserError, match='none of its .* weights fits'):
     initialization.load(model, checkpoint)

@@ -1,12 +1,17 @@
 """Schedules follow their formulas; each optimizer lowers a loss."""
 
+import importlib.util
+import sys
+from unittest import mock
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from axial_tf import errors
+from axial_tf import errors, keras2
+from axial_tf.keras2 import keras
 from axial_tf.layers.attention import layer as attention_layer
-from axial_tf.training import optimizers
+from axial_tf.training import optimizer_bases, optimizers
 
 
 def test_warmup_is_linear_and_then_poly_decays_to_zero():
@@ -76,27 +81,120 @@ def test_wrong_settings_are_refused(wrong):
     optimizers.OptimizerSettings(**wrong)
 
 
+@pytest.fixture(params=['addons', 'own'])
+def module(request):
+  """The module of optimizers on either base, as far as this TensorFlow has it.
+
+  tensorflow-addons do not exist for TensorFlow 2.16 and later.
+  """
+  if request.param == 'addons':
+    if not keras2.IS_TF_2_15:
+      pytest.skip('tensorflow-addons need TensorFlow 2.15')
+    return optimizers
+  return _on_own_bases()
+
+
+def _on_own_bases():
+  spec = importlib.util.spec_from_file_location(
+      'own_optimizers', optimizers.__file__)
+  module = importlib.util.module_from_spec(spec)
+  sys.modules[spec.name] = module
+  with mock.patch.object(keras2, 'IS_TF_2_15', False):
+    spec.loader.exec_module(module)
+  assert module.bases is optimizer_bases
+  return module
+
+
+def _rectified_adam(rate, step, beta_2=0.99, beta_1=0.9, epsilon=1e-7):
+  """Returns a function of m and v: the step of the paper's algorithm 2."""
+  rho_inf = 2 / (1 - beta_2) - 1
+  rho = rho_inf - 2 * step * beta_2 ** step / (1 - beta_2 ** step)
+  if rho < 5:
+    return lambda m, v: rate * m / (1 - beta_1 ** step)
+  r = np.sqrt((rho - 4) * (rho - 2) * rho_inf
+              / ((rho_inf - 4) * (rho_inf - 2) * rho))
+  return lambda m, v: rate * r * m / (1 - beta_1 ** step) / (
+      np.sqrt(v / (1 - beta_2 ** step)) + epsilon)
+
+
+def test_steps_are_those_of_the_papers(module):
+  settings = optimizers.OptimizerSettings(
+      learning_rate=0.05, warmup_steps=3, lookahead_period=4, beta_2=0.99)
+  optimizer = module.build_optimizer(module.OptimizerSettings(
+      learning_rate=0.05, warmup_steps=3, lookahead_period=4, beta_2=0.99), 60)
+  schedule = optimizers.build_schedule(settings, 60)
+  start = np.random.default_rng(0).normal(size=5)
+  variable = tf.Variable(start, dtype=tf.float32)
+  fast, slow, m, v = start.copy(), start.copy(), 0.0, 0.0
+  for step in range(1, 51):
+    optimizer.apply_gradients([(tf.sin(3 * variable + step), variable)])
+    gradient = np.sin(3 * fast + step)
+    m = 0.9 * m + 0.1 * gradient
+    v = 0.99 * v + 0.01 * gradient ** 2
+    fast -= _rectified_adam(float(schedule(step - 1)), step)(m, v)
+    if step % 4 == 0:
+      slow += 0.5 * (fast - slow)
+      fast = slow.copy()
+  np.testing.assert_allclose(variable, fast, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.skipif(
+    not keras2.IS_TF_2_15, reason='tensorflow-addons need TensorFlow 2.15')
 @pytest.mark.parametrize('weight_decay', [0.0, 0.01])
-def test_the_lean_optimizers_take_the_steps_of_tensorflow_addons(weight_decay):
+def test_both_bases_take_the_steps_of_tensorflow_addons(weight_decay):
   settings = optimizers.OptimizerSettings(
       learning_rate=0.05, warmup_steps=3, lookahead_period=4, beta_2=0.99,
       weight_decay=weight_decay)
-  ours = optimizers.build_optimizer(settings, train_steps=40)
-  theirs = optimizers.tfa.optimizers.Lookahead(
-      optimizers.tfa.optimizers.RectifiedAdam(
-          optimizers.build_schedule(settings, 40), beta_2=0.99,
-          weight_decay=weight_decay),
-      sync_period=4)
+  own = _on_own_bases()
+  built = [
+      optimizers.build_optimizer(settings, train_steps=60),
+      own.build_optimizer(settings, train_steps=60),
+      optimizers.bases.Lookahead(
+          optimizers.bases.RectifiedAdam(
+              optimizers.build_schedule(settings, 60), beta_2=0.99,
+              weight_decay=weight_decay),
+          sync_period=4)]
   start = np.random.default_rng(0).normal(size=[2, 5]).astype(np.float32)
-  first, second = [[tf.Variable(row, name='layer/kernel') for row in start]
-                   for _ in range(2)]
-  for step in range(20):
-    for optimizer, variables in ((ours, first), (theirs, second)):
+  trained = [[tf.Variable(row, name='layer/kernel') for row in start]
+             for _ in built]
+  for step in range(50):
+    for optimizer, variables in zip(built, trained):
       gradients = [tf.sin(3 * v + step) for v in variables]
       optimizer.apply_gradients(zip(gradients, variables))
-  for ours_now, theirs_now in zip(first, second):
-    np.testing.assert_allclose(ours_now, theirs_now, rtol=1e-6, atol=1e-6)
-  assert not np.allclose(first[0], start[0], atol=0.01)
+  *ours, theirs = np.array(trained)
+  for found in ours:
+    np.testing.assert_allclose(found, theirs, rtol=1e-6, atol=1e-6)
+  np.testing.assert_array_equal(*ours)
+  assert not np.allclose(theirs, start, atol=0.01)
+
+
+@pytest.mark.skipif(
+    not keras2.IS_TF_2_15, reason='tensorflow-addons need TensorFlow 2.15')
+def test_both_bases_have_the_same_checkpoints(tmp_path):
+  settings = optimizers.OptimizerSettings(beta_2=0.99)
+
+  def checkpoint(module):
+    model = tf.Module()
+    model.kernel = tf.Variable([1.0, 2.0], name='layer/kernel')
+    optimizer = module.build_optimizer(settings, train_steps=60)
+    return tf.train.Checkpoint(model=model, optimizer=optimizer)
+
+  def train(trained):
+    for _ in range(7):
+      trained.optimizer.apply_gradients(
+          [(tf.sin(trained.model.kernel), trained.model.kernel)])
+
+  modules = optimizers, _on_own_bases()
+  for saving, restoring in (modules, modules[::-1]):
+    first = checkpoint(saving)
+    train(first)
+    path = first.write(str(tmp_path / saving.__name__))
+    second = checkpoint(restoring)
+    status = second.read(path)
+    train(first)
+    train(second)
+    status.assert_consumed()
+    np.testing.assert_array_equal(first.model.kernel, second.model.kernel)
 
 
 def test_the_graph_of_a_step_stays_small():
@@ -121,7 +219,7 @@ def test_sgd_decays_kernels_and_nothing_else(two_replicas):
     optimizer = optimizers.build_optimizer(settings, train_steps=10)
     layer = attention_layer.AxialAttention(8, 16, heads=2)
     layer(tf.ones([1, 5, 16]))
-    conv = tf.keras.layers.DepthwiseConv2D(3)
+    conv = keras.layers.DepthwiseConv2D(3)
     conv(tf.ones([1, 5, 5, 2]))
     conv.bias.assign([1.0, 2.0])
   variables = layer.trainable_variables + conv.trainable_variables

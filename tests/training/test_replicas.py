@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from axial_tf.experiment import config
+from axial_tf.keras2 import keras
 from axial_tf.layers import normalization
 from axial_tf.tasks import registry
 from tests import tiny_classes
@@ -34,7 +35,7 @@ def train(records):
         f"RECORDS = '{records}'", *tiny_classes.BINDINGS, *_BINDINGS,
         *bindings])
     policy = experiment.run.mixed_precision
-    tf.keras.mixed_precision.set_global_policy(
+    keras.mixed_precision.set_global_policy(
         policy if policy == 'float32' else f'mixed_{policy}')
     try:
       with strategy.scope():
@@ -43,7 +44,7 @@ def train(records):
         model = task.build_model()
         optimizer = task.create_optimizer(None)
     finally:
-      tf.keras.mixed_precision.set_global_policy('float32')
+      keras.mixed_precision.set_global_policy('float32')
     kind = model.count_params()
     if kind not in weights:
       rng = np.random.default_rng(1)
@@ -54,7 +55,7 @@ def train(records):
     if frozen:
       for layer in model._flatten_layers():
         if isinstance(layer, (normalization.MomentNormalization,
-                              tf.keras.layers.BatchNormalization)):
+                              keras.layers.BatchNormalization)):
           layer.trainable = False
 
     @tf.function

@@ -11,6 +11,7 @@ import tensorflow as tf
 from axial_tf.data.common import record_files
 from axial_tf.data.panoptic import records
 from axial_tf.experiment import config, run
+from axial_tf.keras2 import keras
 from axial_tf.specs import dataset_spec
 from axial_tf.tasks import panoptic
 from tests import worker_processes
@@ -34,7 +35,7 @@ def checkpoint(tmp_path_factory):
   """A network and five images whose truth is near what it predicts."""
   experiment = config.parse([_EXPERIMENT], _BINDINGS)
   spec = dataset_spec.DatasetSpec.load(_SPEC)
-  tf.keras.utils.set_random_seed(0)
+  keras.utils.set_random_seed(0)
   model = panoptic.build_model(experiment.task, spec)
   prefix = str(tmp_path_factory.mktemp('network') / 'ckpt')
   tf.train.Checkpoint(

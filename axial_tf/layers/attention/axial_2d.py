@@ -44,7 +44,7 @@ class AxialAttention2D(base.AttentionLayer):
         divide round up, as with skipping: windows at the edges average the
         pixels that they have. (PyTorch's AvgPool2d drops these pixels.)
       **options: fields of AttentionSettings, such as heads=8 or span=65, which
-        override `settings`, and arguments of tf.keras.layers.Layer.
+        override `settings`, and arguments of keras.layers.Layer.
 
     Raises:
       errors.UserError: a stride below 1, a field out of range, or channels

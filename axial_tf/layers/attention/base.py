@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from axial_tf import errors
 from axial_tf import settings as settings_lib
+from axial_tf.keras2 import keras
 from axial_tf.layers import configured
 from axial_tf.layers.attention.settings import AttentionSettings
 
@@ -31,7 +32,7 @@ class AttentionLayer(configured.ConfiguredLayer):
       value_channels: channels of all values together, and of the output.
       settings: settings of the attention.
       options: fields of AttentionSettings, which override `settings`, and
-        arguments of tf.keras.layers.Layer.
+        arguments of keras.layers.Layer.
 
     Raises:
       errors.UserError: a field is out of range, or the heads do not divide the
@@ -66,11 +67,11 @@ class AttentionLayer(configured.ConfiguredLayer):
     """Makes the kernel of queries, keys and values."""
     self.qkv_kernel = self.add_weight(
         'qkv_kernel', [channels, 2 * self.key_channels + self.value_channels],
-        initializer=tf.keras.initializers.TruncatedNormal(
+        initializer=keras.initializers.TruncatedNormal(
             stddev=channels ** -0.5))
 
   def _add_table(self, name: str, rows: int, depth: int) -> tf.Variable:
     """Makes a table of position embeddings."""
     return self.add_weight(
         name, [rows, depth],
-        initializer=tf.keras.initializers.TruncatedNormal(stddev=1.0))
+        initializer=keras.initializers.TruncatedNormal(stddev=1.0))

@@ -42,7 +42,7 @@ def attend_gradient(
     the latter are summed over the rows.
   """
   weights, grad_logits = maps.call(
-      _weights_and_gradient, fused, settings, rows, shared, retrieved,
+      _weights_and_gradient, settings, fused, rows, shared, retrieved,
       upstream)
   sources = [chunks.tensors(x) for x in rows_lib.without_masks(rows, shared)]
   with tf.GradientTape() as tape:
@@ -71,7 +71,7 @@ def total_gradient(
   return chunks.fill(terms, grad_terms), grad_gains
 
 
-def _weights_and_gradient(fused, settings, rows, shared, retrieved, upstream):
+def _weights_and_gradient(settings, fused, rows, shared, retrieved, upstream):
   """Returns the weights and the gradient of the logits."""
   logits = rows_lib.logits(settings, fused, rows, shared)
   grad_content, grad_position = (

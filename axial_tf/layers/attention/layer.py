@@ -32,7 +32,7 @@ class AxialAttention(base.AttentionLayer):
       value_channels: channels of all values together, and of the output.
       settings: settings of the attention.
       **options: fields of AttentionSettings, such as heads=8 or span=65, which
-        override `settings`, and arguments of tf.keras.layers.Layer.
+        override `settings`, and arguments of keras.layers.Layer.
 
     Raises:
       errors.UserError: a field is out of range, or the heads do not divide the

@@ -16,17 +16,17 @@ import tensorflow as tf
 from axial_tf.layers.shapes import sizes
 
 
-def call(function, fused: bool, settings, *operands):
-  """Returns function(fused, settings, *operands), compiled by XLA if fused.
+def call(function, settings, fused: bool, *operands):
+  """Returns function(settings, fused, *operands), compiled by XLA if fused.
 
   Args:
     function: makes maps; returns a structure of tensors and None.
-    fused: its first argument.
-    settings: its second argument, an AttentionSettings.
-    *operands: named tuples of tensors and None.
+    settings: its first argument, an AttentionSettings.
+    fused: its second argument.
+    *operands: tensors, or named tuples of tensors and None.
   """
   if not fused:
-    return function(False, settings, *operands)
+    return function(settings, False, *operands)
   signature = tuple(
       None if x is None else (tuple(x.shape), x.dtype)
       for x in tf.nest.flatten(operands))
@@ -39,7 +39,7 @@ def _compiled(function, settings, kinds, signature):
   """One TensorFlow function for all layers whose operands have one shape."""
   del kinds, signature  # Parts of the key.
   return tf.function(
-      functools.partial(function, True, settings), autograph=False,
+      functools.partial(function, settings, True), autograph=False,
       jit_compile=True)
 
 

@@ -91,7 +91,7 @@ def _masked_content_sums(query, key, pair_mask, execution):
   def compute(query, key):
     _, sums = chunks.apply(
         lambda rows: ([], maps.call(
-            _chunk_sums, execution.fused, None, *rows, pair_mask)),
+            _chunk_sums, None, execution.fused, *rows, pair_mask)),
         (query, key), execution.chunk)
 
     def backward(*upstream):
@@ -99,7 +99,7 @@ def _masked_content_sums(query, key, pair_mask, execution):
       def chunk_gradient(rows):
         with tf.GradientTape() as tape:
           tape.watch(rows)
-          sums = _chunk_sums(False, None, *rows, pair_mask)
+          sums = _chunk_sums(None, False, *rows, pair_mask)
         return tape.gradient(sums, rows, upstream), []
 
       return chunks.apply(chunk_gradient, (query, key), execution.chunk)[0]
@@ -109,7 +109,7 @@ def _masked_content_sums(query, key, pair_mask, execution):
   return compute(query, key)
 
 
-def _chunk_sums(fused, settings, query, key, pair_mask):
+def _chunk_sums(settings, fused, query, key, pair_mask):
   del settings
   content = pair_mask * maps.content_term(query, key, fused)
   # Two steps: a sum over adjacent axes is many times faster on CPUs.

@@ -97,10 +97,9 @@ def without_masks(rows: Rows, shared: Shared) -> Tuple[Rows, Shared]:
 def attend(settings: settings_lib.AttentionSettings, fused: bool, rows: Rows,
            shared: Shared) -> Retrieved:
   """Returns what the queries retrieve, by term."""
-  weights, total, log_normalizer = maps.call(
-      _weights, fused, settings, rows, shared)
+  weights, total, log_normalizer = _weights(settings, fused, rows, shared)
   content, position = maps.call(
-      _divide, fused, settings, *retrieve(settings, weights, rows, shared),
+      _divide, settings, fused, *retrieve(settings, weights, rows, shared),
       total)
   return Retrieved(content, position, log_normalizer)
 
@@ -109,9 +108,9 @@ def attend_and_sum(
     settings: settings_lib.AttentionSettings, fused: bool, rows: Rows,
     shared: Shared, gains: Gains) -> tf.Tensor:
   """Returns the sum of what the queries retrieve, [r, l, h, e]."""
-  weights, total, _ = maps.call(_weights, fused, settings, rows, shared)
+  weights, total, _ = _weights(settings, fused, rows, shared)
   return maps.call(
-      _divide_and_sum, fused, settings,
+      _divide_and_sum, settings, fused,
       *retrieve(settings, weights, rows, shared), total, gains)
 
 
@@ -175,13 +174,19 @@ def scaled(vectors: tf.Tensor, scale: Maybe) -> tf.Tensor:
   return vectors if scale is None else vectors * scale[:, None, None]
 
 
-def _weights(fused, settings, rows, shared):
+def _weights(settings, fused, rows, shared):
   """Returns the weights, their sum over the keys and its logarithm.
 
   The weights of a softmax are not yet divided by their sum, and the logarithm
   is that of the sum of exp(logits).
   """
-  pairs = logits(settings, fused, rows, shared)
+  # Compiled by itself, as the XLA of TensorFlow 2.20 would compute the logits
+  # again for each use of them.
+  pairs = maps.call(logits, settings, fused, rows, shared)
+  return maps.call(_activate, settings, fused, pairs)
+
+
+def _activate(settings, fused, pairs):
   if settings.activation == 'sigmoid':
     return tf.sigmoid(pairs), None, None
   largest = maps.largest(pairs, fused)
@@ -190,7 +195,7 @@ def _weights(fused, settings, rows, shared):
   return weights, denominator, largest[..., 0] + tf.math.log(denominator)
 
 
-def _divide(fused, settings, content, position, denominator):
+def _divide(settings, fused, content, position, denominator):
   """Brings what is retrieved to [r, l, h, e] and divides it."""
   del fused
   terms = rows_first(content, position, settings.heads)
@@ -200,6 +205,6 @@ def _divide(fused, settings, content, position, denominator):
   return tuple(None if x is None else x * share for x in terms)
 
 
-def _divide_and_sum(fused, settings, content, position, denominator, gains):
+def _divide_and_sum(settings, fused, content, position, denominator, gains):
   return total(
-      *_divide(fused, settings, content, position, denominator), gains)
+      *_divide(settings, fused, content, position, denominator), gains)

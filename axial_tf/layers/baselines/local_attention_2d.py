@@ -47,7 +47,7 @@ class LocalAttention2D(base.AttentionLayer):
         window, is a number. The backend and the chunk size have no effect.
       strides: stride of the rows and columns that are kept.
       **options: fields of AttentionSettings, such as heads=8 or span=7, which
-        override `settings`, and arguments of tf.keras.layers.Layer.
+        override `settings`, and arguments of keras.layers.Layer.
 
     Raises:
       errors.UserError: a field is out of range, heads that do not divide the

@@ -43,7 +43,7 @@ class BasicBlock(block.ResidualBlock):
       recompute: 'all' to recompute the branch in the backward pass rather than
         to keep it, or None.
       norm: settings of all batch norms.
-      **kwargs: keyword arguments of tf.keras.layers.Layer.
+      **kwargs: keyword arguments of keras.layers.Layer.
     """
     super().__init__(
         channels=filters, strides=strides, drop_path_rate=drop_path_rate,

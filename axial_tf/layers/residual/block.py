@@ -4,6 +4,7 @@ from typing import Optional, Sequence, Tuple
 
 import tensorflow as tf
 
+from axial_tf.keras2 import keras
 from axial_tf.layers import configured, convolution, normalization
 from axial_tf.layers.residual import drop_path
 from axial_tf.layers.residual import recompute as recompute_lib
@@ -27,7 +28,7 @@ class ResidualBlock(configured.ConfiguredLayer):
       recompute: 'all' to recompute the branch in the backward pass rather than
         to keep it; other values are up to the subclass.
       norm: settings of the shortcut's batch norm.
-      **kwargs: keyword arguments of tf.keras.layers.Layer.
+      **kwargs: keyword arguments of keras.layers.Layer.
     """
     super().__init__(**kwargs)
     self._channels = channels
@@ -45,7 +46,7 @@ class ResidualBlock(configured.ConfiguredLayer):
     super().build(input_shape)
 
   def _with_shortcut(self, inputs: tf.Tensor, training: bool,
-                     parts: Sequence[tf.keras.layers.Layer]) -> tf.Tensor:
+                     parts: Sequence[keras.layers.Layer]) -> tf.Tensor:
     """Returns shortcut + branch; `parts` are the layers of the branch."""
     if self.shortcut is None:
       shortcut = inputs[:, ::self._strides, ::self._strides]

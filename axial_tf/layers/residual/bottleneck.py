@@ -86,7 +86,7 @@ class Bottleneck(block.ResidualBlock):
       reduced_channels: channels of the middle's input; None for `filters`.
       output_channels: channels of the block's output; None for
         spatial.expansion * filters.
-      **kwargs: keyword arguments of tf.keras.layers.Layer.
+      **kwargs: keyword arguments of keras.layers.Layer.
 
     Raises:
       errors.UserError: filters that the heads do not divide.

@@ -3,9 +3,10 @@
 import tensorflow as tf
 
 from axial_tf import errors
+from axial_tf.keras2 import keras
 
 
-class DropPath(tf.keras.layers.Layer):
+class DropPath(keras.layers.Layer):
   """In training, zeroes whole samples and scales the rest by 1 / (1 - rate)."""
 
   def __init__(self, rate: float, **kwargs):
@@ -13,7 +14,7 @@ class DropPath(tf.keras.layers.Layer):
 
     Args:
       rate: share of the samples that lose the branch.
-      **kwargs: keyword arguments of tf.keras.layers.Layer.
+      **kwargs: keyword arguments of keras.layers.Layer.
 
     Raises:
       errors.UserError: a rate outside of 0 <= rate < 1.

@@ -4,9 +4,11 @@ from typing import Callable, Sequence
 
 import tensorflow as tf
 
+from axial_tf.keras2 import keras
+
 
 def recomputed(
-    function: Callable, layers: Sequence[tf.keras.layers.Layer]) -> Callable:
+    function: Callable, layers: Sequence[keras.layers.Layer]) -> Callable:
   """Returns `function`, wrapped so that its gradient runs it a second time.
 
   Outputs, gradients and moving statistics are those of `function` itself: the

@@ -48,7 +48,7 @@ class XceptionModule(configured.ConfiguredLayer):
       drop_path_rate: share of samples that lose the branch in training; of no
         effect without shortcut.
       norm: settings of all batch norms.
-      **kwargs: keyword arguments of tf.keras.layers.Layer.
+      **kwargs: keyword arguments of keras.layers.Layer.
 
     Raises:
       errors.UserError: not three filters, or an unknown shortcut.

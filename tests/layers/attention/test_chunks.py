@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from axial_tf.keras2 import keras
 from axial_tf.layers.attention import backends, chunks
 from axial_tf.layers.attention import layer as attention_layer
 
@@ -54,7 +55,7 @@ def test_no_rows_give_no_rows():
 def test_use_sets_all_layers_of_a_model_and_restores_them():
   layers = [attention_layer.AxialAttention(4, 4, heads=2, chunk_bytes=5)
             for _ in range(2)]
-  model = tf.keras.Sequential(layers)
+  model = keras.Sequential(layers)
   with pytest.raises(KeyError):
     with backends.use(model, 'matmul', 7):
       assert [(x.settings.backend, x.settings.chunk_bytes) for x in layers
