@@ -21,6 +21,7 @@ _REQUIRED = [
     'gin-config==0.5.0',
     'numpy<2' + _OLD,
     'numpy' + _NEW,
+    'packaging',
     'Pillow',
     'pycocotools',
     'tqdm',

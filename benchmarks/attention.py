@@ -29,7 +29,7 @@ _CHOSEN = flags.DEFINE_list('parts', list(_PARTS), 'Parts to measure.')
 _RUNS = flags.DEFINE_integer('runs', 5, 'Number of runs for each median.')
 
 # Axial-ResNet-S at 224x224, batch 8: rows, length, channels.
-_LAYERS = {'stage 2': (8 * 56, 56, 64), 'stage 3': (8 * 28, 28, 128),
+LAYERS = {'stage 2': (8 * 56, 56, 64), 'stage 3': (8 * 28, 28, 128),
            'stage 4': (8 * 14, 14, 256)}
 # Axial-DeepLab-S at 1025x1025, span 65.
 _LOCAL = {'stage 2': (257, 257, 64), 'stage 3': (129, 129, 128),
@@ -99,7 +99,7 @@ def compare(title, cases, **options):
 
 def ideas():
   """Prints the effect of each idea, added one by one."""
-  case = _LAYERS['stage 2']
+  case = LAYERS['stage 2']
   print('\nEach idea on top of those before: {} rows of {}, {} channels; '
         'ms, MB'.format(*case))
   for training in (False, True):
@@ -134,7 +134,7 @@ def precision():
   print('\nmixed_bfloat16 against float32, 448 rows of 56, 64 channels')
   for training in (False, True):
     times = measure.median_times(
-        {name: make('auto', *_LAYERS['stage 2'], training=training,
+        {name: make('auto', *LAYERS['stage 2'], training=training,
                     precision=name)
          for name in ('float32', 'mixed_bfloat16')}, _RUNS.value)
     ratio = times['mixed_bfloat16'] / times['float32']
@@ -156,8 +156,8 @@ def main():
   print(f'matrix products reach {matmul_peak():.0f} GFLOP/s')
   cli.require_known('parts', _CHOSEN.value, _PARTS)
   if 'layers' in _CHOSEN.value:
-    compare('Inference, 224x224, batch 8, global', _LAYERS)
-    compare('Training step, 224x224, batch 8, global', _LAYERS, training=True)
+    compare('Inference, 224x224, batch 8, global', LAYERS)
+    compare('Training step, 224x224, batch 8, global', LAYERS, training=True)
   if 'ideas' in _CHOSEN.value:
     ideas()
   if 'local' in _CHOSEN.value:

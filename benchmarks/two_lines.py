@@ -31,7 +31,7 @@ from axial_tf import cli
 import tensorflow as tf
 from benchmarks import attention, measure
 times = measure.median_times({
-    work: attention.make('auto', *attention._LAYERS['stage 2'],
+    work: attention.make('auto', *attention.LAYERS['stage 2'],
                          training=work == 'training')
     for work in ('inference', 'training')}, 5)
 print(tf.__version__, times['inference'], times['training'])

@@ -48,16 +48,19 @@ def make(folder: pathlib.Path) -> None:
   saved_model.export_saved_model(
       restore.load_inference('run'), 'export', version=1)
   shutil.make_archive('export', 'zip', 'export')
+  metrics = last_metrics('run')
+  del metrics['step']
   expected = {
-      'tensorflow': tf.__version__, 'metrics': last_metrics('run'),
+      'tensorflow': tf.__version__, 'metrics': metrics,
       'classes': classes('export'), 'records': record_digests()}
   shutil.copytree('run', 'continued')
   resume('continued')
   expected['continued'] = numbers(checkpoints.latest('continued'))
-  pathlib.Path('expected.json').write_text(json.dumps(expected, indent=1))
+  pathlib.Path('expected.json').write_text(json.dumps(expected))
   for name in ('continued', 'export', 'run/best', 'run/train',
                'run/validation'):
     shutil.rmtree(name)
+  os.remove('run/operative_config.gin')
 
 
 def resume(model_dir: str) -> None:
@@ -72,11 +75,9 @@ def evaluate(model_dir: str) -> Dict[str, float]:
 
 
 def last_metrics(model_dir: str) -> Dict[str, float]:
-  """Returns the metrics that a run has recorded last."""
+  """Returns the metrics that a run has recorded last, and their step."""
   *_, line = pathlib.Path(model_dir, 'metrics.jsonl').read_text().splitlines()
-  metrics = json.loads(line)
-  del metrics['step']
-  return metrics
+  return json.loads(line)
 
 
 def classes(model: str) -> Dict[str, float]:

@@ -43,16 +43,11 @@ def inside(folder, monkeypatch):
   monkeypatch.chdir(folder)
 
 
-def _last_metrics(model_dir):
-  *_, line = pathlib.Path(model_dir, 'metrics.jsonl').read_text().splitlines()
-  return json.loads(line)
-
-
 @pytest.mark.parametrize('model_dir', ['run', 'classifier_run'])
 def test_validation_gives_the_recorded_metrics(model_dir):
   metrics = run.run(
       config.parse([f'{model_dir}/config.gin'], [_FREE]), model_dir, 'eval')
-  recorded = _last_metrics(model_dir)
+  recorded = lines.last_metrics(model_dir)
   recorded.pop('step')
   assert metrics == pytest.approx(recorded, rel=1e-3)
 
@@ -67,7 +62,7 @@ def test_a_run_continues_as_it_would_have(
   shutil.copytree(model_dir, continued)
   run.run(config.parse([file], [_FREE, f'TRAIN_STEPS = {steps}']),
           continued, 'train_and_eval')
-  assert _last_metrics(continued)['step'] == steps
+  assert lines.last_metrics(continued)['step'] == steps
   assert os.path.basename(checkpoints.latest(continued)) == newest
   found = lines.numbers(checkpoints.latest(continued))
   wanted = expected['continued'][model_dir]

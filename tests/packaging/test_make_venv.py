@@ -65,7 +65,7 @@ def test_environments_made_in_part_or_without_their_python_are_none(tmp_path):
 
 
 def test_an_environment_of_another_python_is_not_replaced(
-    tmp_path, monkeypatch, capsys):
+    tmp_path, monkeypatch):
   monkeypatch.setattr(make_venv, 'environment_version', lambda _: (3, 1))
   with pytest.raises(SystemExit, match=r'is an environment of Python 3\.1,'):
     make_venv.main(str(tmp_path), python_is_given=True)

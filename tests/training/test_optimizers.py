@@ -118,11 +118,10 @@ def _rectified_adam(rate, step, beta_2=0.99, beta_1=0.9, epsilon=1e-7):
 
 
 def test_steps_are_those_of_the_papers(module):
-  settings = optimizers.OptimizerSettings(
+  settings = module.OptimizerSettings(
       learning_rate=0.05, warmup_steps=3, lookahead_period=4, beta_2=0.99)
-  optimizer = module.build_optimizer(module.OptimizerSettings(
-      learning_rate=0.05, warmup_steps=3, lookahead_period=4, beta_2=0.99), 60)
-  schedule = optimizers.build_schedule(settings, 60)
+  optimizer = module.build_optimizer(settings, train_steps=60)
+  schedule = module.build_schedule(settings, train_steps=60)
   start = np.random.default_rng(0).normal(size=5)
   variable = tf.Variable(start, dtype=tf.float32)
   fast, slow, m, v = start.copy(), start.copy(), 0.0, 0.0
