@@ -30,7 +30,7 @@ _SIZE = flags.DEFINE_integer('size', 224, 'Pixels of a side of the images.')
 _BATCH = flags.DEFINE_integer('batch_size', 8, 'Number of images.')
 _KINDS = ('ours', 'published', 'recompute')
 _CHOSEN = flags.DEFINE_list(
-    'kinds', ['ours'], 'ours: matrix products in chunks of 256 MB; published: '
+    'kinds', ['ours'], 'ours: as accelerators compute it, in chunks of 256 MB; published: '
     'equation 3 as published; recompute: ours with recompute=axial.')
 _LARGEST = flags.DEFINE_integer('largest', 0, 'Number of tensors to list.')
 
@@ -78,7 +78,7 @@ def _trace(variant, size, batch, kind):
     forward.append(len(tf.compat.v1.get_default_graph().get_operations()))
     return tape.gradient(loss, model.trainable_variables)
 
-  backend = 'equation' if kind == 'published' else 'matmul'
+  backend = 'equation' if kind == 'published' else 'einsum'
   with backends.use(model, backend, _CHUNK_BYTES):
     graph = step.get_concrete_function(
         tf.TensorSpec([batch, size, size, 3])).graph
