@@ -123,7 +123,7 @@ def retrieve(settings: settings_lib.AttentionSettings, form: str, rows: Rows,
 
   Args:
     settings: settings of the attention.
-    form: how products are computed: 'matmul' or 'einsum' as in contract(), or
+    form: form of the products: 'matmul' or 'einsum' as in contract(), or
       'fused': terms of logits in loops compiled by XLA, the rest as 'matmul'.
     rows: operands of the chunk.
     shared: operands of all chunks.

@@ -28,7 +28,7 @@ class _Plan(NamedTuple):
   swapped: bool
   left: _Operand
   right: _Operand
-  order: Optional[List[int]]  # Of the axes of the product, or None.
+  order: Optional[List[int]]  # Order of the product's axes, or None.
 
 
 def contract(equation: str, a: tf.Tensor, b: tf.Tensor, form: str
