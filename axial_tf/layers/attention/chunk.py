@@ -110,7 +110,7 @@ class Upstream(NamedTuple):
   Attributes:
     terms: gradient of Retrieved.terms.
     delta: sum of it times Retrieved.terms, [n, o, 1]; None for a sigmoid.
-    log_normalizer: that of Retrieved.
+    log_normalizer: log_normalizer of Retrieved.
   """
   terms: tf.Tensor
   delta: Maybe
@@ -123,7 +123,7 @@ def retrieve(settings: settings_lib.AttentionSettings, form: str, rows: Rows,
 
   Args:
     settings: settings of the attention.
-    form: form of the products: 'matmul' or 'einsum' as in contract(), or
+    form: 'matmul' or 'einsum' for the form of products in contract(), or
       'fused': terms of logits in loops compiled by XLA, the rest as 'matmul'.
     rows: operands of the chunk.
     shared: operands of all chunks.
