@@ -30,8 +30,8 @@ _SIZE = flags.DEFINE_integer('size', 224, 'Pixels of a side of the images.')
 _BATCH = flags.DEFINE_integer('batch_size', 8, 'Number of images.')
 _KINDS = ('ours', 'published', 'recompute')
 _CHOSEN = flags.DEFINE_list(
-    'kinds', ['ours'], 'ours: matrix products in chunks of 256 MB; published: '
-    'equation 3 as published; recompute: ours with recompute=axial.')
+    'kinds', ['ours'], 'ours: as accelerators compute it, in chunks of 256 MB; '
+    'published: equation 3 as published; recompute: ours with recompute=axial.')
 _LARGEST = flags.DEFINE_integer('largest', 0, 'Number of tensors to list.')
 
 _CHUNK_BYTES = 256 << 20
@@ -45,7 +45,7 @@ def _origin(tensor):
   return tensor
 
 
-def _count_with_bodies(definition) -> int:
+def count_with_bodies(definition) -> int:
   """Counts operations; those of functions and bodies once per call."""
   functions = {
       f.signature.name: f.node_def for f in definition.library.function}
@@ -63,7 +63,7 @@ def _count_with_bodies(definition) -> int:
   return count(definition.node)
 
 
-def _trace(variant, size, batch, kind):
+def trace(variant, size, batch, kind):
   """Returns the graph of a step, and its number of forward operations."""
   overrides = {'recompute': 'axial'} if kind == 'recompute' else {}
   model = axial_resnet.AxialResNet(
@@ -78,47 +78,52 @@ def _trace(variant, size, batch, kind):
     forward.append(len(tf.compat.v1.get_default_graph().get_operations()))
     return tape.gradient(loss, model.trainable_variables)
 
-  backend = 'equation' if kind == 'published' else 'matmul'
+  backend = 'equation' if kind == 'published' else 'einsum'
   with backends.use(model, backend, _CHUNK_BYTES):
     graph = step.get_concrete_function(
         tf.TensorSpec([batch, size, size, 3])).graph
   return graph, forward[0]
 
 
-def _kept(operations, forward):
+def kept(operations, forward):
   """Returns the forward tensors that the backward pass reads."""
   place = {operation.name: i for i, operation in enumerate(operations)}
-  kept = {}
+  found = {}
   for operation in operations[forward:]:
     for tensor in operation.inputs:
       if place[tensor.op.name] < forward:
         tensor = _origin(tensor)
         if tensor.op.type not in _FREE and tensor.shape.is_fully_defined():
-          kept[tensor.name] = tensor
-  return list(kept.values())
+          found[tensor.name] = tensor
+  return list(found.values())
+
+
+def bytes_of(tensor: tf.Tensor) -> int:
+  """Returns the bytes of a tensor."""
+  return int(np.prod(tensor.shape.as_list())) * tensor.dtype.size
 
 
 def report(variant: str, size: int, batch: int, kind: str, largest: int
            ) -> None:
   """Prints the kept memory per image, and the largest tensors."""
-  graph, forward = _trace(variant, size, batch, kind)
+  graph, forward = trace(variant, size, batch, kind)
   operations = graph.get_operations()
-  kept = _kept(operations, forward)
-  sizes = [int(np.prod(t.shape.as_list())) * t.dtype.size for t in kept]
+  tensors = kept(operations, forward)
+  sizes = [bytes_of(tensor) for tensor in tensors]
   total = sum(sizes)
   print(f'{variant}, {batch} images of {size} pixels, {kind}: '
         f'{total / 1e6 / batch:.1f} MB an image kept; '
-        f'{_count_with_bodies(graph.as_graph_def())} operations with bodies, '
+        f'{count_with_bodies(graph.as_graph_def())} operations with bodies, '
         f'{len(operations)} in the outer graph, {forward} of them forward')
   by_type = collections.Counter()
-  for tensor, count in zip(kept, sizes):
+  for tensor, count in zip(tensors, sizes):
     by_type[tensor.op.type] += count
   for name, count in by_type.most_common(12):
     print(f'  {name:24} {count / 1e6 / batch:9.1f} MB an image '
           f'{100 * count / total:5.1f} %')
   for index in np.argsort(sizes)[::-1][:largest]:
-    print(f'  {sizes[index] / 1e6:9.1f} MB {kept[index].op.type:20} '
-          f'{kept[index].shape.as_list()} {kept[index].name[-100:]}')
+    print(f'  {sizes[index] / 1e6:9.1f} MB {tensors[index].op.type:20} '
+          f'{tensors[index].shape.as_list()} {tensors[index].name[-100:]}')
 
 
 def main():

@@ -1,12 +1,15 @@
 """Batch normalization, from activations or from their moments."""
 
 import dataclasses
-from typing import Callable, Optional, Tuple
+import functools
+from typing import Callable, NamedTuple, Optional, Tuple
 
 import tensorflow as tf
 
 from axial_tf import settings
 from axial_tf.keras2 import keras
+from axial_tf.layers import graph_ops
+from axial_tf.layers.shapes import sizes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +53,36 @@ def wide(dtype: tf.DType) -> tf.DType:
 
 
 Moments = Tuple[tf.Tensor, tf.Tensor]
+NormalizeGradient = Callable[
+    [tf.Tensor, tf.Tensor], Tuple[tf.Tensor, tf.Tensor, tf.Tensor]]
+
+
+class Parameters(NamedTuple):
+  """Variables of a batch norm as tensors, each [channels].
+
+  Attributes:
+    gamma: factor of the normalized values.
+    beta: what is added to them.
+    moving: moving mean and variance; None where those of the batch are used.
+  """
+  gamma: tf.Tensor
+  beta: tf.Tensor
+  moving: Optional[Moments]
+
+
+class Affine(NamedTuple):
+  """Batch norm as an affine map of what it normalizes, each [channels].
+
+  Attributes:
+    scale: factor of the values.
+    shift: what is added to them.
+    mean: mean of the values.
+    variance: variance of the values.
+  """
+  scale: tf.Tensor
+  shift: tf.Tensor
+  mean: tf.Tensor
+  variance: tf.Tensor
 
 
 class MomentNormalization(keras.layers.Layer):
@@ -62,6 +95,9 @@ class MomentNormalization(keras.layers.Layer):
   layer, it normalizes its input over the last axis. Variables and moving
   statistics are like those of the Keras layer (the variance is the biased one,
   as in Keras' unfused batch norm).
+
+  For a caller that computes its gradient itself, `affine_of` and `normalize`
+  are functions of tensors, each with its gradient beside it.
   """
 
   def __init__(self, norm: BatchNormSettings, name: Optional[str] = None,
@@ -87,25 +123,22 @@ class MomentNormalization(keras.layers.Layer):
 
   def call(self, inputs, training=False):
     """Normalizes [..., channels] over all axes but the last."""
-    if not self.uses_batch(training):
-      scale, shift = self.affine(None, False)
-      return inputs * tf.cast(scale, inputs.dtype) + tf.cast(
-          shift, inputs.dtype)
-    if self._synchronized or inputs.dtype == tf.float64:
-      axes = list(range(inputs.ndim - 1))
-      values = tf.cast(inputs, wide(inputs.dtype))
-      scale, shift = self.affine(lambda: (
-          tf.reduce_mean(values, axes),
-          tf.reduce_mean(tf.square(values), axes)), True)
-      return tf.cast(values * scale + shift, inputs.dtype)
-    pixels = tf.reshape(inputs, [1, 1, -1, inputs.shape[-1]])
-    outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
-        pixels, self.gamma, self.beta, epsilon=self._norm.epsilon,
-        is_training=True)
-    # The operation returns the unbiased variance.
-    count = tf.cast(tf.shape(pixels)[2], tf.float32)
-    self._average(mean, variance * (tf.maximum(count, 2) - 1) / (
-        tf.maximum(count, 2)))
+    parameters = self.parameters(training)
+    if parameters.moving is not None:
+      affine = self.affine_of(parameters, None)
+      return inputs * tf.cast(affine.scale, inputs.dtype) + tf.cast(
+          affine.shift, inputs.dtype)
+
+    @tf.custom_gradient
+    def compute(values, gamma, beta):
+      used = Parameters(gamma, beta, None)
+      outputs, affine, gradient = self.normalize(used, values)
+      return (outputs, affine.mean, affine.variance), lambda grad, *_: (
+          gradient(values, grad))
+
+    outputs, mean, variance = compute(
+        tf.reshape(inputs, [-1, inputs.shape[-1]]), *parameters[:2])
+    self.average(mean, variance)
     return tf.reshape(outputs, tf.shape(inputs))
 
   def uses_batch(self, training: bool) -> bool:
@@ -115,38 +148,169 @@ class MomentNormalization(keras.layers.Layer):
     """
     return bool(training) and self.trainable
 
-  def _average(self, mean, variance):
+  def parameters(self, training: bool) -> Parameters:
+    """Returns the variables that a call uses."""
+    moving = None
+    if not self.uses_batch(training):
+      moving = tuple(
+          tf.convert_to_tensor(x)
+          for x in (self.moving_mean, self.moving_variance))
+    return Parameters(tf.convert_to_tensor(self.gamma),
+                      tf.convert_to_tensor(self.beta), moving)
+
+  def average(self, mean: tf.Tensor, variance: tf.Tensor) -> None:
     """Updates the moving statistics with those of a batch."""
-    keep = self._norm.momentum
-    self.moving_mean.assign_sub((self.moving_mean - mean) * (1 - keep))
-    self.moving_variance.assign_sub(
-        (self.moving_variance - variance) * (1 - keep))
+    share = graph_ops.constant(1 - self._norm.momentum, mean.dtype)
+    for moving, value in ((self.moving_mean, mean),
+                          (self.moving_variance, variance)):
+      moving.assign_sub((moving - value) * share)
 
   def affine(self, moments: Optional[Callable[[], Moments]],
              training: bool) -> Moments:
-    """Returns scale and shift, each [channels].
+    """Returns scale and shift, each [channels], with gradients.
 
     Args:
       moments: computes mean and mean square over the batch, each [channels];
         called if uses_batch(training) only.
       training: whether to use (and average) the moments of this batch.
     """
-    if self.uses_batch(training):
-      mean, mean_square = moments()
-      if self._synchronized:
-        mean, mean_square = _mean_over_replicas((mean, mean_square))
-      variance = tf.maximum(mean_square - tf.square(mean), 0)
-      self._average(mean, variance)
+    parameters = self.parameters(training)
+    if parameters.moving is not None:
+      return self.affine_of(parameters, None)[:2]
+    affine = self.affine_of(parameters, moments())
+    self.average(affine.mean, affine.variance)
+    return affine[:2]
+
+  def affine_of(self, parameters: Parameters, moments: Optional[Moments]
+                ) -> Affine:
+    """Returns the affine map for moments; for the moving ones if None.
+
+    Args:
+      parameters: variables of the call.
+      moments: mean and mean square of the values of this replica.
+    """
+    if moments is None:
+      mean, variance = parameters.moving
     else:
-      mean = tf.convert_to_tensor(self.moving_mean)
-      variance = tf.convert_to_tensor(self.moving_variance)
-    gamma, beta = (tf.cast(w, mean.dtype) for w in (self.gamma, self.beta))
-    scale = gamma * tf.math.rsqrt(variance + self._norm.epsilon)
-    return scale, beta - mean * scale
+      mean, mean_square = self._over_replicas(moments)
+      variance = tf.maximum(
+          mean_square - tf.square(mean), graph_ops.constant(0, mean.dtype))
+    gamma, beta = (tf.cast(x, mean.dtype) for x in parameters[:2])
+    scale = gamma * self._reciprocal(variance)
+    return Affine(scale, beta - mean * scale, mean, variance)
 
+  def affine_gradient(
+      self, parameters: Parameters, affine: Affine, grad_scale: tf.Tensor,
+      grad_shift: Optional[tf.Tensor]
+  ) -> Tuple[Parameters, Optional[Moments]]:
+    """Returns the gradients of what affine_of() was given.
 
-def _mean_over_replicas(tensors):
-  context = tf.distribute.get_replica_context()
-  if context is None:
-    return tensors
-  return context.all_reduce(tf.distribute.ReduceOp.MEAN, list(tensors))
+    That of the mean square is twice the gradient.
+
+    Args:
+      parameters: as given to affine_of().
+      affine: its result.
+      grad_scale: gradient of the scale.
+      grad_shift: gradient of the shift; None for 0.
+    """
+    gamma = tf.cast(parameters.gamma, affine.mean.dtype)
+    reciprocal = self._reciprocal(affine.variance)
+    if grad_shift is None:
+      grad_beta = tf.zeros_like(gamma)
+    else:
+      grad_beta = grad_shift
+      grad_scale -= grad_shift * affine.mean
+    grad_gamma = grad_scale * reciprocal
+    gradients = Parameters(
+        *(tf.cast(x, parameters.gamma.dtype) for x in (grad_gamma, grad_beta)),
+        None)
+    if parameters.moving is not None:
+      return gradients, None
+    twice_grad_square = -affine.scale * grad_gamma * reciprocal
+    grad_mean = affine.mean * twice_grad_square
+    if grad_shift is not None:
+      grad_mean += grad_shift * affine.scale
+    return gradients, self._over_replicas((-grad_mean, twice_grad_square))
+
+  def normalize(self, parameters: Parameters, values: tf.Tensor
+                ) -> Tuple[tf.Tensor, Affine, NormalizeGradient]:
+    """Normalizes values [count, channels] by their own statistics.
+
+    Returns:
+      The normalized values, the map that was applied, and a function of values
+      and grad that returns the gradients of values, gamma and beta.
+    """
+    if self._synchronized or values.dtype == tf.float64:
+      wide_values = tf.cast(values, wide(values.dtype))
+      affine = self.affine_of(parameters, (
+          tf.reduce_mean(wide_values, 0),
+          tf.reduce_mean(tf.square(wide_values), 0)))
+      outputs = wide_values * affine.scale + affine.shift
+      return tf.cast(outputs, values.dtype), affine, functools.partial(
+          self.normalize_gradient, parameters, affine)
+    count, channels = sizes(values)
+    pixels = [1, 1, count, channels]
+    empty = graph_ops.constant([], tf.float32)
+    outputs, mean, variance, *reserved = tf.raw_ops.FusedBatchNormV3(
+        x=graph_ops.reshape(values, pixels),
+        scale=parameters.gamma, offset=parameters.beta,
+        mean=empty, variance=empty, epsilon=self._norm.epsilon)
+    # The operation returns the unbiased variance.
+    if isinstance(count, int):
+      variance *= graph_ops.constant(
+          max(count - 1, 1) / max(count, 2), tf.float32)
+    else:
+      count = tf.cast(tf.maximum(count, 2), tf.float32)
+      variance *= (count - 1) / count
+    scale = parameters.gamma * self._reciprocal(variance)
+
+    def gradient(values, grad):
+      grads = tf.raw_ops.FusedBatchNormGradV3(
+          y_backprop=graph_ops.reshape(grad, pixels),
+          x=graph_ops.reshape(values, pixels),
+          scale=parameters.gamma, reserve_space_1=reserved[0],
+          reserve_space_2=reserved[1], reserve_space_3=reserved[2],
+          epsilon=self._norm.epsilon)
+      return (graph_ops.reshape(grads[0], pixels[2:]), *grads[1:3])
+
+    return graph_ops.reshape(outputs, pixels[2:]), Affine(
+        scale, parameters.beta - mean * scale, mean, variance), gradient
+
+  def normalize_gradient(
+      self, parameters: Parameters, affine: Affine, values: tf.Tensor,
+      grad: tf.Tensor) -> Tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Returns the gradients of values * scale + shift.
+
+    Args:
+      parameters: variables of the call.
+      affine: map of the values.
+      values: [count, channels], what was normalized.
+      grad: gradient of the normalized values.
+
+    Returns:
+      Gradients of values, gamma and beta.
+    """
+    wide_values, wide_grad = (
+        tf.cast(x, affine.scale.dtype) for x in (values, grad))
+    gradients, grad_moments = self.affine_gradient(
+        parameters, affine, tf.reduce_sum(wide_grad * wide_values, 0),
+        tf.reduce_sum(wide_grad, 0))
+    wide_grad *= affine.scale
+    if grad_moments is not None:
+      count = tf.cast(tf.shape(values)[0], wide_grad.dtype)
+      mean, twice_square = grad_moments
+      wide_grad += (mean + twice_square * wide_values) / count
+    return tf.cast(wide_grad, values.dtype), *gradients[:2]
+
+  def _reciprocal(self, variance):
+    """Returns 1 / sqrt(variance + epsilon)."""
+    return tf.math.rsqrt(
+        variance + graph_ops.constant(self._norm.epsilon, variance.dtype))
+
+  def _over_replicas(self, tensors):
+    """Returns the means over the replicas that share statistics."""
+    context = tf.distribute.get_replica_context()
+    if not self._synchronized or context is None:
+      return tensors
+    return tuple(
+        context.all_reduce(tf.distribute.ReduceOp.MEAN, list(tensors)))

@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 from axial_tf import errors
-from axial_tf.layers import multiply_adds, shapes
+from axial_tf.layers import graph_ops, multiply_adds, shapes
 from axial_tf.layers.attention import base
 from axial_tf.layers.attention import layer as layer_lib
 from axial_tf.layers.attention import settings as settings_lib
@@ -78,9 +78,10 @@ class AxialAttention2D(base.AttentionLayer):
     columns = self.height_axis(inputs, training=training, stride=step)
     batch, height, width, channels = shapes.sizes(columns)
     rows = self.width_axis(
-        tf.reshape(columns, [batch * height, width, channels]),
+        graph_ops.reshape(columns, [batch * height, width, 1, channels]),
         training=training, stride=step)
-    rows = tf.reshape(rows, [batch, height, -(-width // step), channels])
+    rows = graph_ops.reshape(
+        rows, [batch, height, -(-width // step), channels])
     if step == self.strides:
       return rows
     # Padding does not count in the average.

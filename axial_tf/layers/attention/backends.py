@@ -4,11 +4,12 @@ An implementation is a function
 
   attend(layer, inputs, training, stride) -> outputs
 
-of a built AxialAttention, rows [batch, length, channels], whether batch norm
-uses the statistics of this batch, and the distance of queries on the axis. It
-covers the whole of an axis: projection, logits, softmax, retrieval and their
-batch norms, moves the moving statistics in training, and returns [batch,
-ceil(length / stride), value_channels] in the inputs' type. An implementation
+of a built AxialAttention, inputs [batch, length, other, channels], at each
+position of whose other axis attention is separate, whether this is training,
+and the distance of queries on the axis. It covers the whole of an axis:
+projection, logits, softmax, retrieval and their batch norms, moves the moving
+statistics in training, and returns [batch, ceil(length / stride), other,
+value_channels] in the inputs' type. An implementation
 for other devices or types is added here and nowhere else.
 """
 

@@ -10,7 +10,6 @@ from typing import (
   Any,
   Callable,
   List,
-  NamedTuple,
   Optional,
   Sequence,
   Tuple,
@@ -30,31 +29,18 @@ Tensors = Sequence[tf.Tensor]
 Size = Union[int, tf.Tensor]
 
 
-class Execution(NamedTuple):
-  """How the chunks of one call are computed.
-
-  Attributes:
-    fused: whether maps are compiled.
-    chunk: number of rows in a chunk, at most.
-  """
-  fused: bool
-  chunk: Size
-
-
-def chunk_size(query: tf.Tensor, key: tf.Tensor, chunk_bytes: Optional[int]
-               ) -> Size:
-  """Returns the number of rows in a chunk.
+def chunk_size(queries: Size, keys: Size, chunk_bytes: Optional[int]) -> Size:
+  """Returns the number of maps in a chunk.
 
   Args:
-    query: queries [r, h, d, l].
-    key: keys [r, h, d, m].
-    chunk_bytes: size of a chunk's map; None for what suits the machine.
+    queries: height of a map.
+    keys: width of a map.
+    chunk_bytes: size of a chunk's maps; None for what suits the machine.
   """
-  _, heads, _, queries = sizes(query)
   if chunk_bytes is None:
     chunk_bytes = (_ACCELERATOR_CHUNK_BYTES if has_accelerator()
                    else _CPU_CHUNK_BYTES)
-  chunk = chunk_bytes // (4 * heads * queries * sizes(key)[-1])
+  chunk = chunk_bytes // (4 * queries * keys)
   return max(chunk, 1) if isinstance(chunk, int) else tf.maximum(chunk, 1)
 
 

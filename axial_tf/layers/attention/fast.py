@@ -1,221 +1,332 @@
-"""Computes an axis in chunks of rows whose maps are never kept.
+"""Computes an axis in chunks of rows, with a gradient of its own.
 
-Batch norms become factors: that of the projection is folded into its kernel
-(in inference), that of the logits into queries and keys, by moments that need
-no logits, and that of what is retrieved into the end of a chunk (in
-inference).
+A training step keeps the inputs and what the queries retrieve; projections,
+normalized vectors and maps are computed again in the backward pass. Batch norms
+become factors: that of the projection is folded into its kernel (in inference),
+that of the logits into queries and keys, by moments that need no logits, and
+that of what is retrieved into the end of a chunk (in inference).
+
+Letters: b batch, x position on the axis, n rows and heads, h heads, d and e
+depth, l queries of a block, t terms.
 """
 
-from typing import List
+import functools
+from typing import List, NamedTuple, Optional
 
 import tensorflow as tf
 
-from axial_tf.layers import normalization, shapes
-from axial_tf.layers.attention import chunks, gradient, moments, span, tables
-from axial_tf.layers.attention import rows as rows_lib
+from axial_tf.layers import graph_ops, normalization
+from axial_tf.layers.attention import axis as axis_lib
+from axial_tf.layers.attention import chunk as chunk_lib
+from axial_tf.layers.attention import (
+  chunks,
+  layout,
+  logit_norm,
+  moments,
+  output_norm,
+  span,
+  tables,
+)
+from axial_tf.layers.shapes import sizes
 
-# At larger depths matrix products are quicker than elementwise ones.
-_DEEPEST_FUSED = 16
+
+class _Parameters(NamedTuple):
+  """Variables of a layer as tensors; None where not in use."""
+  kernel: tf.Tensor
+  tables: List[tf.Tensor]
+  qkv: Optional[normalization.Parameters]
+  logit: Optional[normalization.Parameters]
+  output: Optional[normalization.Parameters]
+
+
+class _Vectors(NamedTuple):
+  """Queries, keys and values [n, d, x] of all blocks, and of the whole axis."""
+  query: tf.Tensor
+  key: tf.Tensor
+  value: tf.Tensor
+  axis: List[tf.Tensor]  # Those that meet positions.
 
 
 def attend(layer, inputs: tf.Tensor, training: bool, stride: int) -> tf.Tensor:
-  """Computes an axis in chunks; see backends for the arguments."""
-  settings = layer.settings
-  batch, length, _ = shapes.sizes(inputs)
+  """Computes an axis; see backends for the arguments."""
   uses_batch = layer.uses_batch(training)
-  blocks = span.cut(length, settings.span, 1 if uses_batch else stride)
-  dtype = normalization.wide(inputs.dtype)
-  pair_mask, key_mask = span.masks(blocks, batch, dtype)
-  rows = rows_lib.Rows(*_project(layer, inputs, blocks, training), key_mask)
-  execution = _execution(settings, rows, pair_mask)
-  embeddings = [
-      None if table is None else tf.transpose(tables.embeddings(
-          tf.cast(table, dtype), blocks.query_positions, blocks.key_positions),
-          [0, 2, 1])
-      for table in (layer.query_rpe, layer.key_rpe, layer.value_rpe)]
-  scales, shift = _logit_scales(
-      layer, rows, embeddings[:2], blocks, training, execution)
-  shared = rows_lib.Shared(*scales, *embeddings, shift, pair_mask)
-  retrieved = _attend(settings, execution, rows, shared,
-                      None if uses_batch else _output_gains(layer, dtype))
-  # Blocks must not enter the statistics of a batch one by one.
-  outputs = span.join(tf.cast(tf.concat([
-      tf.reshape(x, [-1, shapes.sizes(x)[1], layer.value_channels])
-      for x in retrieved], -1), inputs.dtype), blocks, length)
-  if uses_batch:
-    outputs = tf.add_n(tf.split(
-        layer.output_norm(outputs, training=True), len(retrieved), axis=-1))
-  return outputs[:, ::stride] if stride > blocks.stride else outputs
+  axis = axis_lib.Axis(layer, inputs, uses_batch, 1 if uses_batch else stride)
+  passes = _Passes(layer, axis)
+  norms = () if layer.settings.norm is None else (
+      layer.qkv_norm, layer.logit_norm, layer.output_norm)
+  parameters = _Parameters(
+      tf.cast(layer.qkv_kernel, inputs.dtype),
+      [tf.cast(table, axis.dtype) for table in (
+          layer.query_rpe, layer.key_rpe, layer.value_rpe)
+       if table is not None],
+      *(norm.parameters(training) for norm in norms),
+      *[None] * (3 - len(norms)))
 
-
-def _attend(settings, execution, rows, shared, gains) -> List[tf.Tensor]:
-  """Computes all rows, with gradients.
-
-  Args:
-    settings: settings of the attention.
-    execution: how chunks are computed.
-    rows: operands of all rows.
-    shared: operands that the rows share.
-    gains: gains by which what is retrieved is summed, or None.
-
-  Returns:
-    Tensors [r, l, h, e]: the content and the position, as far as they are in
-    use, or their sum.
-  """
-
-  def attend_chunk(rows, shared):
-    return rows_lib.attend(settings, execution.fused, rows, shared)
+  statistics = []
 
   @tf.custom_gradient
-  def compute(*operands):
-    # The masks have no gradient.
-    inputs, common, weights = chunks.fill(
-        rows_lib.without_masks(rows, shared) + (gains,), operands)
-    inputs = inputs._replace(key_mask=rows.key_mask)
-    common = common._replace(pair_mask=shared.pair_mask)
+  def compute(inputs, *values):
+    # As further results, the statistics would get gradients of zeros.
+    outputs, statistics[:], backward = passes.forward(
+        inputs, chunks.fill(parameters, values))
+    return outputs, backward
 
-    def forward(rows):
-      if gains is None:
-        return chunks.tensors(attend_chunk(rows, common)), []
-      return [rows_lib.attend_and_sum(
-          settings, execution.fused, rows, common, weights)], []
-
-    outputs, _ = chunks.apply(forward, inputs, execution.chunk)
-    kept = None if gains is not None else _retrieved(settings, outputs)
-
-    def backward(*upstream):
-
-      def chunk_gradient(chunk):
-        rows, kept, upstream = chunk
-        grad_gains = []
-        if kept is None:
-          kept = attend_chunk(rows, common)
-          grads, grad_gains = gradient.total_gradient(
-              kept, weights, upstream[0])
-        else:
-          grads = chunks.fill(kept._replace(log_normalizer=None), upstream)
-        grad_rows, grad_shared = gradient.attend_gradient(
-            settings, execution.fused, rows, common, kept, grads)
-        return grad_rows, grad_shared + grad_gains
-
-      grad_rows, grad_common = chunks.apply(
-          chunk_gradient, (inputs, kept, upstream), execution.chunk)
-      return grad_rows + grad_common
-
-    return outputs if kept is None else chunks.tensors(kept[:2]), backward
-
-  return list(compute(*chunks.tensors(
-      rows_lib.without_masks(rows, shared) + (gains,))))
+  outputs = compute(inputs, *chunks.tensors(parameters))
+  for norm, (mean, variance) in zip(norms, statistics):
+    norm.average(mean, variance)
+  return outputs[:, ::stride] if uses_batch and stride > 1 else outputs
 
 
-def _retrieved(settings, outputs) -> rows_lib.Retrieved:
-  """Returns the tensors of a Retrieved with their names again."""
-  terms, outputs = settings.terms, iter(outputs)
-  return rows_lib.Retrieved(*(next(outputs) if in_use else None for in_use in (
-      terms.value_content, terms.value_position,
-      settings.activation == 'softmax')))
+class _Passes:
+  """The forward and the backward pass of a call."""
+
+  def __init__(self, layer, axis):
+    self._axis = axis
+    self._qkv_norm = self._logit_norm = self._output_norm = None
+    if layer.settings.norm is not None:
+      self._qkv_norm = layer.qkv_norm
+      self._logit_norm = logit_norm.LogitNorm(layer.logit_norm, axis)
+      self._output_norm = output_norm.OutputNorm(layer.output_norm, axis)
+
+  def forward(self, inputs, parameters):
+    """Returns outputs, statistics of the batch norms, and the gradient."""
+    projected, qkv, normalize_gradient = self._project(inputs, parameters)
+    vectors = self._vectors(*projected)
+    gathered, position = self._gather(parameters)
+    logit = None
+    if self._logit_norm is not None:
+      logit = self._logit_norm.affine(parameters.logit, vectors, position)
+    rows, shared = self._operands(vectors, gathered, logit)
+    retrieved, output, gains = None, None, chunk_lib.Gains(None, None)
+    if self._axis.uses_batch:
+      retrieved = self._retrieve(rows, shared)
+    if self._output_norm is not None:
+      output = self._output_norm.affine(
+          parameters.output, retrieved and retrieved.terms)
+      gains = self._output_norm.gains(output)
+    if retrieved is None:
+      total = self._retrieve_total(rows, shared, gains)
+    else:
+      total = chunk_lib.total(self._axis.settings, retrieved.terms, gains)
+    axis = self._axis
+    outputs = span.join(
+        layout.to_pixels(total, axis.heads, axis.other), axis.blocks,
+        axis.queries)
+
+    def backward(grad_outputs):
+      return self._gradient(
+          inputs, parameters, (qkv, logit, output), normalize_gradient,
+          gathered, position, retrieved, grad_outputs)
+
+    return (tf.cast(outputs, inputs.dtype),
+            self._statistics(qkv, logit, output), backward)
+
+  def _statistics(self, qkv, logit, output):
+    """Returns mean and variance of each batch norm that uses the batch's."""
+    if not self._axis.uses_batch:
+      return []
+    return [(qkv.mean, qkv.variance), (logit.mean, logit.variance), tuple(
+        map(self._output_norm.by_channel, (output.mean, output.variance)))]
+
+  # Projection.
+
+  def _project(self, inputs, parameters):
+    """Returns queries, keys and values, their batch norm, and its gradient.
+
+    They are [b, x, other, c] together; with a stride, queries and the rest are
+    two tensors.
+    """
+    kernel = parameters.kernel
+    if parameters.qkv is None:
+      return [self._pixels(inputs, _product(inputs, kernel))], None, None
+    norm = self._qkv_norm
+    if self._axis.uses_batch:
+      values, affine, gradient = norm.normalize(
+          parameters.qkv, _product(inputs, kernel))
+      return [self._pixels(inputs, values)], affine, gradient
+    affine = norm.affine_of(parameters.qkv, None)
+    kernel = tf.cast(
+        tf.cast(kernel, affine.scale.dtype) * affine.scale, inputs.dtype)
+    bias = tf.cast(affine.shift, inputs.dtype)
+    parts = [(inputs, slice(None))]
+    if self._axis.blocks.stride > 1:
+      place = self._axis.channels[0]
+      parts = [(span.queried(inputs, self._axis.blocks), slice(None, place)),
+               (inputs, slice(place, None))]
+    return [
+        self._pixels(x, tf.nn.bias_add(
+            _product(x, kernel[:, part]), bias[part])) for x, part in parts
+    ], affine, functools.partial(
+        norm.normalize_gradient, parameters.qkv, affine)
+
+  def _vectors(self, *pixels):
+    """Turns queries, keys and values, together or the queries apart."""
+    blocks = self._axis.blocks
+    keys, _, values = self._axis.channels
+    turn = functools.partial(
+        layout.to_vectors, heads=self._axis.heads, dtype=self._axis.dtype)
+    if len(pixels) == 1 and span.is_whole(blocks) and blocks.stride == 1:
+      query, key, value = turn(pixels[0], [keys, keys, values])
+      return _Vectors(query, key, value, self._positioned(query, key))
+    axis = []
+    if len(pixels) == 1:
+      if self._axis.uses_batch:
+        axis = self._positioned(
+            *turn(pixels[0][..., :2 * keys], [keys, keys]))
+      query, rest = graph_ops.split(pixels[0], [keys, keys + values], 3)
+      pixels = span.queried(query, blocks), rest
+    query, rest = pixels
+    return _Vectors(*turn(span.split_queries(query, blocks), [keys]),
+                    *turn(span.windows(rest, blocks), [keys, values]), axis)
+
+  def _positioned(self, query, key):
+    terms = self._axis.terms
+    return [x for x, used in (
+        (query, terms.query_position), (key, terms.key_position)) if used]
+
+  def _pixels(self, like, values):
+    """[b * x * other, c] -> [b, x, other, c]."""
+    return graph_ops.reshape(values, [*sizes(like)[:3], sizes(values)[1]])
+
+  # Attention.
+
+  def _gather(self, parameters):
+    """Returns position embeddings, and what has the sums of their terms."""
+    if not parameters.tables:
+      return None, None
+    gathered = tables.Gathered(parameters.tables, self._axis.blocks)
+    directions = [
+        span.seen(self._axis.length, self._axis.blocks.reach, direction)
+        for direction, used in ((1, self._axis.terms.query_position),
+                                (-1, self._axis.terms.key_position)) if used]
+    if parameters.logit is None or not self._axis.uses_batch or not directions:
+      return gathered, None
+    return gathered, moments.Position(
+        tf.stack(gathered.by_offset[:len(directions)]), graph_ops.constant(
+            span.stack(directions), self._axis.dtype), self._axis.heads)
+
+  def _operands(self, vectors, gathered, logit):
+    """Returns the operands of the chunks."""
+    axis, terms, blocks = self._axis, self._axis.terms, self._axis.blocks
+    of_pairs = iter(gathered.of_pairs if gathered else ())
+    query_rpe, key_rpe, value_rpe = (
+        next(of_pairs) if used else None for used in (
+            terms.query_position, terms.key_position, terms.value_position))
+    pair_mask = key_mask = None
+    if blocks.pair_mask is not None:
+      pair_mask = graph_ops.constant(
+          span.addend(blocks.pair_mask, axis.dtype), axis.dtype)
+      key_mask = tf.expand_dims(axis.repeat_blocks(
+          span.addend(blocks.key_mask, axis.dtype)), 1)
+    return chunk_lib.Rows(
+        vectors.query if terms.content or terms.query_position else None,
+        vectors.key if terms.content or terms.key_position else None,
+        vectors.value if terms.value_content else None,
+        None if logit is None else self._logit_norm.scales(logit), key_mask
+    ), chunk_lib.Shared(query_rpe, key_rpe, value_rpe, pair_mask)
+
+  def _retrieve(self, rows, shared):
+    """Returns what all queries retrieve, 0 for those beyond the axis."""
+    axis = self._axis
+    outputs, _ = chunks.apply(
+        lambda part: (chunks.tensors(chunk_lib.retrieve(
+            axis.settings, axis.form, part, shared)), []), rows, axis.chunk)
+    mask = axis.query_mask()
+    if mask is not None:
+      outputs[0] *= mask
+    return chunk_lib.Retrieved(
+        outputs[0], outputs[1] if len(outputs) > 1 else None)
+
+  def _retrieve_total(self, rows, shared, gains):
+    """Returns the sum of what is retrieved, for known gains."""
+    axis = self._axis
+    outputs, _ = chunks.apply(
+        lambda part: ([chunk_lib.retrieve(
+            axis.settings, axis.form, part[0], shared, part[1]).terms], []),
+        (rows, gains), axis.chunk)
+    return outputs[0]
+
+  # Backward pass.
+
+  def _gradient(self, inputs, parameters, affines, normalize_gradient,
+                gathered, position, retrieved, grad_outputs):
+    """Returns the gradients of the inputs and of all parameters."""
+    qkv, logit, output = affines
+    values = normalized = _product(inputs, parameters.kernel)
+    if qkv is not None:
+      normalized = values * tf.cast(qkv.scale, values.dtype) + tf.cast(
+          qkv.shift, values.dtype)
+    pixels = self._pixels(inputs, normalized)
+    with tf.GradientTape() as tape:
+      tape.watch(pixels)
+      vectors = self._vectors(pixels)
+    rows, shared = self._operands(vectors, gathered, logit)
+    if retrieved is None:
+      retrieved = self._retrieve(rows, shared)
+    grad = layout.from_pixels(
+        span.split_queries(tf.cast(grad_outputs, self._axis.dtype),
+                           self._axis.blocks), self._axis.heads)
+    grad_terms = graph_ops.concat(
+        [grad] * self._axis.terms.num_value_terms, 2)
+    grad_output = None
+    if output is not None:
+      grad_terms, grad_output = self._output_norm.gradient(
+          parameters.output, output, retrieved.terms, grad_terms)
+    grad_rows, grad_shared = self._chunk_gradients(
+        rows, shared, retrieved, grad_terms)
+    grad_logit, by_block, by_axis, by_offset = None, (), (), ()
+    if logit is not None:
+      grad_logit, by_block, by_axis, by_offset = self._logit_norm.gradient(
+          parameters.logit, logit, vectors, position, grad_rows.scales)
+    grad_tables = [] if gathered is None else gathered.gradient(
+        [x for x in grad_shared[:3] if x is not None], by_offset)
+    targets, grads = zip(*(pair for pair in (
+        *zip(vectors, grad_rows[:3]), *zip(vectors, by_block),
+        *zip(vectors.axis, by_axis)) if pair[1] is not None))
+    grad_values = graph_ops.reshape(
+        tape.gradient(targets, pixels, grads), sizes(values))
+    grad_norms = [grad_logit, grad_output]
+    if qkv is None:
+      grad_norms.insert(0, None)
+    else:
+      grad_values, *grad_qkv = normalize_gradient(values, grad_values)
+      grad_norms.insert(0, normalization.Parameters(*grad_qkv, None))
+    flat = graph_ops.reshape(inputs, [-1, sizes(inputs)[3]])
+    return [
+        graph_ops.reshape(tf.matmul(
+            grad_values, parameters.kernel, transpose_b=True), sizes(inputs)),
+        tf.matmul(flat, grad_values, transpose_a=True), *grad_tables,
+        *_of_norms(parameters, grad_norms)]
+
+  def _chunk_gradients(self, rows, shared, retrieved, grad):
+    """Returns the gradients of the operands of the chunks."""
+    delta = None
+    if self._axis.settings.activation == 'softmax':
+      delta = graph_ops.reduce_sum(grad * retrieved.terms, 2, keepdims=True)
+    found = []
+
+    def chunk_gradient(part):
+      found[:] = chunk_lib.gradient(
+          self._axis.settings, self._axis.form, part[0], shared, part[1])
+      return tuple(map(chunks.tensors, found))
+
+    by_row, summed = chunks.apply(
+        chunk_gradient, (rows, chunk_lib.Upstream(
+            grad, delta, retrieved.log_normalizer)), self._axis.chunk)
+    return chunks.fill(found[0], by_row), chunks.fill(found[1], summed)
 
 
-def _project(layer, inputs, blocks, training):
-  """Returns queries, keys and values [r, h, d, x], in the type of sums."""
-  keys = layer.key_channels
-  kernel, bias = layer.qkv_kernel, None
-  if layer.settings.norm is not None and not layer.uses_batch(training):
-    scale, bias = layer.qkv_norm.affine(None, False)
-    kernel = tf.cast(kernel, scale.dtype) * scale
-    bias = tf.cast(bias, inputs.dtype)
-  kernel = tf.cast(kernel, inputs.dtype)
-  if blocks.stride == 1:
-    qkv = _by_pixel(inputs, kernel, bias)
-    if layer.uses_batch(training):
-      qkv = layer.qkv_norm(qkv, training=True)
-    query, key, value = tf.split(qkv, [keys, keys, layer.value_channels], -1)
-  else:
-    query = _by_pixel(span.queried(inputs, blocks), kernel[:, :keys],
-                      None if bias is None else bias[:keys])
-    key, value = tf.split(
-        _by_pixel(inputs, kernel[:, keys:],
-                  None if bias is None else bias[keys:]),
-        [keys, layer.value_channels], -1)
-  return [_by_head(x, layer.settings.heads) for x in (
-      span.split_queries(query, blocks), span.windows(key, blocks),
-      span.windows(value, blocks))]
+def _of_norms(parameters, grads):
+  """Returns the gradients of batch norms in the order of their tensors."""
+  flat = []
+  for norm, grad in zip(parameters[2:], grads):
+    if norm is not None:
+      # Moving statistics have none.
+      flat += [grad.gamma, grad.beta, *[None] * len(norm.moving or ())]
+  return flat
 
 
-def _by_pixel(inputs, kernel, bias):
-  """[b, length, channels] x [channels, c], as one large matrix product."""
-  batch, length, channels = shapes.sizes(inputs)
-  outputs = tf.matmul(tf.reshape(inputs, [-1, channels]), kernel)
-  if bias is not None:
-    outputs = tf.nn.bias_add(outputs, bias)
-  return tf.reshape(outputs, [batch, length, outputs.shape[-1]])
-
-
-def _by_head(vectors, heads):
-  """[r, x, h * d] -> [r, h, d, x], in the type of sums."""
-  _, length, channels = shapes.sizes(vectors)
-  return tf.cast(
-      tf.reshape(tf.linalg.matrix_transpose(vectors),
-                 [-1, heads, channels // heads, length]),
-      normalization.wide(vectors.dtype))
-
-
-def _logit_scales(layer, rows, embeddings, blocks, training, execution):
-  """Returns the factors of the three terms, and a shift, each [heads].
-
-  A factor is None if it is 1 or its term not in use. So is the shift for a
-  softmax, which cancels it.
-  """
-  terms = layer.settings.terms
-  if layer.settings.norm is None:
-    return [None] * 3, None
-
-  def batch_moments():
-    return moments.logit_moments(
-        rows.query, rows.key, content=terms.content, query_rpe=embeddings[0],
-        key_rpe=embeddings[1], blocks=blocks, execution=execution)
-
-  scale, shift = (
-      tf.cast(tf.reshape(x, [terms.num_logit_terms, -1]), rows.query.dtype)
-      for x in layer.logit_norm.affine(batch_moments, training))
-  shift = tf.reduce_sum(shift, 0)
-  scales = tf.unstack(scale)
-  if layer.settings.activation == 'softmax':
-    # The softmax cancels the shift. Multiplied by zero it still gives beta its
-    # true gradient, 0, rather than None.
-    scales[0] += 0.0 * shift
-    shift = None
-  scales = iter(scales)
-  return [next(scales) if in_use else None for in_use in (
-      terms.content, terms.query_position, terms.key_position)], shift
-
-
-def _output_gains(layer, dtype) -> rows_lib.Gains:
-  """Returns the batch norm of what is retrieved, by moving statistics."""
-  if layer.settings.norm is None:
-    return rows_lib.Gains(None, None, None)
-  terms = layer.settings.terms
-  scale, shift = (
-      tf.reshape(tf.cast(x, dtype),
-                 [terms.num_value_terms, layer.settings.heads, -1])
-      for x in layer.output_norm.affine(None, False))
-  scales = iter(tf.unstack(scale))
-  return rows_lib.Gains(
-      next(scales) if terms.value_content else None,
-      next(scales) if terms.value_position else None,
-      tf.reduce_sum(shift, 0))
-
-
-def _execution(settings, rows, pair_mask) -> chunks.Execution:
-  """Returns how the chunks of these rows are computed."""
-  query, key = rows.query, rows.key
-  fused = settings.backend == 'fused'
-  if settings.backend == 'auto':
-    # Compiling takes seconds: not for one call, and not for each image size.
-    # Masks make the compiled loops slower than matrix products.
-    fused = (tf.inside_function() and pair_mask is None
-             and query.shape[2] <= _DEEPEST_FUSED
-             and None not in (*query.shape[1:], key.shape[-1])
-             and not chunks.has_accelerator())
-  return chunks.Execution(
-      fused, chunks.chunk_size(query, key, settings.chunk_bytes))
+def _product(inputs, kernel):
+  """[..., channels] x [channels, c] -> [..., c] with one axis in front."""
+  return tf.matmul(
+      graph_ops.reshape(inputs, [-1, sizes(inputs)[-1]]), kernel)

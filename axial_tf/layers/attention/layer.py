@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from axial_tf.layers import normalization, shapes
+from axial_tf.layers import normalization
 from axial_tf.layers.attention import backends, base, tables
 from axial_tf.layers.attention import settings as settings_lib
 
@@ -80,14 +80,9 @@ class AxialAttention(base.AttentionLayer):
       The inputs' shape, with ceil(length / stride) and value_channels.
     """
     if inputs.ndim == 3:
-      return backends.attend(self, inputs, training, stride)
-    batch, length, other, channels = shapes.sizes(inputs)
-    rows = tf.reshape(tf.transpose(inputs, [0, 2, 1, 3]),
-                      [batch * other, length, channels])
-    rows = backends.attend(self, rows, training, stride)
-    return tf.transpose(tf.reshape(
-        rows, [batch, other, -(-length // stride), self.value_channels]),
-        [0, 2, 1, 3])
+      return tf.squeeze(backends.attend(
+          self, tf.expand_dims(inputs, 2), training, stride), 2)
+    return backends.attend(self, inputs, training, stride)
 
   def uses_batch(self, training: bool) -> bool:
     """Whether batch norms use the statistics of this batch."""

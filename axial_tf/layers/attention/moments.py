@@ -1,148 +1,196 @@
 """Mean and mean square of the logits, without the logits.
 
 In training, batch norm needs the statistics of each term of the logits over
-all pairs of queries and keys. With a position term, sum_m q_l.r_lm =
-q_l.(sum_m r_lm) and sum_m (q_l.r_lm)^2 = q_l^T (sum_m r_lm r_lm^T) q_l, and
-the sums over m do not depend on the row. For the content term over all pairs,
-sum_lm (q_l.k_m)^2 = <sum_l q_l q_l^T, sum_m k_m k_m^T>. None of these needs a
+all pairs of queries and keys. With a position term, sum_p q_o.r_op =
+q_o.(sum_p r_op) and sum_p (q_o.r_op)^2 = q_o^T (sum_p r_op r_op^T) q_o, and the
+sums over p do not depend on the row. For the content term over all pairs,
+sum_op (q_o.k_p)^2 = <sum_o q_o q_o^T, sum_p k_p k_p^T>. None of these needs a
 tensor of the size of the logits; only the content term of a local span does,
 one chunk of rows at a time.
+
+Each class has sums and sums of squares, each [t, h], and their gradient, which
+takes twice the gradient of the squares.
+Letters: n rows and heads, h heads, d depth, x position, w offset, t terms.
 """
 
-from typing import Optional, Tuple
+from typing import List, Tuple
 
 import tensorflow as tf
 
-from axial_tf.layers.attention import chunks, maps, span
+from axial_tf.layers import graph_ops
+from axial_tf.layers.attention import chunks, heads
+from axial_tf.layers.attention.contract import contract
 from axial_tf.layers.shapes import sizes
 
-
-def logit_moments(
-    query: tf.Tensor, key: tf.Tensor, *, content: bool,
-    query_rpe: Optional[tf.Tensor], key_rpe: Optional[tf.Tensor],
-    blocks: span.Blocks, execution: chunks.Execution
-) -> Tuple[tf.Tensor, tf.Tensor]:
-  """Returns mean and mean square of each term per head, over all valid pairs.
-
-  Args:
-    query: [r, h, d, l], float32 (or float64).
-    key: [r, h, d, m].
-    content: whether the content term is in use.
-    query_rpe: r^q [l, d, m], or None if that term is not in use.
-    key_rpe: r^k [l, d, m], or None.
-    blocks: cut of the axis, the inner axis of r; vectors outside of the axis
-      are zeros.
-    execution: how chunks of rows are computed.
-
-  Returns:
-    Two tensors [terms * h], term outermost.
-  """
-  count = sizes(query)[0]
-  valid = None
-  if blocks.pair_mask is None:
-    pairs = count * sizes(query)[-1] * sizes(key)[-1]
-  else:
-    valid = tf.cast(  # [n, l, m]
-        blocks.pair_mask & blocks.query_mask[:, :, None]
-        & blocks.key_mask[:, None], query.dtype)
-    pairs = tf.cast(
-        count // blocks.count, query.dtype) * tf.reduce_sum(valid)
-  moments = []
-  if content:
-    moments.append(
-        _content_sums(query, key) if valid is None
-        else _masked_content_sums(
-            query, key, tf.cast(blocks.pair_mask, query.dtype), execution))
-  if query_rpe is not None:
-    moments.append(_position_sums(query, query_rpe, valid))
-  if key_rpe is not None:
-    moments.append(_position_sums(
-        key, tf.transpose(key_rpe, [2, 1, 0]),
-        None if valid is None else tf.transpose(valid, [0, 2, 1])))
-  sums, squares = (tf.concat(m, 0) for m in zip(*moments))
-  pairs = tf.cast(pairs, query.dtype)
-  return sums / pairs, squares / pairs
+Sums = Tuple[tf.Tensor, tf.Tensor]
 
 
-def _content_sums(query, key):
-  """Sum and sum of squares of q_l.k_m over all pairs, each [h]."""
-  sums = tf.einsum(
-      'rhd,rhd->h', tf.reduce_sum(query, 3), tf.reduce_sum(key, 3))
-  squares = tf.einsum(
-      'rhde,rhde->h', tf.matmul(query, query, transpose_b=True),
-      tf.matmul(key, key, transpose_b=True))
-  return sums, squares
+class Content:
+  """q_o.k_p over all pairs."""
+
+  def __init__(self, query: tf.Tensor, key: tf.Tensor, num_heads: int):
+    """Takes queries [n, d, o] and keys [n, d, p]."""
+    self._vectors = query, key
+    self._heads = num_heads
+    self._totals = [
+        graph_ops.reduce_sum(x, 2, keepdims=True) for x in self._vectors]
+    self._grams = [
+        tf.matmul(x, x, transpose_b=True) for x in self._vectors]
+
+  def sums(self) -> Sums:
+    return tuple(
+        graph_ops.reshape(graph_ops.reduce_sum(
+            heads.over_rows(a * b, self._heads), [1, 2]), [1, -1])
+        for a, b in (self._totals, self._grams))
+
+  def gradient(self, grad_sums: tf.Tensor, twice_grad_squares: tf.Tensor
+               ) -> Tuple[tf.Tensor, tf.Tensor]:
+    """Returns the gradients of queries and keys from those of the sums."""
+    linear, quadratic = _by_row(
+        grad_sums, twice_grad_squares, self._vectors[0], self._heads)
+    return tuple(
+        linear * total + tf.matmul(quadratic * gram, vectors)
+        for vectors, total, gram in zip(
+            self._vectors, self._totals[::-1], self._grams[::-1]))
 
 
-def _masked_content_sums(query, key, pair_mask, execution):
-  """Sums q.k and its square over the pairs of all rows that a mask allows.
+class MaskedContent:
+  """q_o.k_p over the pairs of all rows that a mask allows."""
 
-  Args:
-    query: [r, h, d, l].
-    key: [r, h, d, m].
-    pair_mask: [l, m] of zeros and ones.
-    execution: how chunks of rows are computed.
+  def __init__(self, query: tf.Tensor, key: tf.Tensor, num_heads: int,
+               pair_mask: tf.Tensor, form: str, chunk: chunks.Size):
+    """Keeps the operands.
 
-  Returns:
-    Two tensors [h].
-  """
+    Args:
+      query: [n, d, o].
+      key: [n, d, p].
+      num_heads: h.
+      pair_mask: [o, p] of zeros and ones.
+      form: form of the products, as in contract().
+      chunk: number of rows and heads in a chunk.
+    """
+    self._vectors = query, key
+    self._heads = num_heads
+    self._mask = pair_mask
+    self._form = form
+    self._chunk = chunk
 
-  @tf.custom_gradient
-  def compute(query, key):
-    _, sums = chunks.apply(
-        lambda rows: ([], maps.call(
-            _chunk_sums, None, execution.fused, *rows, pair_mask)),
-        (query, key), execution.chunk)
+  def sums(self) -> Sums:
+    def chunk_sums(vectors):
+      terms = self._terms(*vectors)
+      return [graph_ops.reduce_sum(x, [1, 2])
+              for x in (terms, tf.square(terms))], []
 
-    def backward(*upstream):
+    found, _ = chunks.apply(chunk_sums, self._vectors, self._chunk)
+    return tuple(
+        graph_ops.reshape(heads.over_rows(x, self._heads), [1, -1])
+        for x in found)
 
-      def chunk_gradient(rows):
-        with tf.GradientTape() as tape:
-          tape.watch(rows)
-          sums = _chunk_sums(None, False, *rows, pair_mask)
-        return tape.gradient(sums, rows, upstream), []
+  def gradient(self, grad_sums: tf.Tensor, twice_grad_squares: tf.Tensor
+               ) -> Tuple[tf.Tensor, tf.Tensor]:
+    """Returns the gradients of queries and keys from those of the sums."""
 
-      return chunks.apply(chunk_gradient, (query, key), execution.chunk)[0]
+    def chunk_gradient(operands):
+      query, key, linear, quadratic = operands
+      grad = self._mask * linear + quadratic * self._terms(query, key)
+      return [contract('nop,ndp->ndo', grad, key, self._form),
+              contract('nop,ndo->ndp', grad, query, self._form)], []
 
-    return tuple(sums), backward
+    return tuple(chunks.apply(
+        chunk_gradient,
+        (*self._vectors, *_by_row(
+            grad_sums, twice_grad_squares, self._vectors[0], self._heads)),
+        self._chunk)[0])
 
-  return compute(query, key)
-
-
-def _chunk_sums(settings, fused, query, key, pair_mask):
-  del settings
-  content = pair_mask * maps.content_term(query, key, fused)
-  # Two steps: a sum over adjacent axes is many times faster on CPUs.
-  return [tf.reduce_sum(tf.reduce_sum(x, [2, 3]), 0)
-          for x in (content, tf.square(content))]
+  def _terms(self, query, key):
+    return self._mask * contract('ndo,ndp->nop', query, key, self._form)
 
 
-def _position_sums(vectors, embeddings, valid):
-  """Sum and sum of squares of x_l.r_lm over the valid pairs, each [h].
+class Position:
+  """x.r over the offsets that each position sees, for q.r^q and k.r^k."""
 
-  Args:
-    vectors: x [r, h, d, l].
-    embeddings: r [l, d, m].
-    valid: [n, l, m] of zeros and ones, or None.
-  """
-  if valid is None:
-    row = tf.reduce_sum(embeddings, 2)[None]
-    gram = tf.matmul(embeddings, embeddings, transpose_b=True)[None]
-  else:
-    row = tf.einsum('nlm,ldm->nld', valid, embeddings)
-    gram = tf.matmul(
-        valid[:, :, None] * embeddings, embeddings, transpose_b=True)
-  _, heads, depth, length = sizes(vectors)
-  blocks = sizes(row)[0]
-  vectors = tf.reshape(vectors, [-1, blocks, heads * depth, length])
-  # One matrix transpose per block brings the positions to the front.
-  vectors = tf.linalg.matrix_transpose(tf.reshape(
-      tf.transpose(vectors, [1, 0, 2, 3]), [blocks, -1, length]))
-  by_position = tf.reshape(vectors, [blocks, length, -1, depth])
-  sums = tf.reduce_sum(tf.reshape(vectors, [
-      blocks, length, -1, heads, depth]), 2) * row[:, :, None]
-  squares = by_position * tf.matmul(by_position, gram)
-  return tuple(
-      tf.reduce_sum(tf.reshape(tf.reduce_sum(
-          tf.reshape(x, [-1, heads * depth]), 0), [heads, depth]), 1)
-      for x in (sums, squares))
+  def __init__(self, embeddings: tf.Tensor, visible: tf.Tensor,
+               num_heads: int):
+    """Makes what all rows share.
+
+    Args:
+      embeddings: r by offset, [t, w, d].
+      visible: zeros and ones, whether a position sees an offset, [t, x, w].
+      num_heads: h.
+    """
+    self._embeddings, self._visible = embeddings, visible
+    terms, offsets, depth = sizes(embeddings)
+    length = sizes(visible)[1]
+    self._pairs = [terms, -1, depth * depth]
+    self._by_head = [terms, -1, num_heads, depth]
+    self._by_position = [terms, length, -1, num_heads * depth]
+    self._matrices = graph_ops.reshape(
+        embeddings, [terms, offsets, depth, 1])
+    self._gram = graph_ops.reshape(tf.matmul(visible, graph_ops.reshape(
+        self._matrices * graph_ops.reshape(
+            embeddings, [terms, offsets, 1, depth]), self._pairs)),
+        [-1, depth, depth])
+    self._row = graph_ops.reshape(
+        tf.matmul(visible, embeddings), [terms, length, 1, depth])
+
+  def sums(self, vectors: List[tf.Tensor]) -> Sums:
+    """Returns the sums over queries, keys or both, t tensors [n, d, x]."""
+    terms, _, num_heads, depth = self._by_head
+    x = _by_position(vectors)
+    # Two steps, each over adjacent axes, are many times faster on CPUs.
+    squares = graph_ops.reduce_sum(graph_ops.reshape(
+        x * tf.matmul(x, self._gram), [terms, -1, num_heads * depth]), 1)
+    return (
+        graph_ops.reduce_sum(self._total(x) * self._row, [1, 3]),
+        graph_ops.reduce_sum(graph_ops.reshape(
+            squares, [terms, num_heads, depth]), 2))
+
+  def gradient(self, vectors: List[tf.Tensor], grad_sums: tf.Tensor,
+               twice_grad_squares: tf.Tensor
+               ) -> Tuple[List[tf.Tensor], tf.Tensor]:
+    """Returns the gradients of vectors and embeddings from those of sums."""
+    terms, _, num_heads, depth = self._by_head
+    length = sizes(self._row)[1]
+    linear, quadratic = (
+        graph_ops.reshape(x, [terms, 1, num_heads, 1])
+        for x in (grad_sums, twice_grad_squares))
+    x = _by_position(vectors)
+    scaled = graph_ops.reshape(
+        quadratic * graph_ops.reshape(x, self._by_head),
+        [-1, sizes(x)[1], depth])
+    grad = graph_ops.reshape(
+        tf.matmul(scaled, self._gram), self._by_position
+    ) + graph_ops.reshape(linear * self._row, self._by_position)
+    grad_vectors = [
+        graph_ops.transpose(part, [1, 2, 0]) for part in tf.unstack(
+            graph_ops.reshape(grad, [terms, length, -1, depth]))]
+    grad_pairs = tf.matmul(
+        self._visible, graph_ops.reshape(
+            tf.matmul(scaled, x, transpose_a=True), self._pairs),
+        transpose_a=True)
+    grad_embeddings = graph_ops.reshape(tf.matmul(
+        graph_ops.reshape(grad_pairs, sizes(self._embeddings) + [depth]),
+        self._matrices), sizes(self._embeddings))
+    return grad_vectors, grad_embeddings + tf.matmul(
+        self._visible, graph_ops.reduce_sum(linear * self._total(x), 2),
+        transpose_a=True)
+
+  def _total(self, x):
+    """Sums [t * x, n, d] over the rows: [t, x, h, d]."""
+    terms, _, num_heads, depth = self._by_head
+    return graph_ops.reshape(
+        graph_ops.reduce_sum(graph_ops.reshape(x, self._by_position), 2),
+        [terms, self._by_position[1], num_heads, depth])
+
+
+def _by_position(vectors):
+  """Tensors [n, d, x] -> [t * x, n, d]."""
+  return graph_ops.concat(
+      [graph_ops.transpose(x, [2, 0, 1]) for x in vectors], 0)
+
+
+def _by_row(grad_sums, twice_grad_squares, vectors, num_heads):
+  """Returns factors [n, 1, 1] of what is summed and of the sum's terms."""
+  rows = sizes(vectors)[0] // num_heads
+  return (heads.to_rows(graph_ops.reshape(x, [-1, 1]), rows)
+          for x in (grad_sums, twice_grad_squares))

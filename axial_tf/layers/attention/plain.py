@@ -9,8 +9,11 @@ from axial_tf.layers.attention import equation, tables
 
 def attend(layer, inputs: tf.Tensor, training: bool, stride: int) -> tf.Tensor:
   """Computes an axis by the equation; see backends for the arguments."""
-  settings, length = layer.settings, shapes.sizes(inputs)[1]
-  q, k, v = _project(layer, inputs, training)
+  settings = layer.settings
+  batch, length, other, channels = shapes.sizes(inputs)
+  rows = tf.reshape(tf.transpose(inputs, [0, 2, 1, 3]),
+                    [batch * other, length, channels])
+  q, k, v = _project(layer, rows, training)
   positions = tf.range(length)
   r_q, r_k, r_v = (
       _embeddings(table, positions, positions, q.dtype)
@@ -25,9 +28,10 @@ def attend(layer, inputs: tf.Tensor, training: bool, stride: int) -> tf.Tensor:
 
   y = equation.retrieve(
       w, v if settings.terms.value_content else None, r_v, norm=norm)
-  outputs = tf.reshape(tf.transpose(y, [0, 2, 1, 3]),
-                       [-1, length, layer.value_channels])
-  return tf.cast(outputs[:, ::stride], inputs.dtype)
+  outputs = tf.reshape(
+      tf.transpose(y, [0, 2, 1, 3])[:, ::stride],
+      [batch, other, -(-length // stride), layer.value_channels])
+  return tf.cast(tf.transpose(outputs, [0, 2, 1, 3]), inputs.dtype)
 
 
 def pixel_weights(layer, inputs: tf.Tensor, query: int) -> tf.Tensor:

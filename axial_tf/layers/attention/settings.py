@@ -7,7 +7,7 @@ from axial_tf import errors
 from axial_tf import settings as settings_lib
 from axial_tf.layers import normalization
 
-Backend = Literal['auto', 'matmul', 'fused', 'equation']
+Backend = Literal['auto', 'matmul', 'einsum', 'fused', 'equation']
 
 _ACTIVATIONS = ('softmax', 'sigmoid')
 
@@ -60,7 +60,8 @@ class AttentionSettings:
     norm: settings of the batch norms, or None for no batch norm.
     backend: implementation of axial attention: 'fused' compiles each chunk of
       rows with XLA into few loops over its map; 'matmul' uses ordinary
-      TensorFlow operations only, which any server and any accelerator has;
+      TensorFlow operations only, which any server has; 'einsum' leaves their
+      layout to the compiler of an accelerator;
       'auto' is 'fused' for global attention and static image sizes in graph
       functions on machines without accelerator, and 'matmul' otherwise;
       'equation' computes equation 3 as it is written and keeps all maps.

@@ -6,16 +6,20 @@ queries can see, costs O(length * m) instead of O(length^2). All blocks hold
 the same offsets, so that they share the position embeddings.
 """
 
-from typing import NamedTuple, Optional, Tuple, Union
+from typing import List, NamedTuple, Optional, Union
 
+import numpy as np
 import tensorflow as tf
 
+from axial_tf.layers import graph_ops
 from axial_tf.layers.shapes import sizes
 
 # Shorter blocks make matrix products too small to be quick.
 _SHORTEST_BLOCK = 16
 
 Size = Union[int, tf.Tensor]
+# Integers or truth values, of NumPy where they are known while tracing.
+Positions = Union[np.ndarray, tf.Tensor]
 
 
 class Blocks(NamedTuple):
@@ -26,6 +30,7 @@ class Blocks(NamedTuple):
     block: l; count * block is at least the number of queries.
     stride: distance of neighboring queries on the axis.
     flange: how many keys a window has before and after its block.
+    reach: longest offset of a key that a query sees.
     query_positions: int32 [l], relative to the start of the block.
     key_positions: int32 [m], relative to the start of the block.
     pair_mask: bool [l, m], pairs within the span; None if all are.
@@ -36,11 +41,12 @@ class Blocks(NamedTuple):
   block: Size
   stride: int
   flange: int
-  query_positions: tf.Tensor
-  key_positions: tf.Tensor
-  pair_mask: Optional[tf.Tensor]
-  key_mask: Optional[tf.Tensor]
-  query_mask: Optional[tf.Tensor]
+  reach: Size
+  query_positions: Positions
+  key_positions: Positions
+  pair_mask: Optional[Positions]
+  key_mask: Optional[Positions]
+  query_mask: Optional[Positions]
 
 
 def cut(length: Size, span: Optional[int], stride: int = 1) -> Blocks:
@@ -55,94 +61,125 @@ def cut(length: Size, span: Optional[int], stride: int = 1) -> Blocks:
   known = isinstance(length, int)
   queries = -(-length // stride)
   if flange is None or (known and flange >= length - 1):
-    return Blocks(1, queries, stride, 0, stride * tf.range(queries),
-                  tf.range(length), None, None, None)
+    return Blocks(
+        1, queries, stride, 0, length - 1, stride * positions(0, queries),
+        positions(0, length), None, None, None)
   longest = -(-max(flange, _SHORTEST_BLOCK) // stride)
   if known and length <= longest * stride + 2 * flange:
     # A window would be no shorter than the axis.
-    query_positions = stride * tf.range(queries)
-    key_positions = tf.range(length)
+    query_positions = stride * positions(0, queries)
+    key_positions = positions(0, length)
     offsets = key_positions[None, :] - query_positions[:, None]
-    return Blocks(1, queries, stride, 0, query_positions, key_positions,
-                  tf.abs(offsets) <= flange, tf.ones([1, length], tf.bool),
-                  tf.ones([1, queries], tf.bool))
+    return Blocks(1, queries, stride, 0, flange, query_positions, key_positions,
+                  abs(offsets) <= flange, np.ones([1, length], bool),
+                  np.ones([1, queries], bool))
   count = -(-queries // longest)
   block = -(-queries // count)
-  query_positions = stride * tf.range(block)
-  key_positions = tf.range(-flange, block * stride + flange)
+  query_positions = stride * positions(0, block)
+  key_positions = positions(-flange, block * stride + flange)
   offsets = key_positions[None, :] - query_positions[:, None]
-  starts = tf.range(count)[:, None] * block * stride
+  starts = positions(0, count)[:, None] * block * stride
   keys = starts + key_positions
   return Blocks(
-      count, block, stride, flange, query_positions, key_positions,
-      tf.abs(offsets) <= flange, (keys >= 0) & (keys < length),
+      count, block, stride, flange, flange, query_positions, key_positions,
+      abs(offsets) <= flange, (keys >= 0) & (keys < length),
       starts + query_positions < length)
 
 
-def masks(blocks: Blocks, batch: Size, dtype: tf.DType
-          ) -> Tuple[Optional[tf.Tensor], Optional[tf.Tensor]]:
-  """Returns what is added to the logits of pairs that are not attended to.
+def positions(start: Size, stop: Size) -> Positions:
+  """Returns the integers from start to below stop."""
+  if isinstance(start, int) and isinstance(stop, int):
+    return np.arange(start, stop, dtype=np.int32)
+  return tf.range(start, stop)
+
+
+def clip(values: Positions, lowest: Size, highest: Size) -> Positions:
+  """Returns values within these limits."""
+  if isinstance(values, np.ndarray):
+    return np.clip(values, lowest, highest)
+  return tf.clip_by_value(values, lowest, highest)
+
+
+def seen(length: Size, reach: Size, direction: int = 1) -> Positions:
+  """Returns whether a position sees a key at an offset, bool [length, w].
 
   Args:
-    blocks: cut of the axis into n blocks.
-    batch: number of axes, b.
-    dtype: type of the logits.
-
-  Returns:
-    [l, m] and [b * n, m]: 0, and a large negative number for pairs beyond the
-    span and for keys outside of the axis; None if there are none.
+    length: length of the axis.
+    reach: offsets are those from -reach to reach.
+    direction: 1; -1 for whether a query sees this position at the offset.
   """
-  if blocks.pair_mask is None:
-    return None, None
+  found = positions(0, length)[:, None] + direction * positions(
+      -reach, reach + 1)
+  return (found >= 0) & (found < length)
+
+
+def stack(masks: List[Positions]) -> Positions:
+  """Returns masks on a new first axis."""
+  if isinstance(masks[0], np.ndarray):
+    return np.stack(masks)
+  return tf.stack(masks)
+
+
+def count(mask: Positions) -> Size:
+  """Returns how many entries are True."""
+  if isinstance(mask, np.ndarray):
+    return int(mask.sum())
+  return tf.reduce_sum(tf.cast(mask, tf.int32))
+
+
+def addend(mask: Positions, dtype: tf.DType) -> Positions:
+  """Returns 0 where a mask allows, and a large negative number elsewhere."""
   # Finite, since a query that pads the last block has no valid key at all.
-  lowest = tf.constant(dtype.min / 4, dtype)
-  pairs, keys = (tf.where(mask, tf.zeros([], dtype), lowest)
-                 for mask in (blocks.pair_mask, blocks.key_mask))
-  return pairs, tf.tile(keys, [batch, 1])
+  lowest = dtype.min / 4
+  if isinstance(mask, np.ndarray):
+    return np.where(mask, 0, lowest).astype(dtype.as_numpy_dtype)
+  return tf.where(mask, tf.zeros([], dtype), tf.constant(lowest, dtype))
 
 
 def queried(tensor: tf.Tensor, blocks: Blocks) -> tf.Tensor:
-  """Returns every stride-th position of [b, length, c]."""
+  """Returns every stride-th position of [b, length, other, c]."""
   if blocks.stride == 1:
     return tensor
   # Several times quicker than a strided slice.
-  return tf.gather(
-      tensor, tf.range(0, sizes(tensor)[1], blocks.stride), axis=1)
+  return graph_ops.gather(
+      tensor, blocks.stride * positions(0, -(-sizes(tensor)[1] // (
+          blocks.stride))), axis=1)
 
 
 def split_queries(queries: tf.Tensor, blocks: Blocks) -> tf.Tensor:
-  """Cuts queries [b, x, c] into [b * n, l, c]; zeros fill the last block."""
+  """Cuts [b, x, other, c] into [b * n, l, other, c]; zeros fill the last."""
   if is_whole(blocks):
     return queries
-  _, length, channels = sizes(queries)
+  _, length, other, channels = sizes(queries)
   missing = blocks.count * blocks.block - length
-  padded = tf.pad(queries, [[0, 0], [0, missing], [0, 0]])
-  return tf.reshape(padded, [-1, blocks.block, channels])
+  padded = tf.pad(queries, [[0, 0], [0, missing], [0, 0], [0, 0]])
+  return graph_ops.reshape(padded, [-1, blocks.block, other, channels])
 
 
 def windows(keys: tf.Tensor, blocks: Blocks) -> tf.Tensor:
-  """Copies [b, length, c] to windows [b * n, m, c]; zeros outside."""
+  """Copies [b, length, other, c] to [b * n, m, other, c]; zeros outside."""
   if is_whole(blocks):
     return keys
-  _, length, channels = sizes(keys)
+  _, length, other, channels = sizes(keys)
   step = blocks.block * blocks.stride
   missing = blocks.count * step - length
-  padded = tf.pad(
-      keys, [[0, 0], [blocks.flange, blocks.flange + missing], [0, 0]])
-  starts = tf.range(blocks.count)[:, None] * step
+  padded = tf.pad(keys, [
+      [0, 0], [blocks.flange, blocks.flange + missing], [0, 0], [0, 0]])
+  starts = positions(0, blocks.count)[:, None] * step
   width = step + 2 * blocks.flange
-  return tf.reshape(
-      tf.gather(padded, starts + tf.range(width)[None, :], axis=1),
-      [-1, width, channels])
+  return graph_ops.reshape(
+      graph_ops.gather(padded, starts + positions(0, width)[None, :], axis=1),
+      [-1, width, other, channels])
 
 
-def join(outputs: tf.Tensor, blocks: Blocks, length: Size) -> tf.Tensor:
-  """Joins [b * n, l, c] to [b, ceil(length / stride), c]."""
+def join(outputs: tf.Tensor, blocks: Blocks, queries: Size) -> tf.Tensor:
+  """Joins [b * n, l, other, c] to [b, queries, other, c]."""
   if is_whole(blocks):
     return outputs
-  joined = tf.reshape(
-      outputs, [-1, blocks.count * blocks.block, outputs.shape[-1]])
-  return joined[:, :-(-length // blocks.stride)]
+  _, _, other, channels = sizes(outputs)
+  joined = graph_ops.reshape(
+      outputs, [-1, blocks.count * blocks.block, other, channels])
+  return joined[:, :queries]
 
 
 def is_whole(blocks: Blocks) -> bool:

@@ -1,6 +1,11 @@
 """Tables of relative position embeddings r_{p-o}."""
 
+from typing import List, Sequence
+
 import tensorflow as tf
+
+from axial_tf.layers import graph_ops
+from axial_tf.layers.attention import span
 
 # Offsets up to this span have rows of their own; longer ones share the
 # outermost row.
@@ -21,6 +26,52 @@ def embeddings(table: tf.Tensor, query_positions: tf.Tensor,
     [l, m, d].
   """
   offsets = key_positions[None, :] - query_positions[:, None]
-  rows = tf.clip_by_value(offsets + MAX_SPAN - 1, 0, TABLE_ROWS - 1)
   # A slice in between makes the gradient of the table a dense tensor.
-  return tf.gather(table[:TABLE_ROWS], rows)
+  return tf.gather(table[:TABLE_ROWS], _rows(offsets))
+
+
+class Gathered:
+  """Embeddings of the tables in use, with their gradient.
+
+  Attributes:
+    by_offset: r of the offsets from -reach to reach, a list of [w, d].
+    of_pairs: r_{p-o} of a block, a list of [l, d, m].
+  """
+
+  def __init__(self, tables: Sequence[tf.Tensor], blocks: span.Blocks):
+    """Gathers from tables [509, d] what a cut axis needs."""
+    self._depths = [table.shape[-1] for table in tables]
+    self._reach = blocks.reach
+    self._rows = _rows(span.positions(-blocks.reach, blocks.reach + 1))
+    self._pairs = span.clip(
+        blocks.key_positions[None, :] - blocks.query_positions[:, None],
+        -blocks.reach, blocks.reach) + blocks.reach
+    by_offset = graph_ops.gather(graph_ops.concat(tables, 1), self._rows)
+    self.by_offset = graph_ops.split(by_offset, self._depths, 1)
+    self.of_pairs = graph_ops.split(graph_ops.transpose(
+        graph_ops.gather(by_offset, self._pairs), [0, 2, 1]), self._depths, 1)
+
+  def gradient(self, grad_pairs: Sequence[tf.Tensor],
+               grad_offsets: Sequence[tf.Tensor]) -> List[tf.Tensor]:
+    """Returns the gradients of the tables.
+
+    Args:
+      grad_pairs: gradients of of_pairs.
+      grad_offsets: gradients of the first tensors of by_offset; those of the
+        rest are 0.
+    """
+    total = tf.math.unsorted_segment_sum(
+        graph_ops.transpose(graph_ops.concat(grad_pairs, 1), [0, 2, 1]),
+        graph_ops.constant(self._pairs, tf.int32), graph_ops.constant(
+            2 * self._reach + 1, tf.int32))
+    if grad_offsets:
+      rest = self.by_offset[len(grad_offsets):]
+      total += graph_ops.concat(
+          [*grad_offsets, *map(tf.zeros_like, rest)], 1)
+    return graph_ops.split(tf.math.unsorted_segment_sum(
+        total, graph_ops.constant(self._rows, tf.int32),
+        graph_ops.constant(TABLE_ROWS, tf.int32)), self._depths, 1)
+
+
+def _rows(offsets):
+  return span.clip(offsets + (MAX_SPAN - 1), 0, TABLE_ROWS - 1)

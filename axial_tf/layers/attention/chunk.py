@@ -1,0 +1,293 @@
+"""Equation 3 for a chunk of rows, and its gradient.
+
+Batch norms are factors here: those of the logits are `scales` of the vectors,
+so that no term is stored by itself. The formula as it is written is in
+`equation`. With the weights w, the gradients are
+
+  grad_w      = grad_content.v + grad_position.r^v
+  delta       = sum_p w grad_w = sum_e retrieved grad_retrieved
+  grad_logits = w (grad_w - delta)         (sigmoid: w (1 - w) grad_w)
+
+and, as the logits are linear in each of their operands and so is what is
+retrieved, one product for each operand of each term. The gradient computes the
+weights again, so that no map outlives its chunk.
+
+Letters: n rows and heads (rows: batch, blocks of a local span, the other
+axis), o queries, p keys, d depth of queries and keys, e depth of values, t
+terms. Maps are [n, o, p]; vectors have the position last, so that vector
+instructions run along it.
+"""
+
+import functools
+from typing import NamedTuple, Optional, Tuple
+
+import tensorflow as tf
+
+from axial_tf.layers import graph_ops
+from axial_tf.layers.attention import fused
+from axial_tf.layers.attention import settings as settings_lib
+from axial_tf.layers.attention.contract import contract
+
+Maybe = Optional[tf.Tensor]
+
+
+class Rows(NamedTuple):
+  """Operands that differ by row; None where not in use.
+
+  Attributes:
+    query: queries [n, d, o].
+    key: keys [n, d, p].
+    value: values [n, e, p].
+    scales: factors [n, 1, t] of the terms of the logits in use and, for a
+      sigmoid, what is added to them; None without batch norm.
+    key_mask: [n, 1, p], 0 for keys within the axis and a large negative number
+      for those outside.
+  """
+  query: Maybe
+  key: Maybe
+  value: Maybe
+  scales: Maybe
+  key_mask: Maybe
+
+
+class Shared(NamedTuple):
+  """Operands that all rows share; None where not in use.
+
+  Attributes:
+    query_rpe: r^q [o, d, p].
+    key_rpe: r^k [o, d, p].
+    value_rpe: r^v [o, e, p].
+    pair_mask: [o, p], 0 for the pairs within the span and a large negative
+      number for the others.
+  """
+  query_rpe: Maybe
+  key_rpe: Maybe
+  value_rpe: Maybe
+  pair_mask: Maybe
+
+
+class _Scaled(NamedTuple):
+  """Vectors times the factors of their terms; None where not in use.
+
+  Attributes:
+    content: queries of the content term.
+    query: queries of q.r^q.
+    key: keys of k.r^k.
+    shift: what is added to the logits, [n, 1, 1].
+  """
+  content: Maybe
+  query: Maybe
+  key: Maybe
+  shift: Maybe
+
+
+class Retrieved(NamedTuple):
+  """What the queries retrieve.
+
+  Attributes:
+    terms: weighted sums of values and of r^v side by side, [n, o, t * e].
+    log_normalizer: logarithm of the softmax's denominator [n, o, 1], where the
+      gradient needs it.
+  """
+  terms: tf.Tensor
+  log_normalizer: Maybe
+
+
+class Gains(NamedTuple):
+  """Batch norm of what is retrieved, by moving statistics; None without.
+
+  Attributes:
+    factor: [n, 1, t * e].
+    offset: [n, 1, e], added to the sum of the terms.
+  """
+  factor: Maybe
+  offset: Maybe
+
+
+class Upstream(NamedTuple):
+  """What the gradient of a chunk starts from.
+
+  Attributes:
+    terms: gradient of Retrieved.terms.
+    delta: sum of it times Retrieved.terms, [n, o, 1]; None for a sigmoid.
+    log_normalizer: log_normalizer of Retrieved.
+  """
+  terms: tf.Tensor
+  delta: Maybe
+  log_normalizer: Maybe
+
+
+def retrieve(settings: settings_lib.AttentionSettings, form: str, rows: Rows,
+             shared: Shared, gains: Optional[Gains] = None) -> Retrieved:
+  """Computes a chunk.
+
+  Args:
+    settings: settings of the attention.
+    form: 'matmul' or 'einsum' for the form of products in contract(), or
+      'fused': terms of logits in loops compiled by XLA, the rest as 'matmul'.
+    rows: operands of the chunk.
+    shared: operands of all chunks.
+    gains: batch norm of the terms, to return their sum [n, o, e] instead.
+  """
+  # Compiled by itself, as the XLA of TensorFlow 2.20 would compute the logits
+  # again for each use of them.
+  pairs = fused.call(
+      _logits, settings, form, rows, shared, _scale(settings, rows)[1])
+  weights, share, log_normalizer = fused.call(_activate, settings, form, pairs)
+  product = _product(form)
+  content = position = None
+  if rows.value is not None:
+    content = product('nop,nep->noe', weights, rows.value)
+  if shared.value_rpe is not None:
+    position = product('nop,oep->noe', weights, shared.value_rpe)
+  return Retrieved(fused.call(
+      _combine, settings, form, content, position, share, gains),
+      log_normalizer)
+
+
+def total(settings: settings_lib.AttentionSettings, terms: tf.Tensor,
+          gains: Gains) -> tf.Tensor:
+  """Sums the terms that lie side by side: [n, l, t * e] -> [n, l, e]."""
+  return _sum(_by_term(settings, terms), settings, gains)
+
+
+def gradient(settings: settings_lib.AttentionSettings, form: str, rows: Rows,
+             shared: Shared, upstream: Upstream) -> Tuple[Rows, Shared]:
+  """Returns the gradients of the operands of retrieve(), without the masks.
+
+  Those of `shared` are to be summed over the chunks.
+  """
+  grads = _by_term(settings, upstream.terms)
+  scales, scaled = _scale(settings, rows)
+  weights, grad_logits = fused.call(
+      _weights_and_gradient, settings, form, rows, shared, scaled, upstream)
+  product = _product(form)
+  grad_query, grad_key, grad_scales = [], [], []
+  grad_value = grad_query_rpe = grad_key_rpe = grad_value_rpe = None
+
+  def unscale(grad, vectors, scale, total):
+    total.append(grad if scale is None else grad * scale)
+    if scale is not None:
+      grad_scales.append(graph_ops.reduce_sum(
+          grad * vectors, [1, 2], keepdims=True))
+
+  if scaled.content is not None:
+    grad_key.append(product('nop,ndo->ndp', grad_logits, scaled.content))
+    unscale(product('nop,ndp->ndo', grad_logits, rows.key), rows.query,
+            scales.content, grad_query)
+  if scaled.query is not None:
+    grad_query_rpe = product('nop,ndo->odp', grad_logits, scaled.query)
+    unscale(product('nop,odp->ndo', grad_logits, shared.query_rpe), rows.query,
+            scales.query, grad_query)
+  if scaled.key is not None:
+    grad_key_rpe = product('nop,ndp->odp', grad_logits, scaled.key)
+    unscale(product('nop,odp->ndp', grad_logits, shared.key_rpe), rows.key,
+            scales.key, grad_key)
+  if scaled.shift is not None:
+    grad_scales.append(graph_ops.reduce_sum(
+        grad_logits, [1, 2], keepdims=True))
+  if rows.value is not None:
+    grad_value = product('nop,noe->nep', weights, grads[0])
+  if shared.value_rpe is not None:
+    grad_value_rpe = product('nop,noe->oep', weights, grads[-1])
+  return (
+      Rows(*(graph_ops.add_n(x) if x else None for x in (grad_query, grad_key)),
+           grad_value,
+           graph_ops.concat(grad_scales, 2) if grad_scales else None, None),
+      Shared(grad_query_rpe, grad_key_rpe, grad_value_rpe, None))
+
+
+def _scale(settings, rows):
+  """Returns the factors of the terms, and the vectors times them."""
+  terms = settings.terms
+  in_use = (terms.content, terms.query_position, terms.key_position)
+  vectors = _Scaled(*(x if used else None for x, used in zip(
+      (rows.query, rows.query, rows.key), in_use)), None)
+  if rows.scales is None:
+    return _Scaled(None, None, None, None), vectors
+  in_use += (settings.activation == 'sigmoid',)
+  parts = iter(graph_ops.split(rows.scales, [1] * sum(in_use), 2))
+  scales = _Scaled(*(next(parts) if used else None for used in in_use))
+  return scales, _Scaled(*(
+      None if x is None else x * scale
+      for x, scale in zip(vectors[:3], scales)), scales.shift)
+
+
+def _logits(settings, form, rows, shared, scaled):
+  """Returns the sum of all terms and masks, [n, o, p]."""
+  del settings
+  product = _product(form, of_map=True)
+  terms = []
+  if scaled.content is not None:
+    terms.append(product('ndo,ndp->nop', scaled.content, rows.key))
+  if scaled.query is not None:
+    terms.append(product('ndo,odp->nop', scaled.query, shared.query_rpe))
+  if scaled.key is not None:
+    terms.append(product('ndp,odp->nop', scaled.key, shared.key_rpe))
+  total = graph_ops.add_n(terms)
+  for addend in (scaled.shift, shared.pair_mask, rows.key_mask):
+    if addend is not None:
+      total += addend
+  return total
+
+
+def _activate(settings, form, pairs):
+  """Returns weights, a factor for what they retrieve, and log_normalizer."""
+  if settings.activation == 'sigmoid':
+    return tf.sigmoid(pairs), None, None
+  if form != 'fused':
+    return tf.nn.softmax(pairs), None, None
+  largest = fused.largest(pairs)
+  weights = tf.exp(pairs - largest)
+  denominator = tf.reduce_sum(weights, -1, keepdims=True)
+  return weights, 1 / denominator, largest + tf.math.log(denominator)
+
+
+def _combine(settings, form, content, position, share, gains):
+  """Returns what is retrieved times `share`, side by side or summed."""
+  del form
+  parts = [x for x in (content, position) if x is not None]
+  if share is not None:
+    parts = [x * share for x in parts]
+  return graph_ops.concat(parts, 2) if gains is None else _sum(
+      parts, settings, gains)
+
+
+def _sum(parts, settings, gains):
+  if gains.factor is not None:
+    parts = [x * factor for x, factor in zip(
+        parts, _by_term(settings, gains.factor))]
+  if gains.offset is not None:
+    parts[0] += gains.offset
+  return graph_ops.add_n(parts)
+
+
+def _weights_and_gradient(settings, form, rows, shared, scaled, upstream):
+  """Returns the weights and the gradient of the logits."""
+  pairs = _logits(settings, form, rows, shared, scaled)
+  product = _product(form, of_map=True)
+  grads = _by_term(settings, upstream.terms)
+  terms = []
+  if rows.value is not None:
+    terms.append(product('noe,nep->nop', grads[0], rows.value))
+  if shared.value_rpe is not None:
+    terms.append(product('noe,oep->nop', grads[-1], shared.value_rpe))
+  grad_weights = graph_ops.add_n(terms)
+  if settings.activation == 'sigmoid':
+    weights = tf.sigmoid(pairs)
+    return weights, weights * (1 - weights) * grad_weights
+  weights = (tf.nn.softmax(pairs) if upstream.log_normalizer is None
+             else tf.exp(pairs - upstream.log_normalizer))
+  return weights, weights * (grad_weights - upstream.delta)
+
+
+def _product(form, of_map=False):
+  """Returns contract() in the form of a chunk's products."""
+  if form == 'fused':
+    form = 'elementwise' if of_map else 'matmul'
+  return functools.partial(contract, form=form)
+
+
+def _by_term(settings, terms):
+  count = settings.terms.num_value_terms
+  return graph_ops.split(terms, [terms.shape[2] // count] * count, 2)
