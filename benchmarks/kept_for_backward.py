@@ -45,7 +45,7 @@ def _origin(tensor):
   return tensor
 
 
-def count_with_bodies(definition) -> int:
+def _count_with_bodies(definition) -> int:
   """Counts operations; those of functions and bodies once per call."""
   functions = {
       f.signature.name: f.node_def for f in definition.library.function}
@@ -63,7 +63,7 @@ def count_with_bodies(definition) -> int:
   return count(definition.node)
 
 
-def trace(variant, size, batch, kind):
+def _trace(variant, size, batch, kind):
   """Returns the graph of a step, and its number of forward operations."""
   overrides = {'recompute': 'axial'} if kind == 'recompute' else {}
   model = axial_resnet.AxialResNet(
@@ -85,45 +85,40 @@ def trace(variant, size, batch, kind):
   return graph, forward[0]
 
 
-def kept(operations, forward):
+def _kept(operations, forward):
   """Returns the forward tensors that the backward pass reads."""
   place = {operation.name: i for i, operation in enumerate(operations)}
-  found = {}
+  kept = {}
   for operation in operations[forward:]:
     for tensor in operation.inputs:
       if place[tensor.op.name] < forward:
         tensor = _origin(tensor)
         if tensor.op.type not in _FREE and tensor.shape.is_fully_defined():
-          found[tensor.name] = tensor
-  return list(found.values())
-
-
-def bytes_of(tensor: tf.Tensor) -> int:
-  """Returns the bytes of a tensor."""
-  return int(np.prod(tensor.shape.as_list())) * tensor.dtype.size
+          kept[tensor.name] = tensor
+  return list(kept.values())
 
 
 def report(variant: str, size: int, batch: int, kind: str, largest: int
            ) -> None:
   """Prints the kept memory per image, and the largest tensors."""
-  graph, forward = trace(variant, size, batch, kind)
+  graph, forward = _trace(variant, size, batch, kind)
   operations = graph.get_operations()
-  tensors = kept(operations, forward)
-  sizes = [bytes_of(tensor) for tensor in tensors]
+  kept = _kept(operations, forward)
+  sizes = [int(np.prod(t.shape.as_list())) * t.dtype.size for t in kept]
   total = sum(sizes)
   print(f'{variant}, {batch} images of {size} pixels, {kind}: '
         f'{total / 1e6 / batch:.1f} MB an image kept; '
-        f'{count_with_bodies(graph.as_graph_def())} operations with bodies, '
+        f'{_count_with_bodies(graph.as_graph_def())} operations with bodies, '
         f'{len(operations)} in the outer graph, {forward} of them forward')
   by_type = collections.Counter()
-  for tensor, count in zip(tensors, sizes):
+  for tensor, count in zip(kept, sizes):
     by_type[tensor.op.type] += count
   for name, count in by_type.most_common(12):
     print(f'  {name:24} {count / 1e6 / batch:9.1f} MB an image '
           f'{100 * count / total:5.1f} %')
   for index in np.argsort(sizes)[::-1][:largest]:
-    print(f'  {sizes[index] / 1e6:9.1f} MB {tensors[index].op.type:20} '
-          f'{tensors[index].shape.as_list()} {tensors[index].name[-100:]}')
+    print(f'  {sizes[index] / 1e6:9.1f} MB {kept[index].op.type:20} '
+          f'{kept[index].shape.as_list()} {kept[index].name[-100:]}')
 
 
 def main():
