@@ -1,4 +1,4 @@
-"""Operations whose shapes, axes and tables are constants shared by a graph.
+"""Operations whose shapes, axes and tables are constants shared in a graph.
 
 TensorFlow makes new constants for each reshape, transpose or sum; in a network
 of attention layers these are half of all operations, and tables of positions
@@ -17,6 +17,9 @@ Value = Union[int, float, Sequence[int], np.ndarray, tf.Tensor]
 def constant(value: Value, dtype: tf.DType) -> tf.Tensor:
   """Returns a constant, the same tensor for equal values in a graph.
 
+  Replicas, which may be parts of one graph, have constants of their own: those
+  of another device would be copied at each step.
+
   Args:
     value: numbers; a tensor is cast only.
     dtype: type of the constant.
@@ -31,10 +34,10 @@ def constant(value: Value, dtype: tf.DType) -> tf.Tensor:
   if not hasattr(graph, '_axial_tf_constants'):
     graph._axial_tf_constants = {}
   found = graph._axial_tf_constants
-  key = dtype, array.shape, array.tobytes()
+  key = (tf.distribute.get_replica_context(), dtype, array.shape,
+         array.tobytes())
   if key not in found:
-    with tf.control_dependencies(None):
-      found[key] = tf.constant(array)
+    found[key] = tf.constant(array)
   return found[key]
 
 

@@ -62,3 +62,19 @@ def test_unknown_sizes():
           x, [tf.shape(x)[0], 1, 3]), [1, tf.shape(x)[0], 1]),
       input_signature=[tf.TensorSpec([None, 3])])
   assert turned(tf.zeros([4, 3])).shape == (4, 4, 3)
+
+
+def test_replicas_have_constants_on_their_own_devices(two_replicas):
+  """Those of another device would be copied at each step."""
+
+  @tf.function
+  def turn():
+    return two_replicas.run(
+        lambda: graph_ops.reduce_sum(graph_ops.reshape(
+            tf.ones([2, 3]), [3, 2]), 1))
+
+  operations = turn.get_concrete_function().graph.get_operations()
+  used = [(o, x.op) for o in operations for x in o.inputs
+          if o.type in ('Reshape', 'Sum') and x.op.type == 'Const']
+  assert len({o.device for o, _ in used}) == 2
+  assert all(o.device == constant.device for o, constant in used)
