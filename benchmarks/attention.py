@@ -30,7 +30,7 @@ _RUNS = flags.DEFINE_integer('runs', 5, 'Number of runs for each median.')
 
 # Axial-ResNet-S at 224x224, batch 8: rows, length, channels.
 LAYERS = {'stage 2': (8 * 56, 56, 64), 'stage 3': (8 * 28, 28, 128),
-           'stage 4': (8 * 14, 14, 256)}
+          'stage 4': (8 * 14, 14, 256)}
 # Axial-DeepLab-S at 1025x1025, span 65.
 _LOCAL = {'stage 2': (257, 257, 64), 'stage 3': (129, 129, 128),
           'stage 4': (65, 65, 256)}

@@ -2,7 +2,7 @@
 
 For each case, folder/CASE.KIND.hlo is a serialized HloModuleProto (1-170 MB).
 For the small case 'check', check.npz also has all arguments and the expected
-result. 'ours' is the path used on accelerators, matrix products in chunks of
+result. 'ours' is the path used on accelerators, einsums in chunks of
 256 MB; 'published' is equation 3 as published, with global spans, and keeps
 all maps.
 
@@ -36,9 +36,9 @@ _CASES = {
 }
 # Backend, precision policy.
 _KINDS = {
-    'ours': ('matmul', 'float32'),
+    'ours': ('einsum', 'float32'),
     'published': ('equation', 'float32'),
-    'ours_bf16': ('matmul', 'mixed_bfloat16'),
+    'ours_bf16': ('einsum', 'mixed_bfloat16'),
 }
 _CHUNK_BYTES = 256 << 20
 

@@ -22,6 +22,8 @@ from tests import lines
 _FIXTURE = pathlib.Path(__file__).parent / 'fixtures' / 'earlier_run'
 # It holds for a whole process and has no effect on the numbers here.
 _FREE = 'RunSettings.deterministic = False'
+# Learning rate of the runs.
+_RATE = 0.01
 
 
 @pytest.fixture(scope='module')
@@ -69,10 +71,11 @@ def test_a_run_continues_as_it_would_have(
   assert found.keys() == wanted.keys()
   assert any('/.OPTIMIZER_SLOT/' in name for name in wanted)
   for name, (norm, product) in wanted.items():
-    # Another order of sums flips the sign of some offset's L1 gradient.
+    # Another order of sums flips the sign of some offset's L1 gradient. Of a
+    # weight near 0, the last step is what counts: half a percent of it.
     tolerance = 2e-2 if '/.OPTIMIZER_SLOT/' in name else 1e-3
     np.testing.assert_allclose(found[name], (norm, product), err_msg=name,
-                               atol=tolerance * norm + 5e-5)
+                               atol=tolerance * norm + 5e-3 * _RATE)
 
 
 @pytest.mark.parametrize('model', ['run', 'export'])

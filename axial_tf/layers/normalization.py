@@ -96,8 +96,8 @@ class MomentNormalization(keras.layers.Layer):
   statistics are like those of the Keras layer (the variance is the biased one,
   as in Keras' unfused batch norm).
 
-  For a caller that computes its gradient itself, `affine_of` and `normalize`
-  are functions of tensors, each with its gradient beside it.
+  `affine_of` and `normalize` are functions of tensors; for a caller that
+  computes its gradient itself, each has it beside it.
   """
 
   def __init__(self, norm: BatchNormSettings, name: Optional[str] = None,
@@ -128,17 +128,9 @@ class MomentNormalization(keras.layers.Layer):
       affine = self.affine_of(parameters, None)
       return inputs * tf.cast(affine.scale, inputs.dtype) + tf.cast(
           affine.shift, inputs.dtype)
-
-    @tf.custom_gradient
-    def compute(values, gamma, beta):
-      used = Parameters(gamma, beta, None)
-      outputs, affine, gradient = self.normalize(used, values)
-      return (outputs, affine.mean, affine.variance), lambda grad, *_: (
-          gradient(values, grad))
-
-    outputs, mean, variance = compute(
-        tf.reshape(inputs, [-1, inputs.shape[-1]]), *parameters[:2])
-    self.average(mean, variance)
+    outputs, affine, _ = self.normalize(
+        parameters, tf.reshape(inputs, [-1, inputs.shape[-1]]))
+    self.average(affine.mean, affine.variance)
     return tf.reshape(outputs, tf.shape(inputs))
 
   def uses_batch(self, training: bool) -> bool:

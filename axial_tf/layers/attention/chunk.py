@@ -94,7 +94,7 @@ class Retrieved(NamedTuple):
 
 
 class Gains(NamedTuple):
-  """Batch norm of what is retrieved, by moving statistics; None without.
+  """Batch norm of what is retrieved; None where not in use.
 
   Attributes:
     factor: [n, 1, t * e].

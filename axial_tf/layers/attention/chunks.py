@@ -6,18 +6,11 @@ forward and in the backward pass, which recomputes it. That saves memory, and
 time too, as a chunk's map stays in the cache of a CPU.
 """
 
-from typing import (
-  Any,
-  Callable,
-  List,
-  Optional,
-  Sequence,
-  Tuple,
-  Union,
-)
+from typing import Any, Callable, List, Optional, Sequence, Tuple
 
 import tensorflow as tf
 
+from axial_tf.layers.graph_ops import Size
 from axial_tf.layers.shapes import sizes
 
 # Bytes of one float32 map. Larger chunks leave a CPU's cache; accelerators
@@ -26,7 +19,6 @@ _CPU_CHUNK_BYTES = 4 << 20
 _ACCELERATOR_CHUNK_BYTES = 256 << 20
 
 Tensors = Sequence[tf.Tensor]
-Size = Union[int, tf.Tensor]
 
 
 def chunk_size(queries: Size, keys: Size, chunk_bytes: Optional[int]) -> Size:

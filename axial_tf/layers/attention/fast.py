@@ -285,18 +285,16 @@ class _Passes:
         *zip(vectors.axis, by_axis)) if pair[1] is not None))
     grad_values = graph_ops.reshape(
         tape.gradient(targets, pixels, grads), sizes(values))
-    grad_norms = [grad_logit, grad_output]
-    if qkv is None:
-      grad_norms.insert(0, None)
-    else:
+    grad_qkv = None
+    if qkv is not None:
       grad_values, *grad_qkv = normalize_gradient(values, grad_values)
-      grad_norms.insert(0, normalization.Parameters(*grad_qkv, None))
+      grad_qkv = normalization.Parameters(*grad_qkv, None)
     flat = graph_ops.reshape(inputs, [-1, sizes(inputs)[3]])
     return [
         graph_ops.reshape(tf.matmul(
             grad_values, parameters.kernel, transpose_b=True), sizes(inputs)),
         tf.matmul(flat, grad_values, transpose_a=True), *grad_tables,
-        *_of_norms(parameters, grad_norms)]
+        *_of_norms(parameters, (grad_qkv, grad_logit, grad_output))]
 
   def _chunk_gradients(self, rows, shared, retrieved, grad):
     """Returns the gradients of the operands of the chunks."""

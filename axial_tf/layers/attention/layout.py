@@ -25,16 +25,6 @@ def to_vectors(pixels: tf.Tensor, channels: Sequence[int], heads: int,
       for x, count in zip(graph_ops.split(turned, channels, 1), channels)]
 
 
-def from_vectors(vectors: Sequence[tf.Tensor], like: tf.Tensor, heads: int
-                 ) -> tf.Tensor:
-  """Inverse of to_vectors(); `like` has the sizes and type of the result."""
-  batch, length, other, _ = sizes(like)
-  turned = graph_ops.concat([
-      graph_ops.reshape(x, [batch, other, heads * sizes(x)[1], length])
-      for x in vectors], 2)
-  return tf.cast(graph_ops.transpose(turned, [0, 3, 1, 2]), like.dtype)
-
-
 def to_pixels(retrieved: tf.Tensor, heads: int, other: graph_ops.Size
               ) -> tf.Tensor:
   """[n, x, e] -> [b, x, other, heads * e]."""

@@ -10,6 +10,7 @@ one chunk of rows at a time.
 
 Each class has sums and sums of squares, each [t, h], and their gradient, which
 takes twice the gradient of the squares.
+
 Letters: n rows and heads, h heads, d depth, x position, w offset, t terms.
 """
 
@@ -58,7 +59,7 @@ class MaskedContent:
   """q_o.k_p over the pairs of all rows that a mask allows."""
 
   def __init__(self, query: tf.Tensor, key: tf.Tensor, num_heads: int,
-               pair_mask: tf.Tensor, form: str, chunk: chunks.Size):
+               pair_mask: tf.Tensor, form: str, chunk: graph_ops.Size):
     """Keeps the operands.
 
     Args:

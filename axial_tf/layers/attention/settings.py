@@ -62,8 +62,9 @@ class AttentionSettings:
       rows with XLA into few loops over its map; 'matmul' uses ordinary
       TensorFlow operations only, which any server has; 'einsum' leaves their
       layout to the compiler of an accelerator;
-      'auto' is 'fused' for global attention and static image sizes in graph
-      functions on machines without accelerator, and 'matmul' otherwise;
+      'auto' is 'einsum' on accelerators, elsewhere 'fused' for global
+      attention and static image sizes in graph functions, and 'matmul'
+      otherwise;
       'equation' computes equation 3 as it is written and keeps all maps.
     chunk_bytes: size of a chunk's map in bytes; None for what suits the
       machine.

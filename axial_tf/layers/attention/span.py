@@ -12,12 +12,12 @@ import numpy as np
 import tensorflow as tf
 
 from axial_tf.layers import graph_ops
+from axial_tf.layers.graph_ops import Size
 from axial_tf.layers.shapes import sizes
 
 # Shorter blocks make matrix products too small to be quick.
 _SHORTEST_BLOCK = 16
 
-Size = Union[int, tf.Tensor]
 # Integers or truth values, of NumPy where they are known while tracing.
 Positions = Union[np.ndarray, tf.Tensor]
 
