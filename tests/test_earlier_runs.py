@@ -22,7 +22,7 @@ from tests import lines
 _FIXTURE = pathlib.Path(__file__).parent / 'fixtures' / 'earlier_run'
 # It holds for a whole process and has no effect on the numbers here.
 _FREE = 'RunSettings.deterministic = False'
-# Learning rate of the runs.
+# Learning rate of the runs, the smaller one.
 _RATE = 0.01
 
 
