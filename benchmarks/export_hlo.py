@@ -1,6 +1,6 @@
 """Writes the XLA programs of backbones, for a machine without TensorFlow.
 
-For each case, folder/CASE.KIND.hlo is a serialized HloModuleProto (1-170 MB).
+For each case, folder/CASE.KIND.hlo is a serialized HloModuleProto.
 For the small case 'check', check.npz also has all arguments and the expected
 result. 'ours' is the path used on accelerators, einsums in chunks of
 256 MB; 'published' is equation 3 as published, with global spans, and keeps
