@@ -7,7 +7,7 @@ higher.
 
   python benchmarks/kept_for_backward.py         # Axial-ResNet-S at 224x224
   python benchmarks/kept_for_backward.py --variant=axial_deeplab_s \\
-    --size=1025 --batch_size=1 --kinds=ours,recompute --largest=5
+    --size=1025 --batch_size=1 --kinds=ours,recompute --precision=bfloat16 --largest=5
 """
 
 import collections
@@ -22,6 +22,7 @@ import tensorflow as tf
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from axial_tf import cli
+from axial_tf.keras2 import keras
 from axial_tf.layers.attention import backends
 from axial_tf.models import axial_resnet, settings_by_name
 
@@ -32,6 +33,9 @@ _KINDS = ('ours', 'published', 'recompute')
 _CHOSEN = flags.DEFINE_list(
     'kinds', ['ours'], 'ours: as accelerators compute it, in chunks of 256 MB; '
     'published: equation 3 as published; recompute: ours with recompute=axial.')
+_PRECISION = flags.DEFINE_enum(
+    'precision', 'float32', ['float32', 'bfloat16', 'float16'],
+    'type of activations.')
 _LARGEST = flags.DEFINE_integer('largest', 0, 'Number of tensors to list.')
 
 _CHUNK_BYTES = 256 << 20
@@ -74,7 +78,8 @@ def _trace(variant, size, batch, kind):
   @tf.function(autograph=False)
   def step(images):
     with tf.GradientTape() as tape:
-      loss = tf.reduce_sum(tf.square(model(images, training=True)['res5']))
+      loss = tf.reduce_sum(tf.square(tf.cast(
+          model(images, training=True)['res5'], tf.float32)))
     forward.append(len(tf.compat.v1.get_default_graph().get_operations()))
     return tape.gradient(loss, model.trainable_variables)
 
@@ -106,7 +111,8 @@ def report(variant: str, size: int, batch: int, kind: str, largest: int
   kept = _kept(operations, forward)
   sizes = [int(np.prod(t.shape.as_list())) * t.dtype.size for t in kept]
   total = sum(sizes)
-  print(f'{variant}, {batch} images of {size} pixels, {kind}: '
+  print(f'{variant}, {batch} images of {size} pixels, {kind}, '
+        f'{_PRECISION.value}: '
         f'{total / 1e6 / batch:.1f} MB an image kept; '
         f'{_count_with_bodies(graph.as_graph_def())} operations with bodies, '
         f'{len(operations)} in the outer graph, {forward} of them forward')
@@ -123,6 +129,8 @@ def report(variant: str, size: int, batch: int, kind: str, largest: int
 
 def main():
   cli.require_known('kinds', _CHOSEN.value, _KINDS)
+  if _PRECISION.value != 'float32':
+    keras.mixed_precision.set_global_policy(f'mixed_{_PRECISION.value}')
   for kind in _CHOSEN.value:
     report(_VARIANT.value, _SIZE.value, _BATCH.value, kind, _LARGEST.value)
 

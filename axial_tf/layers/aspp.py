@@ -15,6 +15,7 @@ from axial_tf.layers import (
   multiply_adds,
   named,
   normalization,
+  precision,
   resize,
 )
 
@@ -75,7 +76,7 @@ class ASPP(configured.ConfiguredLayer):
     branches = [self.pixel(inputs, training=training)]
     branches += [atrous(inputs, training=training) for atrous in self.atrous]
     mean = tf.reduce_mean(
-        tf.cast(inputs, normalization.wide(inputs.dtype)), [1, 2],
+        precision.widen(inputs), [1, 2],
         keepdims=True)
     pooled = self.pooled(tf.cast(mean, inputs.dtype), training=training)
     branches.append(resize.resize(pooled, resize.size_of(inputs)))

@@ -5,10 +5,12 @@ of attention layers these are half of all operations, and tables of positions
 are most of the bytes of a compiled program.
 """
 
-from typing import List, Sequence, Union
+from typing import Any, Callable, Hashable, List, Sequence, Union
 
 import numpy as np
 import tensorflow as tf
+
+from axial_tf.layers import precision
 
 Size = Union[int, tf.Tensor]
 Value = Union[int, float, Sequence[int], np.ndarray, tf.Tensor]
@@ -17,9 +19,6 @@ Value = Union[int, float, Sequence[int], np.ndarray, tf.Tensor]
 def constant(value: Value, dtype: tf.DType) -> tf.Tensor:
   """Returns a constant, the same tensor for equal values in a graph.
 
-  Replicas, which may be parts of one graph, have constants of their own: those
-  of another device would be copied at each step.
-
   Args:
     value: numbers; a tensor is cast only.
     dtype: type of the constant.
@@ -27,17 +26,30 @@ def constant(value: Value, dtype: tf.DType) -> tf.Tensor:
   if tf.is_tensor(value):
     return tf.cast(value, dtype)
   array = np.asarray(value, dtype.as_numpy_dtype)
+  return once((dtype, array.shape, array.tobytes()),
+              lambda: tf.constant(array))
+
+
+def once(key: Hashable, make: Callable[[], Any]) -> Any:
+  """Returns make(), in a graph the same result for equal keys.
+
+  Replicas, which may be parts of one graph, have results of their own: those
+  of another device would be copied at each step.
+
+  Args:
+    key: what the result follows from.
+    make: makes tensors that depend on nothing else.
+  """
   if tf.executing_eagerly():
-    return tf.constant(array)
+    return make()
   graph = tf.compat.v1.get_default_graph()
   # They must not outlive the graph, which each of them refers to.
-  if not hasattr(graph, '_axial_tf_constants'):
-    graph._axial_tf_constants = {}
-  found = graph._axial_tf_constants
-  key = (tf.distribute.get_replica_context(), dtype, array.shape,
-         array.tobytes())
+  if not hasattr(graph, '_axial_tf_once'):
+    graph._axial_tf_once = {}
+  found = graph._axial_tf_once
+  key = tf.distribute.get_replica_context(), key
   if key not in found:
-    found[key] = tf.constant(array)
+    found[key] = make()
   return found[key]
 
 
@@ -53,8 +65,15 @@ def transpose(tensor: tf.Tensor, order: Sequence[int]) -> tf.Tensor:
 
 def reduce_sum(tensor: tf.Tensor, axes: Union[int, Sequence[int]],
                keepdims: bool = False) -> tf.Tensor:
-  """As tf.reduce_sum."""
-  return tf.reduce_sum(tensor, constant(axes, tf.int32), keepdims)
+  """As tf.reduce_sum, in the type of sums."""
+  return tf.reduce_sum(
+      precision.widen(tensor), constant(axes, tf.int32), keepdims)
+
+
+def reduce_max(tensor: tf.Tensor, axes: Union[int, Sequence[int]],
+               keepdims: bool = False) -> tf.Tensor:
+  """As tf.reduce_max."""
+  return tf.reduce_max(tensor, constant(axes, tf.int32), keepdims)
 
 
 def concat(tensors: Sequence[tf.Tensor], axis: int) -> tf.Tensor:

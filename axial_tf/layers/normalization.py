@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from axial_tf import settings
 from axial_tf.keras2 import keras
-from axial_tf.layers import graph_ops
+from axial_tf.layers import graph_ops, precision
 from axial_tf.layers.shapes import sizes
 
 
@@ -47,11 +47,6 @@ def batch_norm(norm: BatchNormSettings, *, name: str,
       name=name)
 
 
-def wide(dtype: tf.DType) -> tf.DType:
-  """Returns the type of sums and statistics: float64 stays, else float32."""
-  return tf.float64 if dtype == tf.float64 else tf.float32
-
-
 Moments = Tuple[tf.Tensor, tf.Tensor]
 NormalizeGradient = Callable[
     [tf.Tensor, tf.Tensor], Tuple[tf.Tensor, tf.Tensor, tf.Tensor]]
@@ -78,11 +73,13 @@ class Affine(NamedTuple):
     shift: what is added to them.
     mean: mean of the values.
     variance: variance of the values.
+    reciprocal: 1 / sqrt(variance + epsilon).
   """
   scale: tf.Tensor
   shift: tf.Tensor
   mean: tf.Tensor
   variance: tf.Tensor
+  reciprocal: tf.Tensor
 
 
 class MomentNormalization(keras.layers.Layer):
@@ -126,8 +123,7 @@ class MomentNormalization(keras.layers.Layer):
     parameters = self.parameters(training)
     if parameters.moving is not None:
       affine = self.affine_of(parameters, None)
-      return inputs * tf.cast(affine.scale, inputs.dtype) + tf.cast(
-          affine.shift, inputs.dtype)
+      return precision.scaled(inputs, affine.scale, affine.shift)
     outputs, affine, _ = self.normalize(
         parameters, tf.reshape(inputs, [-1, inputs.shape[-1]]))
     self.average(affine.mean, affine.variance)
@@ -187,9 +183,7 @@ class MomentNormalization(keras.layers.Layer):
       mean, mean_square = self._over_replicas(moments)
       variance = tf.maximum(
           mean_square - tf.square(mean), graph_ops.constant(0, mean.dtype))
-    gamma, beta = (tf.cast(x, mean.dtype) for x in parameters[:2])
-    scale = gamma * self._reciprocal(variance)
-    return Affine(scale, beta - mean * scale, mean, variance)
+    return self._affine(parameters, mean, variance)
 
   def affine_gradient(
       self, parameters: Parameters, affine: Affine, grad_scale: tf.Tensor,
@@ -205,24 +199,22 @@ class MomentNormalization(keras.layers.Layer):
       grad_scale: gradient of the scale.
       grad_shift: gradient of the shift; None for 0.
     """
-    gamma = tf.cast(parameters.gamma, affine.mean.dtype)
-    reciprocal = self._reciprocal(affine.variance)
     if grad_shift is None:
-      grad_beta = tf.zeros_like(gamma)
+      grad_beta = tf.zeros_like(affine.mean)
     else:
       grad_beta = grad_shift
       grad_scale -= grad_shift * affine.mean
-    grad_gamma = grad_scale * reciprocal
+    grad_gamma = grad_scale * affine.reciprocal
     gradients = Parameters(
         *(tf.cast(x, parameters.gamma.dtype) for x in (grad_gamma, grad_beta)),
         None)
     if parameters.moving is not None:
       return gradients, None
-    twice_grad_square = -affine.scale * grad_gamma * reciprocal
-    grad_mean = affine.mean * twice_grad_square
+    falling = affine.scale * grad_gamma * affine.reciprocal
+    grad_mean = affine.mean * falling
     if grad_shift is not None:
-      grad_mean += grad_shift * affine.scale
-    return gradients, self._over_replicas((-grad_mean, twice_grad_square))
+      grad_mean -= grad_shift * affine.scale
+    return gradients, self._over_replicas((grad_mean, -falling))
 
   def normalize(self, parameters: Parameters, values: tf.Tensor
                 ) -> Tuple[tf.Tensor, Affine, NormalizeGradient]:
@@ -233,7 +225,7 @@ class MomentNormalization(keras.layers.Layer):
       and grad that returns the gradients of values, gamma and beta.
     """
     if self._synchronized or values.dtype == tf.float64:
-      wide_values = tf.cast(values, wide(values.dtype))
+      wide_values = precision.widen(values)
       affine = self.affine_of(parameters, (
           tf.reduce_mean(wide_values, 0),
           tf.reduce_mean(tf.square(wide_values), 0)))
@@ -254,7 +246,6 @@ class MomentNormalization(keras.layers.Layer):
     else:
       count = tf.cast(tf.maximum(count, 2), tf.float32)
       variance *= (count - 1) / count
-    scale = parameters.gamma * self._reciprocal(variance)
 
     def gradient(values, grad):
       grads = tf.raw_ops.FusedBatchNormGradV3(
@@ -265,8 +256,8 @@ class MomentNormalization(keras.layers.Layer):
           epsilon=self._norm.epsilon)
       return (graph_ops.reshape(grads[0], pixels[2:]), *grads[1:3])
 
-    return graph_ops.reshape(outputs, pixels[2:]), Affine(
-        scale, parameters.beta - mean * scale, mean, variance), gradient
+    return graph_ops.reshape(outputs, pixels[2:]), self._affine(
+        parameters, mean, variance), gradient
 
   def normalize_gradient(
       self, parameters: Parameters, affine: Affine, values: tf.Tensor,
@@ -294,10 +285,12 @@ class MomentNormalization(keras.layers.Layer):
       wide_grad += (mean + twice_square * wide_values) / count
     return tf.cast(wide_grad, values.dtype), *gradients[:2]
 
-  def _reciprocal(self, variance):
-    """Returns 1 / sqrt(variance + epsilon)."""
-    return tf.math.rsqrt(
+  def _affine(self, parameters, mean, variance):
+    gamma, beta = (tf.cast(x, mean.dtype) for x in parameters[:2])
+    reciprocal = tf.math.rsqrt(
         variance + graph_ops.constant(self._norm.epsilon, variance.dtype))
+    scale = gamma * reciprocal
+    return Affine(scale, beta - mean * scale, mean, variance, reciprocal)
 
   def _over_replicas(self, tensors):
     """Returns the means over the replicas that share statistics."""

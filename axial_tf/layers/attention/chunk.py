@@ -23,7 +23,7 @@ from typing import NamedTuple, Optional, Tuple
 
 import tensorflow as tf
 
-from axial_tf.layers import graph_ops
+from axial_tf.layers import graph_ops, precision
 from axial_tf.layers.attention import fused
 from axial_tf.layers.attention import settings as settings_lib
 from axial_tf.layers.attention.contract import contract
@@ -166,7 +166,7 @@ def gradient(settings: settings_lib.AttentionSettings, form: str, rows: Rows,
   grad_value = grad_query_rpe = grad_key_rpe = grad_value_rpe = None
 
   def unscale(grad, vectors, scale, total):
-    total.append(grad if scale is None else grad * scale)
+    total.append(precision.scaled(grad, scale))
     if scale is not None:
       grad_scales.append(graph_ops.reduce_sum(
           grad * vectors, [1, 2], keepdims=True))
@@ -194,7 +194,8 @@ def gradient(settings: settings_lib.AttentionSettings, form: str, rows: Rows,
       Rows(*(graph_ops.add_n(x) if x else None for x in (grad_query, grad_key)),
            grad_value,
            graph_ops.concat(grad_scales, 2) if grad_scales else None, None),
-      Shared(grad_query_rpe, grad_key_rpe, grad_value_rpe, None))
+      Shared(*(None if x is None else precision.widen(x) for x in (
+          grad_query_rpe, grad_key_rpe, grad_value_rpe)), None))
 
 
 def _scale(settings, rows):
@@ -209,7 +210,7 @@ def _scale(settings, rows):
   parts = iter(graph_ops.split(rows.scales, [1] * sum(in_use), 2))
   scales = _Scaled(*(next(parts) if used else None for used in in_use))
   return scales, _Scaled(*(
-      None if x is None else x * scale
+      None if x is None else precision.scaled(x, scale)
       for x, scale in zip(vectors[:3], scales)), scales.shift)
 
 
@@ -227,7 +228,7 @@ def _logits(settings, form, rows, shared, scaled):
   total = graph_ops.add_n(terms)
   for addend in (scaled.shift, shared.pair_mask, rows.key_mask):
     if addend is not None:
-      total += addend
+      total += tf.cast(addend, total.dtype)
   return total
 
 
@@ -235,12 +236,14 @@ def _activate(settings, form, pairs):
   """Returns weights, a factor for what they retrieve, and log_normalizer."""
   if settings.activation == 'sigmoid':
     return tf.sigmoid(pairs), None, None
-  if form != 'fused':
+  if form == 'matmul':
     return tf.nn.softmax(pairs), None, None
-  largest = fused.largest(pairs)
+  largest = fused.largest(pairs) if form == 'fused' else (
+      graph_ops.reduce_max(pairs, 2, keepdims=True))
   weights = tf.exp(pairs - largest)
-  denominator = tf.reduce_sum(weights, -1, keepdims=True)
-  return weights, 1 / denominator, largest + tf.math.log(denominator)
+  denominator = graph_ops.reduce_sum(weights, 2, keepdims=True)
+  return (weights, 1 / denominator,
+          precision.widen(largest) + tf.math.log(denominator))
 
 
 def _combine(settings, form, content, position, share, gains):
@@ -248,18 +251,20 @@ def _combine(settings, form, content, position, share, gains):
   del form
   parts = [x for x in (content, position) if x is not None]
   if share is not None:
-    parts = [x * share for x in parts]
+    parts = [precision.scaled(x, share) for x in parts]
   return graph_ops.concat(parts, 2) if gains is None else _sum(
       parts, settings, gains)
 
 
 def _sum(parts, settings, gains):
+  dtype = parts[0].dtype
+  parts = [precision.widen(x) for x in parts]
   if gains.factor is not None:
     parts = [x * factor for x, factor in zip(
         parts, _by_term(settings, gains.factor))]
   if gains.offset is not None:
     parts[0] += gains.offset
-  return graph_ops.add_n(parts)
+  return tf.cast(graph_ops.add_n(parts), dtype)
 
 
 def _weights_and_gradient(settings, form, rows, shared, scaled, upstream):
@@ -277,8 +282,11 @@ def _weights_and_gradient(settings, form, rows, shared, scaled, upstream):
     weights = tf.sigmoid(pairs)
     return weights, weights * (1 - weights) * grad_weights
   weights = (tf.nn.softmax(pairs) if upstream.log_normalizer is None
-             else tf.exp(pairs - upstream.log_normalizer))
-  return weights, weights * (grad_weights - upstream.delta)
+             else tf.cast(tf.exp(
+                 precision.widen(pairs) - upstream.log_normalizer), pairs.dtype))
+  grad = precision.widen(weights) * (
+      precision.widen(grad_weights) - upstream.delta)
+  return weights, tf.cast(grad, weights.dtype)
 
 
 def _product(form, of_map=False):

@@ -13,10 +13,11 @@ import tensorflow as tf
 from axial_tf.layers.graph_ops import Size
 from axial_tf.layers.shapes import sizes
 
-# Bytes of one float32 map. Larger chunks leave a CPU's cache; accelerators
-# rather need much work at a time.
+# Bytes of one float32 map. Larger chunks leave the cache of a CPU or the fast
+# memory of a TPU core; a GPU needs much work at a time.
 _CPU_CHUNK_BYTES = 4 << 20
-_ACCELERATOR_CHUNK_BYTES = 256 << 20
+TPU_CHUNK_BYTES = 16 << 20
+GPU_CHUNK_BYTES = 256 << 20
 
 Tensors = Sequence[tf.Tensor]
 
@@ -30,7 +31,8 @@ def chunk_size(queries: Size, keys: Size, chunk_bytes: Optional[int]) -> Size:
     chunk_bytes: size of a chunk's maps; None for what suits the machine.
   """
   if chunk_bytes is None:
-    chunk_bytes = (_ACCELERATOR_CHUNK_BYTES if has_accelerator()
+    chunk_bytes = (TPU_CHUNK_BYTES if _on_tpu()
+                   else GPU_CHUNK_BYTES if has_accelerator()
                    else _CPU_CHUNK_BYTES)
   chunk = chunk_bytes // (4 * queries * keys)
   return max(chunk, 1) if isinstance(chunk, int) else tf.maximum(chunk, 1)
@@ -38,8 +40,11 @@ def chunk_size(queries: Size, keys: Size, chunk_bytes: Optional[int]) -> Size:
 
 def has_accelerator() -> bool:
   """Whether programs that are traced now run on a GPU or TPU."""
-  return bool(tf.config.get_visible_devices('GPU')) or isinstance(
-      tf.distribute.get_strategy(), tf.distribute.TPUStrategy)
+  return _on_tpu() or bool(tf.config.get_visible_devices('GPU'))
+
+
+def _on_tpu():
+  return isinstance(tf.distribute.get_strategy(), tf.distribute.TPUStrategy)
 
 
 def apply(function: Callable[[Any], Tuple[Tensors, Tensors]], rows: Any,

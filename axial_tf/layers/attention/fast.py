@@ -15,7 +15,7 @@ from typing import List, NamedTuple, Optional
 
 import tensorflow as tf
 
-from axial_tf.layers import graph_ops, normalization
+from axial_tf.layers import graph_ops, normalization, precision
 from axial_tf.layers.attention import axis as axis_lib
 from axial_tf.layers.attention import chunk as chunk_lib
 from axial_tf.layers.attention import (
@@ -164,7 +164,8 @@ class _Passes:
     blocks = self._axis.blocks
     keys, _, values = self._axis.channels
     turn = functools.partial(
-        layout.to_vectors, heads=self._axis.heads, dtype=self._axis.dtype)
+        layout.to_vectors, heads=self._axis.heads,
+        dtype=self._axis.compute_dtype)
     if len(pixels) == 1 and span.is_whole(blocks) and blocks.stride == 1:
       query, key, value = turn(pixels[0], [keys, keys, values])
       return _Vectors(query, key, value, self._positioned(query, key))
@@ -195,35 +196,29 @@ class _Passes:
     if not parameters.tables:
       return None, None
     gathered = tables.Gathered(parameters.tables, self._axis.blocks)
-    directions = [
-        span.seen(self._axis.length, self._axis.blocks.reach, direction)
-        for direction, used in ((1, self._axis.terms.query_position),
-                                (-1, self._axis.terms.key_position)) if used]
-    if parameters.logit is None or not self._axis.uses_batch or not directions:
+    terms = self._axis.terms
+    count = terms.query_position + terms.key_position
+    if parameters.logit is None or not self._axis.uses_batch or not count:
       return gathered, None
     return gathered, moments.Position(
-        tf.stack(gathered.by_offset[:len(directions)]), graph_ops.constant(
-            span.stack(directions), self._axis.dtype), self._axis.heads)
+        tf.stack(gathered.by_offset[:count]), self._axis.visible(),
+        self._axis.heads)
 
   def _operands(self, vectors, gathered, logit):
     """Returns the operands of the chunks."""
-    axis, terms, blocks = self._axis, self._axis.terms, self._axis.blocks
-    of_pairs = iter(gathered.of_pairs if gathered else ())
+    axis, terms = self._axis, self._axis.terms
+    of_pairs = (tf.cast(x, axis.compute_dtype)
+                for x in (gathered.of_pairs if gathered else ()))
     query_rpe, key_rpe, value_rpe = (
         next(of_pairs) if used else None for used in (
             terms.query_position, terms.key_position, terms.value_position))
-    pair_mask = key_mask = None
-    if blocks.pair_mask is not None:
-      pair_mask = graph_ops.constant(
-          span.addend(blocks.pair_mask, axis.dtype), axis.dtype)
-      key_mask = tf.expand_dims(axis.repeat_blocks(
-          span.addend(blocks.key_mask, axis.dtype)), 1)
     return chunk_lib.Rows(
         vectors.query if terms.content or terms.query_position else None,
         vectors.key if terms.content or terms.key_position else None,
         vectors.value if terms.value_content else None,
-        None if logit is None else self._logit_norm.scales(logit), key_mask
-    ), chunk_lib.Shared(query_rpe, key_rpe, value_rpe, pair_mask)
+        None if logit is None else self._logit_norm.scales(logit),
+        axis.key_addend()
+    ), chunk_lib.Shared(query_rpe, key_rpe, value_rpe, axis.pair_addend())
 
   def _retrieve(self, rows, shared):
     """Returns what all queries retrieve, 0 for those beyond the axis."""
@@ -254,8 +249,7 @@ class _Passes:
     qkv, logit, output = affines
     values = normalized = _product(inputs, parameters.kernel)
     if qkv is not None:
-      normalized = values * tf.cast(qkv.scale, values.dtype) + tf.cast(
-          qkv.shift, values.dtype)
+      normalized = precision.scaled(values, qkv.scale, qkv.shift)
     pixels = self._pixels(inputs, normalized)
     with tf.GradientTape() as tape:
       tape.watch(pixels)
@@ -264,8 +258,9 @@ class _Passes:
     if retrieved is None:
       retrieved = self._retrieve(rows, shared)
     grad = layout.from_pixels(
-        span.split_queries(tf.cast(grad_outputs, self._axis.dtype),
-                           self._axis.blocks), self._axis.heads)
+        span.split_queries(
+            tf.cast(grad_outputs, self._axis.compute_dtype),
+            self._axis.blocks), self._axis.heads)
     grad_terms = graph_ops.concat(
         [grad] * self._axis.terms.num_value_terms, 2)
     grad_output = None
@@ -283,6 +278,7 @@ class _Passes:
     targets, grads = zip(*(pair for pair in (
         *zip(vectors, grad_rows[:3]), *zip(vectors, by_block),
         *zip(vectors.axis, by_axis)) if pair[1] is not None))
+    grads = [tf.cast(x, target.dtype) for x, target in zip(grads, targets)]
     grad_values = graph_ops.reshape(
         tape.gradient(targets, pixels, grads), sizes(values))
     grad_qkv = None

@@ -6,6 +6,7 @@ import tensorflow as tf
 from axial_tf.layers import graph_ops, normalization
 from axial_tf.layers.attention import axis as axis_lib
 from axial_tf.layers.attention import heads, moments, span
+from axial_tf.layers.shapes import sizes
 
 
 class LogitNorm:
@@ -36,7 +37,7 @@ class LogitNorm:
   def _pairs(self):
     """Returns how many pairs the statistics count."""
     axis = self._axis
-    seen = span.count(span.seen(axis.length, axis.blocks.reach))
+    seen = span.count_pairs(axis.length, axis.blocks.reach)
     return graph_ops.constant(axis.batch * axis.other * seen, axis.dtype)
 
   def affine(self, parameters, vectors, position):
@@ -72,8 +73,8 @@ class LogitNorm:
       of axis queries and keys, and of the embeddings by offset.
     """
     terms, count = self._axis.terms, self._axis.terms.num_logit_terms
-    grad = graph_ops.transpose(graph_ops.reduce_sum(
-        heads.over_rows(grad_scales, self._axis.heads), 1), [1, 0])  # [t, h]
+    grad = graph_ops.transpose(graph_ops.reduce_sum(graph_ops.reshape(
+        grad_scales, [-1, self._axis.heads, sizes(grad_scales)[2]]), 0), [1, 0])
     grad_shift = None
     if self._axis.settings.activation == 'sigmoid':
       grad, grad_shift = graph_ops.split(grad, [count, 1], 0)

@@ -18,7 +18,7 @@ from typing import List, Tuple
 
 import tensorflow as tf
 
-from axial_tf.layers import graph_ops
+from axial_tf.layers import graph_ops, precision
 from axial_tf.layers.attention import chunks, heads
 from axial_tf.layers.attention.contract import contract
 from axial_tf.layers.shapes import sizes
@@ -31,7 +31,7 @@ class Content:
 
   def __init__(self, query: tf.Tensor, key: tf.Tensor, num_heads: int):
     """Takes queries [n, d, o] and keys [n, d, p]."""
-    self._vectors = query, key
+    self._vectors = precision.widen(query), precision.widen(key)
     self._heads = num_heads
     self._totals = [
         graph_ops.reduce_sum(x, 2, keepdims=True) for x in self._vectors]
@@ -93,7 +93,9 @@ class MaskedContent:
 
     def chunk_gradient(operands):
       query, key, linear, quadratic = operands
-      grad = self._mask * linear + quadratic * self._terms(query, key)
+      grad = tf.cast(
+          self._mask * linear + quadratic * self._terms(query, key),
+          query.dtype)
       return [contract('nop,ndp->ndo', grad, key, self._form),
               contract('nop,ndo->ndp', grad, query, self._form)], []
 
@@ -104,11 +106,16 @@ class MaskedContent:
         self._chunk)[0])
 
   def _terms(self, query, key):
-    return self._mask * contract('ndo,ndp->nop', query, key, self._form)
+    return self._mask * precision.widen(
+        contract('ndo,ndp->nop', query, key, self._form))
 
 
 class Position:
-  """x.r over the offsets that each position sees, for q.r^q and k.r^k."""
+  """x.r over the offsets that each position sees, for q.r^q and k.r^k.
+
+  With S_x, the sum over rows of x x^T at a position, the sum of squares over
+  all rows is the sum over x of <S_x, sum_w r_w r_w^T>.
+  """
 
   def __init__(self, embeddings: tf.Tensor, visible: tf.Tensor,
                num_heads: int):
@@ -120,78 +127,71 @@ class Position:
       num_heads: h.
     """
     self._embeddings, self._visible = embeddings, visible
+    self._heads = num_heads
     terms, offsets, depth = sizes(embeddings)
-    length = sizes(visible)[1]
     self._pairs = [terms, -1, depth * depth]
-    self._by_head = [terms, -1, num_heads, depth]
-    self._by_position = [terms, length, -1, num_heads * depth]
     self._matrices = graph_ops.reshape(
         embeddings, [terms, offsets, depth, 1])
+    # With an axis for the heads.
     self._gram = graph_ops.reshape(tf.matmul(visible, graph_ops.reshape(
         self._matrices * graph_ops.reshape(
             embeddings, [terms, offsets, 1, depth]), self._pairs)),
-        [-1, depth, depth])
+        [terms, -1, 1, depth, depth])
     self._row = graph_ops.reshape(
-        tf.matmul(visible, embeddings), [terms, length, 1, depth])
+        tf.matmul(visible, embeddings), [terms, -1, 1, depth, 1])
 
   def sums(self, vectors: List[tf.Tensor]) -> Sums:
     """Returns the sums over queries, keys or both, t tensors [n, d, x]."""
-    terms, _, num_heads, depth = self._by_head
-    x = _by_position(vectors)
-    # Two steps, each over adjacent axes, are many times faster on CPUs.
-    squares = graph_ops.reduce_sum(graph_ops.reshape(
-        x * tf.matmul(x, self._gram), [terms, -1, num_heads * depth]), 1)
-    return (
-        graph_ops.reduce_sum(self._total(x) * self._row, [1, 3]),
-        graph_ops.reduce_sum(graph_ops.reshape(
-            squares, [terms, num_heads, depth]), 2))
+    x = self._by_position(vectors)
+    # Small enough to be kept for the gradient.
+    self._total = graph_ops.reduce_sum(x, 4, keepdims=True)
+    self._square = tf.matmul(x, x, transpose_b=True)
+    return (graph_ops.reduce_sum(self._total * self._row, [1, 3, 4]),
+            graph_ops.reduce_sum(self._square * self._gram, [1, 3, 4]))
 
   def gradient(self, vectors: List[tf.Tensor], grad_sums: tf.Tensor,
                twice_grad_squares: tf.Tensor
                ) -> Tuple[List[tf.Tensor], tf.Tensor]:
-    """Returns the gradients of vectors and embeddings from those of sums."""
-    terms, _, num_heads, depth = self._by_head
-    length = sizes(self._row)[1]
+    """Returns the gradients of vectors and embeddings from those of sums.
+
+    Takes what sums() was called with.
+    """
+    terms, _, depth = sizes(self._embeddings)
     linear, quadratic = (
-        graph_ops.reshape(x, [terms, 1, num_heads, 1])
+        graph_ops.reshape(x, [terms, 1, self._heads, 1, 1])
         for x in (grad_sums, twice_grad_squares))
-    x = _by_position(vectors)
-    scaled = graph_ops.reshape(
-        quadratic * graph_ops.reshape(x, self._by_head),
-        [-1, sizes(x)[1], depth])
-    grad = graph_ops.reshape(
-        tf.matmul(scaled, self._gram), self._by_position
-    ) + graph_ops.reshape(linear * self._row, self._by_position)
+    x = self._by_position(vectors)
+    grad = tf.matmul(quadratic * self._gram, x) + linear * self._row
     grad_vectors = [
-        graph_ops.transpose(part, [1, 2, 0]) for part in tf.unstack(
-            graph_ops.reshape(grad, [terms, length, -1, depth]))]
+        graph_ops.reshape(graph_ops.transpose(part, [2, 1, 0]),
+                          [-1, depth, sizes(part)[0]])
+        for part in tf.unstack(graph_ops.reshape(
+            grad, [terms, sizes(x)[1], self._heads * depth, -1]))]
+    total, square = (
+        graph_ops.reduce_sum(factor * value, 2) for factor, value in (
+            (linear, self._total), (quadratic, self._square)))
     grad_pairs = tf.matmul(
-        self._visible, graph_ops.reshape(
-            tf.matmul(scaled, x, transpose_a=True), self._pairs),
+        self._visible, graph_ops.reshape(square, self._pairs),
         transpose_a=True)
     grad_embeddings = graph_ops.reshape(tf.matmul(
         graph_ops.reshape(grad_pairs, sizes(self._embeddings) + [depth]),
         self._matrices), sizes(self._embeddings))
     return grad_vectors, grad_embeddings + tf.matmul(
-        self._visible, graph_ops.reduce_sum(linear * self._total(x), 2),
+        self._visible, graph_ops.reshape(total, [terms, -1, depth]),
         transpose_a=True)
 
-  def _total(self, x):
-    """Sums [t * x, n, d] over the rows: [t, x, h, d]."""
-    terms, _, num_heads, depth = self._by_head
-    return graph_ops.reshape(
-        graph_ops.reduce_sum(graph_ops.reshape(x, self._by_position), 2),
-        [terms, self._by_position[1], num_heads, depth])
-
-
-def _by_position(vectors):
-  """Tensors [n, d, x] -> [t * x, n, d]."""
-  return graph_ops.concat(
-      [graph_ops.transpose(x, [2, 0, 1]) for x in vectors], 0)
-
+  def _by_position(self, vectors):
+    """Tensors [n, d, x] -> [t, x, h, d, rows]."""
+    _, depth, length = sizes(vectors[0])
+    turned = [
+        graph_ops.transpose(graph_ops.reshape(
+            x, [-1, self._heads * depth, length]), [2, 1, 0]) for x in vectors]
+    return precision.widen(graph_ops.reshape(
+        tf.stack(turned), [len(vectors), length, self._heads, depth, -1]))
 
 def _by_row(grad_sums, twice_grad_squares, vectors, num_heads):
   """Returns factors [n, 1, 1] of what is summed and of the sum's terms."""
-  rows = sizes(vectors)[0] // num_heads
-  return (heads.to_rows(graph_ops.reshape(x, [-1, 1]), rows)
-          for x in (grad_sums, twice_grad_squares))
+  both = graph_ops.transpose(
+      graph_ops.concat([grad_sums, twice_grad_squares], 0), [1, 0])
+  return graph_ops.split(
+      heads.to_rows(both, sizes(vectors)[0] // num_heads), [1, 1], 2)

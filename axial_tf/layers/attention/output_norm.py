@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from axial_tf.layers import graph_ops, normalization
+from axial_tf.layers import graph_ops, normalization, precision
 from axial_tf.layers.attention import axis as axis_lib
 from axial_tf.layers.attention import chunk as chunk_lib
 from axial_tf.layers.attention import chunks, heads
@@ -28,6 +28,7 @@ class OutputNorm:
     """Returns the affine map of [h * t * e]; by moving statistics for None."""
     values = None
     if retrieved is not None:
+      retrieved = precision.widen(retrieved)
       values = tuple(self._over_queries(x) / self._count()
                      for x in (retrieved, tf.square(retrieved)))
     return self._norm.affine_of(
@@ -77,6 +78,8 @@ class OutputNorm:
       retrieved: [n, l, t * e].
       by_term: gradient of its normalized terms, [n, l, t * e].
     """
+    dtype = by_term.dtype
+    by_term, retrieved = map(precision.widen, (by_term, retrieved))
     grad_output, grad_moments = self._norm.affine_gradient(
         self._by_head(parameters), output,
         self._over_queries(by_term * retrieved), self._over_queries(by_term))
@@ -84,9 +87,9 @@ class OutputNorm:
         *map(self.by_channel, grad_output[:2]), None)
     by_term *= self._factors(output)
     if grad_moments is None:
-      return by_term, grad_output
+      return tf.cast(by_term, dtype), grad_output
     mean, twice_square = (
         self._to_rows(x / self._count()) for x in grad_moments)
-    by_term += twice_square * retrieved + mean
+    by_term = tf.cast(by_term + twice_square * retrieved + mean, dtype)
     mask = self._axis.query_mask()
     return by_term if mask is None else by_term * mask, grad_output

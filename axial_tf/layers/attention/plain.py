@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 from axial_tf import errors
-from axial_tf.layers import normalization, shapes
+from axial_tf.layers import precision, shapes
 from axial_tf.layers.attention import equation, tables
 
 
@@ -67,7 +67,7 @@ def _project(layer, inputs, training):
   qkv = tf.matmul(inputs, tf.cast(layer.qkv_kernel, inputs.dtype))
   if layer.settings.norm is not None:
     qkv = layer.qkv_norm(qkv, training=training)
-  qkv = tf.cast(qkv, normalization.wide(inputs.dtype))
+  qkv = precision.widen(qkv)
   channels = [layer.key_channels, layer.key_channels, layer.value_channels]
   heads = layer.settings.heads
   return [tf.reshape(x, [-1, shapes.sizes(x)[1], heads, count // heads])

@@ -31,59 +31,65 @@ class Blocks(NamedTuple):
     stride: distance of neighboring queries on the axis.
     flange: how many keys a window has before and after its block.
     reach: longest offset of a key that a query sees.
-    query_positions: int32 [l], relative to the start of the block.
-    key_positions: int32 [m], relative to the start of the block.
+    offsets: int32 [l, m], from a query to a key, at most `reach` in both
+      directions: longer ones are not seen.
     pair_mask: bool [l, m], pairs within the span; None if all are.
-    key_mask: bool [n, m], keys within the axis; None if pair_mask is.
-    query_mask: bool [n, l], queries within the axis; None if pair_mask is.
+    key_mask: bool [n, m], keys within the axis; None if all are.
+    query_mask: bool [n, l], queries within the axis; None if all are.
   """
   count: Size
   block: Size
   stride: int
   flange: int
   reach: Size
-  query_positions: Positions
-  key_positions: Positions
+  offsets: Positions
   pair_mask: Optional[Positions]
   key_mask: Optional[Positions]
   query_mask: Optional[Positions]
 
 
-def cut(length: Size, span: Optional[int], stride: int = 1) -> Blocks:
+def cut(length: Size, span: Optional[int], stride: int = 1,
+        origin: Size = 0) -> Blocks:
   """Returns the blocks for an axis; a single one if the span is global.
 
   Args:
     length: length of the axis; a tensor where it is unknown while tracing.
     span: odd number of keys that a query sees; None for all.
-    stride: distance of the queries on the axis; the first position is one.
+    stride: distance of the queries; the first position is one.
+    origin: 0; as a tensor, programs compute the positions, and what follows
+      from them, in place of having tables of them.
   """
   flange = None if span is None else span // 2
   known = isinstance(length, int)
   queries = -(-length // stride)
-  if flange is None or (known and flange >= length - 1):
+  if flange is None or (known and sees_all(length, span)):
     return Blocks(
-        1, queries, stride, 0, length - 1, stride * positions(0, queries),
-        positions(0, length), None, None, None)
+        1, queries, stride, 0, length - 1, _offsets(
+            origin + stride * positions(0, queries), positions(0, length)),
+        None, None, None)
   longest = -(-max(flange, _SHORTEST_BLOCK) // stride)
   if known and length <= longest * stride + 2 * flange:
     # A window would be no shorter than the axis.
-    query_positions = stride * positions(0, queries)
-    key_positions = positions(0, length)
-    offsets = key_positions[None, :] - query_positions[:, None]
-    return Blocks(1, queries, stride, 0, flange, query_positions, key_positions,
-                  abs(offsets) <= flange, np.ones([1, length], bool),
-                  np.ones([1, queries], bool))
+    offsets = _offsets(
+        origin + stride * positions(0, queries), positions(0, length))
+    return Blocks(1, queries, stride, 0, flange, clip(offsets, -flange, flange),
+                  abs(offsets) <= flange, None, None)
   count = -(-queries // longest)
   block = -(-queries // count)
-  query_positions = stride * positions(0, block)
-  key_positions = positions(-flange, block * stride + flange)
-  offsets = key_positions[None, :] - query_positions[:, None]
+  query_positions = origin + stride * positions(0, block)
+  key_positions = origin + positions(-flange, block * stride + flange)
+  offsets = _offsets(query_positions, key_positions)
   starts = positions(0, count)[:, None] * block * stride
   keys = starts + key_positions
   return Blocks(
-      count, block, stride, flange, flange, query_positions, key_positions,
+      count, block, stride, flange, flange, clip(offsets, -flange, flange),
       abs(offsets) <= flange, (keys >= 0) & (keys < length),
       starts + query_positions < length)
+
+
+def sees_all(length: int, span: Optional[int]) -> bool:
+  """Whether each query sees the whole axis."""
+  return span is None or span // 2 >= length - 1
 
 
 def positions(start: Size, stop: Size) -> Positions:
@@ -93,6 +99,10 @@ def positions(start: Size, stop: Size) -> Positions:
   return tf.range(start, stop)
 
 
+def _offsets(query_positions, key_positions):
+  return key_positions[None, :] - query_positions[:, None]
+
+
 def clip(values: Positions, lowest: Size, highest: Size) -> Positions:
   """Returns values within these limits."""
   if isinstance(values, np.ndarray):
@@ -100,15 +110,17 @@ def clip(values: Positions, lowest: Size, highest: Size) -> Positions:
   return tf.clip_by_value(values, lowest, highest)
 
 
-def seen(length: Size, reach: Size, direction: int = 1) -> Positions:
+def seen(length: Size, reach: Size, direction: int = 1, origin: Size = 0
+         ) -> Positions:
   """Returns whether a position sees a key at an offset, bool [length, w].
 
   Args:
     length: length of the axis.
     reach: offsets are those from -reach to reach.
     direction: 1; -1 for whether a query sees this position at the offset.
+    origin: as for cut().
   """
-  found = positions(0, length)[:, None] + direction * positions(
+  found = origin + positions(0, length)[:, None] + direction * positions(
       -reach, reach + 1)
   return (found >= 0) & (found < length)
 
@@ -120,11 +132,13 @@ def stack(masks: List[Positions]) -> Positions:
   return tf.stack(masks)
 
 
-def count(mask: Positions) -> Size:
-  """Returns how many entries are True."""
-  if isinstance(mask, np.ndarray):
-    return int(mask.sum())
-  return tf.reduce_sum(tf.cast(mask, tf.int32))
+def count_pairs(length: Size, reach: Size) -> Size:
+  """Returns how many pairs of positions are no further apart than `reach`."""
+  if isinstance(length, int) and isinstance(reach, int):
+    reach = min(reach, length - 1)
+  else:
+    reach = tf.minimum(reach, length - 1)
+  return length * (2 * reach + 1) - reach * (reach + 1)
 
 
 def addend(mask: Positions, dtype: tf.DType) -> Positions:

@@ -43,9 +43,7 @@ class Gathered:
     self._depths = [table.shape[-1] for table in tables]
     self._reach = blocks.reach
     self._rows = _rows(span.positions(-blocks.reach, blocks.reach + 1))
-    self._pairs = span.clip(
-        blocks.key_positions[None, :] - blocks.query_positions[:, None],
-        -blocks.reach, blocks.reach) + blocks.reach
+    self._pairs = blocks.offsets + blocks.reach
     by_offset = graph_ops.gather(graph_ops.concat(tables, 1), self._rows)
     self.by_offset = graph_ops.split(by_offset, self._depths, 1)
     self.of_pairs = graph_ops.split(graph_ops.transpose(
@@ -65,9 +63,9 @@ class Gathered:
         graph_ops.constant(self._pairs, tf.int32), graph_ops.constant(
             2 * self._reach + 1, tf.int32))
     if grad_offsets:
-      rest = self.by_offset[len(grad_offsets):]
-      total += graph_ops.concat(
-          [*grad_offsets, *map(tf.zeros_like, rest)], 1)
+      rest = sum(self._depths[len(grad_offsets):])
+      total += tf.pad(graph_ops.concat(grad_offsets, 1), graph_ops.constant(
+          [[0, 0], [0, rest]], tf.int32))
     return graph_ops.split(tf.math.unsorted_segment_sum(
         total, graph_ops.constant(self._rows, tf.int32),
         graph_ops.constant(TABLE_ROWS, tf.int32)), self._depths, 1)

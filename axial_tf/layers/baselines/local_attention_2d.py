@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 from axial_tf import errors
-from axial_tf.layers import multiply_adds, normalization, shapes
+from axial_tf.layers import multiply_adds, normalization, precision, shapes
 from axial_tf.layers.attention import base
 from axial_tf.layers.attention import settings as settings_lib
 from axial_tf.layers.baselines import local_core_2d, local_windows_2d
@@ -109,7 +109,7 @@ class LocalAttention2D(base.AttentionLayer):
     _, height, width, _ = shapes.sizes(inputs)
     cut = local_windows_2d.cut(
         height, width, self.settings.span,
-        normalization.wide(tf.as_dtype(self.compute_dtype)))
+        precision.wide(tf.as_dtype(self.compute_dtype)))
     qkv = tf.linalg.matmul(inputs, self.qkv_kernel)
     if self.settings.norm is not None:
       qkv = self.qkv_norm(qkv, training=training)

@@ -20,7 +20,7 @@ from typing import List, NamedTuple, Optional, Tuple
 
 import tensorflow as tf
 
-from axial_tf.layers import normalization
+from axial_tf.layers import precision
 from axial_tf.layers.baselines import local_windows_2d
 from axial_tf.layers.shapes import sizes
 
@@ -65,21 +65,21 @@ def pair_terms(query: tf.Tensor, key: tf.Tensor, content: bool,
   """
   content_term = query_term = key_term = None
   if content:
-    content_term = _float(tf.reshape(
+    content_term = precision.widen(tf.reshape(
         tf.matmul(_flat(query), _flat(key), transpose_b=True),
         sizes(query)[:5] + sizes(key)[3:5]))
   if query_rpe is not None:
     rows, columns = _embeddings(query_rpe, cut)
     split = rows.shape[-1]
     query_term = (
-        _float(tf.einsum('gnoyxd,ywd->gnoyxw', query[..., :split], rows)),
-        _float(tf.einsum('gnoyxd,xzd->gnoyxz', query[..., split:], columns)))
+        precision.widen(tf.einsum('gnoyxd,ywd->gnoyxw', query[..., :split], rows)),
+        precision.widen(tf.einsum('gnoyxd,xzd->gnoyxz', query[..., split:], columns)))
   if key_rpe is not None:
     rows, columns = _embeddings(key_rpe, cut)
     split = rows.shape[-1]
     key_term = (
-        _float(tf.einsum('gnowzd,ywd->gnoywz', key[..., :split], rows)),
-        _float(tf.einsum('gnowzd,xzd->gnoxwz', key[..., split:], columns)))
+        precision.widen(tf.einsum('gnowzd,ywd->gnoywz', key[..., :split], rows)),
+        precision.widen(tf.einsum('gnowzd,xzd->gnoxwz', key[..., split:], columns)))
   return PairTerms(content_term, query_term, key_term)
 
 
@@ -252,7 +252,3 @@ def _flat(blocks):
   """[g, n, o, a, b, d] -> [g, n, o, a * b, d]."""
   shape = sizes(blocks)
   return tf.reshape(blocks, shape[:3] + [shape[3] * shape[4], shape[5]])
-
-
-def _float(tensor):
-  return tf.cast(tensor, normalization.wide(tensor.dtype))
