@@ -7,7 +7,8 @@ higher.
 
   python benchmarks/kept_for_backward.py         # Axial-ResNet-S at 224x224
   python benchmarks/kept_for_backward.py --variant=axial_deeplab_s \\
-    --size=1025 --batch_size=1 --kinds=ours,recompute --precision=bfloat16 --largest=5
+    --size=1025 --batch_size=1 --kinds=ours,recompute --largest=5
+  python benchmarks/kept_for_backward.py --precision=bfloat16
 """
 
 import collections

@@ -1,8 +1,7 @@
 """Batch normalization, from activations or from their moments."""
 
 import dataclasses
-import functools
-from typing import Callable, NamedTuple, Optional, Tuple
+from typing import Callable, List, NamedTuple, Optional, Sequence, Tuple
 
 import tensorflow as tf
 
@@ -48,8 +47,6 @@ def batch_norm(norm: BatchNormSettings, *, name: str,
 
 
 Moments = Tuple[tf.Tensor, tf.Tensor]
-NormalizeGradient = Callable[
-    [tf.Tensor, tf.Tensor], Tuple[tf.Tensor, tf.Tensor, tf.Tensor]]
 
 
 class Parameters(NamedTuple):
@@ -82,92 +79,19 @@ class Affine(NamedTuple):
   reciprocal: tf.Tensor
 
 
-class MomentNormalization(keras.layers.Layer):
-  """Batch norm that also accepts moments and folds into the layer before it.
+@dataclasses.dataclass(frozen=True)
+class Normalizer:
+  """Batch norm as functions of tensors, each with its gradient.
 
-  The logits of an attention layer are too large to be stored three times, and
-  their mean and mean square follow from much smaller tensors. For them, this
-  layer never sees the normalized values: `affine` turns moments into (scale,
-  shift) such that `scale * x + shift` is the batch norm of x. Called like any
-  layer, it normalizes its input over the last axis. Variables and moving
-  statistics are like those of the Keras layer (the variance is the biased one,
-  as in Keras' unfused batch norm).
-
-  `affine_of` and `normalize` are functions of tensors; for a caller that
-  computes its gradient itself, each has it beside it.
+  Attributes:
+    epsilon: added to the variance.
+    synchronized: whether replicas share the statistics of the global batch.
+    fused: whether to use TensorFlow's operation for all of a batch norm where
+      it can be; XLA does as well without.
   """
-
-  def __init__(self, norm: BatchNormSettings, name: Optional[str] = None,
-               **kwargs):
-    super().__init__(name=name, **kwargs)
-    self._norm = norm
-    self._synchronized = norm.synchronizes()
-
-  def build(self, input_shape):
-    shape = (int(input_shape[-1]),)
-    self.gamma = self.add_weight(
-        'gamma', shape, initializer='ones', experimental_autocast=False)
-    self.beta = self.add_weight(
-        'beta', shape, initializer='zeros', experimental_autocast=False)
-    moving = dict(
-        trainable=False, synchronization=tf.VariableSynchronization.ON_READ,
-        aggregation=tf.VariableAggregation.MEAN, experimental_autocast=False)
-    self.moving_mean = self.add_weight(
-        'moving_mean', shape, initializer='zeros', **moving)
-    self.moving_variance = self.add_weight(
-        'moving_variance', shape, initializer='ones', **moving)
-    super().build(input_shape)
-
-  def call(self, inputs, training=False):
-    """Normalizes [..., channels] over all axes but the last."""
-    parameters = self.parameters(training)
-    if parameters.moving is not None:
-      affine = self.affine_of(parameters, None)
-      return precision.scaled(inputs, affine.scale, affine.shift)
-    outputs, affine, _ = self.normalize(
-        parameters, tf.reshape(inputs, [-1, inputs.shape[-1]]))
-    self.average(affine.mean, affine.variance)
-    return tf.reshape(outputs, tf.shape(inputs))
-
-  def uses_batch(self, training: bool) -> bool:
-    """Whether the statistics are those of the batch.
-
-    As in Keras, a layer that is not trainable always uses its moving ones.
-    """
-    return bool(training) and self.trainable
-
-  def parameters(self, training: bool) -> Parameters:
-    """Returns the variables that a call uses."""
-    moving = None
-    if not self.uses_batch(training):
-      moving = tuple(
-          tf.convert_to_tensor(x)
-          for x in (self.moving_mean, self.moving_variance))
-    return Parameters(tf.convert_to_tensor(self.gamma),
-                      tf.convert_to_tensor(self.beta), moving)
-
-  def average(self, mean: tf.Tensor, variance: tf.Tensor) -> None:
-    """Updates the moving statistics with those of a batch."""
-    share = graph_ops.constant(1 - self._norm.momentum, mean.dtype)
-    for moving, value in ((self.moving_mean, mean),
-                          (self.moving_variance, variance)):
-      moving.assign_sub((moving - value) * share)
-
-  def affine(self, moments: Optional[Callable[[], Moments]],
-             training: bool) -> Moments:
-    """Returns scale and shift, each [channels], with gradients.
-
-    Args:
-      moments: computes mean and mean square over the batch, each [channels];
-        called if uses_batch(training) only.
-      training: whether to use (and average) the moments of this batch.
-    """
-    parameters = self.parameters(training)
-    if parameters.moving is not None:
-      return self.affine_of(parameters, None)[:2]
-    affine = self.affine_of(parameters, moments())
-    self.average(affine.mean, affine.variance)
-    return affine[:2]
+  epsilon: float
+  synchronized: bool
+  fused: bool = True
 
   def affine_of(self, parameters: Parameters, moments: Optional[Moments]
                 ) -> Affine:
@@ -217,28 +141,27 @@ class MomentNormalization(keras.layers.Layer):
     return gradients, self._over_replicas((grad_mean, -falling))
 
   def normalize(self, parameters: Parameters, values: tf.Tensor
-                ) -> Tuple[tf.Tensor, Affine, NormalizeGradient]:
+                ) -> Tuple[tf.Tensor, Affine, List[tf.Tensor]]:
     """Normalizes values [count, channels] by their own statistics.
 
     Returns:
-      The normalized values, the map that was applied, and a function of values
-      and grad that returns the gradients of values, gamma and beta.
+      The normalized values, the map that was applied, and what
+      normalize_gradient() needs besides.
     """
-    if self._synchronized or values.dtype == tf.float64:
+    if not self.fused or self.synchronized or values.dtype == tf.float64:
       wide_values = precision.widen(values)
       affine = self.affine_of(parameters, (
           tf.reduce_mean(wide_values, 0),
           tf.reduce_mean(tf.square(wide_values), 0)))
       outputs = wide_values * affine.scale + affine.shift
-      return tf.cast(outputs, values.dtype), affine, functools.partial(
-          self.normalize_gradient, parameters, affine)
+      return tf.cast(outputs, values.dtype), affine, []
     count, channels = sizes(values)
     pixels = [1, 1, count, channels]
     empty = graph_ops.constant([], tf.float32)
     outputs, mean, variance, *reserved = tf.raw_ops.FusedBatchNormV3(
         x=graph_ops.reshape(values, pixels),
         scale=parameters.gamma, offset=parameters.beta,
-        mean=empty, variance=empty, epsilon=self._norm.epsilon)
+        mean=empty, variance=empty, epsilon=self.epsilon)
     # The operation returns the unbiased variance.
     if isinstance(count, int):
       variance *= graph_ops.constant(
@@ -246,33 +169,34 @@ class MomentNormalization(keras.layers.Layer):
     else:
       count = tf.cast(tf.maximum(count, 2), tf.float32)
       variance *= (count - 1) / count
-
-    def gradient(values, grad):
-      grads = tf.raw_ops.FusedBatchNormGradV3(
-          y_backprop=graph_ops.reshape(grad, pixels),
-          x=graph_ops.reshape(values, pixels),
-          scale=parameters.gamma, reserve_space_1=reserved[0],
-          reserve_space_2=reserved[1], reserve_space_3=reserved[2],
-          epsilon=self._norm.epsilon)
-      return (graph_ops.reshape(grads[0], pixels[2:]), *grads[1:3])
-
     return graph_ops.reshape(outputs, pixels[2:]), self._affine(
-        parameters, mean, variance), gradient
+        parameters, mean, variance), reserved
 
   def normalize_gradient(
-      self, parameters: Parameters, affine: Affine, values: tf.Tensor,
-      grad: tf.Tensor) -> Tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+      self, parameters: Parameters, affine: Affine,
+      reserved: Sequence[tf.Tensor], values: tf.Tensor, grad: tf.Tensor
+  ) -> Tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Returns the gradients of values * scale + shift.
 
     Args:
       parameters: variables of the call.
       affine: map of the values.
+      reserved: of normalize(); empty if it was not called.
       values: [count, channels], what was normalized.
       grad: gradient of the normalized values.
 
     Returns:
       Gradients of values, gamma and beta.
     """
+    if reserved:
+      pixels = [1, 1, *sizes(values)]
+      grads = tf.raw_ops.FusedBatchNormGradV3(
+          y_backprop=graph_ops.reshape(grad, pixels),
+          x=graph_ops.reshape(values, pixels),
+          scale=parameters.gamma, reserve_space_1=reserved[0],
+          reserve_space_2=reserved[1], reserve_space_3=reserved[2],
+          epsilon=self.epsilon)
+      return (graph_ops.reshape(grads[0], pixels[2:]), *grads[1:3])
     wide_values, wide_grad = (
         tf.cast(x, affine.scale.dtype) for x in (values, grad))
     gradients, grad_moments = self.affine_gradient(
@@ -288,14 +212,102 @@ class MomentNormalization(keras.layers.Layer):
   def _affine(self, parameters, mean, variance):
     gamma, beta = (tf.cast(x, mean.dtype) for x in parameters[:2])
     reciprocal = tf.math.rsqrt(
-        variance + graph_ops.constant(self._norm.epsilon, variance.dtype))
+        variance + graph_ops.constant(self.epsilon, variance.dtype))
     scale = gamma * reciprocal
     return Affine(scale, beta - mean * scale, mean, variance, reciprocal)
 
   def _over_replicas(self, tensors):
     """Returns the means over the replicas that share statistics."""
     context = tf.distribute.get_replica_context()
-    if not self._synchronized or context is None:
+    if not self.synchronized or context is None:
       return tensors
     return tuple(
         context.all_reduce(tf.distribute.ReduceOp.MEAN, list(tensors)))
+
+
+class MomentNormalization(keras.layers.Layer):
+  """Batch norm that also accepts moments and folds into the layer before it.
+
+  The logits of an attention layer are too large to be stored three times, and
+  their mean and mean square follow from much smaller tensors. For them, this
+  layer never sees the normalized values: `affine` turns moments into (scale,
+  shift) such that `scale * x + shift` is the batch norm of x. Called like any
+  layer, it normalizes its input over the last axis. Variables and moving
+  statistics are like those of the Keras layer (the variance is the biased one,
+  as in Keras' unfused batch norm).
+
+  Attributes:
+    normalizer: its arithmetic, without variables.
+  """
+
+  def __init__(self, norm: BatchNormSettings, name: Optional[str] = None,
+               **kwargs):
+    super().__init__(name=name, **kwargs)
+    self._momentum = norm.momentum
+    self.normalizer = Normalizer(norm.epsilon, norm.synchronizes())
+
+  def build(self, input_shape):
+    shape = (int(input_shape[-1]),)
+    self.gamma = self.add_weight(
+        'gamma', shape, initializer='ones', experimental_autocast=False)
+    self.beta = self.add_weight(
+        'beta', shape, initializer='zeros', experimental_autocast=False)
+    moving = dict(
+        trainable=False, synchronization=tf.VariableSynchronization.ON_READ,
+        aggregation=tf.VariableAggregation.MEAN, experimental_autocast=False)
+    self.moving_mean = self.add_weight(
+        'moving_mean', shape, initializer='zeros', **moving)
+    self.moving_variance = self.add_weight(
+        'moving_variance', shape, initializer='ones', **moving)
+    super().build(input_shape)
+
+  def call(self, inputs, training=False):
+    """Normalizes [..., channels] over all axes but the last."""
+    parameters = self.parameters(training)
+    if parameters.moving is not None:
+      affine = self.normalizer.affine_of(parameters, None)
+      return precision.scaled(inputs, affine.scale, affine.shift)
+    outputs, affine, _ = self.normalizer.normalize(
+        parameters, tf.reshape(inputs, [-1, inputs.shape[-1]]))
+    self.average(affine.mean, affine.variance)
+    return tf.reshape(outputs, tf.shape(inputs))
+
+  def uses_batch(self, training: bool) -> bool:
+    """Whether the statistics are those of the batch.
+
+    As in Keras, a layer that is not trainable always uses its moving ones.
+    """
+    return bool(training) and self.trainable
+
+  def parameters(self, training: bool) -> Parameters:
+    """Returns the variables that a call uses."""
+    moving = None
+    if not self.uses_batch(training):
+      moving = tuple(
+          tf.convert_to_tensor(x)
+          for x in (self.moving_mean, self.moving_variance))
+    return Parameters(tf.convert_to_tensor(self.gamma),
+                      tf.convert_to_tensor(self.beta), moving)
+
+  def average(self, mean: tf.Tensor, variance: tf.Tensor) -> None:
+    """Updates the moving statistics with those of a batch."""
+    share = graph_ops.constant(1 - self._momentum, mean.dtype)
+    for moving, value in ((self.moving_mean, mean),
+                          (self.moving_variance, variance)):
+      moving.assign_sub((moving - value) * share)
+
+  def affine(self, moments: Optional[Callable[[], Moments]],
+             training: bool) -> Moments:
+    """Returns scale and shift, each [channels], with gradients.
+
+    Args:
+      moments: computes mean and mean square over the batch, each [channels];
+        called if uses_batch(training) only.
+      training: whether to use (and average) the moments of this batch.
+    """
+    parameters = self.parameters(training)
+    if parameters.moving is not None:
+      return self.normalizer.affine_of(parameters, None)[:2]
+    affine = self.normalizer.affine_of(parameters, moments())
+    self.average(affine.mean, affine.variance)
+    return affine[:2]

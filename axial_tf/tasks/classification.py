@@ -16,7 +16,6 @@ from axial_tf.specs import class_spec
 from axial_tf.tasks import trained_task
 from axial_tf.training import (
   exchange,
-  freezing,
   optimizers,
   progress,
   run_settings,
@@ -104,9 +103,7 @@ class ClassificationTask(trained_task.TrainedTask):
     self._bar = None
 
   def build_model(self) -> keras.Model:
-    model = build_model(self._settings, self.spec)
-    freezing.freeze_batch_norms(model, self._run.frozen_batch_norms)
-    return model
+    return self._prepared(build_model(self._settings, self.spec))
 
   def build_inputs(self, params, input_context=None) -> tf.data.Dataset:
     """Returns training batches if `params` is 'train', else validation ones."""

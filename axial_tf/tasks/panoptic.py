@@ -27,7 +27,6 @@ from axial_tf.specs import dataset_spec
 from axial_tf.tasks import trained_task
 from axial_tf.training import (
   exchange,
-  freezing,
   optimizers,
   progress,
   run_settings,
@@ -125,8 +124,7 @@ class PanopticTask(trained_task.TrainedTask):
     self._bar = None
 
   def build_model(self) -> keras.Model:
-    model = build_model(self._settings, self.spec)
-    freezing.freeze_batch_norms(model, self._run.frozen_batch_norms)
+    model = self._prepared(build_model(self._settings, self.spec))
     self._inference = build_inference(self._settings, self.spec, model)
     return model
 

@@ -10,7 +10,13 @@ import tensorflow as tf
 
 from axial_tf import errors
 from axial_tf.keras2 import keras
-from axial_tf.training import initialization, optimizers, run_settings
+from axial_tf.layers.attention import backends, chunks
+from axial_tf.training import (
+  freezing,
+  initialization,
+  optimizers,
+  run_settings,
+)
 
 # A metric in addition to VALUES: the global gradient norm before clipping.
 GRADIENT_NORM = 'gradient_norm'
@@ -62,6 +68,17 @@ class TrainedTask(base_task.Task, abc.ABC):
       float32 [batch] each: 'total_loss', whose mean is minimized, and the
       reported VALUES.
     """
+
+  def _prepared(self, model: keras.Model) -> keras.Model:
+    """Returns a new network, changed as the run says."""
+    freezing.freeze_batch_norms(model, self._run.frozen_batch_norms)
+    if self._run.compile == 'always':
+      _require_separate_statistics(model)
+      backends.assign(model, 'compiled')
+    elif self._run.compile == 'never':
+      backends.assign(
+          model, 'matmul' if chunks.device() == 'cpu' else 'einsum')
+    return model
 
   def training_pictures(self) -> Dict[str, np.ndarray]:
     """Draws training images for TensorBoard; by default none."""
@@ -164,6 +181,16 @@ def _require_sound(run: run_settings.RunSettings,
         "OptimizerSettings.average_decay: expected None with "
         "RunSettings.mixed_precision = 'float16', got "
         f"{optimizer.average_decay}; use 'bfloat16' with averages")
+
+
+def _require_separate_statistics(model: keras.Model) -> None:
+  """Checks that attention can be compiled where this run computes it."""
+  replicas = tf.distribute.get_strategy().num_replicas_in_sync
+  if replicas > 1 and backends.synchronizes(model):
+    raise errors.UserError(
+        f"RunSettings.compile: expected 'auto' or 'never' for {replicas} "
+        f"replicas that share batch norm statistics, got 'always'; set "
+        f"BatchNormSettings.synchronized = False to compile")
 
 
 def _part(inputs: Dict[str, tf.Tensor], number: int, parts: int

@@ -33,7 +33,11 @@ class RunSettings:
     tpu_address: address or name of the TPU; None uses that of this machine.
     worker_timeout: seconds that a worker waits for the others, or for a TPU,
       when a run starts.
-    mixed_precision: compute type; losses and softmax stay in float32.
+    mixed_precision: compute type; losses, statistics and sums stay in
+      float32.
+    compile: whether XLA compiles attention layers: 'auto' where it pays,
+      'always', which needs fixed sizes and separate batch norm statistics, or
+      'never'. TPUs compile everything.
     init_checkpoint: a checkpoint, or the folder of a training run, whose
       weights a new run starts from, as far as they fit. The run of a
       classifier initializes the backbone of a segmentation model.
@@ -69,6 +73,7 @@ class RunSettings:
   tpu_address: Optional[str] = None
   worker_timeout: float = 600.0
   mixed_precision: Literal['float32', 'bfloat16', 'float16'] = 'float32'
+  compile: Literal['auto', 'always', 'never'] = 'auto'
   init_checkpoint: Optional[settings_lib.Path] = None
   frozen_batch_norms: Tuple[str, ...] = ()
   seed: Optional[int] = None

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from axial_tf import errors
 from axial_tf.data.panoptic import training_batch
 from axial_tf.experiment import config
+from axial_tf.keras2 import keras
 from axial_tf.tasks import registry
 
 _SIDE = 33
@@ -46,3 +48,53 @@ def test_every_operation_of_a_step_can_be_lowered(bindings):
   assert program.startswith('HloModule')
   # Shapes that are only known while it runs are written with a bound, "<=".
   assert '<=' not in program
+
+
+def test_a_step_of_a_classifier_can_be_lowered(project_root):
+  records = project_root / 'tests/fixtures/earlier_run/classifier_records'
+  experiment = config.parse(
+      ['experiments/cifar10_axial_resnet.gin'], [
+          f"RECORDS = '{records}'",
+          'BLOCKS = (1, 1, 1, 1)',
+          'WIDTH = 0.125', 'HEADS = 2', 'WARMUP_STEPS = 2'])
+  task = registry.build(experiment.task, experiment.run, experiment.optimizer)
+  model = task.build_model()
+  optimizer = task.create_optimizer(None)
+  step = tf.function(
+      lambda batch: task.train_step(batch, model, optimizer)['loss'],
+      jit_compile=True)
+  batch = {'image': tf.zeros([2, 33, 33, 3]),
+           'target': tf.one_hot([0, 1], task.spec.num_classes),
+           'label': tf.zeros([2], tf.int32)}
+  program = step.experimental_get_compiler_ir(batch)(stage='hlo')
+  assert program.startswith('HloModule')
+  assert '<=' not in program
+
+
+def _one_step(compile_mode):
+  experiment = config.parse(['experiments/demo.gin'], [
+      *_TINY, 'RunSettings.seed = 1',
+      f"RunSettings.compile = '{compile_mode}'"])
+  keras.utils.set_random_seed(1)
+  task = registry.build(experiment.task, experiment.run, experiment.optimizer)
+  model = task.build_model()
+  optimizer = task.create_optimizer(None)
+  losses = []
+  step = tf.function(lambda batch: task.train_step(batch, model, optimizer))
+  for _ in range(2):
+    losses.append(float(step(_batch(task))['loss']))
+  return losses
+
+
+def test_compiled_attention_trains_like_any_other():
+  np.testing.assert_allclose(
+      _one_step('always'), _one_step('never'), rtol=1e-4)
+
+
+def test_replicas_that_share_statistics_are_not_compiled(two_replicas):
+  experiment = config.parse(['experiments/demo.gin'], [
+      *_TINY, "RunSettings.compile = 'always'"])
+  task = registry.build(experiment.task, experiment.run, experiment.optimizer)
+  with two_replicas.scope():
+    with pytest.raises(errors.UserError, match="compile.*'auto' or 'never'"):
+      task.build_model()

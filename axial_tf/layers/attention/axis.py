@@ -1,15 +1,84 @@
 """Sizes of one call of an axis, and how it is computed."""
 
-from typing import Optional
+import dataclasses
+from typing import NamedTuple, Optional, Tuple
 
 import tensorflow as tf
 
-from axial_tf.layers import graph_ops, precision
+from axial_tf.layers import graph_ops, normalization, precision
 from axial_tf.layers.attention import chunks, span
+from axial_tf.layers.attention import settings as settings_lib
 from axial_tf.layers.shapes import sizes
 
 # At larger depths matrix products are quicker than elementwise ones.
 _DEEPEST_FUSED = 16
+
+
+class Call(NamedTuple):
+  """What a call is computed by, besides tensors.
+
+  Attributes:
+    settings: settings of the attention.
+    channels: channels of all queries, of all keys and of all values.
+    normalizer: of the three batch norms, or None.
+    uses_batch: whether batch norms use the statistics of this batch.
+    stride: distance of the queries on the axis.
+    form: how chunks are computed; see chunk.
+    compiled: whether XLA compiles the forward and the backward pass, each as
+      a whole.
+  """
+  settings: settings_lib.AttentionSettings
+  channels: Tuple[int, int, int]
+  normalizer: Optional[normalization.Normalizer]
+  uses_batch: bool
+  stride: int
+  form: str
+  compiled: bool
+
+
+def describe(layer, inputs: tf.Tensor, training: bool, stride: int) -> Call:
+  """Describes a call of an AxialAttention.
+
+  Args:
+    layer: the layer.
+    inputs: [batch, length, other, channels].
+    training: whether this is training.
+    stride: distance of the queries on the axis.
+  """
+  settings, device = layer.settings, chunks.device()
+  if settings.chunk_bytes is None:
+    settings = dataclasses.replace(
+        settings, chunk_bytes=chunks.CHUNK_BYTES[device])
+  uses_batch = layer.uses_batch(training)
+  channels = layer.key_channels, layer.key_channels, layer.value_channels
+  normalizer = None if settings.norm is None else layer.qkv_norm.normalizer
+  backend = settings.backend
+  if backend == 'auto':
+    backend = _suitable(device, settings, channels, inputs)
+  # A pass that exchanges statistics with other replicas is no XLA program.
+  compiled = (
+      backend == 'compiled' and tf.inside_function()
+      and inputs.shape.is_fully_defined()
+      and not (uses_batch and normalizer.synchronized))
+  if compiled and normalizer is not None:
+    normalizer = dataclasses.replace(normalizer, fused=False)
+  return Call(
+      settings, channels, normalizer, uses_batch, 1 if uses_batch else stride,
+      'einsum' if backend == 'compiled' else backend, compiled)
+
+
+def _suitable(device, settings, channels, inputs):
+  """Returns the backend for the device."""
+  if device != 'cpu':
+    # For a TPU, TensorFlow compiles the whole program.
+    return 'compiled' if device == 'gpu' else 'einsum'
+  # Compiling takes seconds: not for one call, and not for each image size.
+  # Masks make the compiled loops slower than matrix products.
+  length = inputs.shape[1]
+  fused = (tf.inside_function() and length is not None
+           and span.sees_all(length, settings.span)
+           and channels[0] // settings.heads <= _DEEPEST_FUSED)
+  return 'fused' if fused else 'matmul'
 
 
 class Axis:
@@ -20,6 +89,7 @@ class Axis:
     terms: those of its terms that are in use.
     heads: number of heads.
     channels: channels of all queries, of all keys and of all values.
+    normalizer: of the three batch norms, or None.
     uses_batch: whether batch norms use the statistics of this batch.
     dtype: type of sums, statistics and factors.
     compute_dtype: type of vectors and maps; products sum in float32 whatever
@@ -34,24 +104,14 @@ class Axis:
     chunk: number of maps in a chunk, at most.
   """
 
-  def __init__(self, layer, inputs: tf.Tensor, uses_batch: bool, stride: int):
-    """Measures a call of an AxialAttention.
-
-    Args:
-      layer: the layer.
-      inputs: [batch, length, other, channels].
-      uses_batch: whether batch norms use the statistics of this batch.
-      stride: distance of the queries on the axis.
-    """
-    self.settings = layer.settings
-    self.terms = layer.settings.terms
-    self.heads = layer.settings.heads
-    self.channels = [
-        layer.key_channels, layer.key_channels, layer.value_channels]
-    self.uses_batch = uses_batch
+  def __init__(self, call: Call, inputs: tf.Tensor):
+    """Measures the inputs [batch, length, other, channels] of a call."""
+    (self.settings, self.channels, self.normalizer, self.uses_batch, stride,
+     self.form, _) = call
+    self.terms = self.settings.terms
+    self.heads = self.settings.heads
     self.dtype = precision.wide(inputs.dtype)
     self.batch, self.length, self.other, _ = sizes(inputs)
-    self.form = self._form()
     self._stride = stride
     # Compiled programs would store tables of positions at each use.
     self._origin = 0 if self.form != 'einsum' else graph_ops.once(
@@ -64,20 +124,7 @@ class Axis:
     self.compute_dtype = (
         inputs.dtype if self.form == 'einsum' else self.dtype)
     self.chunk = chunks.chunk_size(
-        *sizes(self.blocks.offsets), self.settings.chunk_bytes)
-
-  def _form(self):
-    backend = self.settings.backend
-    if backend != 'auto':
-      return backend
-    if chunks.has_accelerator():
-      return 'einsum'
-    # Compiling takes seconds: not for one call, and not for each image size.
-    # Masks make the compiled loops slower than matrix products.
-    fused = (tf.inside_function() and isinstance(self.length, int)
-             and span.sees_all(self.length, self.settings.span)
-             and self.channels[0] // self.heads <= _DEEPEST_FUSED)
-    return 'fused' if fused else 'matmul'
+        *sizes(self.blocks.offset_rows), self.settings.chunk_bytes)
 
   def visible(self) -> tf.Tensor:
     """Returns whether positions see offsets, [t, x, w] of zeros and ones.

@@ -32,6 +32,24 @@ def attend(layer, inputs: tf.Tensor, training: bool, stride: int) -> tf.Tensor:
   return attend_by.attend(layer, inputs, training, stride)
 
 
+def assign(model: tf.Module, backend: settings_lib.Backend) -> None:
+  """Sets the backend of all layers of a model that have 'auto'."""
+  for layer in _layers(model):
+    if layer.settings.backend == 'auto':
+      layer.settings = dataclasses.replace(layer.settings, backend=backend)
+
+
+def synchronizes(model: tf.Module) -> bool:
+  """Whether a layer shares batch norm statistics with other replicas."""
+  norms = [layer.settings.norm for layer in _layers(model)]
+  return any(norm is not None and norm.synchronizes() for norm in norms)
+
+
+def _layers(model):
+  return [module for module in (model, *model.submodules)
+          if isinstance(module, base.AttentionLayer)]
+
+
 @contextlib.contextmanager
 def use(model: tf.Module, backend: settings_lib.Backend,
         chunk_bytes: Optional[int] = None):
@@ -44,8 +62,7 @@ def use(model: tf.Module, backend: settings_lib.Backend,
     backend: as in AttentionSettings.
     chunk_bytes: as in AttentionSettings.
   """
-  layers = [module for module in (model, *model.submodules)
-            if isinstance(module, base.AttentionLayer)]
+  layers = _layers(model)
   before = [layer.settings for layer in layers]
   for layer in layers:
     layer.settings = dataclasses.replace(

@@ -281,9 +281,11 @@ def _weights_and_gradient(settings, form, rows, shared, scaled, upstream):
   if settings.activation == 'sigmoid':
     weights = tf.sigmoid(pairs)
     return weights, weights * (1 - weights) * grad_weights
-  weights = (tf.nn.softmax(pairs) if upstream.log_normalizer is None
-             else tf.cast(tf.exp(
-                 precision.widen(pairs) - upstream.log_normalizer), pairs.dtype))
+  if upstream.log_normalizer is None:
+    weights = tf.nn.softmax(pairs)
+  else:
+    weights = tf.cast(tf.exp(
+        precision.widen(pairs) - upstream.log_normalizer), pairs.dtype)
   grad = precision.widen(weights) * (
       precision.widen(grad_weights) - upstream.delta)
   return weights, tf.cast(grad, weights.dtype)

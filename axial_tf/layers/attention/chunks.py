@@ -6,7 +6,7 @@ forward and in the backward pass, which recomputes it. That saves memory, and
 time too, as a chunk's map stays in the cache of a CPU.
 """
 
-from typing import Any, Callable, List, Optional, Sequence, Tuple
+from typing import Any, Callable, List, Sequence, Tuple
 
 import tensorflow as tf
 
@@ -15,36 +15,28 @@ from axial_tf.layers.shapes import sizes
 
 # Bytes of one float32 map. Larger chunks leave the cache of a CPU or the fast
 # memory of a TPU core; a GPU needs much work at a time.
-_CPU_CHUNK_BYTES = 4 << 20
-TPU_CHUNK_BYTES = 16 << 20
-GPU_CHUNK_BYTES = 256 << 20
+CHUNK_BYTES = {'cpu': 4 << 20, 'tpu': 16 << 20, 'gpu': 256 << 20}
 
 Tensors = Sequence[tf.Tensor]
 
 
-def chunk_size(queries: Size, keys: Size, chunk_bytes: Optional[int]) -> Size:
+def chunk_size(queries: Size, keys: Size, chunk_bytes: int) -> Size:
   """Returns the number of maps in a chunk.
 
   Args:
     queries: height of a map.
     keys: width of a map.
-    chunk_bytes: size of a chunk's maps; None for what suits the machine.
+    chunk_bytes: size of a chunk's maps.
   """
-  if chunk_bytes is None:
-    chunk_bytes = (TPU_CHUNK_BYTES if _on_tpu()
-                   else GPU_CHUNK_BYTES if has_accelerator()
-                   else _CPU_CHUNK_BYTES)
   chunk = chunk_bytes // (4 * queries * keys)
   return max(chunk, 1) if isinstance(chunk, int) else tf.maximum(chunk, 1)
 
 
-def has_accelerator() -> bool:
-  """Whether programs that are traced now run on a GPU or TPU."""
-  return _on_tpu() or bool(tf.config.get_visible_devices('GPU'))
-
-
-def _on_tpu():
-  return isinstance(tf.distribute.get_strategy(), tf.distribute.TPUStrategy)
+def device() -> str:
+  """Returns where programs that are traced now run: 'cpu', 'gpu' or 'tpu'."""
+  if isinstance(tf.distribute.get_strategy(), tf.distribute.TPUStrategy):
+    return 'tpu'
+  return 'gpu' if tf.config.get_visible_devices('GPU') else 'cpu'
 
 
 def apply(function: Callable[[Any], Tuple[Tensors, Tensors]], rows: Any,

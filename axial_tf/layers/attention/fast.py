@@ -11,7 +11,7 @@ depth, l queries of a block, t terms.
 """
 
 import functools
-from typing import List, NamedTuple, Optional
+from typing import List, NamedTuple, Optional, Tuple
 
 import tensorflow as tf
 
@@ -20,6 +20,7 @@ from axial_tf.layers.attention import axis as axis_lib
 from axial_tf.layers.attention import chunk as chunk_lib
 from axial_tf.layers.attention import (
   chunks,
+  compiled,
   layout,
   logit_norm,
   moments,
@@ -47,16 +48,27 @@ class _Vectors(NamedTuple):
   axis: List[tf.Tensor]  # Those that meet positions.
 
 
+class _Kept(NamedTuple):
+  """What the backward pass needs besides inputs and parameters."""
+  qkv: Optional[normalization.Affine]
+  reserved: List[tf.Tensor]  # Of normalization.Normalizer.normalize().
+  gathered: Optional[tables.Gathered]
+  position: Optional[moments.Position]
+  logit: Optional[normalization.Affine]
+  by_position: Optional[Tuple[tf.Tensor, tf.Tensor]]  # See moments.Position.
+  output: Optional[normalization.Affine]
+  retrieved: Optional[chunk_lib.Retrieved]  # Computed again if None.
+
+
 def attend(layer, inputs: tf.Tensor, training: bool, stride: int) -> tf.Tensor:
   """Computes an axis; see backends for the arguments."""
-  uses_batch = layer.uses_batch(training)
-  axis = axis_lib.Axis(layer, inputs, uses_batch, 1 if uses_batch else stride)
-  passes = _Passes(layer, axis)
-  norms = () if layer.settings.norm is None else (
+  call = axis_lib.describe(layer, inputs, training, stride)
+  run = compiled.call if call.compiled else _call_directly
+  norms = () if call.normalizer is None else (
       layer.qkv_norm, layer.logit_norm, layer.output_norm)
   parameters = _Parameters(
       tf.cast(layer.qkv_kernel, inputs.dtype),
-      [tf.cast(table, axis.dtype) for table in (
+      [precision.widen(table) for table in (
           layer.query_rpe, layer.key_rpe, layer.value_rpe)
        if table is not None],
       *(norm.parameters(training) for norm in norms),
@@ -66,36 +78,54 @@ def attend(layer, inputs: tf.Tensor, training: bool, stride: int) -> tf.Tensor:
 
   @tf.custom_gradient
   def compute(inputs, *values):
+    parameters_ = chunks.fill(parameters, values)
     # As further results, the statistics would get gradients of zeros.
-    outputs, statistics[:], backward = passes.forward(
-        inputs, chunks.fill(parameters, values))
+    outputs, statistics[:], kept = run(_forward, (call,), inputs, parameters_)
+
+    def backward(grad_outputs):
+      return run(_backward, (call,), inputs, parameters_, kept, grad_outputs)
+
     return outputs, backward
 
   outputs = compute(inputs, *chunks.tensors(parameters))
   for norm, (mean, variance) in zip(norms, statistics):
     norm.average(mean, variance)
-  return outputs[:, ::stride] if uses_batch and stride > 1 else outputs
+  return (outputs[:, ::stride] if call.uses_batch and stride > 1 else outputs)
+
+
+def _call_directly(function, static, *operands):
+  return function(*static, *operands)
+
+
+def _forward(call, inputs, parameters):
+  return _Passes(axis_lib.Axis(call, inputs)).forward(inputs, parameters)
+
+
+def _backward(call, inputs, parameters, kept, grad_outputs):
+  return _Passes(axis_lib.Axis(call, inputs)).backward(
+      inputs, parameters, kept, grad_outputs)
 
 
 class _Passes:
   """The forward and the backward pass of a call."""
 
-  def __init__(self, layer, axis):
+  def __init__(self, axis):
     self._axis = axis
-    self._qkv_norm = self._logit_norm = self._output_norm = None
-    if layer.settings.norm is not None:
-      self._qkv_norm = layer.qkv_norm
-      self._logit_norm = logit_norm.LogitNorm(layer.logit_norm, axis)
-      self._output_norm = output_norm.OutputNorm(layer.output_norm, axis)
+    self._qkv_norm = axis.normalizer
+    self._logit_norm = self._output_norm = None
+    if axis.normalizer is not None:
+      self._logit_norm = logit_norm.LogitNorm(axis)
+      self._output_norm = output_norm.OutputNorm(axis)
 
   def forward(self, inputs, parameters):
-    """Returns outputs, statistics of the batch norms, and the gradient."""
-    projected, qkv, normalize_gradient = self._project(inputs, parameters)
+    """Returns outputs, statistics of the batch norms, and what is kept."""
+    projected, qkv, reserved = self._project(inputs, parameters)
     vectors = self._vectors(*projected)
     gathered, position = self._gather(parameters)
-    logit = None
+    logit = by_position = None
     if self._logit_norm is not None:
-      logit = self._logit_norm.affine(parameters.logit, vectors, position)
+      logit, by_position = self._logit_norm.affine(
+          parameters.logit, vectors, position)
     rows, shared = self._operands(vectors, gathered, logit)
     retrieved, output, gains = None, None, chunk_lib.Gains(None, None)
     if self._axis.uses_batch:
@@ -112,38 +142,35 @@ class _Passes:
     outputs = span.join(
         layout.to_pixels(total, axis.heads, axis.other), axis.blocks,
         axis.queries)
+    kept = _Kept(qkv, reserved, gathered, position, logit, by_position,
+                 output, retrieved)
+    return tf.cast(outputs, inputs.dtype), self._statistics(kept), kept
 
-    def backward(grad_outputs):
-      return self._gradient(
-          inputs, parameters, (qkv, logit, output), normalize_gradient,
-          gathered, position, retrieved, grad_outputs)
-
-    return (tf.cast(outputs, inputs.dtype),
-            self._statistics(qkv, logit, output), backward)
-
-  def _statistics(self, qkv, logit, output):
+  def _statistics(self, kept):
     """Returns mean and variance of each batch norm that uses the batch's."""
     if not self._axis.uses_batch:
       return []
-    return [(qkv.mean, qkv.variance), (logit.mean, logit.variance), tuple(
-        map(self._output_norm.by_channel, (output.mean, output.variance)))]
+    return [(kept.qkv.mean, kept.qkv.variance),
+            (kept.logit.mean, kept.logit.variance), tuple(map(
+                self._output_norm.by_channel,
+                (kept.output.mean, kept.output.variance)))]
 
   # Projection.
 
   def _project(self, inputs, parameters):
-    """Returns queries, keys and values, their batch norm, and its gradient.
+    """Returns queries, keys and values, and two of _Kept.
 
     They are [b, x, other, c] together; with a stride, queries and the rest are
     two tensors.
     """
     kernel = parameters.kernel
     if parameters.qkv is None:
-      return [self._pixels(inputs, _product(inputs, kernel))], None, None
+      return [self._pixels(inputs, _product(inputs, kernel))], None, []
     norm = self._qkv_norm
     if self._axis.uses_batch:
-      values, affine, gradient = norm.normalize(
+      values, affine, reserved = norm.normalize(
           parameters.qkv, _product(inputs, kernel))
-      return [self._pixels(inputs, values)], affine, gradient
+      return [self._pixels(inputs, values)], affine, reserved
     affine = norm.affine_of(parameters.qkv, None)
     kernel = tf.cast(
         tf.cast(kernel, affine.scale.dtype) * affine.scale, inputs.dtype)
@@ -156,8 +183,7 @@ class _Passes:
     return [
         self._pixels(x, tf.nn.bias_add(
             _product(x, kernel[:, part]), bias[part])) for x, part in parts
-    ], affine, functools.partial(
-        norm.normalize_gradient, parameters.qkv, affine)
+    ], affine, []
 
   def _vectors(self, *pixels):
     """Turns queries, keys and values, together or the queries apart."""
@@ -195,14 +221,13 @@ class _Passes:
     """Returns position embeddings, and what has the sums of their terms."""
     if not parameters.tables:
       return None, None
-    gathered = tables.Gathered(parameters.tables, self._axis.blocks)
+    gathered = tables.gather(parameters.tables, self._axis.blocks)
     terms = self._axis.terms
     count = terms.query_position + terms.key_position
     if parameters.logit is None or not self._axis.uses_batch or not count:
       return gathered, None
-    return gathered, moments.Position(
-        tf.stack(gathered.by_offset[:count]), self._axis.visible(),
-        self._axis.heads)
+    return gathered, moments.Position.of(
+        tf.stack(gathered.by_offset[:count]), self._axis.visible())
 
   def _operands(self, vectors, gathered, logit):
     """Returns the operands of the chunks."""
@@ -243,10 +268,10 @@ class _Passes:
 
   # Backward pass.
 
-  def _gradient(self, inputs, parameters, affines, normalize_gradient,
-                gathered, position, retrieved, grad_outputs):
+  def backward(self, inputs, parameters, kept, grad_outputs):
     """Returns the gradients of the inputs and of all parameters."""
-    qkv, logit, output = affines
+    qkv, logit, output = kept.qkv, kept.logit, kept.output
+    gathered, retrieved = kept.gathered, kept.retrieved
     values = normalized = _product(inputs, parameters.kernel)
     if qkv is not None:
       normalized = precision.scaled(values, qkv.scale, qkv.shift)
@@ -272,9 +297,11 @@ class _Passes:
     grad_logit, by_block, by_axis, by_offset = None, (), (), ()
     if logit is not None:
       grad_logit, by_block, by_axis, by_offset = self._logit_norm.gradient(
-          parameters.logit, logit, vectors, position, grad_rows.scales)
-    grad_tables = [] if gathered is None else gathered.gradient(
-        [x for x in grad_shared[:3] if x is not None], by_offset)
+          parameters.logit, logit, vectors, kept.position,
+          kept.by_position, grad_rows.scales)
+    grad_tables = [] if gathered is None else tables.gather_gradient(
+        self._axis.blocks, [x for x in grad_shared[:3] if x is not None],
+        by_offset)
     targets, grads = zip(*(pair for pair in (
         *zip(vectors, grad_rows[:3]), *zip(vectors, by_block),
         *zip(vectors.axis, by_axis)) if pair[1] is not None))
@@ -283,7 +310,8 @@ class _Passes:
         tape.gradient(targets, pixels, grads), sizes(values))
     grad_qkv = None
     if qkv is not None:
-      grad_values, *grad_qkv = normalize_gradient(values, grad_values)
+      grad_values, *grad_qkv = self._qkv_norm.normalize_gradient(
+          parameters.qkv, qkv, kept.reserved, values, grad_values)
       grad_qkv = normalization.Parameters(*grad_qkv, None)
     flat = graph_ops.reshape(inputs, [-1, sizes(inputs)[3]])
     return [

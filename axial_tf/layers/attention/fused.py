@@ -10,6 +10,8 @@ import functools
 
 import tensorflow as tf
 
+from axial_tf.layers.attention import compiled
+
 
 def call(function, settings, form: str, *operands):
   """Returns function(settings, form, *operands), compiled if form is 'fused'.
@@ -22,20 +24,7 @@ def call(function, settings, form: str, *operands):
   """
   if form != 'fused':
     return function(settings, form, *operands)
-  signature = tuple(
-      None if x is None else (tuple(x.shape), x.dtype)
-      for x in tf.nest.flatten(operands))
-  kinds = tuple(type(x) for x in operands)
-  return _compiled(function, settings, kinds, signature)(*operands)
-
-
-@functools.lru_cache(maxsize=256)
-def _compiled(function, settings, kinds, signature):
-  """One TensorFlow function for all layers whose operands have one shape."""
-  del kinds, signature  # Parts of the key.
-  return tf.function(
-      functools.partial(function, settings, 'fused'), autograph=False,
-      jit_compile=True)
+  return compiled.call(function, (settings, form), *operands)
 
 
 def largest(pairs: tf.Tensor) -> tf.Tensor:

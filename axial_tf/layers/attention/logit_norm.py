@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from axial_tf.layers import graph_ops, normalization
+from axial_tf.layers import graph_ops
 from axial_tf.layers.attention import axis as axis_lib
 from axial_tf.layers.attention import heads, moments, span
 from axial_tf.layers.shapes import sizes
@@ -15,9 +15,8 @@ class LogitNorm:
   Letters: n rows and heads, h heads, t terms.
   """
 
-  def __init__(self, norm: normalization.MomentNormalization,
-               axis: axis_lib.Axis):
-    self._norm = norm
+  def __init__(self, axis: axis_lib.Axis):
+    self._norm = axis.normalizer
     self._axis = axis
     # Place of each factor [h, t] among those of the batch norm [t, h].
     self._places = np.arange(axis.terms.num_logit_terms * axis.heads).reshape(
@@ -41,18 +40,23 @@ class LogitNorm:
     return graph_ops.constant(axis.batch * axis.other * seen, axis.dtype)
 
   def affine(self, parameters, vectors, position):
-    """Returns the affine map of the logits' terms, [t * h]."""
-    values = None
+    """Returns the affine map of the logits' terms, [t * h].
+
+    Also returns what the gradient needs of position.sums(), or None.
+    """
+    values = by_position = None
     if self._axis.uses_batch:
       sums = []
       if self._axis.terms.content:
         sums.append(self._content_moments(vectors).sums())
       if position is not None:
-        sums.append(position.sums(vectors.axis))
+        found, by_position = position.sums(
+            vectors.axis, self._axis.heads)
+        sums.append(found)
       values = tuple(
           graph_ops.reshape(graph_ops.concat(x, 0), [-1]) / self._pairs()
           for x in zip(*sums))
-    return self._norm.affine_of(parameters, values)
+    return self._norm.affine_of(parameters, values), by_position
 
   def scales(self, logit):
     """Returns the factors of the terms, and a shift for a sigmoid, by row."""
@@ -65,7 +69,8 @@ class LogitNorm:
           [scale, graph_ops.reduce_sum(shift, 1, keepdims=True)], 1)
     return heads.to_rows(scale, self._axis.rows)
 
-  def gradient(self, parameters, logit, vectors, position, grad_scales):
+  def gradient(self, parameters, logit, vectors, position, by_position,
+               grad_scales):
     """Returns gradients of the logits' batch norm and through its moments.
 
     Returns:
@@ -93,6 +98,7 @@ class LogitNorm:
       if terms.content:
         by_block = self._content_moments(vectors).gradient(*by_part[0])
       if position is not None:
-        by_axis, by_offset = position.gradient(vectors.axis, *by_part[-1])
+        by_axis, by_offset = position.gradient(
+            vectors.axis, self._axis.heads, by_position, *by_part[-1])
         by_offset = tf.unstack(by_offset)
     return grad_logit, by_block, by_axis, by_offset

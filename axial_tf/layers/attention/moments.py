@@ -14,7 +14,7 @@ takes twice the gradient of the squares.
 Letters: n rows and heads, h heads, d depth, x position, w offset, t terms.
 """
 
-from typing import List, Tuple
+from typing import List, NamedTuple, Tuple
 
 import tensorflow as tf
 
@@ -110,84 +110,99 @@ class MaskedContent:
         contract('ndo,ndp->nop', query, key, self._form))
 
 
-class Position:
+class Position(NamedTuple):
   """x.r over the offsets that each position sees, for q.r^q and k.r^k.
 
   With S_x, the sum over rows of x x^T at a position, the sum of squares over
   all rows is the sum over x of <S_x, sum_w r_w r_w^T>.
-  """
 
-  def __init__(self, embeddings: tf.Tensor, visible: tf.Tensor,
-               num_heads: int):
+  Attributes:
+    visible: zeros and ones, whether a position sees an offset, [t, x, w].
+    columns: r by offset, [t, w, d, 1].
+    row: sums of r over the offsets that are seen, [t, x, 1, d, 1].
+    gram: sums of r r^T over the offsets that are seen, [t, x, 1, d, d].
+  """
+  visible: tf.Tensor
+  columns: tf.Tensor
+  row: tf.Tensor
+  gram: tf.Tensor
+
+  @classmethod
+  def of(cls, embeddings: tf.Tensor, visible: tf.Tensor) -> 'Position':
     """Makes what all rows share.
 
     Args:
       embeddings: r by offset, [t, w, d].
-      visible: zeros and ones, whether a position sees an offset, [t, x, w].
-      num_heads: h.
+      visible: as the attribute.
     """
-    self._embeddings, self._visible = embeddings, visible
-    self._heads = num_heads
     terms, offsets, depth = sizes(embeddings)
-    self._pairs = [terms, -1, depth * depth]
-    self._matrices = graph_ops.reshape(
-        embeddings, [terms, offsets, depth, 1])
-    # With an axis for the heads.
-    self._gram = graph_ops.reshape(tf.matmul(visible, graph_ops.reshape(
-        self._matrices * graph_ops.reshape(
-            embeddings, [terms, offsets, 1, depth]), self._pairs)),
-        [terms, -1, 1, depth, depth])
-    self._row = graph_ops.reshape(
-        tf.matmul(visible, embeddings), [terms, -1, 1, depth, 1])
+    columns = graph_ops.reshape(embeddings, [terms, offsets, depth, 1])
+    pairs = columns * graph_ops.reshape(embeddings, [terms, offsets, 1, depth])
+    return cls(
+        visible, columns,
+        graph_ops.reshape(
+            tf.matmul(visible, embeddings), [terms, -1, 1, depth, 1]),
+        graph_ops.reshape(tf.matmul(visible, graph_ops.reshape(
+            pairs, [terms, -1, depth * depth])), [terms, -1, 1, depth, depth]))
 
-  def sums(self, vectors: List[tf.Tensor]) -> Sums:
-    """Returns the sums over queries, keys or both, t tensors [n, d, x]."""
-    x = self._by_position(vectors)
-    # Small enough to be kept for the gradient.
-    self._total = graph_ops.reduce_sum(x, 4, keepdims=True)
-    self._square = tf.matmul(x, x, transpose_b=True)
-    return (graph_ops.reduce_sum(self._total * self._row, [1, 3, 4]),
-            graph_ops.reduce_sum(self._square * self._gram, [1, 3, 4]))
+  def sums(self, vectors: List[tf.Tensor], num_heads: int
+           ) -> Tuple[Sums, Tuple[tf.Tensor, tf.Tensor]]:
+    """Returns the sums over queries, keys or both, t tensors [n, d, x].
 
-  def gradient(self, vectors: List[tf.Tensor], grad_sums: tf.Tensor,
+    Also returns the sums over rows of x and of x x^T, for gradient().
+    """
+    x = _by_position(vectors, num_heads)
+    total = graph_ops.reduce_sum(x, 4, keepdims=True)
+    square = tf.matmul(x, x, transpose_b=True)
+    return (graph_ops.reduce_sum(total * self.row, [1, 3, 4]),
+            graph_ops.reduce_sum(square * self.gram, [1, 3, 4])
+            ), (total, square)
+
+  def gradient(self, vectors: List[tf.Tensor], num_heads: int,
+               over_rows: Tuple[tf.Tensor, tf.Tensor], grad_sums: tf.Tensor,
                twice_grad_squares: tf.Tensor
                ) -> Tuple[List[tf.Tensor], tf.Tensor]:
     """Returns the gradients of vectors and embeddings from those of sums.
 
-    Takes what sums() was called with.
+    Args:
+      vectors: as for sums().
+      num_heads: h.
+      over_rows: second result of sums().
+      grad_sums: gradients of the sums.
+      twice_grad_squares: twice the gradients of the sums of squares.
     """
-    terms, _, depth = sizes(self._embeddings)
+    terms, offsets, depth, _ = sizes(self.columns)
     linear, quadratic = (
-        graph_ops.reshape(x, [terms, 1, self._heads, 1, 1])
+        graph_ops.reshape(x, [terms, 1, num_heads, 1, 1])
         for x in (grad_sums, twice_grad_squares))
-    x = self._by_position(vectors)
-    grad = tf.matmul(quadratic * self._gram, x) + linear * self._row
+    x = _by_position(vectors, num_heads)
+    grad = tf.matmul(quadratic * self.gram, x) + linear * self.row
     grad_vectors = [
         graph_ops.reshape(graph_ops.transpose(part, [2, 1, 0]),
                           [-1, depth, sizes(part)[0]])
         for part in tf.unstack(graph_ops.reshape(
-            grad, [terms, sizes(x)[1], self._heads * depth, -1]))]
+            grad, [terms, sizes(x)[1], num_heads * depth, -1]))]
     total, square = (
-        graph_ops.reduce_sum(factor * value, 2) for factor, value in (
-            (linear, self._total), (quadratic, self._square)))
-    grad_pairs = tf.matmul(
-        self._visible, graph_ops.reshape(square, self._pairs),
-        transpose_a=True)
-    grad_embeddings = graph_ops.reshape(tf.matmul(
-        graph_ops.reshape(grad_pairs, sizes(self._embeddings) + [depth]),
-        self._matrices), sizes(self._embeddings))
+        graph_ops.reduce_sum(factor * value, 2)
+        for factor, value in zip((linear, quadratic), over_rows))
+    grad_pairs = tf.matmul(self.visible, graph_ops.reshape(
+        square, [terms, -1, depth * depth]), transpose_a=True)
+    grad_embeddings = graph_ops.reshape(tf.matmul(graph_ops.reshape(
+        grad_pairs, [terms, offsets, depth, depth]), self.columns),
+        [terms, offsets, depth])
     return grad_vectors, grad_embeddings + tf.matmul(
-        self._visible, graph_ops.reshape(total, [terms, -1, depth]),
+        self.visible, graph_ops.reshape(total, [terms, -1, depth]),
         transpose_a=True)
 
-  def _by_position(self, vectors):
-    """Tensors [n, d, x] -> [t, x, h, d, rows]."""
-    _, depth, length = sizes(vectors[0])
-    turned = [
-        graph_ops.transpose(graph_ops.reshape(
-            x, [-1, self._heads * depth, length]), [2, 1, 0]) for x in vectors]
-    return precision.widen(graph_ops.reshape(
-        tf.stack(turned), [len(vectors), length, self._heads, depth, -1]))
+
+def _by_position(vectors, num_heads):
+  """Tensors [n, d, x] -> [t, x, h, d, rows]."""
+  _, depth, length = sizes(vectors[0])
+  turned = [
+      graph_ops.transpose(graph_ops.reshape(
+          x, [-1, num_heads * depth, length]), [2, 1, 0]) for x in vectors]
+  return precision.widen(graph_ops.reshape(
+      tf.stack(turned), [len(vectors), length, num_heads, depth, -1]))
 
 def _by_row(grad_sums, twice_grad_squares, vectors, num_heads):
   """Returns factors [n, 1, 1] of what is summed and of the sum's terms."""

@@ -15,9 +15,8 @@ class OutputNorm:
   Letters: n rows and heads, l queries of a block, h heads, e depth, t terms.
   """
 
-  def __init__(self, norm: normalization.MomentNormalization,
-               axis: axis_lib.Axis):
-    self._norm = norm
+  def __init__(self, axis: axis_lib.Axis):
+    self._norm = axis.normalizer
     self._axis = axis
     # Place of each channel [h, t, e] among those of the batch norm [t, h, e].
     terms = axis.terms.num_value_terms

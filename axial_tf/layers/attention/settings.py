@@ -7,7 +7,8 @@ from axial_tf import errors
 from axial_tf import settings as settings_lib
 from axial_tf.layers import normalization
 
-Backend = Literal['auto', 'matmul', 'einsum', 'fused', 'equation']
+Backend = Literal[
+    'auto', 'matmul', 'einsum', 'compiled', 'fused', 'equation']
 
 _ACTIVATIONS = ('softmax', 'sigmoid')
 
@@ -61,9 +62,12 @@ class AttentionSettings:
     backend: implementation of axial attention: 'fused' compiles each chunk of
       rows with XLA into few loops over its map; 'matmul' uses ordinary
       TensorFlow operations only, which any server has; 'einsum' leaves their
-      layout to the compiler of an accelerator;
-      'auto' is 'einsum' on accelerators, elsewhere 'fused' for global
-      attention and static image sizes in graph functions, and 'matmul'
+      layout to the compiler of an accelerator; 'compiled' compiles an axis as
+      a whole with XLA, one program for all layers of equal shapes, and is
+      'einsum' where sizes are unknown while tracing or replicas share batch
+      norm statistics;
+      'auto' is 'compiled' on GPUs, 'einsum' on TPUs, elsewhere 'fused' for
+      global attention and static image sizes in graph functions, and 'matmul'
       otherwise;
       'equation' computes equation 3 as it is written and keeps all maps.
     chunk_bytes: size of a chunk's map in bytes; None for what suits the

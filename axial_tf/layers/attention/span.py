@@ -31,8 +31,8 @@ class Blocks(NamedTuple):
     stride: distance of neighboring queries on the axis.
     flange: how many keys a window has before and after its block.
     reach: longest offset of a key that a query sees.
-    offsets: int32 [l, m], from a query to a key, at most `reach` in both
-      directions: longer ones are not seen.
+    offset_rows: int32 [l, m], offset from a query to a key, counted from
+      -reach and not beyond reach: farther keys are not seen.
     pair_mask: bool [l, m], pairs within the span; None if all are.
     key_mask: bool [n, m], keys within the axis; None if all are.
     query_mask: bool [n, l], queries within the axis; None if all are.
@@ -42,7 +42,7 @@ class Blocks(NamedTuple):
   stride: int
   flange: int
   reach: Size
-  offsets: Positions
+  offset_rows: Positions
   pair_mask: Optional[Positions]
   key_mask: Optional[Positions]
   query_mask: Optional[Positions]
@@ -63,17 +63,18 @@ def cut(length: Size, span: Optional[int], stride: int = 1,
   known = isinstance(length, int)
   queries = -(-length // stride)
   if flange is None or (known and sees_all(length, span)):
-    return Blocks(
-        1, queries, stride, 0, length - 1, _offsets(
-            origin + stride * positions(0, queries), positions(0, length)),
-        None, None, None)
+    offsets = _offsets(
+        origin + stride * positions(0, queries), positions(0, length))
+    return Blocks(1, queries, stride, 0, length - 1, offsets + (length - 1),
+                  None, None, None)
   longest = -(-max(flange, _SHORTEST_BLOCK) // stride)
   if known and length <= longest * stride + 2 * flange:
     # A window would be no shorter than the axis.
     offsets = _offsets(
         origin + stride * positions(0, queries), positions(0, length))
-    return Blocks(1, queries, stride, 0, flange, clip(offsets, -flange, flange),
-                  abs(offsets) <= flange, None, None)
+    return Blocks(
+        1, queries, stride, 0, flange, clip(offsets + flange, 0, 2 * flange),
+        abs(offsets) <= flange, None, None)
   count = -(-queries // longest)
   block = -(-queries // count)
   query_positions = origin + stride * positions(0, block)
@@ -82,8 +83,9 @@ def cut(length: Size, span: Optional[int], stride: int = 1,
   starts = positions(0, count)[:, None] * block * stride
   keys = starts + key_positions
   return Blocks(
-      count, block, stride, flange, flange, clip(offsets, -flange, flange),
-      abs(offsets) <= flange, (keys >= 0) & (keys < length),
+      count, block, stride, flange, flange,
+      clip(offsets + flange, 0, 2 * flange), abs(offsets) <= flange,
+      (keys >= 0) & (keys < length),
       starts + query_positions < length)
 
 

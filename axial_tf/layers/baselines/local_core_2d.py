@@ -72,14 +72,14 @@ def pair_terms(query: tf.Tensor, key: tf.Tensor, content: bool,
     rows, columns = _embeddings(query_rpe, cut)
     split = rows.shape[-1]
     query_term = (
-        precision.widen(tf.einsum('gnoyxd,ywd->gnoyxw', query[..., :split], rows)),
-        precision.widen(tf.einsum('gnoyxd,xzd->gnoyxz', query[..., split:], columns)))
+        _product('gnoyxd,ywd->gnoyxw', query[..., :split], rows),
+        _product('gnoyxd,xzd->gnoyxz', query[..., split:], columns))
   if key_rpe is not None:
     rows, columns = _embeddings(key_rpe, cut)
     split = rows.shape[-1]
     key_term = (
-        precision.widen(tf.einsum('gnowzd,ywd->gnoywz', key[..., :split], rows)),
-        precision.widen(tf.einsum('gnowzd,xzd->gnoxwz', key[..., split:], columns)))
+        _product('gnowzd,ywd->gnoywz', key[..., :split], rows),
+        _product('gnowzd,xzd->gnoxwz', key[..., split:], columns))
   return PairTerms(content_term, query_term, key_term)
 
 
@@ -252,3 +252,7 @@ def _flat(blocks):
   """[g, n, o, a, b, d] -> [g, n, o, a * b, d]."""
   shape = sizes(blocks)
   return tf.reshape(blocks, shape[:3] + [shape[3] * shape[4], shape[5]])
+
+
+def _product(equation, a, b):
+  return precision.widen(tf.einsum(equation, a, b))

@@ -105,7 +105,7 @@ def test_backends_and_chunk_sizes_equal_the_equation(
   results = []
   for backend, chunk_bytes in (
       ('equation', None), ('matmul', 1 << 30), ('matmul', 1 << 15),
-      ('einsum', 1 << 15), ('fused', 1 << 15)):
+      ('einsum', 1 << 15), ('compiled', 1 << 15), ('fused', 1 << 15)):
     layer.set_weights(initial)
     with backends.use(layer, backend, chunk_bytes):
       # Ordinary operations run eagerly, others and chunks in a graph.
@@ -117,7 +117,8 @@ def test_backends_and_chunk_sizes_equal_the_equation(
       np.testing.assert_allclose(actual / scale, expected / scale, atol=1e-10)
 
 
-@pytest.mark.parametrize('backend', ['matmul', 'einsum', 'fused', 'equation'])
+@pytest.mark.parametrize(
+    'backend', ['matmul', 'einsum', 'compiled', 'fused', 'equation'])
 def test_large_logits_do_not_overflow(backend):
   layer = attention_layer.AxialAttention(
       8, 16, heads=2, norm=None, backend=backend)
