@@ -11,7 +11,7 @@ from axial_tf.layers import multiply_adds, resize
 from axial_tf.layers import padding as padding_lib
 from axial_tf.models import axial_resnet, backbones, panoptic_decoder
 
-_HEADS_STRIDE = 4
+HEADS_STRIDE = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,7 +87,8 @@ class PanopticDeepLab(keras.Model):
     self.offset_head = panoptic_decoder.Head(
         instance.head_channels, 2, norm, name='offset_head')
 
-  def call(self, images, training=False, output_size=None):
+  def call(self, images, training=False, output_size=None,
+           small_logits=False):
     """Segments images of any size.
 
     Args:
@@ -95,6 +96,8 @@ class PanopticDeepLab(keras.Model):
       training: whether batch norm uses the statistics of this batch.
       output_size: (height, width) of the outputs, whose corners are those of
         the images; None for the size of the images.
+      small_logits: whether to return semantic logits as heads() does, for a
+        loss that enlarges them in parts.
 
     Returns:
       At the output size, all float32: 'semantic_logits' [batch, height, width,
@@ -103,14 +106,16 @@ class PanopticDeepLab(keras.Model):
       center.
     """
     size = resize.size_of(images)
+    heads = self.heads(images, training=training)
     outputs = {
         key: self._enlarge(value, size, output_size)
-        for key, value in self.heads(images, training=training).items()}
+        for key, value in heads.items()
+        if not (small_logits and key == 'semantic_logits')}
     return {
-        **outputs,
+        **heads, **outputs,
         'center_heatmap': outputs['center_heatmap'][..., 0],
         # Offsets count pixels, which a larger map has more of.
-        'offset': _HEADS_STRIDE * outputs['offset'],
+        'offset': HEADS_STRIDE * outputs['offset'],
     }
 
   def heads(self, images, training=False) -> Dict[str, tf.Tensor]:
@@ -158,7 +163,7 @@ class PanopticDeepLab(keras.Model):
     if output_size is not None:
       return resize.sample(outputs, output_size, tuple(
           tf.cast(n - 1, tf.float32)
-          / tf.cast(_HEADS_STRIDE * tf.maximum(m - 1, 1), tf.float32)
+          / tf.cast(HEADS_STRIDE * tf.maximum(m - 1, 1), tf.float32)
           for n, m in zip(size, output_size)))
     padded = tuple(self._legal_size(n) for n in size)
     return resize.resize(outputs, padded)[:, :size[0], :size[1]]
@@ -182,7 +187,7 @@ class PanopticDeepLab(keras.Model):
     if padded:
       height, width = self._legal_size(height), self._legal_size(width)
     stride = self._settings.backbone.output_stride
-    small = -(-height // _HEADS_STRIDE), -(-width // _HEADS_STRIDE)
+    small = -(-height // HEADS_STRIDE), -(-width // HEADS_STRIDE)
     return (
         self.backbone.multiply_adds(height, width)
         + sum(decoder.multiply_adds(height, width, stride) for decoder in (

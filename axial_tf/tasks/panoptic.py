@@ -148,10 +148,11 @@ class PanopticTask(trained_task.TrainedTask):
     inputs = training_batch.unpack(
         inputs, self.spec, self._settings.data.targets,
         self._settings.model.padding)
-    outputs = model(inputs['image'], training=True)
+    outputs = model(inputs['image'], training=True, small_logits=True)
     return losses_lib.panoptic_losses(
         outputs, inputs, ignore_label=self.spec.ignore_label,
-        settings=self._settings.losses)
+        settings=self._settings.losses,
+        logits_stride=panoptic_deeplab.HEADS_STRIDE)
 
   @tf.autograph.experimental.do_not_convert
   def validation_step(self, inputs, model, metrics=None):
