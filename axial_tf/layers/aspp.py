@@ -75,9 +75,7 @@ class ASPP(configured.ConfiguredLayer):
     """[batch, height, width, channels] -> [batch, height, width, filters]."""
     branches = [self.pixel(inputs, training=training)]
     branches += [atrous(inputs, training=training) for atrous in self.atrous]
-    mean = tf.reduce_mean(
-        precision.widen(inputs), [1, 2],
-        keepdims=True)
+    mean = tf.reduce_mean(precision.widen(inputs), [1, 2], keepdims=True)
     pooled = self.pooled(tf.cast(mean, inputs.dtype), training=training)
     branches.append(resize.resize(pooled, resize.size_of(inputs)))
     return self.projection(tf.concat(branches, -1), training=training)

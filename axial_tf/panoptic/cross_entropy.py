@@ -79,9 +79,13 @@ def enlarged_cross_entropy(
           values = _of_strip(part, strips[index], stride)
         return tape.gradient(values, part, upstreams[index])
 
-      return _join(_for_each(gradient, count), height)[:, :, :width]
+      found = _for_each(
+          gradient, count, tf.TensorSpec(parts.shape[1:], parts.dtype))
+      return _join(found, height)[:, :, :width]
 
-    return tf.concat(tf.unstack(_for_each(forward, count)), 1), backward
+    found = _for_each(forward, count, tf.TensorSpec(
+        [batch, rows * stride, width * stride], tf.float32))
+    return tf.concat(tf.unstack(found), 1), backward
 
   return compute(logits)[:, :size[1], :size[2]]
 
@@ -105,14 +109,12 @@ def _enlarge(values: tf.Tensor, axis: int, stride: int) -> tf.Tensor:
   return tf.reshape(parts, shape)
 
 
-def _for_each(function, count: int) -> tf.Tensor:
+def _for_each(function, count: int, signature: tf.TensorSpec) -> tf.Tensor:
   """Stacks function(index); one at a time, so that one is in memory."""
   if count == 1:
     return function(0)[tf.newaxis]
-  first = function(0)
-  return tf.concat([first[tf.newaxis], tf.map_fn(
-      function, tf.range(1, count), parallel_iterations=1,
-      fn_output_signature=tf.TensorSpec(first.shape, first.dtype))], 0)
+  return tf.map_fn(function, tf.range(count), parallel_iterations=1,
+                   fn_output_signature=signature)
 
 
 def _join(strips: tf.Tensor, height: int) -> tf.Tensor:
@@ -120,8 +122,7 @@ def _join(strips: tf.Tensor, height: int) -> tf.Tensor:
 
   The last row of a strip is the first one of the next.
   """
-  count, batch, rows = strips.shape[:3]
-  rows -= 1
+  count, rows = strips.shape[0], strips.shape[2] - 1
   joined = tf.concat(tf.unstack(strips[:, :, :rows]), 1)
   rest = [[0, 0]] * (strips.shape.rank - 3)
   last = tf.pad(strips[:, :, rows:], [[0, 0], [0, 0], [0, rows - 1], *rest])

@@ -8,6 +8,7 @@ from axial_tf import errors
 from axial_tf.data.panoptic import training_batch
 from axial_tf.experiment import config
 from axial_tf.keras2 import keras
+from axial_tf.layers.attention import base
 from axial_tf.tasks import registry
 
 _SIDE = 33
@@ -28,6 +29,28 @@ def _batch(task):
   return {key: tf.stack([value] * 2) for key, value in example.items()}
 
 
+def _task(file, bindings):
+  experiment = config.parse([file], bindings)
+  return registry.build(
+      experiment.task, experiment.run, experiment.optimizer)
+
+
+def _step(task):
+  """Returns the model, and a function of a batch that trains it."""
+  model = task.build_model()
+  optimizer = task.create_optimizer(None)
+  return model, lambda batch: task.train_step(batch, model, optimizer)['loss']
+
+
+def _require_lowered(task, batch):
+  """Lowering fails with the names of the operations that XLA lacks."""
+  step = tf.function(_step(task)[1], jit_compile=True)
+  program = step.experimental_get_compiler_ir(batch)(stage='hlo')
+  assert program.startswith('HloModule')
+  # Shapes that are only known while it runs are written with a bound, "<=".
+  assert '<=' not in program
+
+
 @pytest.mark.parametrize('bindings', [
     [],  # RectifiedAdam and Lookahead
     pytest.param(
@@ -35,66 +58,42 @@ def _batch(task):
          "variant_settings.recompute = 'axial'", 'SPAN = 5',
          'RunSettings.accumulate_steps = 2'], marks=pytest.mark.slow)])
 def test_every_operation_of_a_step_can_be_lowered(bindings):
-  """Lowering fails with the names of the operations that XLA lacks."""
-  experiment = config.parse(
-      ['experiments/demo.gin'], [*_TINY, *bindings])
-  task = registry.build(experiment.task, experiment.run, experiment.optimizer)
-  model = task.build_model()
-  optimizer = task.create_optimizer(None)
-  step = tf.function(
-      lambda batch: task.train_step(batch, model, optimizer)['loss'],
-      jit_compile=True)
-  program = step.experimental_get_compiler_ir(_batch(task))(stage='hlo')
-  assert program.startswith('HloModule')
-  # Shapes that are only known while it runs are written with a bound, "<=".
-  assert '<=' not in program
+  task = _task('experiments/demo.gin', [*_TINY, *bindings])
+  _require_lowered(task, _batch(task))
 
 
-def test_a_step_of_a_classifier_can_be_lowered(project_root):
+def test_every_operation_of_a_step_of_a_classifier_can_be_lowered(
+    project_root):
   records = project_root / 'tests/fixtures/earlier_run/classifier_records'
-  experiment = config.parse(
-      ['experiments/cifar10_axial_resnet.gin'], [
-          f"RECORDS = '{records}'",
-          'BLOCKS = (1, 1, 1, 1)',
-          'WIDTH = 0.125', 'HEADS = 2', 'WARMUP_STEPS = 2'])
-  task = registry.build(experiment.task, experiment.run, experiment.optimizer)
-  model = task.build_model()
-  optimizer = task.create_optimizer(None)
-  step = tf.function(
-      lambda batch: task.train_step(batch, model, optimizer)['loss'],
-      jit_compile=True)
-  batch = {'image': tf.zeros([2, 33, 33, 3]),
-           'target': tf.one_hot([0, 1], task.spec.num_classes),
-           'label': tf.zeros([2], tf.int32)}
-  program = step.experimental_get_compiler_ir(batch)(stage='hlo')
-  assert program.startswith('HloModule')
-  assert '<=' not in program
+  task = _task('experiments/cifar10_axial_resnet.gin', [
+      f"RECORDS = '{records}'", 'BLOCKS = (1, 1, 1, 1)', 'WIDTH = 0.125',
+      'HEADS = 2', 'WARMUP_STEPS = 2'])
+  _require_lowered(task, {
+      'image': tf.zeros([2, 33, 33, 3]),
+      'target': tf.one_hot([0, 1], task.spec.num_classes),
+      'label': tf.zeros([2], tf.int32)})
 
 
-def _one_step(compile_mode):
-  experiment = config.parse(['experiments/demo.gin'], [
-      *_TINY, 'RunSettings.seed = 1',
-      f"RunSettings.compile = '{compile_mode}'"])
+def _losses(compile_mode, backend):
+  """Two losses, after a check that the layers have the backend."""
   keras.utils.set_random_seed(1)
-  task = registry.build(experiment.task, experiment.run, experiment.optimizer)
-  model = task.build_model()
-  optimizer = task.create_optimizer(None)
-  losses = []
-  step = tf.function(lambda batch: task.train_step(batch, model, optimizer))
-  for _ in range(2):
-    losses.append(float(step(_batch(task))['loss']))
-  return losses
+  task = _task('experiments/demo.gin', [
+      *_TINY, f"RunSettings.compile = '{compile_mode}'"])
+  model, step = _step(task)
+  assert {layer.settings.backend for layer in model.submodules
+          if isinstance(layer, base.AttentionLayer)} == {backend}
+  step = tf.function(step, autograph=False)
+  return [float(step(_batch(task))) for _ in range(2)]
 
 
 def test_compiled_attention_trains_like_any_other():
   np.testing.assert_allclose(
-      _one_step('always'), _one_step('never'), rtol=1e-4)
+      _losses('always', 'compiled'), _losses('never', 'matmul'), rtol=1e-4)
 
 
 def test_replicas_that_share_statistics_are_not_compiled(two_replicas):
-  experiment = config.parse(['experiments/demo.gin'], [
+  task = _task('experiments/demo.gin', [
       *_TINY, "RunSettings.compile = 'always'"])
-  task = registry.build(experiment.task, experiment.run, experiment.optimizer)
   with two_replicas.scope():
     with pytest.raises(errors.UserError, match="compile.*'auto' or 'never'"):
       task.build_model()

@@ -106,19 +106,18 @@ class Axis:
 
   def __init__(self, call: Call, inputs: tf.Tensor):
     """Measures the inputs [batch, length, other, channels] of a call."""
-    (self.settings, self.channels, self.normalizer, self.uses_batch, stride,
-     self.form, _) = call
+    (self.settings, self.channels, self.normalizer, self.uses_batch,
+     self._stride, self.form, _) = call
     self.terms = self.settings.terms
     self.heads = self.settings.heads
     self.dtype = precision.wide(inputs.dtype)
     self.batch, self.length, self.other, _ = sizes(inputs)
-    self._stride = stride
     # Compiled programs would store tables of positions at each use.
     self._origin = 0 if self.form != 'einsum' else graph_ops.once(
         'zero', lambda: _zero(inputs))
     self.blocks = self._once('blocks', lambda: span.cut(
-        self.length, self.settings.span, stride, self._origin))
-    self.queries = -(-self.length // stride)
+        self.length, self.settings.span, self._stride, self._origin))
+    self.queries = -(-self.length // self._stride)
     self.rows = self.batch * self.blocks.count * self.other
     # Other forms are those of CPUs, which gain nothing from short types.
     self.compute_dtype = (
@@ -134,10 +133,11 @@ class Axis:
     directions = [direction for direction, used in (
         (1, self.terms.query_position), (-1, self.terms.key_position)) if used]
     reach = self.blocks.reach
-    return self._once(('visible', *directions), lambda: graph_ops.constant(
-        span.stack([
-            span.seen(self.length, reach, direction, self._origin)
-            for direction in directions]), self.dtype))
+    return self._once(
+        ('visible', self.dtype, *directions), lambda: graph_ops.constant(
+            span.stack([
+                span.seen(self.length, reach, direction, self._origin)
+                for direction in directions]), self.dtype))
 
   def pair_addend(self) -> Optional[tf.Tensor]:
     """Returns what keeps queries from keys beyond the span, [l, m]."""
@@ -179,5 +179,6 @@ class Axis:
 
 def _zero(inputs):
   """Returns a zero that no compiler takes for a constant too early."""
-  # tf.zeros_like() would make a constant.
-  return tf.raw_ops.ZerosLike(x=tf.cast(inputs[0, 0, 0, 0], tf.int32))
+  # tf.zeros_like() would make a constant. A sum exists without any image, too.
+  return tf.cast(tf.raw_ops.ZerosLike(
+      x=tf.reduce_sum(inputs[:1, :1, :1, :1])), tf.int32)

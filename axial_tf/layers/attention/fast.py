@@ -90,7 +90,7 @@ def attend(layer, inputs: tf.Tensor, training: bool, stride: int) -> tf.Tensor:
   outputs = compute(inputs, *chunks.tensors(parameters))
   for norm, (mean, variance) in zip(norms, statistics):
     norm.average(mean, variance)
-  return (outputs[:, ::stride] if call.uses_batch and stride > 1 else outputs)
+  return outputs[:, ::stride] if call.uses_batch and stride > 1 else outputs
 
 
 def _call_directly(function, static, *operands):

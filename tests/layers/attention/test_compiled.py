@@ -2,7 +2,9 @@
 
 import tensorflow as tf
 
+from axial_tf.layers.attention import chunks
 from axial_tf.layers.attention import layer as attention_layer
+from tests.layers import harness
 
 
 def _step(layers):
@@ -36,6 +38,40 @@ def test_layers_of_equal_shapes_share_programs():
   names = _programs(layers, x)
   assert len(names) == 6
   assert len(set(names)) == 2  # Forward and backward.
+
+
+def test_auto_compiles_on_gpus(monkeypatch):
+  layer = attention_layer.AxialAttention(8, 8, heads=2)
+  x = tf.zeros([2, 9, 5, 8])
+  layer(x)
+  found = []
+  for device in ('gpu', 'tpu'):
+    monkeypatch.setattr(chunks, 'device', lambda device=device: device)
+    found.append(len(_programs([layer], x)))
+  # For a TPU, TensorFlow compiles the whole program.
+  assert found == [2, 0]
+
+
+def test_no_images_give_no_outputs():
+  layer = attention_layer.AxialAttention(8, 16, span=5, backend='einsum')
+  layer(tf.zeros([1, 9, 5, 8]))
+  for run in (layer, tf.function(layer, input_signature=[
+      tf.TensorSpec([None, 40, 5, 8])])):
+    assert run(tf.zeros([0, 40, 5, 8])).shape == (0, 40, 5, 16)
+
+
+def test_layers_of_two_types_share_a_graph():
+  x = tf.random.stateless_normal([2, 40, 3, 8], [1, 2])
+  layers = []
+  for policy in ('float32', 'float64'):
+    with harness.precision(policy):
+      layers.append(attention_layer.AxialAttention(
+          8, 16, span=5, backend='einsum'))
+      layers[-1](x)
+  layers[1].set_weights(layers[0].get_weights())
+  single, double = tf.function(
+      lambda x: [layer(x, training=True) for layer in layers])(x)
+  tf.debugging.assert_near(tf.cast(double, tf.float32), single, atol=1e-4)
 
 
 def test_sizes_unknown_while_tracing_are_not_compiled():
