@@ -10,6 +10,7 @@ all maps.
   python benchmarks/export_hlo.py --output_dir=/tmp/hlo --cases=check
 """
 
+import io
 import os
 import pathlib
 import sys
@@ -21,6 +22,7 @@ import tensorflow as tf
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from axial_tf import cli, errors
+from axial_tf.files import atomic_files
 from axial_tf.keras2 import keras
 from axial_tf.layers.attention import backends
 from axial_tf.models import axial_resnet, settings_by_name
@@ -71,30 +73,33 @@ def program(case: str, kind: str):
   return model, step, images, content
 
 
-def _write_check(path, model, step, images):
-  """Writes the arguments and the result of the program."""
+def _check(model, step, images):
+  """Returns an .npz with the arguments and the result of the program."""
   values = {id(v.handle): v for v in model.variables}
   captured = step.get_concrete_function(images).captured_inputs
   arguments = [images.numpy(), *(
       (values[id(x)] if x.dtype == tf.resource else x).numpy()
       for x in captured)]
-  np.savez(path, expected=step(images).numpy(), **{
+  content = io.BytesIO()
+  np.savez(content, expected=step(images).numpy(), **{
       f'argument{i:05d}': value for i, value in enumerate(arguments)})
+  return content.getvalue()
 
 
 def main():
   if _OUTPUT_DIR.value is None:
     raise errors.UserError('--output_dir: expected a folder, got none')
   cli.require_known('cases', _CHOSEN.value, list(_CASES))
-  os.makedirs(_OUTPUT_DIR.value, exist_ok=True)
   for case in _CHOSEN.value:
     for kind in _KINDS:
       model, step, images, content = program(case, kind)
-      path = pathlib.Path(_OUTPUT_DIR.value, f'{case}.{kind}.hlo')
-      path.write_bytes(content)
+      path = os.path.join(_OUTPUT_DIR.value, f'{case}.{kind}.hlo')
+      atomic_files.write(path, content)
       print(f'{path}: {len(content)} bytes', flush=True)
       if (case, kind) == ('check', 'ours'):
-        _write_check(path.with_name('check.npz'), model, step, images)
+        atomic_files.write(
+            os.path.join(_OUTPUT_DIR.value, 'check.npz'),
+            _check(model, step, images))
 
 
 if __name__ == '__main__':
