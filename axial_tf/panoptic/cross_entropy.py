@@ -7,7 +7,9 @@ enlarged one at a time, in the forward and again in the backward pass.
 
 import tensorflow as tf
 
-# Bytes of the enlarged logits of a strip.
+# Enlarged logits of a batch up to this size are held as a whole, which takes
+# less time than to enlarge them twice.
+_WHOLE_BYTES = 256 << 20
 _STRIP_BYTES = 64 << 20
 
 
@@ -24,16 +26,20 @@ def cross_entropy(logits: tf.Tensor, labels: tf.Tensor):
   of_label = tf.gather(logits, labels, batch_dims=labels.shape.rank)
 
   def gradient(upstream):
-    distribution = tf.one_hot(labels, logits.shape[-1])
-    error = tf.nn.softmax(logits) - distribution
-    return error * upstream[..., tf.newaxis], None
+    return _gradient(logits, labels, upstream), None
 
   return log_sum + highest[..., 0] - of_label, gradient
 
 
+def _gradient(logits, labels, upstream):
+  error = tf.nn.softmax(logits) - tf.one_hot(labels, logits.shape[-1])
+  return error * upstream[..., tf.newaxis]
+
+
 def enlarged_cross_entropy(
     logits: tf.Tensor, labels: tf.Tensor, stride: int,
-    strip_bytes: int = _STRIP_BYTES) -> tf.Tensor:
+    whole_bytes: int = _WHOLE_BYTES, strip_bytes: int = _STRIP_BYTES
+) -> tf.Tensor:
   """Cross entropy after enlarging the logits bilinearly.
 
   Pixel (i, j) of the labels lies at (i / stride, j / stride) of the logits.
@@ -43,76 +49,80 @@ def enlarged_cross_entropy(
     labels: int32 [batch, height, width], at most stride * (h - 1) + 1 high and
       stride * (w - 1) + 1 wide.
     stride: pixels of the labels between two logits.
-    strip_bytes: size of enlarged logits that are held at a time.
+    whole_bytes: size of enlarged logits up to which they are held as a whole.
+    strip_bytes: size of those that are held at a time otherwise.
 
   Returns:
     float32 [batch, height, width].
   """
   batch, height, width, classes = logits.shape
   row_bytes = 4 * batch * stride * stride * width * classes
-  # A strip has this many rows of the logits, and one more to blend with.
-  rows = min(max(strip_bytes // row_bytes, 1), height)
+  # A strip has this many rows of the logits, and the first one of the next.
+  rows = height
+  if height * row_bytes > whole_bytes:
+    rows = min(max(strip_bytes // row_bytes, 1), height)
   count = -(-height // rows)
+  columns = stride * (width - 1) + 1
   size = tf.shape(labels)
-  strips = tf.stack(tf.split(tf.pad(labels, [
-      [0, 0], [0, count * rows * stride - size[1]],
-      [0, width * stride - size[2]]]), count, 1))
-  # Zeros only meet padded labels, or factors of 0.
-  margins = [[0, 0], [0, count * rows + 1 - height], [0, 1], [0, 0]]
+  labels = tf.pad(labels, [
+      [0, 0], [0, count * rows * stride - size[1]], [0, columns - size[2]]])
+  # Zeros meet padded labels, or factors of 0.
+  margin = [[0, 0], [0, count * rows + 1 - height], [0, 0], [0, 0]]
+  if count == 1:
+    values = cross_entropy(
+        _enlarge(tf.pad(logits, margin), stride), _with_last_row(labels))
+    return values[:, :size[1], :size[2]]
+
+  def strips(values):
+    return tf.stack([
+        _with_last_row(part) for part in tf.split(values, count, 1)])
+
+  labels = strips(labels)
 
   @tf.custom_gradient
   def compute(logits):
-    padded = tf.pad(logits, margins)
+    padded = tf.pad(logits, margin)
     parts = tf.stack([
         padded[:, i * rows:(i + 1) * rows + 1] for i in range(count)])
 
     def forward(index):
-      return _of_strip(parts[index], strips[index], stride)
+      return cross_entropy(_enlarge(parts[index], stride), labels[index])
 
     def backward(upstream):
-      upstreams = tf.stack(tf.split(upstream, count, 1))
+      upstreams = strips(upstream)
 
       def gradient(index):
-        part = parts[index]
         with tf.GradientTape() as tape:
+          part = parts[index]
           tape.watch(part)
-          values = _of_strip(part, strips[index], stride)
-        return tape.gradient(values, part, upstreams[index])
+          enlarged = _enlarge(part, stride)
+        return tape.gradient(enlarged, part, _gradient(
+            enlarged, labels[index], upstreams[index]))
 
-      found = _for_each(
-          gradient, count, tf.TensorSpec(parts.shape[1:], parts.dtype))
-      return _join(found, height)[:, :, :width]
+      return _join(_for_each(gradient, count, tf.TensorSpec(
+          parts.shape[1:], parts.dtype)), height)
 
     found = _for_each(forward, count, tf.TensorSpec(
-        [batch, rows * stride, width * stride], tf.float32))
-    return tf.concat(tf.unstack(found), 1), backward
+        [batch, rows * stride + 1, columns], tf.float32))
+    return tf.concat(tf.unstack(found[:, :, :-1]), 1), backward
 
   return compute(logits)[:, :size[1], :size[2]]
 
 
-def _of_strip(logits, labels, stride):
-  logits = tf.cast(logits, tf.float32)
-  for axis in (1, 2):
-    logits = _enlarge(logits, axis, stride)
-  return cross_entropy(logits, labels)
+def _with_last_row(values):
+  """[b, h, w] -> [b, h + 1, w], for the row that belongs to the next strip."""
+  return tf.pad(values, [[0, 0], [0, 1], [0, 0]])
 
 
-def _enlarge(values: tf.Tensor, axis: int, stride: int) -> tf.Tensor:
-  """n + 1 values on an axis -> n * stride, linearly between them."""
-  count = values.shape[axis] - 1
-  before = [slice(None)] * axis
-  low, high = values[(*before, slice(count))], values[(*before, slice(1, None))]
-  step = (high - low) / stride
-  parts = tf.stack([low + i * step for i in range(stride)], axis + 1)
-  shape = values.shape.as_list()
-  shape[axis] = count * stride
-  return tf.reshape(parts, shape)
+def _enlarge(logits, stride):
+  """[b, h, w, c] -> float32, with stride - 1 values between two of them."""
+  height, width = (stride * (n - 1) + 1 for n in logits.shape[1:3])
+  return tf.compat.v1.image.resize(
+      logits, [height, width], align_corners=True)
 
 
 def _for_each(function, count: int, signature: tf.TensorSpec) -> tf.Tensor:
   """Stacks function(index); one at a time, so that one is in memory."""
-  if count == 1:
-    return function(0)[tf.newaxis]
   return tf.map_fn(function, tf.range(count), parallel_iterations=1,
                    fn_output_signature=signature)
 

@@ -28,7 +28,7 @@ def test_strips_equal_the_whole_map(size, strip_bytes):
   for jit in (False, True):
     actual = tf.function(
         lambda: run(lambda x: cross_entropy.enlarged_cross_entropy(
-            x, labels, 4, strip_bytes)), jit_compile=jit, autograph=False)()
+            x, labels, 4, 0, strip_bytes)), jit_compile=jit, autograph=False)()
     assert actual[0].shape == (2, *size)
     for left, right in zip(actual, expected):
       np.testing.assert_allclose(left, right, rtol=1e-5, atol=1e-5)
@@ -43,7 +43,7 @@ def test_a_step_holds_one_strip():
     with tf.GradientTape() as tape:
       tape.watch(small)
       loss = tf.reduce_sum(cross_entropy.enlarged_cross_entropy(
-          small, labels, 4, 2 << 20))
+          small, labels, 4, 20 << 20, 2 << 20))
     return tape.gradient(loss, small)
 
   graph = step.get_concrete_function(tf.TensorSpec([1, 65, 65, 100])).graph
