@@ -181,7 +181,7 @@ class Normalizer:
     Args:
       parameters: variables of the call.
       affine: map of the values.
-      reserved: of normalize(); empty if it was not called.
+      reserved: what normalize() reserved; empty if it was not called.
       values: [count, channels], what was normalized.
       grad: gradient of the normalized values.
 

@@ -20,9 +20,9 @@ def scaled(values: tf.Tensor, factor: Optional[tf.Tensor],
   """Returns values * factor + offset, rounded once to the type of `values`.
 
   Args:
-    values: of any type.
-    factor: of the type of sums; None for 1.
-    offset: of the type of sums; None for 0.
+    values: tensor of any type.
+    factor: tensor of the type of sums; None for 1.
+    offset: tensor of the type of sums; None for 0.
   """
   total = widen(values)
   if factor is not None:

@@ -20,7 +20,7 @@ class Call(NamedTuple):
   Attributes:
     settings: settings of the attention.
     channels: channels of all queries, of all keys and of all values.
-    normalizer: of the three batch norms, or None.
+    normalizer: arithmetic of the three batch norms, or None.
     uses_batch: whether batch norms use the statistics of this batch.
     stride: distance of the queries on the axis.
     form: how chunks are computed; see chunk.
@@ -89,7 +89,7 @@ class Axis:
     terms: those of its terms that are in use.
     heads: number of heads.
     channels: channels of all queries, of all keys and of all values.
-    normalizer: of the three batch norms, or None.
+    normalizer: arithmetic of the three batch norms, or None.
     uses_batch: whether batch norms use the statistics of this batch.
     dtype: type of sums, statistics and factors.
     compute_dtype: type of vectors and maps; products sum in float32 whatever

@@ -51,7 +51,7 @@ class _Vectors(NamedTuple):
 class _Kept(NamedTuple):
   """What the backward pass needs besides inputs and parameters."""
   qkv: Optional[normalization.Affine]
-  reserved: List[tf.Tensor]  # Of normalization.Normalizer.normalize().
+  reserved: List[tf.Tensor]  # By normalization.Normalizer.normalize().
   gathered: Optional[tables.Gathered]
   position: Optional[moments.Position]
   logit: Optional[normalization.Affine]
