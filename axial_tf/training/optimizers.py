@@ -304,6 +304,18 @@ class _Lookahead(bases.Lookahead):
 _SHARED = 'lookahead'
 
 
+def create_variables(optimizer, variables: Sequence[tf.Variable]) -> None:
+  """Creates the variables of an optimizer before its first step.
+
+  TensorFlow traces a function that creates variables twice.
+
+  Args:
+    optimizer: optimizer of `build_optimizer`, or a wrapper of one.
+    variables: all variables that it trains.
+  """
+  optimizer._create_all_weights(variables)
+
+
 def swap_slow_weights(optimizer, variables: Sequence[tf.Variable]) -> None:
   """Swaps a model's weights with the slow ones of Lookahead, if it has any.
 

@@ -72,6 +72,8 @@ class Trainer(base_trainer.Trainer):
                profiler: Optional[profiling.StepProfiler] = None, **kwargs):
     super().__init__(*args, **kwargs)
     self._train_loss = WatchedLoss('training_loss', max_loss)
+    optimizers.create_variables(
+        self.optimizer, self.model.trainable_variables)
     # A run whose rate was lowered after a divergence resumes at that rate.
     self.checkpoint.rate_scale = self.task.rate_scale
     self._stop = stop
