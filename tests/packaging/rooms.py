@@ -9,8 +9,8 @@ from typing import Iterator, Set
 # runs, predictions and servers.
 ORDER = (
     'version', 'errors', 'optional_imports', 'keras2', 'files', 'settings',
-    'devices', 'beam_runner', 'log_filter', 'cli', 'panoptic', 'specs',
-    'layers', 'models', 'data', 'inference', 'evaluation', 'training',
+    'devices', 'memory', 'beam_runner', 'log_filter', 'cli', 'panoptic',
+    'specs', 'layers', 'models', 'data', 'inference', 'evaluation', 'training',
     'visualize', 'tasks', 'experiment', 'prediction', 'export', 'client',
     'weights', 'serving')
 # data_prep is independent of the models: it needs only the record schema.
@@ -18,7 +18,8 @@ OF_DATA_PREP = {
     'errors', 'version', 'optional_imports', 'keras2', 'files', 'settings',
     'beam_runner', 'log_filter', 'cli', 'panoptic', 'specs', 'data',
     'visualize'}
-_PLUMBING = ('settings', 'devices', 'beam_runner', 'log_filter', 'cli')
+_PLUMBING = (
+    'settings', 'devices', 'memory', 'beam_runner', 'log_filter', 'cli')
 _BASE = ('version', 'errors', 'optional_imports', 'keras2')
 
 
