@@ -172,10 +172,13 @@ def test_who_asks_for_more_lines_gets_all(level):
   assert done.stderr == _text(_HARMLESS)
 
 
-def test_tensorflow_shows_its_errors_unless_told_otherwise():
+@pytest.mark.parametrize('given, level', [
+    ({}, b'2\n'), ({'TF_CPP_MIN_LOG_LEVEL': '3'}, b'3\n'),
+    ({'TF_CONFIG': '{}'}, b'3\n')])
+def test_tensorflow_shows_its_errors_unless_told_otherwise(given, level):
   environment = {name: value for name, value in os.environ.items()
-                 if name != 'TF_CPP_MIN_LOG_LEVEL'}
+                 if name not in ('TF_CPP_MIN_LOG_LEVEL', 'TF_CONFIG')}
   done = subprocess.run(
       _program("print(os.environ['TF_CPP_MIN_LOG_LEVEL'])"), check=True,
-      env=environment, capture_output=True)
-  assert (done.stdout, done.stderr) == (b'2\n', b'')
+      env={**environment, **given}, capture_output=True)
+  assert (done.stdout, done.stderr) == (level, b'')
