@@ -114,8 +114,8 @@ def test_the_last_lines_arrive_however_a_program_ends(ending, status, last):
 
 def test_ctrl_c_does_not_reach_the_filter():
   program = _program(f'''
-      print('ready', flush=True)
       try:
+        print('ready', flush=True)
         time.sleep(60)
       finally:
         os.write(2, {_text(_HARMLESS + _ERRORS)!r})
