@@ -8,8 +8,6 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 
-export TF_CPP_MIN_LOG_LEVEL ?= 3
-
 .DEFAULT_GOAL := help
 .PHONY: help venv demo test test-slow lint bench lock clean
 
@@ -35,6 +33,9 @@ $(STAMP): $(wildcard requirements*.lock) setup.py pyproject.toml
 demo: $(STAMP)
 	rm -rf demo
 	$(BIN)/python -m axial_tf.demo
+
+# These import TensorFlow before its lines are filtered.
+test test-slow bench: export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 test: $(STAMP)
 	$(PYTEST) $(TESTS)

@@ -11,13 +11,16 @@ import warnings
 
 from absl import app, flags, logging
 
-from axial_tf import errors
+from axial_tf import errors, log_filter
 from axial_tf.files import paths
 
 # The flags defined here belong to the tools that define them by this module.
 flags.disclaim_key_flags()
-# Before TensorFlow is imported: its start-up notices hide our own lines.
-os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+# Before TensorFlow is imported: its start-up notices hide our own lines. A
+# program that imports it before `run` filters does without its errors.
+_LEVEL = 'TF_CPP_MIN_LOG_LEVEL'
+_IS_OUR_LEVEL = _LEVEL not in os.environ
+os.environ.setdefault(_LEVEL, '3')
 # TensorFlow uses oneDNN by default only on CPUs with AVX-512 VNNI or newer; on
 # those with AVX2 it is faster, too.
 if platform.machine() == 'x86_64':
@@ -49,7 +52,8 @@ def run(main, docstring: str, takes_arguments: bool = False) -> None:
   A `UserError` is printed as one line `error: ...` and exits with status 1;
   Ctrl-C exits with 130 and SIGTERM with 143, both after cleaning up; `--help`
   prints `docstring` and the flags and exits with 0. Anything else is a bug in
-  this package and keeps its traceback.
+  this package and keeps its traceback. TensorFlow's own lines are shown if they
+  are errors, see `log_filter`.
   """
   sys.modules['__main__'].__doc__ = docstring
   for stream in (sys.stdout, sys.stderr):
@@ -66,13 +70,15 @@ def run(main, docstring: str, takes_arguments: bool = False) -> None:
           raise errors.UserError(
               'expected file names, got an empty one; is a shell variable '
               'unset?')
-        main([paths.expand(argument) for argument in argv[1:]])
+        with _filtered():
+          main([paths.expand(argument) for argument in argv[1:]])
         return
       if len(argv) > 1:
         raise errors.UserError(
             f'unexpected argument {argv[1]!r}: options look like --name=value '
             f'(see --help)')
-      main()
+      with _filtered():
+        main()
     except errors.UserError as error:
       _print_error(error)
       sys.exit(1)
@@ -94,6 +100,17 @@ def run(main, docstring: str, takes_arguments: bool = False) -> None:
     if not _output_is_unread():
       raise
     sys.exit(1)
+
+
+@contextlib.contextmanager
+def _filtered():
+  """Shows TensorFlow's errors, without what only looks like one."""
+  with log_filter.active() as is_active:
+    # One of several workers reports the end of another one as errors, even of
+    # one that is done; our own line says if one is lost.
+    if is_active and _IS_OUR_LEVEL and 'TF_CONFIG' not in os.environ:
+      os.environ[_LEVEL] = '2'
+    yield
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ import time
 
 from absl import flags
 
-from axial_tf import cli, errors
+from axial_tf import cli, errors, log_filter
 from axial_tf.files import paths
 
 FLAGS = flags.FLAGS
@@ -74,7 +74,8 @@ def _step(title: str, module: str, *arguments: str) -> None:
   _banner(title)
   print('$ python -m ' + shlex.join((module, *arguments)), flush=True)
   finished = subprocess.run(
-      [sys.executable, '-m', module, *arguments], check=False)
+      [sys.executable, '-m', module, *arguments], check=False,
+      stderr=log_filter.descriptor())
   if finished.returncode:
     sys.exit(finished.returncode)
 

@@ -26,6 +26,7 @@ from axial_tf import cli
 from axial_tf.keras2 import keras
 from axial_tf.layers.attention import backends
 from axial_tf.models import axial_resnet, settings_by_name
+from axial_tf.training import kept_for_backward
 
 _VARIANT = flags.DEFINE_string('variant', 'axial_resnet_s', 'Row of VARIANTS.')
 _SIZE = flags.DEFINE_integer('size', 224, 'Pixels of a side of the images.')
@@ -40,14 +41,6 @@ _PRECISION = flags.DEFINE_enum(
 _LARGEST = flags.DEFINE_integer('largest', 0, 'Number of tensors to list.')
 
 _CHUNK_BYTES = 256 << 20
-_VIEWS = ('Reshape', 'Identity', 'ExpandDims', 'Squeeze', 'StopGradient')
-_FREE = ('Const', 'Placeholder', 'ReadVariableOp', 'Shape', 'VarHandleOp')
-
-
-def _origin(tensor):
-  while tensor.op.type in _VIEWS:
-    tensor = tensor.op.inputs[0]
-  return tensor
 
 
 def _count_with_bodies(definition) -> int:
@@ -91,26 +84,13 @@ def _trace(variant, size, batch, kind):
   return graph, forward[0]
 
 
-def _kept(operations, forward):
-  """Returns the forward tensors that the backward pass reads."""
-  place = {operation.name: i for i, operation in enumerate(operations)}
-  kept = {}
-  for operation in operations[forward:]:
-    for tensor in operation.inputs:
-      if place[tensor.op.name] < forward:
-        tensor = _origin(tensor)
-        if tensor.op.type not in _FREE and tensor.shape.is_fully_defined():
-          kept[tensor.name] = tensor
-  return list(kept.values())
-
-
 def report(variant: str, size: int, batch: int, kind: str, largest: int
            ) -> None:
   """Prints the kept memory per image, and the largest tensors."""
   graph, forward = _trace(variant, size, batch, kind)
   operations = graph.get_operations()
-  kept = _kept(operations, forward)
-  sizes = [int(np.prod(t.shape.as_list())) * t.dtype.size for t in kept]
+  kept = kept_for_backward.tensors(operations, forward)
+  sizes = [kept_for_backward.num_bytes(tensor) for tensor in kept]
   total = sum(sizes)
   print(f'{variant}, {batch} images of {size} pixels, {kind}, '
         f'{_PRECISION.value}: '

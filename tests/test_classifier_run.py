@@ -86,6 +86,19 @@ def test_classes_of_images(run_dir, photos):
   assert len(classify(Image.open(paths[0]), top=1)) == 1
 
 
+def test_too_many_images_at_a_time_are_named(run_dir, monkeypatch):
+  model = axial_tf.ImageClassifier(run_dir)
+
+  def fail(images):
+    raise tf.errors.ResourceExhaustedError(
+        None, None, 'OOM when allocating tensor with shape[9] and type float')
+
+  monkeypatch.setattr(model, '_model', model._model._replace(
+      probabilities=fail))
+  with pytest.raises(errors.UserError, match='2 images at a time .*batch_size'):
+    model.batch([np.zeros([9, 9, 3], np.uint8)] * 2)
+
+
 def test_segmentation_of_a_classifier_is_refused(run_dir):
   with pytest.raises(errors.UserError, match='got one of classification'):
     predictor.Predictor(str(run_dir))

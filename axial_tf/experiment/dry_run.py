@@ -6,7 +6,7 @@ import time
 import tensorflow as tf
 
 from axial_tf.data import reading_errors
-from axial_tf.experiment import experiment
+from axial_tf.experiment import experiment, out_of_memory
 from axial_tf.keras2 import keras
 from axial_tf.tasks import registry
 from axial_tf.training import progress
@@ -27,7 +27,8 @@ def describe(settings: experiment.Experiment,
   """
   data = settings.task.data
   with strategy.scope(), reading_errors.reading_errors(
-      data.train_pattern, data.validation_pattern):
+      data.train_pattern, data.validation_pattern), (
+          out_of_memory.training(settings, None)):
     task = registry.build(settings.task, settings.run, settings.optimizer)
     model = task.build_model()
     task.initialize(model)

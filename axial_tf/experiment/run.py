@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from axial_tf import errors
 from axial_tf.data import reading_errors
-from axial_tf.experiment import config, experiment, run_folder
+from axial_tf.experiment import config, experiment, out_of_memory, run_folder
 from axial_tf.experiment import dry_run as dry_run_lib
 from axial_tf.files import atomic_files, folder_lock, model_folders, paths
 from axial_tf.keras2 import keras
@@ -127,7 +127,7 @@ def _run(settings, strategy, model_dir, mode, stop) -> Optional[dict]:
           _Introduction(controller, task, settings, model_dir),)
 
   def validate() -> dict:
-    with _quiet_orbit():
+    with _quiet_orbit(), out_of_memory.validation(settings, model_dir):
       metrics = {k: float(v) for k, v in controller.evaluate().items()
                  if k != f'best_{task.BEST_METRIC}'}  # It is in best/.
     step = int(global_step.numpy())
@@ -146,8 +146,9 @@ def _run(settings, strategy, model_dir, mode, stop) -> Optional[dict]:
     if mode == 'continuous_eval':
       return _evaluate_continuously(
           controller, model_dir, settings.run.train_steps, validate)
-    return _train(controller, settings.run, model_dir, validate
-                  if mode == 'train_and_eval' else None)
+    with out_of_memory.training(settings, model_dir):
+      return _train(controller, settings.run, model_dir, validate
+                    if mode == 'train_and_eval' else None)
 
 
 def _train(controller, settings, model_dir, validate) -> Optional[dict]:

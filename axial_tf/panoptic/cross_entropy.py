@@ -45,7 +45,8 @@ def enlarged_cross_entropy(
   Pixel (i, j) of the labels lies at (i / stride, j / stride) of the logits.
 
   Args:
-    logits: [batch, h, w, classes] of any float type and static size.
+    logits: [batch, h, w, classes] of any float type and static size; only the
+      batch may be unknown, as for several workers, and then counts as one.
     labels: int32 [batch, height, width], at most stride * (h - 1) + 1 high and
       stride * (w - 1) + 1 wide.
     stride: pixels of the labels between two logits.
@@ -56,7 +57,7 @@ def enlarged_cross_entropy(
     float32 [batch, height, width].
   """
   batch, height, width, classes = logits.shape
-  row_bytes = 4 * batch * stride * stride * width * classes
+  row_bytes = 4 * (batch or 1) * stride * stride * width * classes
   # A strip has this many rows of the logits, and the first one of the next.
   rows = height
   if height * row_bytes > whole_bytes:

@@ -8,7 +8,9 @@
 from typing import Sequence, Tuple
 
 import numpy as np
+import tensorflow as tf
 
+from axial_tf import errors, memory
 from axial_tf.files import images, model_folders
 from axial_tf.prediction import loaded_model
 from axial_tf.prediction.results import ClassProbability
@@ -47,9 +49,22 @@ class ImageClassifier:
 
   def batch(self, batch: Sequence[images.ImageLike], top: int = 5
             ) -> Tuple[Tuple[ClassProbability, ...], ...]:
-    """Classifies several images, which may differ in size."""
-    probabilities = self._model.probabilities(
-        [images.as_rgb(image) for image in batch])
+    """Classifies several images, which may differ in size.
+
+    Raises:
+      errors.UserError: one is not an image, or they are too large for the
+        memory.
+    """
+    pixels = [images.as_rgb(image) for image in batch]
+    try:
+      probabilities = self._model.probabilities(pixels)
+    except (tf.errors.OpError, MemoryError) as error:
+      if not memory.is_exhausted(error):
+        raise
+      raise errors.UserError(
+          f'{len(batch)} images at a time do not fit into memory '
+          f'({memory.describe(error)}); classify fewer at a time '
+          f'(--batch_size), or shrink them') from error
     return tuple(map(lambda row: self._top(row, top), probabilities))
 
   def _top(self, probabilities: np.ndarray, top: int):

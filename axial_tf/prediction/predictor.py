@@ -14,7 +14,7 @@ from typing import Dict, List, Optional, Sequence, Tuple
 import numpy as np
 import tensorflow as tf
 
-from axial_tf import errors, visualize
+from axial_tf import errors, memory, visualize
 from axial_tf.data.common import resizing
 from axial_tf.files import images, model_folders
 from axial_tf.inference import attention_probe, multi_scale
@@ -95,7 +95,7 @@ class Predictor:
     """
     pixels = images.as_rgb(image)
     name = image if isinstance(image, (str, os.PathLike)) else 'the image'
-    with _memory_error(name, pixels.shape):
+    with self._memory_error(name, pixels.shape):
       return self._segment(pixels[np.newaxis])[0]
 
   def batch(self, same_size: Sequence[np.ndarray]) -> List[PanopticResult]:
@@ -114,7 +114,8 @@ class Predictor:
       raise errors.UserError(
           f'expected images of one size, got {len(pixels)} with sizes '
           f'{sizes}; segment each size separately')
-    with _memory_error(f'{len(pixels)} images at a time', pixels[0].shape):
+    with self._memory_error(
+        f'{len(pixels)} images at a time', pixels[0].shape, len(pixels)):
       return self._segment(np.stack(pixels))
 
   def _segment(self, pixels: np.ndarray) -> List[PanopticResult]:
@@ -134,7 +135,7 @@ class Predictor:
       errors.UserError: it is too large for the memory.
     """
     shown = self._model.resized(tf.constant(result.image[np.newaxis]))
-    with _memory_error('the image', result.image.shape):
+    with self._memory_error('the image', result.image.shape):
       outputs = self._model.heads(shown)
     return Heads(
         shown[0].numpy(), outputs['center_heatmap'][0].numpy(),
@@ -187,19 +188,27 @@ class Predictor:
         head=head)
     return visualize.attention_pictures(shown[0].numpy(), attention, pixel)
 
+  @contextlib.contextmanager
+  def _memory_error(self, name, shape, images=1):
+    try:
+      yield
+    except (tf.errors.OpError, MemoryError) as error:
+      if not memory.is_exhausted(error):
+        raise
+      ways = ['shrink it' if images == 1 else 'shrink them']
+      if images > 1:
+        ways.append('segment fewer at a time (--batch_size)')
+      views = self._model.inference and self._model.inference.multi_scale
+      if views and len(views.scales) > 1:
+        ways.append(f'use fewer or smaller --scales than '
+                    f'{",".join(map(str, views.scales))}')
+      raise errors.UserError(
+          f'{name}: {shape[1]}x{shape[0]} pixels do not fit into memory '
+          f'({memory.describe(error)}); {", or ".join(ways)}') from error
+
   def _network(self) -> keras.Model:
     if self._model.inference is None:
       raise errors.UserError(
           f'{self._path}: is an export, which has no layers to inspect; '
           f'give the training run\'s model_dir for attention')
     return self._model.inference.model
-
-
-@contextlib.contextmanager
-def _memory_error(name, shape):
-  try:
-    yield
-  except tf.errors.ResourceExhaustedError as error:
-    raise errors.UserError(
-        f'{name}: {shape[1]}x{shape[0]} pixels do not fit into memory; '
-        f'shrink it') from error

@@ -14,6 +14,7 @@ from axial_tf.layers.attention import backends, chunks
 from axial_tf.training import (
   freezing,
   initialization,
+  kept_for_backward,
   optimizers,
   run_settings,
 )
@@ -95,6 +96,25 @@ class TrainedTask(base_task.Task, abc.ABC):
       print(report.format_table(), file=sys.stderr, flush=True)
       if isinstance(self._optimizer, optimizers.Averaging):
         self._optimizer.restart()
+
+  def kept_bytes(self, images: int) -> int:
+    """Counts what a step on some images keeps for its backward pass.
+
+    It is read from a graph, for which no memory of the device is needed; the
+    task should not be in use. Temporary memory within an operation comes on
+    top.
+    """
+    inputs = self.build_inputs('train').element_spec
+    with tf.Graph().as_default() as graph:
+      model = self.build_model()
+      inputs = {name: tf.compat.v1.placeholder(x.dtype, [images, *x.shape[1:]])
+                for name, x in inputs.items()}
+      with tf.GradientTape() as tape:
+        loss = tf.reduce_mean(self.training_values(inputs, model)['total_loss'])
+      forward = len(graph.get_operations())
+      tape.gradient(loss, model.trainable_variables)
+      return sum(map(kept_for_backward.num_bytes, kept_for_backward.tensors(
+          graph.get_operations(), forward)))
 
   def create_optimizer(self, optimizer_config, runtime_config=None):
     """Builds the configured optimizer; the Model Garden's is not used."""

@@ -9,13 +9,17 @@ from typing import Iterator, Set
 # runs, predictions and servers.
 ORDER = (
     'version', 'errors', 'optional_imports', 'keras2', 'files', 'settings',
-    'devices', 'beam_runner', 'cli', 'panoptic', 'specs', 'layers', 'models',
-    'data', 'inference', 'evaluation', 'training', 'visualize', 'tasks',
-    'experiment', 'prediction', 'export', 'client', 'weights', 'serving')
+    'devices', 'memory', 'beam_runner', 'log_filter', 'cli', 'panoptic',
+    'specs', 'layers', 'models', 'data', 'inference', 'evaluation', 'training',
+    'visualize', 'tasks', 'experiment', 'prediction', 'export', 'client',
+    'weights', 'serving')
 # data_prep is independent of the models: it needs only the record schema.
 OF_DATA_PREP = {
     'errors', 'version', 'optional_imports', 'keras2', 'files', 'settings',
-    'beam_runner', 'cli', 'panoptic', 'specs', 'data', 'visualize'}
+    'beam_runner', 'log_filter', 'cli', 'panoptic', 'specs', 'data',
+    'visualize'}
+_PLUMBING = (
+    'settings', 'devices', 'memory', 'beam_runner', 'log_filter', 'cli')
 _BASE = ('version', 'errors', 'optional_imports', 'keras2')
 
 
@@ -31,8 +35,7 @@ def library_of(room: str) -> str:
   """Returns the BUILD target that a room belongs to."""
   if room in _BASE:
     return 'base'
-  return 'plumbing' if room in ('settings', 'devices', 'beam_runner', 'cli'
-                                ) else room
+  return 'plumbing' if room in _PLUMBING else room
 
 
 def files_of(room: str, root: pathlib.Path) -> Iterator[pathlib.Path]:

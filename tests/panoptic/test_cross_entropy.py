@@ -51,3 +51,23 @@ def test_a_step_holds_one_strip():
       tensor.shape.num_elements() or 0 for op in graph.get_operations()
       for tensor in op.outputs if tensor.shape.is_fully_defined())
   assert 4 * largest < 3 << 20
+
+
+@pytest.mark.parametrize('whole_bytes', [0, 1 << 30])
+def test_an_unknown_number_of_images_as_several_workers_have_it(whole_bytes):
+  @tf.function(autograph=False, input_signature=[
+      tf.TensorSpec([None, 9, 13, 5]), tf.TensorSpec([None, 33, 49], tf.int32)])
+  def run(small, labels):
+    with tf.GradientTape() as tape:
+      tape.watch(small)
+      values = cross_entropy.enlarged_cross_entropy(
+          small, labels, 4, whole_bytes, 40_000)
+    return values, tape.gradient(values, small)
+
+  rng = np.random.default_rng(0)
+  small = tf.constant(rng.normal(size=(2, 9, 13, 5)), tf.float32)
+  labels = tf.constant(rng.integers(0, 5, size=(2, 33, 49)), tf.int32)
+  values, gradient = run(small, labels)
+  np.testing.assert_allclose(values, cross_entropy.cross_entropy(
+      resize.resize(small, (33, 49)), labels), rtol=1e-5, atol=1e-5)
+  assert gradient.shape == small.shape

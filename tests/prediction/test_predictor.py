@@ -10,12 +10,14 @@ import sys
 import numpy as np
 from PIL import Image
 import pytest
+import tensorflow as tf
 
 import axial_tf
 from axial_tf import errors
 from axial_tf.experiment import restore
 from axial_tf.export import saved_model
 from axial_tf.files import image_files
+from axial_tf.inference import multi_scale
 from axial_tf.prediction import predictor
 from tests import color_model, tools
 from tests.color_model import BALL
@@ -59,6 +61,28 @@ def test_a_batch_equals_its_single_images(loaded):
     np.testing.assert_array_equal(result.panoptic_map, alone.panoptic_map)
   with pytest.raises(errors.UserError, match='of one size, got 2'):
     loaded.batch([image, image[:9]])
+
+
+def test_too_large_an_image_says_what_would_fit(loaded, monkeypatch):
+  image, _ = color_model.scene()
+  oom = tf.errors.ResourceExhaustedError(None, None, (
+      'OOM when allocating tensor with shape[1,9000,9000,3] and type float on '
+      '/job:localhost/replica:0/task:0/device:CPU:0 by allocator cpu'))
+
+  def fail(images):
+    raise oom
+
+  inference = color_model.inference()
+  inference.multi_scale = multi_scale.MultiScaleSettings((0.5, 2.0))
+  monkeypatch.setattr(loaded, '_model', loaded._model._replace(
+      predict=fail, inference=inference))
+  with pytest.raises(errors.UserError, match=(
+      r'the image: \d+x\d+ pixels do not fit into memory .out of memory on the '
+      r'CPU, which has [\d.]+ GB .and needed 0.972 GB more..; shrink it, or '
+      r'use fewer or smaller --scales than 0.5,2.0')):
+    loaded(image)
+  with pytest.raises(errors.UserError, match='fewer at a time .--batch_size'):
+    loaded.batch([image, image])
 
 
 def test_scales_and_flips_reach_the_model_of_a_run(
