@@ -58,6 +58,26 @@ def test_each_optimizer_minimizes_a_quadratic(name):
   assert float(tf.reduce_max(tf.abs(x))) < 0.1
 
 
+@pytest.mark.parametrize('settings', [
+    {}, {'name': 'adam'}, {'name': 'sgd'}, {'average_decay': 0.9}], ids=str)
+def test_a_step_is_traced_once(settings):
+  model = keras.Sequential([keras.layers.Dense(2, input_shape=[1])])
+  optimizer = optimizers.build_optimizer(
+      optimizers.OptimizerSettings(**settings), train_steps=10)
+  if isinstance(optimizer, optimizers.Averaging):
+    optimizer.shadow_copy(model)  # As the Model Garden's trainer does.
+  optimizers.create_variables(optimizer, model.trainable_variables)
+
+  @tf.function
+  def step():
+    optimizer.apply_gradients(
+        [(tf.ones_like(x), x) for x in model.trainable_variables])
+
+  for _ in range(2):
+    step()
+  assert step.experimental_get_tracing_count() == 1
+
+
 def test_lookahead_steps_back_half_way_at_each_synchronization():
   """After k steps the weights are the mean of the slow and the fast ones."""
   def trajectory(period):
