@@ -38,6 +38,11 @@ def define_common_flags() -> None:
   flags.DEFINE_integer(
       'batch_size', 1, 'images at a time (of equal size, if segmented).',
       lower_bound=1)
+  flags.DEFINE_enum(
+      'compile', 'auto', ['auto', 'always', 'never'], 'whether XLA compiles '
+      'the network of a training run: auto on GPUs, for up to 4 shapes of '
+      'batches that come more than 100 times; always for the first 4, on CPUs, '
+      'too.')
 
 
 def define_own_flags() -> None:
@@ -60,7 +65,8 @@ def main() -> None:
   from axial_tf import devices
   from axial_tf.prediction import image_classifier, predicted_classes
 
-  model = image_classifier.ImageClassifier(FLAGS.model)
+  model = image_classifier.ImageClassifier(
+      FLAGS.model, compile=FLAGS.compile)
   devices.available().announce()
   predicted_classes.classify_all(
       model, files, top=FLAGS.top, batch_size=FLAGS.batch_size,

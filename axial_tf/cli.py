@@ -6,7 +6,7 @@ import os
 import platform
 import signal
 import sys
-from typing import Callable, Iterable, List, Optional, Sequence
+from typing import Callable, Iterable, List, Optional, Sequence, Tuple
 import warnings
 
 from absl import app, flags, logging
@@ -178,6 +178,24 @@ def numbers(flag: str, texts: Optional[Sequence[str]]
     raise errors.UserError(
         f'--{flag}: expected numbers such as 0.5,1,1.5, got '
         f'{",".join(texts)}') from error
+
+
+def size(flag: str, texts: Optional[Sequence[str]]
+         ) -> Optional[Tuple[int, int]]:
+  """Returns height and width of a list flag; None if it is not given.
+
+  Raises:
+    errors.UserError: the texts are not two positive integers.
+  """
+  if texts is None:
+    return None
+  if len(texts) != 2 or not all(
+      side.isdecimal() and int(side) > 0 for side in texts):
+    raise errors.UserError(
+        f'--{flag}: expected height and width such as 180,240, got '
+        f'{",".join(texts)}')
+  height, width = map(int, texts)
+  return height, width
 
 
 def define_by(define: Callable[[], None]) -> List[str]:

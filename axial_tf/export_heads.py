@@ -39,12 +39,7 @@ def main() -> None:
   cli.require(model_dir='the folder of a training run',
               size='height and width such as 180,240',
               output='a file name')
-  if len(FLAGS.size) != 2 or not all(
-      side.isdecimal() and int(side) > 0 for side in FLAGS.size):
-    raise errors.UserError(
-        f'--size: expected height and width such as 180,240, got '
-        f'{",".join(FLAGS.size)}')
-  height, width = map(int, FLAGS.size)
+  height, width = cli.size('size', FLAGS.size)
   if os.path.isdir(FLAGS.output):
     raise errors.UserError(
         f'--output: {FLAGS.output} is a folder, expected a file name')

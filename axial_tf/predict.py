@@ -126,7 +126,8 @@ def main() -> None:
         beam_arguments or ['--runner=DirectRunner'])
   else:
     failed = segmented_files.segment_here(
-        predictor.Predictor(FLAGS.model, scales=scales, flip=FLAGS.flip),
+        predictor.Predictor(FLAGS.model, scales=scales, flip=FLAGS.flip,
+                            compile=FLAGS.compile),
         files, results, FLAGS.batch_size)
   print(f'{len(files) - len(failed)} images segmented, results in '
         f'{FLAGS.output_dir}')
@@ -142,7 +143,7 @@ def _task():
 
 
 def _require_fit_for_beam(results) -> None:
-  refused = ['image_list', 'class_list', 'scales', 'flip']
+  refused = ['image_list', 'class_list', 'scales', 'flip', 'compile']
   if results.file_format != 'files':
     refused.append('format')
   if set(results.pictures.names) - {'overlay'}:

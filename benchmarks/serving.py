@@ -29,7 +29,7 @@ import tensorflow as tf
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from axial_tf import cli, errors
+from axial_tf import cli
 from axial_tf.export import (
   comparison,
   fixed_size,
@@ -155,13 +155,8 @@ def report(times: Dict[str, float]):
 
 
 def main():
-  if len(_SIZE.value) != 2 or not all(
-      side.isdecimal() and int(side) > 0 for side in _SIZE.value):
-    raise errors.UserError(
-        f'--size: expected height and width such as 321,321, got '
-        f'{",".join(_SIZE.value)}')
   cli.require_known('formats', _FORMATS.value, fixed_size.FORMATS)
-  height, width = map(int, _SIZE.value)
+  height, width = cli.size('size', _SIZE.value)
   inference = load()
   file = jpeg(comparison.generated_image(height, width))
   decoders = decodings(file)

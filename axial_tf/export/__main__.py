@@ -13,6 +13,12 @@ gave the same results as the trained model.
 
 compares an existing version with the checkpoint that it was made from, and
 writes nothing.
+
+  python -m axial_tf.export --model_dir=runs/demo --export_dir=exports/demo \
+    --compiled_size=96,128
+
+adds the signature `compiled` for servers with a GPU: XLA compiles the network
+for images that it sees at this size.
 """
 
 import itertools
@@ -32,6 +38,7 @@ _OF_TASK = {
     model_folders.CLASSIFICATION: ('top',),
 }
 _OF_AN_EXPORT = ('checkpoint', 'max_pixels', 'on_error', 'batch_sizes',
+                 'compiled_size',
                  *itertools.chain.from_iterable(_OF_TASK.values()))
 
 
@@ -63,6 +70,9 @@ def _define_flags() -> None:
   flags.DEFINE_list(
       'batch_sizes', ['1', '2', '4'], 'sizes of the warm-up requests and of '
       'the batches that the server may form, ascending.')
+  flags.DEFINE_list(
+      'compiled_size', None, 'height and width of the images of an extra '
+      'signature, compiled, whose network XLA compiles; default: none.')
   flags.DEFINE_bool(
       'check', False, 'compare the version (auto: the highest) with the model '
       'instead of writing one.')
@@ -102,7 +112,8 @@ def _export(version, scales) -> None:
   from axial_tf.training import checkpoints, progress
 
   settings = serving_settings.ServingSettings(
-      FLAGS.max_pixels, FLAGS.on_error, FLAGS.top, _batch_sizes())
+      FLAGS.max_pixels, FLAGS.on_error, FLAGS.top, _batch_sizes(),
+      cli.size('compiled_size', FLAGS.compiled_size))
   inference = restore.load_inference(FLAGS.model_dir, FLAGS.checkpoint)
   if scales is not None or FLAGS.flip:
     inference.multi_scale = multi_scale.MultiScaleSettings(

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from axial_tf import errors
-from axial_tf.export import model_json
+from axial_tf.export import compiled_signature, model_json
 from axial_tf.files import images as images_lib
 from axial_tf.files import model_folders, paths
 from axial_tf.inference import classification as classifier_inference
@@ -61,12 +61,20 @@ def compare(inference: model_json.Inference, folder: str,
     samples: uint8 RGB [height, width, 3] images; if empty, generated ones.
     of_task: `compare_segments` or `compare_classes`.
   """
-  samples = samples or generated_samples(
-      model_folders.read_model_json(folder)['serving']['max_pixels'])
+  serving = model_folders.read_model_json(folder)['serving']
+  samples = samples or generated_samples(serving['max_pixels'])
+  # Its reference keeps the variables alive.
   loaded = tf.saved_model.load(paths.literal(folder))
-  files = tf.constant([images_lib.png_bytes(image) for image in samples])
-  from_files = loaded.signatures['serving_default'](image_bytes=files)
-  return of_task(inference, loaded.signatures, samples, from_files)
+  signatures = loaded.signatures
+  outputs = signatures['serving_default'](image_bytes=_files(samples))
+  from_files = [[(outputs, row)] for row in range(len(samples))]
+  size = serving.get('compiled_size')  # Earlier exports have no such entry.
+  if size is not None:
+    image = generated_image(*size)
+    samples = [*samples, image]
+    from_files.append([(signatures[compiled_signature.NAME](
+        image_bytes=_files([image])), 0)])
+  return of_task(inference, signatures, samples, from_files)
 
 
 def compare_segments(
@@ -83,7 +91,7 @@ def compare_segments(
           head_difference, relative_difference(value, heads[key]))
     expected = inference.predict(images)['panoptic_map'][0].numpy()
     from_tensor = signatures['image_tensor'](image_tensor=images)
-    for outputs, row in ((from_files, index), (from_tensor, 0)):
+    for outputs, row in (*from_files[index], (from_tensor, 0)):
       panoptic_map = outputs['panoptic_map'][row, :height, :width].numpy()
       agreement = min(agreement, float(np.mean(panoptic_map == expected)))
       png = outputs['panoptic_png_bytes'][row].numpy()
@@ -102,7 +110,7 @@ def compare_classes(
     images = tf.constant(image)[tf.newaxis]
     expected = inference(images).numpy()
     for outputs, row in (
-        (from_files, index),
+        *from_files[index],
         (signatures['image_tensor'](image_tensor=images), 0)):
       classes, scores = (
           outputs[key][row].numpy() for key in ('classes', 'scores'))
@@ -117,6 +125,10 @@ def compare_classes(
     found = signatures['probabilities'](image_tensor=images)['probabilities']
     difference = max(difference, relative_difference(found, expected))
   return Differences(difference, agreement, ('probabilities', 'answers'))
+
+
+def _files(images: Sequence[np.ndarray]) -> tf.Tensor:
+  return tf.constant([images_lib.png_bytes(image) for image in images])
 
 
 def generated_samples(max_pixels: int) -> Sequence[np.ndarray]:

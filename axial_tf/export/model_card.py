@@ -28,7 +28,8 @@ def text(content: Mapping[str, Any]) -> str:
       '## Input', '',
       *(f'- {rule}' for rule in (
           f'{rules["pixels"]}.', *(rule(rules) for rule in how),
-          *_file_rules(content['serving']))), '',
+          *_file_rules(content['serving']),
+          *_compiled_rules(content['serving']))), '',
       '## Scores', '', *_score_lines(content.get('metrics') or {}), '',
       *labels(spec)]) + '\n'
 
@@ -61,6 +62,15 @@ def _file_rules(serving: Mapping[str, Any]) -> List[str]:
          'is marked with -1, the others in its request are processed')
   return [f'Files of up to {serving["max_pixels"]} pixels are decoded; one '
           f'that is larger or not an image {bad}.']
+
+
+def _compiled_rules(serving: Mapping[str, Any]) -> List[str]:
+  size = serving.get('compiled_size')
+  if size is None:
+    return []
+  return [f'The signature `compiled` takes the files of images that the '
+          f'network sees at {size[0]} x {size[1]} pixels; it needs a server '
+          f'with XLA, the other signatures do not.']
 
 
 def _crop_rule(rules: Mapping[str, Any]) -> str:

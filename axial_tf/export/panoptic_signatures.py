@@ -1,6 +1,7 @@
 """Builds the signatures of a served panoptic model, as TensorFlow functions.
 
-Plain TensorFlow ops only, so that the stock TensorFlow Serving can run them.
+Plain TensorFlow ops only, so that the stock TensorFlow Serving can run them,
+except in `compiled`.
 REST sends outputs whose names end in `_bytes` as base64, hence
 `panoptic_png_bytes`.
 """
@@ -9,7 +10,11 @@ from typing import Any, Dict
 
 import tensorflow as tf
 
-from axial_tf.export import request_decoding, serving_settings
+from axial_tf.export import (
+  compiled_signature,
+  request_decoding,
+  serving_settings,
+)
 from axial_tf.inference import panoptic as panoptic_inference
 from axial_tf.panoptic import label_png
 
@@ -37,8 +42,48 @@ def build(inference: panoptic_inference.PanopticInference,
   `heads`: image_tensor as above; float32 semantic_probabilities [batch,
     height, width, classes], center_heatmap [batch, height, width] and offset
     [batch, height, width, 2], without the resizing of `max_long_side`.
+
+  `compiled`, with `settings.compiled_size` only: as `serving_default`, but XLA
+    compiles the network, for images that it sees at this size; others are bad
+    files.
   """
+  network, size = inference.model, settings.compiled_size
+  compiled_inference = inference.compiled(size)
   inference = inference.traced()
+
+  @tf.function(autograph=False, input_signature=[request_decoding.FILES])
+  def serving_default(image_bytes):
+    return _segment_files(inference, image_bytes, settings)
+
+  @tf.function(autograph=False, input_signature=[request_decoding.FILES])
+  def compiled(image_bytes):
+    with compiled_signature.for_accelerators(network):
+      return _segment_files(
+          compiled_inference, image_bytes, settings,
+          compiled_signature.refusal(inference, size))
+
+  @tf.function(autograph=False, input_signature=[request_decoding.IMAGES])
+  def image_tensor(image_tensor):
+    return request_decoding.for_all_images(
+        image_tensor, lambda images: _segment_all(inference, images))
+
+  @tf.function(autograph=False, input_signature=[request_decoding.IMAGES])
+  def heads(image_tensor):
+    return request_decoding.for_all_images(
+        image_tensor, lambda images: _all_heads(inference, images))
+
+  signatures = {
+      'serving_default': serving_default,
+      'image_tensor': image_tensor,
+      'heads': heads,
+  }
+  if size is not None:
+    signatures[compiled_signature.NAME] = compiled
+  return signatures
+
+
+def _segment_files(inference, files, settings, refusal=None):
+  """Segments the images of a request, each at its own size."""
   table = inference.table_signature()
 
   def results(panoptic_map, png, of_table):
@@ -63,48 +108,36 @@ def build(inference: panoptic_inference.PanopticInference,
     return results(tf.zeros([0, 0], tf.int32), tf.constant(''),
                    {**of_table, 'num_segments': tf.constant(-1)})
 
-  @tf.function(autograph=False, input_signature=[request_decoding.FILES])
-  def serving_default(image_bytes):
-    outputs = request_decoding.for_each_file(
-        image_bytes, segment, no_segments, {
-            'panoptic_map': tf.RaggedTensorSpec(
-                [None, None], tf.int32, ragged_rank=1),
-            'height': tf.TensorSpec([], tf.int32),
-            'width': tf.TensorSpec([], tf.int32),
-            'panoptic_png_bytes': tf.TensorSpec([], tf.string),
-            **table,
-        }, settings)
-    padded = outputs['panoptic_map'].to_tensor(inference.spec.void_label)
-    return {**outputs, 'panoptic_map': padded}
+  outputs = request_decoding.for_each_file(
+      files, segment, no_segments, {
+          'panoptic_map': tf.RaggedTensorSpec(
+              [None, None], tf.int32, ragged_rank=1),
+          'height': tf.TensorSpec([], tf.int32),
+          'width': tf.TensorSpec([], tf.int32),
+          'panoptic_png_bytes': tf.TensorSpec([], tf.string),
+          **table,
+      }, settings, refusal)
+  padded = outputs['panoptic_map'].to_tensor(inference.spec.void_label)
+  return {**outputs, 'panoptic_map': padded}
 
-  def segment_all(images):
-    outputs = inference.predict(images)
-    batch, height, width = tf.unstack(tf.shape(images)[:3])
-    return {
-        'panoptic_map': outputs['panoptic_map'],
-        'height': tf.fill([batch], height),
-        'width': tf.fill([batch], width),
-        'panoptic_png_bytes': tf.map_fn(
-            label_png.encode_in_graph, outputs['panoptic_map'],
-            fn_output_signature=tf.string),
-        **{key: outputs[key] for key in table},
-    }
 
-  def all_heads(images):
-    outputs = inference(images)
-    return {key: outputs[key] for key in (
-        'semantic_probabilities', 'center_heatmap', 'offset')}
-
-  @tf.function(autograph=False, input_signature=[request_decoding.IMAGES])
-  def image_tensor(image_tensor):
-    return request_decoding.for_all_images(image_tensor, segment_all)
-
-  @tf.function(autograph=False, input_signature=[request_decoding.IMAGES])
-  def heads(image_tensor):
-    return request_decoding.for_all_images(image_tensor, all_heads)
-
+def _segment_all(inference, images):
+  """Segments images of one size."""
+  outputs = inference.predict(images)
+  batch, height, width = tf.unstack(tf.shape(images)[:3])
   return {
-      'serving_default': serving_default,
-      'image_tensor': image_tensor,
-      'heads': heads,
+      'panoptic_map': outputs['panoptic_map'],
+      'height': tf.fill([batch], height),
+      'width': tf.fill([batch], width),
+      'panoptic_png_bytes': tf.map_fn(
+          label_png.encode_in_graph, outputs['panoptic_map'],
+          fn_output_signature=tf.string),
+      **{key: outputs[key] for key in inference.table_signature()},
   }
+
+
+def _all_heads(inference, images):
+  """Returns the heads for images of one size, which are not resized."""
+  outputs = inference(images)
+  return {key: outputs[key] for key in (
+      'semantic_probabilities', 'center_heatmap', 'offset')}

@@ -1,6 +1,6 @@
 """Decodes the images of a request and runs a function on them."""
 
-from typing import Callable, Dict, Mapping
+from typing import Callable, Dict, Mapping, Optional
 
 import tensorflow as tf
 
@@ -19,7 +19,8 @@ IMAGES = tf.TensorSpec([None, None, None, 3], tf.uint8, name='image_tensor')
 def for_each_file(
     files: tf.Tensor, function: Callable[[tf.Tensor], Outputs],
     bad: Callable[[], Outputs], signature: Mapping[str, tf.TypeSpec],
-    settings: serving_settings.ServingSettings) -> Outputs:
+    settings: serving_settings.ServingSettings,
+    refusal: Optional[Callable[[tf.Tensor], tf.Tensor]] = None) -> Outputs:
   """Decodes files, which may differ in size, and runs a function on each.
 
   Args:
@@ -28,6 +29,8 @@ def for_each_file(
     bad: function that returns the results of a bad file, with 'mark'.
     signature: signature of one image's results.
     settings: limit of sizes, and whether a bad file fails the request.
+    refusal: function of an image that returns why it counts as bad, string [],
+      '' if it does not; None for none.
 
   Returns:
     The results with a batch axis.
@@ -37,6 +40,9 @@ def for_each_file(
   def run(inputs):
     index, content = inputs
     image, problem = image_bytes.decode(content, settings.max_pixels)
+    if refusal is not None:
+      problem = tf.cond(
+          tf.equal(problem, ''), lambda: refusal(image), lambda: problem)
     is_good = tf.equal(problem, '')
     if not fails:
       return tf.cond(is_good, lambda: function(image), bad)

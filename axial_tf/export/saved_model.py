@@ -14,6 +14,7 @@ from axial_tf.export import (
   batching_parameters,
   classifier_signatures,
   comparison,
+  compiled_signature,
   model_card,
   model_json,
   panoptic_signatures,
@@ -73,15 +74,18 @@ def export_saved_model(
     The path of the version's folder.
 
   Raises:
-    errors.UserError: the version exists, the folder cannot be written, or the
-      SavedModel does not agree with `inference`.
+    errors.UserError: the version exists, the folder cannot be written, the
+      model sees no image at `settings.compiled_size`, or the SavedModel does
+      not agree with `inference`.
   """
+  settings = settings or serving_settings.ServingSettings()
+  compiled_signature.require_possible(
+      inference, settings.compiled_size, settings.max_pixels)
   version_dir = _new_version_dir(export_dir, version)
   temporary = os.path.join(export_dir, f'writing-{uuid.uuid4().hex}')
   try:
     tf.io.gfile.makedirs(temporary)
-    _write(inference, temporary, metadata or {},
-           settings or serving_settings.ServingSettings())
+    _write(inference, temporary, metadata or {}, settings)
     check(inference, temporary, samples)
     tf.io.gfile.rename(temporary, version_dir)
   except tf.errors.OpError as error:

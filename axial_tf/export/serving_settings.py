@@ -1,7 +1,7 @@
 """Defines the settings of a served model: limits, handling of bad files."""
 
 import dataclasses
-from typing import Literal, Tuple
+from typing import Literal, Optional, Tuple
 
 from axial_tf import settings as settings_lib
 
@@ -19,12 +19,15 @@ class ServingSettings:
     top: number of classes that a classifier returns for each image.
     batch_sizes: sizes of the warm-up requests and of the batches that the
       server may form, ascending.
+    compiled_size: height and width of the images of the signature `compiled`;
+      None leaves it out.
   """
 
   max_pixels: int = 50_000_000
   on_error: Literal['fail', 'mark'] = 'fail'
   top: int = 5
   batch_sizes: Tuple[int, ...] = (1, 2, 4)
+  compiled_size: Optional[Tuple[int, int]] = None
 
   def __post_init__(self):
     settings_lib.check_types(self)
@@ -34,3 +37,6 @@ class ServingSettings:
         bool(self.batch_sizes) and self.batch_sizes[0] >= 1
         and list(self.batch_sizes) == sorted(set(self.batch_sizes)),
         self, 'batch_sizes', 'ascending numbers >= 1')
+    settings_lib.require(
+        self.compiled_size is None or min(self.compiled_size) >= 1, self,
+        'compiled_size', 'None or height and width of at least 1 pixel')

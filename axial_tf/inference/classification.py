@@ -11,6 +11,7 @@ import tensorflow as tf
 from axial_tf import keras2
 from axial_tf.data.common import resizing
 from axial_tf.files import model_folders
+from axial_tf.inference import compiled_network
 from axial_tf.specs import class_spec
 
 
@@ -45,6 +46,12 @@ class ClassifierInference(tf.Module):
             tf.TensorSpec([None, *self.image_size, 3], tf.float32)])
     return ClassifierInference(
         lambda images, training: run(images), self.spec, self.image_size,
+        self.short_side)
+
+  def compiled(self) -> 'ClassifierInference':
+    """Returns an inference whose network XLA compiles, for each batch size."""
+    return ClassifierInference(
+        compiled_network.compiled(self.model), self.spec, self.image_size,
         self.short_side)
 
   def __call__(self, images: tf.Tensor) -> tf.Tensor:

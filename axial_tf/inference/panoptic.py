@@ -4,13 +4,15 @@ Validation during training, the exported SavedModel and `Predictor` all run
 this code, so that the scores of a validation are those of the deployed model.
 """
 
-from typing import Callable, Dict, Optional
+import contextlib
+from typing import Callable, Dict, Optional, Tuple
 
 import tensorflow as tf
 
 from axial_tf import keras2
 from axial_tf.data.common import resizing
 from axial_tf.files import model_folders
+from axial_tf.inference import compiled_network
 from axial_tf.inference import multi_scale as multi_scale_lib
 from axial_tf.panoptic import merging, segments
 from axial_tf.specs import dataset_spec
@@ -27,6 +29,8 @@ class PanopticInference(tf.Module):
     max_long_side: `predict` shrinks images with a longer side to it and brings
       the map back to the image's size; None runs each image at its own size.
     enlarge: whether to enlarge smaller images to `max_long_side`, too.
+    size: height and width of all images that the network sees; None if they
+      vary.
     max_segments: rows of the segment table: the largest number of segments.
   """
 
@@ -37,7 +41,8 @@ class PanopticInference(tf.Module):
       spec: dataset_spec.DatasetSpec,
       merging_settings: merging.MergingSettings,
       max_long_side: Optional[int] = None, enlarge: bool = False,
-      multi_scale: Optional[multi_scale_lib.MultiScaleSettings] = None):
+      multi_scale: Optional[multi_scale_lib.MultiScaleSettings] = None,
+      size: Optional[Tuple[int, int]] = None):
     keras2.require(model, type(self).__name__)
     super().__init__(name='panoptic_inference')
     self.model = model
@@ -46,6 +51,7 @@ class PanopticInference(tf.Module):
     self.multi_scale = multi_scale or multi_scale_lib.MultiScaleSettings()
     self.max_long_side = max_long_side
     self.enlarge = enlarge
+    self.size = size
     self.max_segments = merging_settings.max_centers + len(spec.stuff_ids)
 
   def traced(self) -> 'PanopticInference':
@@ -77,6 +83,20 @@ class PanopticInference(tf.Module):
         call, self.spec, self.merging, self.max_long_side, self.enlarge,
         self.multi_scale)
 
+  def compiled(self, size: Optional[Tuple[int, int]] = None
+               ) -> 'PanopticInference':
+    """Returns an inference whose network XLA compiles, for each shape.
+
+    Merging, which takes ordinary operations, is not compiled.
+
+    Args:
+      size: height and width of all images that the network sees; None if their
+        shapes are static.
+    """
+    return PanopticInference(
+        compiled_network.compiled(self.model), self.spec, self.merging,
+        self.max_long_side, self.enlarge, self.multi_scale, size)
+
   def __call__(self, images: tf.Tensor) -> Dict[str, tf.Tensor]:
     """Segments images as they are, without resizing them.
 
@@ -88,6 +108,8 @@ class PanopticInference(tf.Module):
       float32 'score_map' (see `merging.merge`), 'semantic_probabilities'
       [..., classes], 'center_heatmap' and 'offset' [..., 2], (y, x) in pixels.
     """
+    if self.size is not None:
+      images = tf.ensure_shape(images, [None, *self.size, 3])
     heads = multi_scale_lib.heads(
         lambda images, size: self.model(
             images, training=False, output_size=size),
@@ -156,7 +178,14 @@ def resized(images: tf.Tensor, max_long_side: Optional[int], enlarge: bool
   """
   if max_long_side is None:
     return images
-  size = resizing.long_side_size(
-      tf.shape(images)[1], tf.shape(images)[2], max_long_side, enlarge)
+  height, width = images.shape[1:3]
+  is_static = None not in (height, width)
+  # Outside the graph, a static size becomes that of static shapes.
+  with tf.init_scope() if is_static else contextlib.nullcontext():
+    size = resizing.long_side_size(
+        *((height, width) if is_static else tf.unstack(tf.shape(images)[1:3])),
+        max_long_side, enlarge)
+  if is_static:
+    size = size.numpy()
   return tf.cast(
       tf.round(tf.image.resize(images, size, 'bilinear')), tf.uint8)

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from axial_tf import errors, memory
 from axial_tf.files import images, model_folders
+from axial_tf.layers import compilation
 from axial_tf.prediction import loaded_model
 from axial_tf.prediction.results import ClassProbability
 
@@ -19,17 +20,20 @@ from axial_tf.prediction.results import ClassProbability
 class ImageClassifier:
   """Classifies images with a trained or exported model."""
 
-  def __init__(self, path: str):
+  def __init__(self, path: str, *, compile: compilation.Mode = 'auto'):
     """Loads a model.
 
     Args:
       path: path of an export (the highest version is used), of one version in
         it, or of a training run's model_dir (its newest checkpoint is used).
+      compile: as in `Predictor`.
 
     Raises:
-      errors.UserError: there is no model, or it cannot be read.
+      errors.UserError: there is no model, it cannot be read, or it is an export
+        and `compile` is 'always'.
     """
-    self._model = loaded_model.load(path, model_folders.CLASSIFICATION)
+    self._model = loaded_model.load(
+        path, model_folders.CLASSIFICATION, mode=compile)
     self.spec = self._model.spec
 
   def __call__(self, image: images.ImageLike, top: int = 5

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import typing
 from typing import Any, Callable, Dict, NamedTuple, Optional, Sequence, Union
 
 import numpy as np
@@ -12,6 +13,7 @@ from axial_tf.files import model_folders, paths
 from axial_tf.inference import classification as classifier_inference
 from axial_tf.inference import multi_scale as multi_scale_lib
 from axial_tf.inference import panoptic as panoptic_inference
+from axial_tf.layers import compilation
 from axial_tf.specs import class_spec, dataset_spec, specs
 
 _Function = Callable[[tf.Tensor], Dict[str, Any]]
@@ -35,14 +37,21 @@ class Segmenter(NamedTuple):
   inference: Optional[panoptic_inference.PanopticInference]
 
   @classmethod
-  def of_run(cls, inference: panoptic_inference.PanopticInference
-             ) -> 'Segmenter':
+  def of_run(cls, inference: panoptic_inference.PanopticInference,
+             mode: compilation.Mode = 'auto') -> 'Segmenter':
     """Returns the interface of a training run's model."""
     traced = inference.traced()
     signature = [tf.TensorSpec([None, None, None, 3], tf.uint8)]
-    predict, heads = (
+    predict_any, heads = (
         tf.function(function, input_signature=signature, autograph=False)
         for function in (traced.predict, traced.__call__))
+    predict_compiled = tf.function(
+        inference.compiled().predict, autograph=False)
+    is_compiled = compilation.Recurring(mode)
+
+    def predict(images):
+      return (predict_compiled if is_compiled(images.shape)
+              else predict_any)(images)
 
     def resized(images):
       return panoptic_inference.resized(
@@ -83,16 +92,21 @@ class Classifier(NamedTuple):
   probabilities: Callable[[Sequence[np.ndarray]], np.ndarray]
 
   @classmethod
-  def of_run(cls, inference: classifier_inference.ClassifierInference
-             ) -> 'Classifier':
+  def of_run(cls, inference: classifier_inference.ClassifierInference,
+             mode: compilation.Mode = 'auto') -> 'Classifier':
     """Returns the interface of a training run's model."""
     traced = inference.traced()
-    classify = tf.function(traced.classify, autograph=False, input_signature=[
-        tf.TensorSpec([None, *inference.image_size, 3], tf.float32)])
+    classify_any = tf.function(
+        traced.classify, autograph=False, input_signature=[
+            tf.TensorSpec([None, *inference.image_size, 3], tf.float32)])
+    classify_compiled = tf.function(
+        inference.compiled().classify, autograph=False)
+    is_compiled = compilation.Recurring(mode)
 
     def probabilities(images):
-      return classify(
-          tf.stack([traced.prepare(image) for image in images])).numpy()
+      prepared = tf.stack([traced.prepare(image) for image in images])
+      return (classify_compiled if is_compiled(prepared.shape)
+              else classify_any)(prepared).numpy()
 
     return cls(inference.spec, probabilities)
 
@@ -120,8 +134,8 @@ _INTERFACES = {
 
 def load(
     path: str, task: model_folders.Task,
-    multi_scale: Optional[multi_scale_lib.MultiScaleSettings] = None
-) -> Union[Segmenter, Classifier]:
+    multi_scale: Optional[multi_scale_lib.MultiScaleSettings] = None,
+    mode: compilation.Mode = 'auto') -> Union[Segmenter, Classifier]:
   """Loads a model.
 
   Args:
@@ -130,11 +144,16 @@ def load(
     task: task that the model must have.
     multi_scale: views over which a training run's model averages; None for
       those of its configuration. Those of an export are fixed.
+    mode: whether XLA compiles a training run's model, see `compilation`.
 
   Raises:
     errors.UserError: there is no model, it cannot be read, it is a model of
-      another task, or it is an export and `multi_scale` is given.
+      another task, the mode is unknown, or it is an export and `multi_scale`
+      or 'always' is given.
   """
+  if mode not in typing.get_args(compilation.Mode):
+    raise errors.UserError(
+        f"compile: expected 'auto', 'always' or 'never', got {mode!r}")
   folder = model_folders.find(path)
   folder.require(task)
   if not folder.is_export:
@@ -144,12 +163,16 @@ def load(
     inference = restore.load_inference(folder.path)
     if multi_scale is not None:
       inference.multi_scale = multi_scale
-    return _INTERFACES[task].of_run(inference)
+    return _INTERFACES[task].of_run(inference, mode)
   if multi_scale is not None:
     raise errors.UserError(
         f'{folder.path}: is an export, whose scales and flips are fixed; '
         f'export the training run again with the ones you want, or give its '
         f'model_dir')
+  if mode == 'always':
+    raise errors.UserError(
+        f"{folder.path}: is an export, which runs uncompiled here; give the "
+        f"training run's model_dir to compile it, or leave compile at 'auto'")
   return _load_version(folder.path, task)
 
 

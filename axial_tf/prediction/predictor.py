@@ -19,6 +19,7 @@ from axial_tf.data.common import resizing
 from axial_tf.files import images, model_folders
 from axial_tf.inference import attention_probe, multi_scale
 from axial_tf.keras2 import keras
+from axial_tf.layers import compilation
 from axial_tf.prediction import loaded_model
 from axial_tf.prediction.results import PanopticResult
 from axial_tf.specs import dataset_spec
@@ -59,7 +60,7 @@ class Predictor:
   """Segments images with a trained or exported model."""
 
   def __init__(self, path: str, *, scales: Optional[Sequence[float]] = None,
-               flip: bool = False):
+               flip: bool = False, compile: compilation.Mode = 'auto'):
     """Loads a model.
 
     Args:
@@ -69,10 +70,13 @@ class Predictor:
         as (0.5, 1, 1.5); more accurate, and as many times slower. None for
         those of the run's configuration.
       flip: whether to also average over the mirrored image.
+      compile: 'auto' compiles a training run's network with XLA on a GPU, for
+        up to 4 shapes of batches that come more than 100 times; 'always' for
+        the first 4, on a CPU, too; 'never' for none.
 
     Raises:
-      errors.UserError: there is no model, or it cannot be read; scales or flip
-        are given for an export, which has fixed ones.
+      errors.UserError: there is no model, or it cannot be read; scales, flip
+        or 'always' are given for an export, which has fixed ones.
     """
     self._path = os.fspath(path)
     settings = None
@@ -80,7 +84,7 @@ class Predictor:
       settings = multi_scale.MultiScaleSettings(
           tuple(scales or (1.0,)), flip)
     self._model = loaded_model.load(
-        self._path, model_folders.PANOPTIC, settings)
+        self._path, model_folders.PANOPTIC, settings, compile)
     self.spec = self._model.spec
 
   def __call__(self, image: images.ImageLike) -> PanopticResult:

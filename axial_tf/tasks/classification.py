@@ -10,6 +10,7 @@ from axial_tf import settings as settings_lib
 from axial_tf.data.classification import pipeline as classification_pipeline
 from axial_tf.evaluation import top_k
 from axial_tf.inference import classification as classifier_inference
+from axial_tf.inference import compiled_network
 from axial_tf.keras2 import keras
 from axial_tf.models import classifier
 from axial_tf.specs import class_spec
@@ -100,10 +101,13 @@ class ClassificationTask(trained_task.TrainedTask):
       logging_dir: Optional[str] = None):
     super().__init__(
         settings, load_spec(settings), run, optimizer, logging_dir)
+    self._compiled = None
     self._bar = None
 
   def build_model(self) -> keras.Model:
-    return self._prepared(build_model(self._settings, self.spec))
+    model = self._prepared(build_model(self._settings, self.spec))
+    self._compiled = compiled_network.compiled(model)
+    return model
 
   def build_inputs(self, params, input_context=None) -> tf.data.Dataset:
     """Returns training batches if `params` is 'train', else validation ones."""
@@ -142,6 +146,8 @@ class ClassificationTask(trained_task.TrainedTask):
     """
     size = self._settings.data.image_size
     count = tf.shape(images)[0]
+    if self._validation_compiles(images):
+      return self._compiled(self._whole_share(images), training=False)[:count]
     blank = tf.zeros([1, *size, images.shape[-1] or 3], images.dtype)
     images = tf.cond(tf.equal(count, 0), lambda: blank, lambda: images)
     images = tf.ensure_shape(images, [None, *size, 3])

@@ -5,6 +5,7 @@ from typing import Optional
 
 import tensorflow as tf
 
+from axial_tf import errors
 from axial_tf import settings as settings_lib
 from axial_tf.data.common import resizing
 from axial_tf.data.panoptic import pipeline as panoptic_pipeline
@@ -120,12 +121,13 @@ class PanopticTask(trained_task.TrainedTask):
       logging_dir: Optional[str] = None):
     super().__init__(
         settings, load_spec(settings), run, optimizer, logging_dir)
-    self._inference = None
+    self._inference = self._compiled = None
     self._bar = None
 
   def build_model(self) -> keras.Model:
     model = self._prepared(build_model(self._settings, self.spec))
     self._inference = build_inference(self._settings, self.spec, model)
+    self._compiled = self._inference.compiled()
     return model
 
   def build_inputs(self, params, input_context=None) -> tf.data.Dataset:
@@ -135,6 +137,13 @@ class PanopticTask(trained_task.TrainedTask):
           self._settings.data, self.spec, self._run.global_batch_size,
           input_context=input_context, seed=self._run.seed,
           first_step=self.first_step)
+    if self._run.compile == 'always' and (
+        self._settings.data.validation_size is None):
+      raise errors.UserError(
+          "RunSettings.compile: expected 'auto' or 'never' for validation "
+          "images of any size, got 'always'; set "
+          "PanopticDataSettings.validation_size = (height, width) of the "
+          "largest one to compile")
     return panoptic_pipeline.validation_dataset(
         self._settings.data, self.spec, self.validation_batch_size,
         input_context=input_context)
@@ -177,13 +186,19 @@ class PanopticTask(trained_task.TrainedTask):
     tensor, on which convolutions fail.
     """
     count, height, width = (tf.shape(images)[axis] for axis in range(3))
-    missing = tf.where(tf.equal(count, 0), 1, 0)
-    side = missing * self._settings.model.backbone.output_stride
-    images = tf.pad(images, [[0, missing], [0, side], [0, side], [0, 0]])
+    inference = self._inference
+    if self._validation_compiles(images):
+      inference = self._compiled
+      images = self._whole_share(images)
+    else:
+      none = tf.where(tf.equal(count, 0), 1, 0)
+      side = none * self._settings.model.backbone.output_stride
+      images = tf.pad(images, [[0, none], [0, side], [0, side], [0, 0]])
+    missing = tf.shape(images)[0] - count
     bottom, right = (tf.pad(edge, [[0, missing]], constant_values=1)
                      for edge in (bottom, right))
     first = tf.zeros_like(bottom)
-    outputs = self._inference(padding.fill(
+    outputs = inference(padding.fill(
         images, tf.stack([first, first, bottom, right], 1),
         self._settings.model.padding))
     return {key: value[:count, :height, :width]

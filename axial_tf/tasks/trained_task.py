@@ -10,7 +10,8 @@ import tensorflow as tf
 
 from axial_tf import errors
 from axial_tf.keras2 import keras
-from axial_tf.layers.attention import backends, chunks
+from axial_tf.layers import compilation
+from axial_tf.layers.attention import backends
 from axial_tf.training import (
   freezing,
   initialization,
@@ -73,13 +74,30 @@ class TrainedTask(base_task.Task, abc.ABC):
   def _prepared(self, model: keras.Model) -> keras.Model:
     """Returns a new network, changed as the run says."""
     freezing.freeze_batch_norms(model, self._run.frozen_batch_norms)
-    if self._run.compile == 'always':
+    backend = compilation.backend_of_run(self._run.compile)
+    if backend == 'compiled':
       _require_separate_statistics(model)
-      backends.assign(model, 'compiled')
-    elif self._run.compile == 'never':
-      backends.assign(
-          model, 'matmul' if chunks.device() == 'cpu' else 'einsum')
+    if backend is not None:
+      backends.assign(model, backend)
     return model
+
+  def _validation_compiles(self, images: tf.Tensor) -> bool:
+    """Whether XLA compiles the network for images [batch, ...] as a whole."""
+    return (compilation.pays(self._run.compile)
+            and images.shape[1:].is_fully_defined())
+
+  def _whole_share(self, images: tf.Tensor) -> tf.Tensor:
+    """Adds blank images to those of the last batch, so that all have one size.
+
+    Args:
+      images: a replica's share of a validation batch, or less.
+    """
+    share = self.validation_batch_size // (
+        tf.distribute.get_strategy().num_replicas_in_sync)
+    missing = share - tf.shape(images)[0]
+    images = tf.pad(
+        images, [[0, missing], *[[0, 0]] * (images.shape.rank - 1)])
+    return tf.ensure_shape(images, [share, *images.shape[1:]])
 
   def training_pictures(self) -> Dict[str, np.ndarray]:
     """Draws training images for TensorBoard; by default none."""
@@ -205,12 +223,11 @@ def _require_sound(run: run_settings.RunSettings,
 
 def _require_separate_statistics(model: keras.Model) -> None:
   """Checks that attention can be compiled where this run computes it."""
-  replicas = tf.distribute.get_strategy().num_replicas_in_sync
-  if replicas > 1 and backends.synchronizes(model):
+  if backends.synchronizes(model):
     raise errors.UserError(
-        f"RunSettings.compile: expected 'auto' or 'never' for {replicas} "
-        f"replicas that share batch norm statistics, got 'always'; set "
-        f"BatchNormSettings.synchronized = False to compile")
+        "RunSettings.compile: expected 'auto' or 'never' for batch norms "
+        "whose statistics replicas share, got 'always'; set "
+        "BatchNormSettings.synchronized = False to compile")
 
 
 def _part(inputs: Dict[str, tf.Tensor], number: int, parts: int

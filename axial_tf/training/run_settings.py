@@ -5,6 +5,7 @@ from typing import Literal, Optional, Tuple
 
 from axial_tf import errors
 from axial_tf import settings as settings_lib
+from axial_tf.layers import compilation
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,9 +36,10 @@ class RunSettings:
       when a run starts.
     mixed_precision: compute type; losses, statistics and sums stay in
       float32.
-    compile: whether XLA compiles attention layers: 'auto' where it pays,
-      'always', which needs fixed sizes and separate batch norm statistics, or
-      'never'. TPUs compile everything.
+    compile: what XLA compiles: 'auto' what pays on the device, see
+      `layers.compilation`; 'always' attention in training and the network in
+      validation, which needs fixed sizes, one worker and separate batch norm
+      statistics; or 'never'. TPUs compile everything.
     init_checkpoint: a checkpoint, or the folder of a training run, whose
       weights a new run starts from, as far as they fit. The run of a
       classifier initializes the backbone of a segmentation model.
@@ -73,7 +75,7 @@ class RunSettings:
   tpu_address: Optional[str] = None
   worker_timeout: float = 600.0
   mixed_precision: Literal['float32', 'bfloat16', 'float16'] = 'float32'
-  compile: Literal['auto', 'always', 'never'] = 'auto'
+  compile: compilation.Mode = 'auto'
   init_checkpoint: Optional[settings_lib.Path] = None
   frozen_batch_norms: Tuple[str, ...] = ()
   seed: Optional[int] = None
@@ -109,6 +111,13 @@ class RunSettings:
         self.profile_steps is None or self.strategy != 'tpu', self,
         'profile_steps', "None with the strategy 'tpu', whose loops run as a "
         "whole (use capture_tpu_profile instead)")
+    settings_lib.require(
+        self.compile != 'never' or self.strategy != 'tpu', self, 'compile',
+        "'auto' with the strategy 'tpu', which compiles everything")
+    settings_lib.require(
+        self.compile != 'always' or self.strategy != 'multi_worker_mirrored',
+        self, 'compile', "'auto' or 'never' with several workers, which do not "
+        'know the size of their batches while tracing')
     settings_lib.require(
         not self.deterministic or self.seed is not None, self, 'deterministic',
         'False without a seed')

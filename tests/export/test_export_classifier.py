@@ -80,7 +80,7 @@ def test_model_json_and_model_card_describe_it(folder):
   assert content['input_rules']['image_size'] == [16, 16]
   assert content['serving'] == {
       'max_pixels': 50_000_000, 'on_error': 'mark', 'top': 2,
-      'batch_sizes': [1, 2, 4]}
+      'batch_sizes': [1, 2, 4], 'compiled_size': None}
   with open(f'{folder}/{model_folders.MODEL_CARD}') as file:
     card = file.read()
   assert '# Image classification of colors\n' in card

@@ -8,41 +8,14 @@ import tensorflow as tf
 from axial_tf import errors
 from axial_tf.export import comparison, fixed_size
 from axial_tf.inference import panoptic as panoptic_inference
-from axial_tf.keras2 import keras
-from axial_tf.layers import resize
-from axial_tf.layers.attention import axial_2d
-from tests import color_model
+from tests import color_model, tiny_network
 
 _SIZE = 33, 49
 
 
-class _Network(keras.Model):
-  """Attention over local spans and whole axes, and heads at half the size."""
-
-  def __init__(self):
-    super().__init__()
-    self._stem = keras.layers.Conv2D(16, 3, 2, 'same')
-    self._layers = [
-        axial_2d.AxialAttention2D(
-            8, 16, heads=2, span=span, name=f'span{span}')
-        for span in (5, None)]
-    self._heads = keras.layers.Conv2D(6, 1)
-
-  def call(self, images, training=False, output_size=None):
-    x = self._stem(images)
-    for layer in self._layers:
-      x = layer(x, training=training)
-    x = resize.resize(self._heads(x), output_size or resize.size_of(images))
-    return {'semantic_logits': 9 * x[..., :3], 'center_heatmap': x[..., 3],
-            'offset': x[..., 4:]}
-
-
 @pytest.fixture(scope='module')
 def inference():
-  model = _Network()
-  model(tf.zeros([1, *_SIZE, 3]))
-  return panoptic_inference.PanopticInference(
-      model, color_model.SPEC, color_model.MERGING)
+  return tiny_network.inference()
 
 
 @pytest.fixture(scope='module')

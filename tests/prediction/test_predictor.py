@@ -17,7 +17,8 @@ from axial_tf import errors
 from axial_tf.experiment import restore
 from axial_tf.export import saved_model
 from axial_tf.files import image_files
-from axial_tf.inference import multi_scale
+from axial_tf.inference import compiled_network, multi_scale
+from axial_tf.layers import compilation
 from axial_tf.prediction import predictor
 from tests import color_model, tools
 from tests.color_model import BALL
@@ -145,6 +146,39 @@ def test_a_training_run_predicts_what_its_export_predicts(
   assert asked == [str(tmp_path)]
   image, _ = color_model.scene()
   assert from_run(image).segments == loaded(image).segments
+
+
+def test_a_network_of_a_run_is_compiled_on_request(
+    export_dir, tmp_path, monkeypatch):
+  (tmp_path / 'config.gin').write_text('')
+  shapes, real = [], compiled_network.compiled
+
+  def compiled(model):
+    run = real(model)
+
+    def call(images, **options):
+      shapes.append(tuple(images.shape))
+      return run(images, **options)
+
+    return call
+
+  monkeypatch.setattr(compiled_network, 'compiled', compiled)
+  monkeypatch.setattr(compilation, 'PROGRAMS', 2)
+  monkeypatch.setattr(
+      restore, 'load_inference', lambda model_dir: color_model.inference())
+  always, never = (
+      predictor.Predictor(tmp_path, compile=mode) for mode in (
+          'always', 'never'))
+  for height in (24, 30, 24, 36):
+    image, panoptic = color_model.scene(height=height)
+    found, expected = always(image), never(image)
+    assert found.segments == expected.segments
+    np.testing.assert_array_equal(found.panoptic_map, panoptic)
+  assert shapes == [(1, 24, 40, 3), (1, 30, 40, 3)]
+  with pytest.raises(errors.UserError, match='is an export, which runs uncomp'):
+    predictor.Predictor(export_dir, compile='always')
+  with pytest.raises(errors.UserError, match="'always' or 'never', got 'xla'"):
+    predictor.Predictor(tmp_path, compile='xla')
 
 
 @pytest.mark.parametrize('make, word', [

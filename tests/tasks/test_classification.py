@@ -12,6 +12,7 @@ import tensorflow_datasets as tfds
 from axial_tf import errors
 from axial_tf.experiment import config
 from axial_tf.keras2 import keras
+from axial_tf.layers import compilation
 from axial_tf.tasks import classification
 from tests import tiny_classes
 
@@ -82,7 +83,7 @@ def _validate(records, devices, batch_size, weights=None):
           model, task)
 
 
-def test_replicas_and_uneven_batches_do_not_matter(tmp_path):
+def test_replicas_and_uneven_batches_do_not_matter(tmp_path, monkeypatch):
   """With 5 images in batches of 4, one replica gets none in the last one."""
   records = tiny_classes.write(tmp_path, val=5)
   keras.utils.set_random_seed(1)
@@ -97,6 +98,12 @@ def test_replicas_and_uneven_batches_do_not_matter(tmp_path):
   batch = next(iter(task.build_inputs('validation')))
   right = np.argmax(model(batch['image']), 1) == batch['label'].numpy()
   assert one['top1'] == np.mean(right)
+  # As on GPUs, where XLA compiles the network for whole shares.
+  monkeypatch.setattr(compilation, 'device', lambda: 'gpu')
+  compiled, _, _ = _validate(
+      records, ['CPU:0', 'CPU:1'], 4, weights=model.get_weights())
+  assert compiled['cross_entropy'] == pytest.approx(
+      one['cross_entropy'], rel=1e-5)
 
 
 def test_a_head_of_another_size_is_refused_before_training(records):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from axial_tf import errors
 from axial_tf.data.panoptic import training_batch
 from axial_tf.evaluation import panoptic_quality
 from axial_tf.experiment import config
@@ -13,6 +14,7 @@ from axial_tf.keras2 import keras
 from axial_tf.panoptic import merging, targets
 from axial_tf.tasks import panoptic
 from axial_tf.training import optimizers
+from tests import programs
 
 # Without attention, whose graph is slow to build.
 _TINY = ["variant_settings.spatial = 'convolution'",
@@ -119,6 +121,54 @@ def test_smaller_images_of_a_batch_are_padded_as_the_model_pads(padding, mode):
   expected = model(tf.constant(np.pad(image, margins, mode)[None], tf.float32))
   np.testing.assert_allclose(
       logs['center_heatmap'][0], expected['center_heatmap'][0], atol=1e-5)
+
+
+def test_compiled_validation_equals_any_other():
+  rng = np.random.default_rng(0)
+  results, weights = [], None
+  for mode in ('always', 'never'):
+    task = _task(
+        f"RunSettings.compile = '{mode}'",
+        'RunSettings.validation_batch_size = 2',
+        'PanopticDataSettings.validation_size = (33, 33)')
+    model = task.build_model()
+    weights = weights or [
+        w + 0.1 * np.abs(rng.normal(size=w.shape)) for w in model.get_weights()]
+    model.set_weights(weights)
+    step = tf.function(
+        lambda inputs, task=task, model=model: task.validation_step(
+            inputs, model), autograph=False, input_signature=[{
+                'image': tf.TensorSpec([None, 33, 33, 3], tf.uint8),
+                'panoptic': tf.TensorSpec([None, 33, 33], tf.int32),
+                'place': tf.TensorSpec([None], tf.int64),
+                **{key: tf.TensorSpec([None], tf.int32) for key in (
+                    'height', 'width', 'raw_height', 'raw_width')}}])
+    assert bool(programs.compiled(step.get_concrete_function().graph)) == (
+        mode == 'always')
+    image = np.random.default_rng(1).integers(0, 256, [2, 33, 33, 3], np.uint8)
+    sizes = {key: [20, 33] for key in (
+        'height', 'width', 'raw_height', 'raw_width')}
+    batch = {'image': image, 'panoptic': np.zeros([2, 33, 33], np.int32),
+             'place': np.int64([0, 1]), **sizes}
+    # The last share of a replica may be smaller, or empty.
+    dtypes = {key: spec.dtype for key, spec in step.input_signature[0].items()}
+    results.append([
+        step({key: tf.constant(value, dtypes[key])[:count]
+              for key, value in batch.items()}) for count in (2, 1, 0)])
+  for count, compiled, expected in zip((2, 1, 0), *results):
+    assert compiled['prediction'].shape == (count, 33, 33)
+    for key in ('center_heatmap', 'offset'):
+      np.testing.assert_allclose(
+          compiled[key], expected[key], rtol=1e-4, atol=1e-4)
+    assert np.sum(compiled['prediction'] != expected['prediction']) <= 10
+
+
+def test_validation_of_any_size_is_not_compiled():
+  task = _task("RunSettings.compile = 'always'")
+  with pytest.raises(errors.UserError, match=(
+      "RunSettings.compile: expected 'auto' or 'never' .* set "
+      'PanopticDataSettings.validation_size')):
+    task.build_inputs('validation')
 
 
 def test_replicas_and_steps_add_up(task):

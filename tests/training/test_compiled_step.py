@@ -97,3 +97,8 @@ def test_replicas_that_share_statistics_are_not_compiled(two_replicas):
   with two_replicas.scope():
     with pytest.raises(errors.UserError, match="compile.*'auto' or 'never'"):
       task.build_model()
+  with pytest.raises(errors.UserError, match='synchronized = False to compile'):
+    _task('experiments/demo.gin', [
+        *_TINY, "RunSettings.compile = 'always'",
+        'variant_settings.norm = @BatchNormSettings()',
+        'BatchNormSettings.synchronized = True']).build_model()

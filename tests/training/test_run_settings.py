@@ -39,7 +39,10 @@ def test_a_training_batch_that_can_be_shared():
 @pytest.mark.parametrize('changes, words', [
     ({'num_gpus': -1}, 'None or an int >= 0'),
     ({'num_gpus': 2}, "'mirrored' uses several"),
-    ({'worker_timeout': 0}, 'a number > 0')])
+    ({'worker_timeout': 0}, 'a number > 0'),
+    ({'compile': 'never', 'strategy': 'tpu'}, "'auto' with the strategy 'tpu'"),
+    ({'compile': 'always', 'strategy': 'multi_worker_mirrored'},
+     "'auto' or 'never' with several workers")])
 def test_mistakes_are_named(changes, words):
   with pytest.raises(errors.UserError, match=words):
     run_settings.RunSettings(**changes)

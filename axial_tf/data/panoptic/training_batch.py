@@ -10,7 +10,7 @@ from typing import Dict
 import tensorflow as tf
 
 from axial_tf.data.common import resizing
-from axial_tf.layers import padding
+from axial_tf.layers import compilation, padding
 from axial_tf.panoptic import targets as targets_lib
 from axial_tf.specs import dataset_spec
 
@@ -66,6 +66,6 @@ def unpack(batch: Dict[str, tf.Tensor], spec: dataset_spec.DatasetSpec,
     }
 
   # Without XLA, these operations take four times as long on CPUs.
-  if tf.inside_function() and not tf.config.get_visible_devices('GPU'):
+  if compilation.elementwise_loops_pay():
     compute = tf.function(compute, autograph=False, jit_compile=True)
   return compute(batch)

@@ -5,7 +5,13 @@ from typing import NamedTuple, Optional, Tuple
 
 import tensorflow as tf
 
-from axial_tf.layers import graph_ops, normalization, precision
+from axial_tf import errors
+from axial_tf.layers import (
+  compilation,
+  graph_ops,
+  normalization,
+  precision,
+)
 from axial_tf.layers.attention import chunks, span
 from axial_tf.layers.attention import settings as settings_lib
 from axial_tf.layers.shapes import sizes
@@ -45,40 +51,49 @@ def describe(layer, inputs: tf.Tensor, training: bool, stride: int) -> Call:
     training: whether this is training.
     stride: distance of the queries on the axis.
   """
-  settings, device = layer.settings, chunks.device()
+  settings = layer.settings
+  uses_batch = layer.uses_batch(training)
+  stride = 1 if uses_batch else stride
   if settings.chunk_bytes is None:
     settings = dataclasses.replace(
-        settings, chunk_bytes=chunks.CHUNK_BYTES[device])
-  uses_batch = layer.uses_batch(training)
+        settings, chunk_bytes=chunks.CHUNK_BYTES[compilation.device()])
+  else:
+    _require_whole_maps(settings, inputs.shape[1], stride)
   channels = layer.key_channels, layer.key_channels, layer.value_channels
   normalizer = None if settings.norm is None else layer.qkv_norm.normalizer
   backend = settings.backend
   if backend == 'auto':
-    backend = _suitable(device, settings, channels, inputs)
-  # A pass that exchanges statistics with other replicas is no XLA program.
-  compiled = (
-      backend == 'compiled' and tf.inside_function()
-      and inputs.shape.is_fully_defined()
-      and not (uses_batch and normalizer.synchronized))
+    backend = compilation.backend_of_device(
+        _fits_fused(settings, channels, inputs))
+  compiled = compilation.axis_is_program(
+      backend, inputs.shape, uses_batch and normalizer.synchronized)
   if compiled and normalizer is not None:
     normalizer = dataclasses.replace(normalizer, fused=False)
   return Call(
-      settings, channels, normalizer, uses_batch, 1 if uses_batch else stride,
+      settings, channels, normalizer, uses_batch, stride,
       'einsum' if backend == 'compiled' else backend, compiled)
 
 
-def _suitable(device, settings, channels, inputs):
-  """Returns the backend for the device."""
-  if device != 'cpu':
-    # For a TPU, TensorFlow compiles the whole program.
-    return 'compiled' if device == 'gpu' else 'einsum'
-  # Compiling takes seconds: not for one call, and not for each image size.
-  # Masks make the compiled loops slower than matrix products.
+def _fits_fused(settings, channels, inputs) -> bool:
+  """Whether the loops of the backend 'fused' suit an axis."""
+  # Masks make them slower than matrix products.
   length = inputs.shape[1]
-  fused = (tf.inside_function() and length is not None
-           and span.sees_all(length, settings.span)
-           and channels[0] // settings.heads <= _DEEPEST_FUSED)
-  return 'fused' if fused else 'matmul'
+  return (length is not None and span.sees_all(length, settings.span)
+          and channels[0] // settings.heads <= _DEEPEST_FUSED)
+
+
+def _require_whole_maps(settings, length: Optional[int], stride: int) -> None:
+  """Checks that a chunk of the given size holds a map of a known length."""
+  if length is None:
+    return
+  queries, keys = span.cut(length, settings.span, stride).offset_rows.shape
+  least = chunks.map_bytes(queries, keys)
+  if settings.chunk_bytes < least:
+    raise errors.UserError(
+        f'AttentionSettings.chunk_bytes: expected at least {least}, the bytes '
+        f'of one map of {queries} queries and {keys} keys on an axis of '
+        f'{length} positions, got {settings.chunk_bytes}; None takes what '
+        f'suits the device')
 
 
 class Axis:

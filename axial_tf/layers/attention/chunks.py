@@ -28,15 +28,13 @@ def chunk_size(queries: Size, keys: Size, chunk_bytes: int) -> Size:
     keys: width of a map.
     chunk_bytes: size of a chunk's maps.
   """
-  chunk = chunk_bytes // (4 * queries * keys)
+  chunk = chunk_bytes // map_bytes(queries, keys)
   return max(chunk, 1) if isinstance(chunk, int) else tf.maximum(chunk, 1)
 
 
-def device() -> str:
-  """Returns where programs that are traced now run: 'cpu', 'gpu' or 'tpu'."""
-  if isinstance(tf.distribute.get_strategy(), tf.distribute.TPUStrategy):
-    return 'tpu'
-  return 'gpu' if tf.config.get_visible_devices('GPU') else 'cpu'
+def map_bytes(queries: Size, keys: Size) -> Size:
+  """Returns the size of one map."""
+  return 4 * queries * keys
 
 
 def apply(function: Callable[[Any], Tuple[Tensors, Tensors]], rows: Any,

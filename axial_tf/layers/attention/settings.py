@@ -70,8 +70,8 @@ class AttentionSettings:
       global attention and static image sizes in graph functions, and 'matmul'
       otherwise;
       'equation' computes equation 3 as it is written and keeps all maps.
-    chunk_bytes: size of a chunk's map in bytes; None for what suits the
-      machine.
+    chunk_bytes: size of a chunk's map in bytes, at least that of one row;
+      None for what suits the machine.
   """
   heads: int = 8
   span: Optional[int] = None

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from axial_tf import errors
 from axial_tf.keras2 import keras
 from axial_tf.layers.attention import backends, chunks
 from axial_tf.layers.attention import layer as attention_layer
@@ -111,3 +112,19 @@ def test_no_tensor_of_a_training_step_has_the_size_of_the_maps():
       if not shape.unknown_rank]
   assert len(metadata.library.function) > 1
   assert 0 < max(sizes) < rows * heads * length * length / 4
+
+
+@pytest.mark.parametrize('span, training, stride, least', [
+    (None, False, 1, 4 * 40 * 40), (None, False, 2, 4 * 20 * 40),
+    (None, True, 2, 4 * 40 * 40), (5, False, 1, 4 * 14 * 18)])
+def test_a_chunk_holds_a_whole_map(span, training, stride, least):
+  def run(chunk_bytes):
+    return attention_layer.AxialAttention(
+        4, 4, heads=2, span=span, chunk_bytes=chunk_bytes)(
+            tf.zeros([1, 40, 4]), training=training, stride=stride)
+
+  assert run(least).shape[1] == -(-40 // stride)
+  with pytest.raises(errors.UserError, match=(
+      f'AttentionSettings.chunk_bytes: expected at least {least}, .* on an '
+      f'axis of 40 positions, got {least - 1}; None takes')):
+    run(least - 1)

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from axial_tf.layers.attention import chunks
+from axial_tf.layers import compilation
 from axial_tf.layers.attention import layer as attention_layer
 from tests.layers import harness
 
@@ -46,7 +46,8 @@ def test_auto_compiles_on_gpus(monkeypatch):
   layer(x)
   found = []
   for device in ('gpu', 'tpu'):
-    monkeypatch.setattr(chunks, 'device', lambda device=device: device)
+    monkeypatch.setattr(
+        compilation, 'device', lambda device=device: device)
     found.append(len(_programs([layer], x)))
   # For a TPU, TensorFlow compiles the whole program.
   assert found == [2, 0]

@@ -1,0 +1,107 @@
+"""Decides what XLA compiles: the one place that knows devices and modes.
+
+- A training step: the passes of attention axes on GPUs, one program for all
+  axes of equal shapes (`attention.compiled`).
+- Validation and prediction: on GPUs, the forward pass of the whole network, one
+  program for each shape of its images.
+- On CPUs, a few elementwise loops only: the XLA of CPUs has slower
+  convolutions than oneDNN.
+- On TPUs nothing in particular, as TensorFlow compiles whole steps there.
+
+A mode changes this for a run: 'always' compiles on CPUs what is compiled on
+GPUs, 'never' compiles none of it. Shapes that are unknown while tracing are
+never compiled.
+"""
+
+import collections
+from typing import Literal, Optional
+
+import tensorflow as tf
+
+Mode = Literal['auto', 'always', 'never']
+
+# Compiling a network takes as long as many calls, so only a shape that comes
+# often has a program, and there are few of them: a folder may have images of
+# many sizes.
+CALLS_BEFORE_COMPILING = 100
+PROGRAMS = 4
+
+
+def device() -> str:
+  """Returns where programs that are traced now run: 'cpu', 'gpu' or 'tpu'."""
+  if isinstance(tf.distribute.get_strategy(), tf.distribute.TPUStrategy):
+    return 'tpu'
+  return 'gpu' if tf.config.get_visible_devices('GPU') else 'cpu'
+
+
+def pays(mode: Mode) -> bool:
+  """Whether programs of static shapes compile as a whole on this device."""
+  where = device()
+  return where != 'tpu' and (
+      mode == 'always' or (mode == 'auto' and where == 'gpu'))
+
+
+def elementwise_loops_pay() -> bool:
+  """Whether loops of elementwise operations that are traced now compile."""
+  return tf.inside_function() and device() == 'cpu'
+
+
+def backend_of_run(mode: Mode) -> Optional[str]:
+  """Returns the attention backend of a run; None leaves it to the device."""
+  where = device()
+  if where == 'tpu' or mode == 'auto':
+    return None
+  if mode == 'always':
+    return 'compiled'
+  return 'matmul' if where == 'cpu' else 'einsum'
+
+
+def backend_of_device(fits_fused: bool) -> str:
+  """Returns the backend of an attention axis whose settings have 'auto'.
+
+  Args:
+    fits_fused: whether the loops of the backend 'fused' suit the axis.
+  """
+  where = device()
+  if where != 'cpu':
+    return 'compiled' if where == 'gpu' else 'einsum'
+  # Compiling takes seconds: not for one call, and not for each image size.
+  return 'fused' if tf.inside_function() and fits_fused else 'matmul'
+
+
+def axis_is_program(backend: str, shape: tf.TensorShape, exchanges: bool
+                    ) -> bool:
+  """Whether the passes of an attention axis are programs of their own.
+
+  Args:
+    backend: backend of the axis.
+    shape: shape of its inputs.
+    exchanges: whether it exchanges statistics with other replicas, which a
+      program cannot do.
+  """
+  return (backend == 'compiled' and tf.inside_function()
+          and shape.is_fully_defined() and not exchanges)
+
+
+class Recurring:
+  """Chooses the shapes that are worth a program, among those that come."""
+
+  def __init__(self, mode: Mode):
+    """Takes the mode; 'always' compiles a shape when it first comes."""
+    self._pays = pays(mode)
+    self._calls_before = 0 if mode == 'always' else CALLS_BEFORE_COMPILING
+    self._calls = collections.Counter()
+    self._programs = set()
+
+  def __call__(self, shape: tf.TensorShape) -> bool:
+    """Whether the next call with this static shape is compiled."""
+    key = tuple(shape)
+    if not self._pays or key in self._programs:
+      return self._pays
+    if len(self._programs) == PROGRAMS:
+      return False
+    if self._calls[key] == self._calls_before:
+      self._programs.add(key)
+      return True
+    self._calls[key] += 1
+    return False
