@@ -5,12 +5,12 @@ graph of operations (tf.function) and as one XLA program (jit_compile=True),
 with the same weights. Every cell is measured in a process of its own; Ctrl-C
 prints what there is so far. A training step of a backbone is its forward and
 backward pass; that of the experiment has losses and optimizer, too, on images
-of noise. Without a GPU, the CPU is measured; sizes are then too large, but for
---tiny.
+of noise. Without a GPU, the CPU is measured, with --tiny unless --notiny says
+otherwise.
 
   python benchmarks/accelerator.py > table.md
   python benchmarks/accelerator.py --cases=coco_train --columns=graph_bfloat16
-  python benchmarks/accelerator.py --tiny --cases=resnet_s_224_infer --runs=1
+  python benchmarks/accelerator.py --tiny --cases=resnet_s_224_infer --repeats=1
 """
 
 import functools
@@ -65,7 +65,7 @@ class Cost(NamedTuple):
 
 _EXPERIMENT = 'experiments/coco_axial_deeplab_s.gin'
 _GLOBAL = {'span': 0}
-_CASES = {
+CASES = {
     'resnet_s_224_infer': Case(
         'Axial-ResNet-S', 'axial_resnet_s', 224, 64, False),
     'resnet_s_224_train': Case(
@@ -99,7 +99,7 @@ _OUT_OF_MEMORY = re.compile(
     r'OOM when|out of memory|RESOURCE_EXHAUSTED|ALLOC_FAILED|'
     r'fail(ed|ure) to allocate', re.IGNORECASE)
 
-_CHOSEN = flags.DEFINE_list('cases', list(_CASES), 'Cases to measure.')
+_CHOSEN = flags.DEFINE_list('cases', list(CASES), 'Cases to measure.')
 _CHOSEN_COLUMNS = flags.DEFINE_list(
     'columns', None, f'Columns to measure, of {", ".join(_COLUMNS)}; default: '
     f'all, on a TPU those of XLA, which compiles all of its programs.')
@@ -108,11 +108,11 @@ _DEVICE = flags.DEFINE_enum(
     'What to measure; auto: the first GPU, or the CPU if there is none.')
 _LIMIT = flags.DEFINE_float(
     'limit', 300, 'Seconds for each cell, with start and compilation.')
-_RUNS = flags.DEFINE_integer(
-    'runs', 10, 'Number of runs for each median.', lower_bound=1)
+_REPEATS = flags.DEFINE_integer(
+    'repeats', 10, 'Number of runs for each median.', lower_bound=1)
 _IS_TINY = flags.DEFINE_bool(
-    'tiny', False, 'Measure two images of 33 pixels in small networks, to try '
-    'this program.')
+    'tiny', None, 'Whether to measure two images of 33 pixels in small '
+    'networks, which tries this program; default: on a CPU.')
 
 
 def start(device: str) -> Tuple[tf.distribute.Strategy, str, str]:
@@ -204,15 +204,15 @@ def _replicated(strategy, step):
       strategy.experimental_local_results, strategy.run(step))
 
 
-def measured(*arguments) -> Union[Cost, str]:
-  """Measures a cell in a new process, for as long as --limit allows."""
+def measured(limit: float, *arguments) -> Union[Cost, str]:
+  """Measures a cell in a new process, within a number of seconds."""
   compiled = multiprocessing.get_context('spawn').Event()
   try:
     return measure.in_new_process(
-        cost, *arguments, compiled, seconds=_LIMIT.value)
+        cost, *arguments, compiled, seconds=limit)
   except TimeoutError:
     done = 'finished' if compiled.is_set() else 'compiled'
-    return f'not {done} in {_LIMIT.value:g} s'
+    return f'not {done} in {limit:g} s'
   except ChildProcessError as error:
     # Linux kills the largest process when it has no more memory.
     return ('out of memory' if error.errno == -signal.SIGKILL
@@ -245,7 +245,7 @@ def tiny(case: Case) -> Case:
 
 
 def main():
-  cli.require_known('cases', _CHOSEN.value, _CASES)
+  cli.require_known('cases', _CHOSEN.value, CASES)
   columns = [name for name, (compiles, _) in _COLUMNS.items()
              if compiles or _DEVICE.value != 'tpu']
   chosen = _CHOSEN_COLUMNS.value or columns
@@ -253,7 +253,8 @@ def main():
   # Some library warns of old Pythons in each new process.
   os.environ.setdefault('PYTHONWARNINGS', 'ignore::FutureWarning')
   device, title = measure.in_new_process(describe, _DEVICE.value)
-  cases = {name: tiny(_CASES[name]) if _IS_TINY.value else _CASES[name]
+  is_tiny = device == 'cpu' if _IS_TINY.value is None else _IS_TINY.value
+  cases = {name: tiny(CASES[name]) if is_tiny else CASES[name]
            for name in _CHOSEN.value}
   plan = [(name, formulation, column) for name, case in cases.items()
           for formulation, (_, overrides) in _FORMULATIONS.items()
@@ -262,12 +263,13 @@ def main():
   try:
     for number, cell in enumerate(plan, 1):
       cells[cell] = measured(
-          cases[cell[0]], *cell[1:], device, _RUNS.value)
+          _LIMIT.value, cases[cell[0]], *cell[1:], device, _REPEATS.value)
       print(f'{number}/{len(plan)}: {", ".join(cell)}: {cells[cell]}',
             file=sys.stderr, flush=True)
   finally:
-    print(f'{title}, TensorFlow {tf.__version__}: images/s / MB added to the '
-          f'peak / seconds of the first step\n\n{table(cases, cells)}')
+    print(f'{title}, TensorFlow {tf.__version__}'
+          f'{", small networks" if is_tiny else ""}: images/s / MB added to '
+          f'the peak / seconds of the first step\n\n{table(cases, cells)}')
 
 
 if __name__ == '__main__':

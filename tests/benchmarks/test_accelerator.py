@@ -1,44 +1,50 @@
-"""The table of accelerators has a row for each formulation of a case."""
+"""Cells of the table of accelerators have a cost, or say why not."""
 
-import re
-import subprocess
-import sys
+import threading
 
+import pytest
+import tensorflow as tf
 
-def _rows(project_root, *arguments):
-  """Runs the benchmark on the CPU; returns its heading, and rows of cells."""
-  # A process of its own, as flags of two benchmarks have one name.
-  done = subprocess.run(
-      [sys.executable, 'benchmarks/accelerator.py', '--device=cpu', '--tiny',
-       *arguments],
-      cwd=project_root, check=True, capture_output=True, text=True)
-  assert 'Traceback' not in done.stderr
-  heading, blank, *lines = done.stdout.splitlines()
-  assert not blank
-  return heading, [
-      [cell.strip() for cell in line.strip('|').split('|')] for line in lines]
+from benchmarks import accelerator, steps
+
+_NAME = 'resnet_s_224_infer'
+_CASE = accelerator.tiny(accelerator.CASES[_NAME])
 
 
-def test_a_case_has_a_row_for_each_formulation(project_root):
-  heading, (names, rule, *rows) = _rows(
-      project_root, '--cases=resnet_s_224_infer', '--columns=graph_float32',
-      '--runs=1')
-  assert re.match(r'CPU, \d+ cores, TensorFlow \d', heading)
-  assert names[1:] == ['formulation', 'graph, float32']
-  assert set(map(len, (rule, *rows))) == {3}
-  assert [row[:2] for row in rows] == [
-      ['Axial-ResNet-S, 33, 2, inference', 'published'],
-      ['Axial-ResNet-S, 33, 2, inference', 'ours']]
-  for *_, cell in rows:
-    rate, megabytes, first = map(float, cell.split(' / '))
-    assert rate > 0 and megabytes > 0 and first > 0
+def test_a_table_has_a_row_for_each_formulation():
+  compiled = threading.Event()
+  cost = accelerator.cost(
+      _CASE, 'published', 'graph_float32', 'cpu', 2, compiled)
+  assert compiled.is_set()
+  assert all(value > 0 for value in cost)
+  table = accelerator.table({_NAME: _CASE}, {
+      (_NAME, 'published', 'graph_float32'): cost,
+      (_NAME, 'published', 'xla_bfloat16'): accelerator.Cost(1234.5, 67.8, 9.1),
+      (_NAME, 'ours', 'graph_float32'): 'out of memory'})
+  assert table.splitlines() == [
+      '| model, pixels, images, work | formulation | graph, float32 '
+      '| xla, bfloat16 |',
+      '|---|---|---|---|',
+      f'| Axial-ResNet-S, 33, 2, inference | published | {cost} '
+      f'| 1234 / 68 / 9 |',
+      '| Axial-ResNet-S, 33, 2, inference | ours | out of memory | - |']
 
 
-def test_a_cell_that_takes_too_long_says_so(project_root):
-  _, (_, _, *rows) = _rows(
-      project_root, '--cases=coco_train', '--columns=xla_float32',
-      '--limit=0.1')
-  assert [row[1:] for row in rows] == [
-      ['published', 'not compiled in 0.1 s'],
-      ['ours', 'not compiled in 0.1 s'],
-      ["ours, `recompute='axial'`", 'not compiled in 0.1 s']]
+@pytest.mark.parametrize('error, text', [
+    (tf.errors.InternalError(
+        None, None, 'Out of memory while trying to allocate 8 bytes.'),
+     'out of memory'),
+    (tf.errors.InternalError(None, None, 'no kernel | image\nmore'),
+     'failed: no kernel / image')])
+def test_what_cannot_be_measured_says_why(monkeypatch, error, text):
+  def fail(*_):
+    raise error
+
+  monkeypatch.setattr(steps, 'backbone', fail)
+  assert accelerator.cost(
+      _CASE, 'ours', 'xla_float32', 'cpu', 1, threading.Event()) == text
+
+
+def test_a_cell_that_takes_too_long_says_so():
+  assert accelerator.measured(
+      0.1, _CASE, 'ours', 'graph_float32', 'cpu', 1) == 'not compiled in 0.1 s'
