@@ -15,16 +15,12 @@ import pathlib
 import sys
 
 from absl import flags
-import numpy as np
 import tensorflow as tf
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from axial_tf import cli, errors
-from axial_tf.keras2 import keras
-from axial_tf.layers.attention import backends
-from axial_tf.models import axial_resnet, settings_by_name
-from benchmarks import measure
+from benchmarks import measure, steps
 
 _CHOSEN = flags.DEFINE_list(
     'cases', None, 'Numbers of the cases to measure; default: all.')
@@ -52,28 +48,11 @@ def _kinds(case):
 
 def make(kind, variant, overrides, size, batch, training):
   """Returns a function without arguments that runs the backbone once."""
-  keras.utils.set_random_seed(0)
   if kind == 'recompute':
     overrides = dict(overrides, recompute='axial')
-  model = axial_resnet.AxialResNet(
-      settings_by_name.variant_settings(variant, **overrides))
-  model(tf.zeros([1, 65, 65, 3]))
-  random = np.random.default_rng(0)
-  for variable in model.trainable_variables:
-    if 'gamma' in variable.name:  # The last ones of blocks start at 0.
-      variable.assign(random.uniform(0.5, 1.0, variable.shape))
-  images = tf.random.stateless_normal([batch, size, size, 3], [1, 2])
-
-  @tf.function
-  def step():
-    if not training:
-      return model(images)['res5']
-    with tf.GradientTape() as tape:
-      loss = tf.reduce_sum(tf.square(model(images, training=True)['res5']))
-    return tape.gradient(loss, model.trainable_variables)
-
-  with backends.use(model, _BACKENDS.get(kind, 'auto')):
-    step.get_concrete_function()
+  step = steps.backbone(variant, overrides, size, batch, training,
+                        _BACKENDS.get(kind, 'auto'))
+  step.get_concrete_function()
   return step
 
 
@@ -85,13 +64,13 @@ def memory(kind, case) -> float:
 
 def compare(case, runs):
   """Returns median times in milliseconds, and the difference of outputs."""
-  steps = {kind: make(kind, *case) for kind in _kinds(case)}
+  passes = {kind: make(kind, *case) for kind in _kinds(case)}
   difference = float('nan')
   if not case[-1]:
-    expected, actual = steps['published'](), steps['auto']()
+    expected, actual = passes['published'](), passes['auto']()
     difference = float(tf.reduce_max(tf.abs(actual - expected))
                        / tf.reduce_max(tf.abs(expected)))
-  return measure.median_times(steps, runs), difference
+  return measure.median_times(passes, runs), difference
 
 
 def main():
