@@ -1,16 +1,20 @@
-"""Chooses the devices of a run from the available ones, and names them."""
+"""Chooses and names the devices of a run, and tells what programs run on."""
 
 import collections
+import contextlib
 import dataclasses
 import os
 import sys
-from typing import Optional, Sequence
+from typing import Iterator, Literal, Optional, Sequence
 
 import tensorflow as tf
 
 from axial_tf import errors
 
 _DRIVER = '/proc/driver/nvidia/version'
+
+Kind = Literal['cpu', 'gpu', 'tpu']
+_target: Optional[Kind] = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,6 +98,26 @@ def available() -> Devices:
   """Returns the devices that TensorFlow uses by default."""
   gpus = [_kind(gpu) for gpu in tf.config.get_visible_devices('GPU')]
   return choose('one_device', None, gpus, _has_driver())
+
+
+def of_programs() -> Kind:
+  """Returns where programs that are traced now run."""
+  if _target is not None:
+    return _target
+  if isinstance(tf.distribute.get_strategy(), tf.distribute.TPUStrategy):
+    return 'tpu'
+  return 'gpu' if tf.config.get_visible_devices('GPU') else 'cpu'
+
+
+@contextlib.contextmanager
+def target(kind: Kind) -> Iterator[None]:
+  """Traces programs, while inside, for a device that need not be there."""
+  global _target
+  before, _target = _target, kind
+  try:
+    yield
+  finally:
+    _target = before
 
 
 def _kind(gpu: tf.config.PhysicalDevice) -> str:

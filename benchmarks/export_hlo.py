@@ -27,7 +27,7 @@ import tensorflow as tf
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from axial_tf import cli, errors
+from axial_tf import cli, devices, errors
 from axial_tf.files import atomic_files
 from axial_tf.keras2 import keras
 from axial_tf.layers.attention import backends, chunks
@@ -76,7 +76,8 @@ def program(case: str, kind: str):
   else:
     model, step, inputs = _layer(case)
   step = tf.function(step, autograph=False, jit_compile=True)
-  with backends.use(model, backend, chunks.CHUNK_BYTES[device]):
+  with devices.target(device), backends.use(
+      model, backend, chunks.CHUNK_BYTES[device]):
     content = step.experimental_get_compiler_ir(inputs)(stage='hlo_serialized')
   return model, step, inputs, content
 

@@ -18,6 +18,8 @@ from typing import Literal, Optional
 
 import tensorflow as tf
 
+from axial_tf import devices
+
 Mode = Literal['auto', 'always', 'never']
 
 # Compiling a network takes as long as many calls, so only a shape that comes
@@ -27,11 +29,9 @@ CALLS_BEFORE_COMPILING = 100
 PROGRAMS = 4
 
 
-def device() -> str:
-  """Returns where programs that are traced now run: 'cpu', 'gpu' or 'tpu'."""
-  if isinstance(tf.distribute.get_strategy(), tf.distribute.TPUStrategy):
-    return 'tpu'
-  return 'gpu' if tf.config.get_visible_devices('GPU') else 'cpu'
+def device() -> devices.Kind:
+  """Returns where programs that are traced now run."""
+  return devices.of_programs()
 
 
 def pays(mode: Mode) -> bool:

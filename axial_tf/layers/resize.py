@@ -4,6 +4,8 @@ from typing import Tuple, Union
 
 import tensorflow as tf
 
+from axial_tf.panoptic import interpolation
+
 Size = Union[int, tf.Tensor]
 
 
@@ -20,8 +22,7 @@ def resize(images: tf.Tensor, size: Tuple[Size, Size]) -> tf.Tensor:
 
   Output pixel i of n lies at i * (source - 1) / (n - 1) of the source.
   """
-  resized = tf.compat.v1.image.resize(images, size, align_corners=True)
-  return tf.cast(resized, images.dtype)  # TensorFlow returns float32.
+  return tf.cast(interpolation.resize(images, size), images.dtype)
 
 
 def sample(images: tf.Tensor, size: Tuple[Size, Size],

@@ -7,6 +7,8 @@ enlarged one at a time, in the forward and again in the backward pass.
 
 import tensorflow as tf
 
+from axial_tf.panoptic import interpolation
+
 # Enlarged logits of a batch up to this size are held as a whole, which takes
 # less time than to enlarge them twice.
 _WHOLE_BYTES = 256 << 20
@@ -118,8 +120,7 @@ def _with_last_row(values):
 def _enlarge(logits, stride):
   """[b, h, w, c] -> float32, with stride - 1 values between two of them."""
   height, width = (stride * (n - 1) + 1 for n in logits.shape[1:3])
-  return tf.compat.v1.image.resize(
-      logits, [height, width], align_corners=True)
+  return interpolation.resize(logits, [height, width])
 
 
 def _for_each(function, count: int, signature: tf.TensorSpec) -> tf.Tensor:

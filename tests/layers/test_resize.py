@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from axial_tf import devices
 from axial_tf.layers import resize
 
 
@@ -27,6 +28,28 @@ def test_unknown_sizes_equal_known_sizes():
       input_signature=[tf.TensorSpec([None, None, None, 3])])
   np.testing.assert_array_equal(
       dynamic(images), resize.resize(images, (9, 11)))
+
+
+@pytest.mark.parametrize('source, size', [
+    ((5, 9), (17, 33)), ((5, 9), (3, 5)), ((1, 7), (4, 7)), ((4, 4), (1, 1)),
+    ((33, 5), (129, 12))])
+def test_products_for_a_tpu_are_resizing(source, size):
+  images = tf.random.stateless_normal([2, *source, 3], [1, 2])
+  upstream = tf.random.stateless_normal([2, *size, 3], [3, 4])
+
+  def value_and_gradient():
+    with tf.GradientTape() as tape:
+      tape.watch(images)
+      resized = resize.resize(images, size)
+    return resized, tape.gradient(resized, images, upstream)
+
+  expected = value_and_gradient()
+  with devices.target('tpu'):
+    found = value_and_gradient()
+    program = tf.function(resize.resize).get_concrete_function(images, size)
+  for a, b in zip(found, expected):
+    np.testing.assert_allclose(a, b, atol=1e-4)
+  assert not any('Resize' in op.type for op in program.graph.get_operations())
 
 
 @pytest.mark.parametrize('source, size', [
