@@ -6,6 +6,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # Marks that the environment matches the lock file.
 STAMP := $(VENV)/.installed
+# Those that need neither data, nor an accelerator, nor hours.
+BENCHMARKS := attention conversion data evaluation kept_for_backward memory \
+	merging model serving
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
@@ -15,7 +18,7 @@ help:
 	@echo 'make demo         train a small model on digits, draw its results'
 	@echo 'make test         all tests except the slow ones (or TESTS=tests/data)'
 	@echo 'make test-slow    the slow tests (many minutes)'
-	@echo 'make bench        all benchmarks in benchmarks/'
+	@echo 'make bench        the benchmarks of a CPU'
 	@echo 'make lint         ruff, and rules of plain English'
 	@echo 'make venv         the environment in .venv (the others make it too)'
 	@echo 'make lock         the lock file of PYTHON from the newest releases'
@@ -48,8 +51,8 @@ lint: $(STAMP)
 	$(BIN)/python tools/check_english.py
 
 bench: $(STAMP)
-	@for script in $$(grep -l __main__ benchmarks/*.py); do \
-	  echo "== $$script"; $(BIN)/python $$script || exit 1; done
+	@for name in $(BENCHMARKS); do echo "== benchmarks/$$name.py"; \
+	  $(BIN)/python benchmarks/$$name.py || exit 1; done
 
 # Renews the lock file of PYTHON's TensorFlow. Of the setuptools with
 # pkg_resources, those before 70 load it without a warning.

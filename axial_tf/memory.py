@@ -12,7 +12,7 @@ import tensorflow as tf
 # What TensorFlow, XLA, cuDNN and TPUs call it.
 _SIGNS = re.compile(
     r'OOM when|out of memory|out_of_memory|fail(ed|ure) to allocate|'
-    r'at the bottom of memory', re.IGNORECASE)
+    r'at the bottom of memory|ALLOC_FAILED', re.IGNORECASE)
 _TYPES = (tf.errors.ResourceExhaustedError, tf.errors.InternalError,
           tf.errors.UnknownError)
 _UNITS = {'': 1, 'K': 2 ** 10, 'M': 2 ** 20, 'G': 2 ** 30, 'T': 2 ** 40}

@@ -17,7 +17,6 @@ import functools
 import multiprocessing
 import os
 import pathlib
-import re
 import signal
 import sys
 import time
@@ -28,7 +27,7 @@ import tensorflow as tf
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from axial_tf import cli, devices, errors
+from axial_tf import cli, devices, errors, memory
 from axial_tf.training import run_settings, strategies
 from benchmarks import measure, steps
 
@@ -94,10 +93,6 @@ _COLUMNS = {
     'xla_bfloat16': (True, 'bfloat16'),
 }
 _TINY = dict(blocks=(1, 1, 1, 1), width_multiplier=0.125, heads=2)
-# What TensorFlow, XLA and cuDNN call it.
-_OUT_OF_MEMORY = re.compile(
-    r'OOM when|out of memory|RESOURCE_EXHAUSTED|ALLOC_FAILED|'
-    r'fail(ed|ure) to allocate', re.IGNORECASE)
 
 _CHOSEN = flags.DEFINE_list('cases', list(CASES), 'Cases to measure.')
 _CHOSEN_COLUMNS = flags.DEFINE_list(
@@ -193,8 +188,7 @@ def cost(case: Case, formulation: str, column: str, device: str, runs: int,
     images = case.batch * strategy.num_replicas_in_sync
     return Cost(1e3 * images / times['step'], used, first)
   except Exception as error:  # whatever it is, other cells are measured
-    if isinstance(error, (MemoryError, tf.errors.ResourceExhaustedError)) or (
-        _OUT_OF_MEMORY.search(str(error))):
+    if memory.is_exhausted(error):
       return 'out of memory'
     return f'failed: {errors.first_line(error).replace("|", "/")}'
 
