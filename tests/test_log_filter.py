@@ -53,6 +53,8 @@ _ERRORS = (
 
 def _program(body: str) -> list:
   return [sys.executable, '-c', 'import os, signal, sys, time\n'
+          # A job in the background inherits that it is ignored.
+          'signal.signal(signal.SIGINT, signal.default_int_handler)\n'
           'from axial_tf import cli\ndef main():\n'
           + textwrap.indent(textwrap.dedent(body), '  ')
           + "\ncli.run(main, 'Writes.')"]

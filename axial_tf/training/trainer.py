@@ -72,8 +72,6 @@ class Trainer(base_trainer.Trainer):
                profiler: Optional[profiling.StepProfiler] = None, **kwargs):
     super().__init__(*args, **kwargs)
     self._train_loss = WatchedLoss('training_loss', max_loss)
-    optimizers.create_variables(
-        self.optimizer, self.model.trainable_variables)
     # A run whose rate was lowered after a divergence resumes at that rate.
     self.checkpoint.rate_scale = self.task.rate_scale
     self._stop = stop
@@ -115,6 +113,9 @@ class Trainer(base_trainer.Trainer):
     return stoppable
 
   def train_loop_begin(self):
+    # Slow weights start at the weights, which are only now those of the run.
+    optimizers.create_variables(
+        self.optimizer, self.model.trainable_variables)
     self._restart_averages()
     self._first_step = int(self.global_step.numpy())
 
