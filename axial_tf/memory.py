@@ -1,13 +1,16 @@
 """Recognizes that a device has no more memory, and says how much it has."""
 
+import contextlib
 import ctypes
 import math
 import os
 import re
 import resource
-from typing import Optional
+from typing import Callable, Iterator, Optional
 
 import tensorflow as tf
+
+from axial_tf import errors
 
 # What TensorFlow, XLA, cuDNN and TPUs call it.
 _SIGNS = re.compile(
@@ -22,6 +25,24 @@ def is_exhausted(error: BaseException) -> bool:
   """Whether an error says that a device or this machine has no more memory."""
   return isinstance(error, MemoryError) or (
       isinstance(error, _TYPES) and bool(_SIGNS.search(str(error))))
+
+
+@contextlib.contextmanager
+def reported(line: Callable[[Exception], str]) -> Iterator[None]:
+  """Turns errors of a device without memory into a line for the user.
+
+  Args:
+    line: function of the error that returns the line.
+
+  Raises:
+    errors.UserError: a device, or this machine, has no more memory.
+  """
+  try:
+    yield
+  except (tf.errors.OpError, MemoryError) as error:
+    if not is_exhausted(error):
+      raise
+    raise errors.UserError(line(error)) from error
 
 
 def describe(error: BaseException) -> str:

@@ -152,13 +152,13 @@ def build(case: Case, formulation: str, column: str, device: str):
   if case.variant is not None:
     return steps.backbone(
         case.variant, overrides, case.size, case.batch, case.training,
-        backend, precision, jit_compile)
+        backend, precision).graph(jit_compile)
   return steps.experiment(_EXPERIMENT, [
       f'BATCH_SIZE = {case.batch}',
       f'AugmentationSettings.crop_size = ({case.size}, {case.size})',
       f"RunSettings.mixed_precision = '{precision}'",
       *(f'variant_settings.{k} = {v!r}' for k, v in overrides.items())
-  ], backend, jit_compile)
+  ], backend).graph(jit_compile)
 
 
 def cost(case: Case, formulation: str, column: str, device: str, runs: int,

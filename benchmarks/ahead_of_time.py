@@ -43,6 +43,7 @@ _CASES = {
     'deeplab_s_1025_train': 'Axial-DeepLab-S, 1025, 1, training step',
     'whole': 'coco_axial_deeplab_s.gin, 1025, 2, whole training step with '
              "recompute='axial'",
+    'enlarge': 'heatmap of centers, from 257 to 1025, 2, with its gradient',
 }
 # Columns; on TPUs, ours has chunks of another size.
 _KINDS = {'published': 'published', 'ours': 'ours',

@@ -1,14 +1,15 @@
 """Writes XLA programs, for compilers and machines without TensorFlow.
 
 For each case, folder/CASE.KIND.hlo is a serialized HloModuleProto. Cases are
-one layer of each stage of Axial-ResNet-S at 224x224, backbones, and 'whole',
-the training step of experiments/coco_axial_deeplab_s.gin with decoders, losses
-and optimizer, recompute='axial' and 2 images. For the small case 'check',
+one layer of each stage of Axial-ResNet-S at 224x224, backbones, 'whole', the
+training step of experiments/coco_axial_deeplab_s.gin with decoders, losses and
+optimizer, recompute='axial' and 2 images, and 'enlarge', its heatmap of centers
+from stride 4 to all pixels, with the gradient. For the small case 'check',
 check.npz also has all arguments and the expected result.
 
 'ours' is the path used on accelerators, einsums in chunks of 256 MB as on GPUs;
-'ours_tpu' has TPUs' chunks of 16 MB; 'published' is equation 3 as published,
-with global spans, and keeps all maps.
+'ours_tpu' has TPUs' chunks of 16 MB and resizes by products; 'published' is
+equation 3 as published, with global spans, and keeps all maps.
 
   python benchmarks/export_hlo.py --output_dir=/tmp/hlo
   python benchmarks/export_hlo.py --output_dir=/tmp/hlo --cases=check
@@ -20,6 +21,7 @@ import io
 import os
 import pathlib
 import sys
+from typing import Tuple
 
 from absl import flags
 import numpy as np
@@ -30,9 +32,10 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from axial_tf import cli, devices, errors
 from axial_tf.files import atomic_files
 from axial_tf.keras2 import keras
-from axial_tf.layers.attention import backends, chunks
+from axial_tf.layers import resize
+from axial_tf.layers.attention import backends
 from axial_tf.layers.attention import layer as attention_layer
-from axial_tf.models import axial_resnet, settings_by_name
+from benchmarks import steps
 
 # Length of the axis and channels of the layers of a stage.
 _LAYERS = {'stage_2': (56, 64), 'stage_3': (28, 128), 'stage_4': (14, 256),
@@ -46,10 +49,10 @@ _BACKBONES = {
     'deeplab_s_1025_train': ('axial_deeplab_s', 1025, 1, True),
     'deeplab_l_1025_infer': ('axial_deeplab_l', 1025, 1, False),
 }
-_WHOLE = 'whole'
+_WHOLE, _ENLARGE = 'whole', 'enlarge'
 _CASES = (*_BACKBONES, *(f'{stage}_{work}' for stage in _LAYERS
-                         for work in ('infer', 'train')), _WHOLE)
-# Backend, precision, device whose chunks are used.
+                         for work in ('infer', 'train')), _WHOLE, _ENLARGE)
+# Backend, precision, device that the program is traced for.
 _KINDS = {
     'ours': ('einsum', 'float32', 'gpu'),
     'published': ('equation', 'float32', 'gpu'),
@@ -64,48 +67,34 @@ _CHOSEN_KINDS = flags.DEFINE_list(
     'kinds', ['ours', 'published', 'ours_bf16'], 'Kinds to write of each.')
 
 
-def program(case: str, kind: str):
-  """Returns the compiled function, its inputs, and the serialized program."""
+def program(case: str, kind: str) -> Tuple[steps.Step, bytes]:
+  """Returns a step, and the serialized program of its function."""
   backend, precision, device = _KINDS[kind]
-  keras.mixed_precision.set_global_policy(
-      precision if precision == 'float32' else f'mixed_{precision}')
+  steps.set_precision(precision)
   if case == _WHOLE:
-    model, step, inputs = _whole(precision)
+    step = steps.experiment('experiments/coco_axial_deeplab_s.gin', [
+        'BATCH_SIZE = 2', "variant_settings.recompute = 'axial'",
+        f"RunSettings.mixed_precision = '{precision}'"])
+  elif case == _ENLARGE:
+    step = _enlarge()
   elif case in _BACKBONES:
-    model, step, inputs = _backbone(case, published=kind == 'published')
+    variant, size, batch, training = _BACKBONES[case]
+    overrides = {'span': 0} if kind == 'published' else {}
+    step = steps.backbone(
+        variant, overrides, size, batch, training, precision=precision)
   else:
-    model, step, inputs = _layer(case)
-  step = tf.function(step, autograph=False, jit_compile=True)
-  with devices.target(device), backends.use(
-      model, backend, chunks.CHUNK_BYTES[device]):
-    content = step.experimental_get_compiler_ir(inputs)(stage='hlo_serialized')
-  return model, step, inputs, content
-
-
-def _backbone(case, published):
-  variant, size, batch, training = _BACKBONES[case]
-  overrides = {'span': 0} if published else {}
-  model = axial_resnet.AxialResNet(
-      settings_by_name.variant_settings(variant, **overrides))
-  images = tf.random.stateless_normal([batch, size, size, 3], [1, 2])
-  model(images[:1, :65, :65])
-
-  def step(images):
-    if not training:
-      return model(images)['res5']
-    with tf.GradientTape() as tape:
-      loss = _loss(model(images, training=True)['res5'])
-    return tape.gradient(loss, model.trainable_variables)
-
-  return model, step, images
+    step = _layer(case)
+  function = tf.function(step.function, autograph=False, jit_compile=True)
+  with devices.target(device), backends.use(step.model, backend):
+    return step, function.experimental_get_compiler_ir(
+        step.inputs)(stage='hlo_serialized')
 
 
 def _layer(case):
   stage, work = case.rsplit('_', 1)
   length, channels = _LAYERS[stage]
   layer = attention_layer.AxialAttention(channels // 2, channels)
-  features = tf.zeros([64, length, length, channels],
-                      keras.mixed_precision.global_policy().compute_dtype)
+  features = tf.zeros([64, length, length, channels], _compute_dtype())
   layer(features[:1])
 
   def step(features):
@@ -113,46 +102,39 @@ def _layer(case):
       return layer(features)
     with tf.GradientTape() as tape:
       tape.watch(features)
-      loss = _loss(layer(features, training=True))
+      loss = steps.squares(layer(features, training=True))
     return tape.gradient(loss, [features, *layer.trainable_variables])
 
-  return layer, step, features
+  return steps.Step(layer, step, features)
 
 
-def _loss(outputs):
-  return tf.reduce_sum(tf.square(tf.cast(outputs, tf.float32)))
+def _enlarge():
+  def step(heatmaps):
+    with tf.GradientTape() as tape:
+      tape.watch(heatmaps)
+      loss = steps.squares(resize.resize(heatmaps, (1025, 1025)))
+    return tape.gradient(loss, heatmaps)
+
+  return steps.Step(
+      tf.Module(), step, tf.zeros([2, 257, 257, 1], _compute_dtype()))
 
 
-def _whole(precision):
-  # Gin and tensorflow-addons take seconds to load; the others need neither.
-  from axial_tf.experiment import config
-  from axial_tf.tasks import registry
-  size, batch = 1025, 2
-  experiment = config.parse(['experiments/coco_axial_deeplab_s.gin'], [
-      "RECORDS = '/nowhere'", f'BATCH_SIZE = {batch}',
-      "variant_settings.recompute = 'axial'",
-      f"RunSettings.mixed_precision = '{precision}'"])
-  task = registry.build(experiment.task, experiment.run, experiment.optimizer)
-  model = task.build_model()
-  optimizer = task.create_optimizer(None)
-  pixels = [batch, size, size]
-  return model, lambda batch: task.train_step(batch, model, optimizer), {
-      'image': tf.zeros([*pixels, 3], tf.uint8),
-      'inside': tf.zeros([batch, 4], tf.int32),
-      'panoptic': tf.zeros(pixels, tf.int32),
-      'instance': tf.zeros(pixels, tf.int32),
-      'center_r2': tf.zeros(pixels, tf.int16)}
+def _compute_dtype():
+  return keras.mixed_precision.global_policy().compute_dtype
 
 
-def _check(model, step, images):
+def _check(step):
   """Returns an .npz with the arguments and the result of the program."""
-  values = {id(v.handle): v for v in model.variables}
-  captured = step.get_concrete_function(images).captured_inputs
-  arguments = [images.numpy(), *(
+  values = {id(v.handle): v for v in step.model.variables}
+  function = tf.function(step.function, autograph=False)
+  with backends.use(step.model, 'einsum'):
+    captured = function.get_concrete_function(step.inputs).captured_inputs
+    expected = function(step.inputs).numpy()
+  arguments = [step.inputs.numpy(), *(
       (values[id(x)] if x.dtype == tf.resource else x).numpy()
       for x in captured)]
   content = io.BytesIO()
-  np.savez(content, expected=step(images).numpy(), **{
+  np.savez(content, expected=expected, **{
       f'argument{i:05d}': value for i, value in enumerate(arguments)})
   return content.getvalue()
 
@@ -164,14 +146,14 @@ def main():
   cli.require_known('kinds', _CHOSEN_KINDS.value, list(_KINDS))
   for case in _CHOSEN.value:
     for kind in _CHOSEN_KINDS.value:
-      model, step, inputs, content = program(case, kind)
+      step, content = program(case, kind)
       path = os.path.join(_OUTPUT_DIR.value, f'{case}.{kind}.hlo')
       atomic_files.write(path, content)
       print(f'{path}: {len(content)} bytes', flush=True)
       if (case, kind) == ('check', 'ours'):
         atomic_files.write(
             os.path.join(_OUTPUT_DIR.value, 'check.npz'),
-            _check(model, step, inputs))
+            _check(step))
 
 
 if __name__ == '__main__':

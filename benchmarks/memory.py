@@ -34,7 +34,7 @@ def megabytes(bindings, variant, size, count) -> float:
   """Returns the megabytes that a step adds to the peak of process or GPU."""
   step = steps.experiment('experiments/mapillary_axial_deeplab_s.gin', [
       f"VARIANT = '{variant}'", f'BATCH_SIZE = {count}',
-      f'AugmentationSettings.crop_size = ({size}, {size})', *bindings])
+      f'AugmentationSettings.crop_size = ({size}, {size})', *bindings]).graph()
   step.get_concrete_function()
   return measure.peak_memory(lambda: step().numpy())
 

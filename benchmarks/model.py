@@ -51,7 +51,7 @@ def make(kind, variant, overrides, size, batch, training):
   if kind == 'recompute':
     overrides = dict(overrides, recompute='axial')
   step = steps.backbone(variant, overrides, size, batch, training,
-                        _BACKENDS.get(kind, 'auto'))
+                        _BACKENDS.get(kind, 'auto')).graph()
   step.get_concrete_function()
   return step
 

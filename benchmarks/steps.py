@@ -1,6 +1,6 @@
 """Builds what benchmarks run: a backbone's pass, an experiment's step."""
 
-from typing import Any, Callable, Dict, Optional, Sequence
+from typing import Any, Callable, Dict, NamedTuple, Optional, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -13,10 +13,43 @@ from axial_tf.models import axial_resnet, settings_by_name
 from axial_tf.tasks import registry
 
 
+class Step(NamedTuple):
+  """Work to measure.
+
+  Attributes:
+    model: model or layer that is run.
+    function: function of the inputs that runs it.
+    inputs: tensors that it is run on.
+  """
+  model: tf.Module
+  function: Callable[[Any], Any]
+  inputs: Any
+
+  def graph(self, jit_compile: Optional[bool] = None) -> Callable[[], Any]:
+    """Returns the step on its inputs as a graph function.
+
+    Args:
+      jit_compile: whether XLA compiles it as a whole.
+    """
+    return tf.function(lambda: self.function(self.inputs), autograph=False,
+                       jit_compile=jit_compile)
+
+
+def set_precision(name: str) -> None:
+  """Sets the policy of new layers, by the name in RunSettings."""
+  keras.mixed_precision.set_global_policy(
+      name if name == 'float32' else f'mixed_{name}')
+
+
+def squares(outputs: tf.Tensor) -> tf.Tensor:
+  """Returns a loss that depends on all outputs, in float32."""
+  return tf.reduce_sum(tf.square(tf.cast(outputs, tf.float32)))
+
+
 def backbone(variant: str, overrides: Dict[str, Any], size: int, batch: int,
-             training: bool, backend: str = 'auto', precision: str = 'float32',
-             jit_compile: Optional[bool] = None) -> Callable[[], Any]:
-  """Returns a graph function that runs a backbone on images of noise.
+             training: bool, backend: str = 'auto', precision: str = 'float32'
+             ) -> Step:
+  """Returns the pass of a backbone over images of noise.
 
   Args:
     variant: row of VARIANTS.
@@ -26,9 +59,8 @@ def backbone(variant: str, overrides: Dict[str, Any], size: int, batch: int,
     training: whether to return the gradients of all weights, not the outputs.
     backend: as in AttentionSettings.
     precision: as RunSettings.mixed_precision.
-    jit_compile: whether XLA compiles the whole function.
   """
-  _set_precision(precision)
+  set_precision(precision)
   keras.utils.set_random_seed(0)
   model = axial_resnet.AxialResNet(
       settings_by_name.variant_settings(variant, **overrides))
@@ -40,46 +72,37 @@ def backbone(variant: str, overrides: Dict[str, Any], size: int, batch: int,
       variable.assign(random.uniform(0.5, 1.0, variable.shape))
   images = tf.random.stateless_normal([batch, size, size, 3], [1, 2])
 
-  @tf.function(jit_compile=jit_compile)
-  def step():
+  def step(images):
     if not training:
       return model(images)['res5']
     with tf.GradientTape() as tape:
-      loss = tf.reduce_sum(tf.square(tf.cast(
-          model(images, training=True)['res5'], tf.float32)))
+      loss = squares(model(images, training=True)['res5'])
     return tape.gradient(loss, model.trainable_variables)
 
-  return step
+  return Step(model, step, images)
 
 
-def experiment(gin_file: str, bindings: Sequence[str], backend: str = 'auto',
-               jit_compile: Optional[bool] = None) -> Callable[[], tf.Tensor]:
-  """Returns a graph function that trains an experiment on images of noise.
+def experiment(gin_file: str, bindings: Sequence[str], backend: str = 'auto'
+               ) -> Step:
+  """Returns the training step of an experiment on images of noise.
 
-  It is one step of network, losses and optimizer, and returns the loss.
+  It has network, losses and optimizer, and returns the loss.
 
   Args:
     gin_file: experiment in panoptic segmentation, of square crops.
     bindings: bindings that change it.
     backend: as in AttentionSettings.
-    jit_compile: whether XLA compiles the whole function.
   """
   settings = config.parse([gin_file], ["RECORDS = '/none'", *bindings])
-  _set_precision(settings.run.mixed_precision)
+  set_precision(settings.run.mixed_precision)
   task = registry.build(settings.task, settings.run, settings.optimizer)
   model = task.build_model()
   backends.assign(model, backend)
   optimizer = task.create_optimizer(None)
   batch = _batch(task, settings.task.data.augmentation.crop_size[0],
                  settings.run.global_batch_size)
-  return tf.function(
-      lambda: task.train_step(batch, model, optimizer)['loss'],
-      jit_compile=jit_compile)
-
-
-def _set_precision(name):
-  keras.mixed_precision.set_global_policy(
-      name if name == 'float32' else f'mixed_{name}')
+  return Step(model, lambda batch: task.train_step(
+      batch, model, optimizer)['loss'], batch)
 
 
 def _batch(task, size, count):

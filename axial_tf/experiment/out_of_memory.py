@@ -1,9 +1,8 @@
 """Says what would fit after a training or a validation ran out of memory."""
 
-import contextlib
 import dataclasses
 import os
-from typing import Iterator, List, Optional
+from typing import ContextManager, List, Optional
 
 import tensorflow as tf
 
@@ -18,9 +17,8 @@ _SHARE = 2 / 3
 _BATCH = 'RunSettings.global_batch_size (BATCH_SIZE in the gin files)'
 
 
-@contextlib.contextmanager
 def training(settings: experiment.Experiment, model_dir: Optional[str]
-             ) -> Iterator[None]:
+             ) -> ContextManager[None]:
   """Turns an error of a training step into a line on what would fit.
 
   Args:
@@ -32,19 +30,13 @@ def training(settings: experiment.Experiment, model_dir: Optional[str]
       the graph of a step, whose tracing takes as long as at the first step.
   """
   replicas = tf.distribute.get_strategy().num_replicas_in_sync
-  try:
-    yield
-  except (tf.errors.OpError, MemoryError) as error:
-    if not memory.is_exhausted(error):
-      raise
-    raise errors.UserError(
-        f'{memory.describe(error)}, {_what_fits(error, settings, replicas)}'
-        f'{_resumed(model_dir)}') from error
+  return memory.reported(lambda error: (
+      f'{memory.describe(error)}, {_what_fits(error, settings, replicas)}'
+      f'{_resumed(model_dir)}'))
 
 
-@contextlib.contextmanager
 def validation(settings: experiment.Experiment, model_dir: str
-               ) -> Iterator[None]:
+               ) -> ContextManager[None]:
   """Does the same for a validation.
 
   Raises:
@@ -52,25 +44,20 @@ def validation(settings: experiment.Experiment, model_dir: str
   """
   replicas = tf.distribute.get_strategy().num_replicas_in_sync
   images = settings.run.validation_batch(replicas)
-  try:
-    yield
-  except (tf.errors.OpError, MemoryError) as error:
-    if not memory.is_exhausted(error):
-      raise
-    ways = []
-    if images > replicas:
-      ways.append(f'RunSettings.validation_batch_size = {replicas}')
-    if isinstance(settings.task, panoptic.PanopticTaskSettings):
-      ways.append('a lower PanopticDataSettings.max_long_side (now '
-                  f'{settings.task.data.max_long_side})')
-      ways.append('smaller MultiScaleSettings.scales (now '
-                  f'{settings.task.multi_scale.scales})')
-    else:
-      ways.append('a smaller ClassificationDataSettings.image_size (now '
-                  f'{settings.task.data.image_size})')
-    raise errors.UserError(
-        f'{memory.describe(error)}, in a validation with {images} images at a '
-        f'time; set {", or ".join(ways)}{_resumed(model_dir)}') from error
+  ways = []
+  if images > replicas:
+    ways.append(f'RunSettings.validation_batch_size = {replicas}')
+  if isinstance(settings.task, panoptic.PanopticTaskSettings):
+    ways.append('a lower PanopticDataSettings.max_long_side (now '
+                f'{settings.task.data.max_long_side})')
+    ways.append('smaller MultiScaleSettings.scales (now '
+                f'{settings.task.multi_scale.scales})')
+  else:
+    ways.append('a smaller ClassificationDataSettings.image_size (now '
+                f'{settings.task.data.image_size})')
+  return memory.reported(lambda error: (
+      f'{memory.describe(error)}, in a validation with {images} images at a '
+      f'time; set {", or ".join(ways)}{_resumed(model_dir)}'))
 
 
 def _what_fits(error, settings, replicas: int) -> str:

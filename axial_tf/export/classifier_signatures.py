@@ -36,17 +36,11 @@ def build(inference: classifier_inference.ClassifierInference,
   `compiled`, with `settings.compiled_size` only: as `serving_default`, but XLA
     compiles the network, for each size of a batch.
   """
-  network, compiled_inference = inference.model, inference.compiled()
-  inference = inference.traced()
+  original, inference = inference, inference.traced()
 
   @tf.function(autograph=False, input_signature=[request_decoding.FILES])
   def serving_default(image_bytes):
     return _classify_files(inference, image_bytes, settings)
-
-  @tf.function(autograph=False, input_signature=[request_decoding.FILES])
-  def compiled(image_bytes):
-    with compiled_signature.for_accelerators(network):
-      return _classify_files(compiled_inference, image_bytes, settings)
 
   @tf.function(autograph=False, input_signature=[request_decoding.IMAGES])
   def image_tensor(image_tensor):
@@ -65,7 +59,10 @@ def build(inference: classifier_inference.ClassifierInference,
       'probabilities': probabilities,
   }
   if settings.compiled_size is not None:
-    signatures[compiled_signature.NAME] = compiled
+    compiled = original.compiled()
+    signatures[compiled_signature.NAME] = compiled_signature.build(
+        original.model,
+        lambda files: _classify_files(compiled, files, settings))
   return signatures
 
 

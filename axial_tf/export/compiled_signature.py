@@ -3,14 +3,13 @@
 It is extra: a server without XLA loads the model and runs the other signatures.
 """
 
-import contextlib
-from typing import Callable, Iterator, Optional, Tuple
+from typing import Callable, Optional, Tuple
 
 import tensorflow as tf
 
 from axial_tf import errors
 from axial_tf.data.common import resizing
-from axial_tf.export import model_json
+from axial_tf.export import model_json, request_decoding
 from axial_tf.files import model_folders
 from axial_tf.inference import panoptic as panoptic_inference
 from axial_tf.keras2 import keras
@@ -71,11 +70,22 @@ def refusal(inference: panoptic_inference.PanopticInference,
   return problem
 
 
-@contextlib.contextmanager
-def for_accelerators(model: keras.Model) -> Iterator[None]:
-  """Traces attention for the accelerator of a server, wherever this runs."""
-  with backends.use(model, 'einsum', chunks.CHUNK_BYTES['gpu']):
-    yield
+def build(model: keras.Model,
+          answer: Callable[[tf.Tensor], request_decoding.Outputs]):
+  """Returns the signature as a tf.function.
+
+  Args:
+    model: network whose attention is traced for the accelerator of a server,
+      wherever this runs.
+    answer: function of the files of a request that runs the network.
+  """
+
+  @tf.function(autograph=False, input_signature=[request_decoding.FILES])
+  def compiled(image_bytes):
+    with backends.use(model, 'einsum', chunks.CHUNK_BYTES['gpu']):
+      return answer(image_bytes)
+
+  return compiled
 
 
 def _seen(inference, height: int, width: int) -> Tuple[int, int]:

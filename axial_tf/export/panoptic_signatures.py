@@ -47,20 +47,11 @@ def build(inference: panoptic_inference.PanopticInference,
     compiles the network, for images that it sees at this size; others are bad
     files.
   """
-  network, size = inference.model, settings.compiled_size
-  compiled_inference = inference.compiled(size)
-  inference = inference.traced()
+  original, inference = inference, inference.traced()
 
   @tf.function(autograph=False, input_signature=[request_decoding.FILES])
   def serving_default(image_bytes):
     return _segment_files(inference, image_bytes, settings)
-
-  @tf.function(autograph=False, input_signature=[request_decoding.FILES])
-  def compiled(image_bytes):
-    with compiled_signature.for_accelerators(network):
-      return _segment_files(
-          compiled_inference, image_bytes, settings,
-          compiled_signature.refusal(inference, size))
 
   @tf.function(autograph=False, input_signature=[request_decoding.IMAGES])
   def image_tensor(image_tensor):
@@ -77,8 +68,13 @@ def build(inference: panoptic_inference.PanopticInference,
       'image_tensor': image_tensor,
       'heads': heads,
   }
+  size = settings.compiled_size
   if size is not None:
-    signatures[compiled_signature.NAME] = compiled
+    compiled = original.compiled(size)
+    signatures[compiled_signature.NAME] = compiled_signature.build(
+        original.model, lambda files: _segment_files(
+            compiled, files, settings,
+            compiled_signature.refusal(original, size)))
   return signatures
 
 

@@ -29,26 +29,21 @@ CALLS_BEFORE_COMPILING = 100
 PROGRAMS = 4
 
 
-def device() -> devices.Kind:
-  """Returns where programs that are traced now run."""
-  return devices.of_programs()
-
-
 def pays(mode: Mode) -> bool:
   """Whether programs of static shapes compile as a whole on this device."""
-  where = device()
+  where = devices.of_programs()
   return where != 'tpu' and (
       mode == 'always' or (mode == 'auto' and where == 'gpu'))
 
 
 def elementwise_loops_pay() -> bool:
   """Whether loops of elementwise operations that are traced now compile."""
-  return tf.inside_function() and device() == 'cpu'
+  return tf.inside_function() and devices.of_programs() == 'cpu'
 
 
 def backend_of_run(mode: Mode) -> Optional[str]:
   """Returns the attention backend of a run; None leaves it to the device."""
-  where = device()
+  where = devices.of_programs()
   if where == 'tpu' or mode == 'auto':
     return None
   if mode == 'always':
@@ -62,7 +57,7 @@ def backend_of_device(fits_fused: bool) -> str:
   Args:
     fits_fused: whether the loops of the backend 'fused' suit the axis.
   """
-  where = device()
+  where = devices.of_programs()
   if where != 'cpu':
     return 'compiled' if where == 'gpu' else 'einsum'
   # Compiling takes seconds: not for one call, and not for each image size.

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from axial_tf import devices
+from axial_tf import devices, unfolded
 
 
 def resize(images: tf.Tensor, size) -> tf.Tensor:
@@ -16,16 +16,18 @@ def resize(images: tf.Tensor, size) -> tf.Tensor:
     resized = tf.compat.v1.image.resize(images, size, align_corners=True)
     return tf.cast(resized, tf.float32)
   images = tf.cast(images, tf.float32)
-  rows, columns = (_shares(size[axis], tf.shape(images)[1 + axis])
-                   for axis in (0, 1))
+  zero = tf.cast(unfolded.zero(images), tf.float32)
+  rows, columns = (
+      _shares(size[axis], images.shape[1 + axis] or tf.shape(images)[1 + axis],
+              zero) for axis in (0, 1))
   return tf.einsum(
       'jx,bixc->bijc', columns, tf.einsum('iy,byxc->bixc', rows, images))
 
 
-def _shares(count, source) -> tf.Tensor:
+def _shares(count, source, zero: tf.Tensor) -> tf.Tensor:
   """[count, source], how much of each source pixel an output pixel has."""
-  last = tf.cast(source - 1, tf.float32)
-  step = last / tf.maximum(tf.cast(count, tf.float32) - 1, 1)
-  places = tf.range(tf.cast(count, tf.float32)) * step
-  pixels = tf.range(tf.cast(source, tf.float32))
+  last, intervals = (tf.cast(n - 1, tf.float32) for n in (source, count))
+  places = (zero + tf.range(count, dtype=tf.float32)) * (
+      last / tf.maximum(intervals, 1))
+  pixels = tf.range(source, dtype=tf.float32)
   return tf.nn.relu(1 - tf.abs(places[:, tf.newaxis] - pixels))

@@ -8,9 +8,8 @@
 from typing import Sequence, Tuple
 
 import numpy as np
-import tensorflow as tf
 
-from axial_tf import errors, memory
+from axial_tf import memory
 from axial_tf.files import images, model_folders
 from axial_tf.layers import compilation
 from axial_tf.prediction import loaded_model
@@ -60,15 +59,11 @@ class ImageClassifier:
         memory.
     """
     pixels = [images.as_rgb(image) for image in batch]
-    try:
+    with memory.reported(lambda error: (
+        f'{len(batch)} images at a time do not fit into memory '
+        f'({memory.describe(error)}); classify fewer at a time '
+        f'(--batch_size), or shrink them')):
       probabilities = self._model.probabilities(pixels)
-    except (tf.errors.OpError, MemoryError) as error:
-      if not memory.is_exhausted(error):
-        raise
-      raise errors.UserError(
-          f'{len(batch)} images at a time do not fit into memory '
-          f'({memory.describe(error)}); classify fewer at a time '
-          f'(--batch_size), or shrink them') from error
     return tuple(map(lambda row: self._top(row, top), probabilities))
 
   def _top(self, probabilities: np.ndarray, top: int):

@@ -6,7 +6,6 @@
     print(segment.name, segment.score, segment.box)
 """
 
-import contextlib
 import dataclasses
 import os
 from typing import Dict, List, Optional, Sequence, Tuple
@@ -192,23 +191,17 @@ class Predictor:
         head=head)
     return visualize.attention_pictures(shown[0].numpy(), attention, pixel)
 
-  @contextlib.contextmanager
   def _memory_error(self, name, shape, images=1):
-    try:
-      yield
-    except (tf.errors.OpError, MemoryError) as error:
-      if not memory.is_exhausted(error):
-        raise
-      ways = ['shrink it' if images == 1 else 'shrink them']
-      if images > 1:
-        ways.append('segment fewer at a time (--batch_size)')
-      views = self._model.inference and self._model.inference.multi_scale
-      if views and len(views.scales) > 1:
-        ways.append(f'use fewer or smaller --scales than '
-                    f'{",".join(map(str, views.scales))}')
-      raise errors.UserError(
-          f'{name}: {shape[1]}x{shape[0]} pixels do not fit into memory '
-          f'({memory.describe(error)}); {", or ".join(ways)}') from error
+    ways = ['shrink it' if images == 1 else 'shrink them']
+    if images > 1:
+      ways.append('segment fewer at a time (--batch_size)')
+    views = self._model.inference and self._model.inference.multi_scale
+    if views and len(views.scales) > 1:
+      ways.append(f'use fewer or smaller --scales than '
+                  f'{",".join(map(str, views.scales))}')
+    return memory.reported(lambda error: (
+        f'{name}: {shape[1]}x{shape[0]} pixels do not fit into memory '
+        f'({memory.describe(error)}); {", or ".join(ways)}'))
 
   def _network(self) -> keras.Model:
     if self._model.inference is None:

@@ -3,6 +3,7 @@
 import pytest
 import tensorflow as tf
 
+from axial_tf import devices
 from axial_tf.layers import compilation
 
 _MODES = ('auto', 'always', 'never')
@@ -12,22 +13,23 @@ _MODES = ('auto', 'always', 'never')
     ('cpu', (False, True, False), (None, 'compiled', 'matmul')),
     ('gpu', (True, True, False), (None, 'compiled', 'einsum')),
     ('tpu', (False, False, False), (None, None, None))])
-def test_modes_on_devices(monkeypatch, device, whole, of_run):
-  monkeypatch.setattr(compilation, 'device', lambda: device)
-  assert tuple(map(compilation.pays, _MODES)) == whole
-  assert tuple(map(compilation.backend_of_run, _MODES)) == of_run
+def test_modes_on_devices(device, whole, of_run):
+  with devices.target(device):
+    assert tuple(map(compilation.pays, _MODES)) == whole
+    assert tuple(map(compilation.backend_of_run, _MODES)) == of_run
 
 
 def test_a_shape_that_comes_often_is_compiled(monkeypatch):
-  monkeypatch.setattr(compilation, 'device', lambda: 'gpu')
   monkeypatch.setattr(compilation, 'CALLS_BEFORE_COMPILING', 2)
-  is_compiled = compilation.Recurring('auto')
+  with devices.target('gpu'):
+    is_compiled = compilation.Recurring('auto')
+    never = compilation.Recurring('never')
   often, rare = tf.TensorShape([1, 9, 9, 3]), tf.TensorShape([1, 9, 8, 3])
   found = [is_compiled(shape) for shape in (often, rare, often, often, often)]
   assert found == [False, False, False, True, True]
-  assert not compilation.Recurring('never')(often)
-  monkeypatch.setattr(compilation, 'device', lambda: 'cpu')
-  is_compiled = compilation.Recurring('auto')
+  assert not any(never(often) for _ in range(9))
+  with devices.target('cpu'):
+    is_compiled = compilation.Recurring('auto')
   assert not any(is_compiled(often) for _ in range(9))
 
 

@@ -9,10 +9,9 @@ import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from axial_tf import errors
+from axial_tf import devices, errors
 from axial_tf.experiment import config
 from axial_tf.keras2 import keras
-from axial_tf.layers import compilation
 from axial_tf.tasks import classification
 from tests import tiny_classes
 
@@ -83,7 +82,7 @@ def _validate(records, devices, batch_size, weights=None):
           model, task)
 
 
-def test_replicas_and_uneven_batches_do_not_matter(tmp_path, monkeypatch):
+def test_replicas_and_uneven_batches_do_not_matter(tmp_path):
   """With 5 images in batches of 4, one replica gets none in the last one."""
   records = tiny_classes.write(tmp_path, val=5)
   keras.utils.set_random_seed(1)
@@ -99,9 +98,9 @@ def test_replicas_and_uneven_batches_do_not_matter(tmp_path, monkeypatch):
   right = np.argmax(model(batch['image']), 1) == batch['label'].numpy()
   assert one['top1'] == np.mean(right)
   # As on GPUs, where XLA compiles the network for whole shares.
-  monkeypatch.setattr(compilation, 'device', lambda: 'gpu')
-  compiled, _, _ = _validate(
-      records, ['CPU:0', 'CPU:1'], 4, weights=model.get_weights())
+  with devices.target('gpu'):
+    compiled, _, _ = _validate(
+        records, ['CPU:0', 'CPU:1'], 4, weights=model.get_weights())
   assert compiled['cross_entropy'] == pytest.approx(
       one['cross_entropy'], rel=1e-5)
 

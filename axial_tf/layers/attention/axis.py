@@ -5,7 +5,7 @@ from typing import NamedTuple, Optional, Tuple
 
 import tensorflow as tf
 
-from axial_tf import errors
+from axial_tf import devices, errors, unfolded
 from axial_tf.layers import (
   compilation,
   graph_ops,
@@ -56,7 +56,7 @@ def describe(layer, inputs: tf.Tensor, training: bool, stride: int) -> Call:
   stride = 1 if uses_batch else stride
   if settings.chunk_bytes is None:
     settings = dataclasses.replace(
-        settings, chunk_bytes=chunks.CHUNK_BYTES[compilation.device()])
+        settings, chunk_bytes=chunks.CHUNK_BYTES[devices.of_programs()])
   else:
     _require_whole_maps(settings, inputs.shape[1], stride)
   channels = layer.key_channels, layer.key_channels, layer.value_channels
@@ -129,7 +129,7 @@ class Axis:
     self.batch, self.length, self.other, _ = sizes(inputs)
     # Compiled programs would store tables of positions at each use.
     self._origin = 0 if self.form != 'einsum' else graph_ops.once(
-        'zero', lambda: _zero(inputs))
+        'zero', lambda: unfolded.zero(inputs))
     self.blocks = self._once('blocks', lambda: span.cut(
         self.length, self.settings.span, self._stride, self._origin))
     self.queries = -(-self.length // self._stride)
@@ -190,10 +190,3 @@ class Axis:
     return graph_ops.once(
         (name, self.length, self.settings.span, self._stride,
          isinstance(self._origin, int)), make)
-
-
-def _zero(inputs):
-  """Returns a zero that no compiler takes for a constant too early."""
-  # tf.zeros_like() would make a constant. A sum exists without any image, too.
-  return tf.cast(tf.raw_ops.ZerosLike(
-      x=tf.reduce_sum(inputs[:1, :1, :1, :1])), tf.int32)

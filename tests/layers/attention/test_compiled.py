@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from axial_tf.layers import compilation
+from axial_tf import devices
 from axial_tf.layers.attention import layer as attention_layer
 from tests.layers import harness
 
@@ -40,15 +40,14 @@ def test_layers_of_equal_shapes_share_programs():
   assert len(set(names)) == 2  # Forward and backward.
 
 
-def test_auto_compiles_on_gpus(monkeypatch):
+def test_auto_compiles_on_gpus():
   layer = attention_layer.AxialAttention(8, 8, heads=2)
   x = tf.zeros([2, 9, 5, 8])
   layer(x)
   found = []
   for device in ('gpu', 'tpu'):
-    monkeypatch.setattr(
-        compilation, 'device', lambda device=device: device)
-    found.append(len(_programs([layer], x)))
+    with devices.target(device):
+      found.append(len(_programs([layer], x)))
   # For a TPU, TensorFlow compiles the whole program.
   assert found == [2, 0]
 
