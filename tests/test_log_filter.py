@@ -38,7 +38,11 @@ _HARMLESS = (
     b'Your kernel may have been built without NUMA support.',
     _TIME + b'E tensorflow/core/util/util.cc:131] oneDNN supports DT_BOOL only '
     b'on platforms with AVX-512. Falling back to the default Eigen-based '
-    b'implementation if present.')
+    b'implementation if present.',
+    b'W0000 00:00:1795946060.109834   20019 op_level_cost_estimator.cc:699] '
+    b'Error in PredictCost() for the op: op: "Softmax" attr { key: "T" value { '
+    b'type: DT_FLOAT } } inputs { dtype: DT_FLOAT shape { unknown_rank: true } '
+    b'}')
 _ERRORS = (
     _TIME + b'E ' + _XLA + b'cuda/cuda_driver.cc:1] failed call to cuInit: '
     b'CUDA_ERROR_OUT_OF_MEMORY: out of memory',
