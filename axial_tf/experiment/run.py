@@ -115,6 +115,8 @@ def _run(settings, strategy, model_dir, mode, stop) -> Optional[dict]:
   line = progress.ProgressLine(
       global_step, settings.run.train_steps, settings.run.global_batch_size)
   if 'train' in mode:
+    with strategy.scope():
+      runner.trainer.prepare_training()
     controller.train_actions += (
         loss_guard.LossGuard(runner.trainer, model_dir, settings.run),
         line, _StopAction(controller, stop))

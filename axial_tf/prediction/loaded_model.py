@@ -5,8 +5,10 @@ import os
 import typing
 from typing import Any, Callable, Dict, NamedTuple, Optional, Sequence, Union
 
+from google.protobuf import message
 import numpy as np
 import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
 
 from axial_tf import errors
 from axial_tf.files import model_folders, paths
@@ -195,12 +197,31 @@ def loading_errors(path: str):
     yield
   except errors.UserError:
     raise
-  except (OSError, LookupError, TypeError, ValueError, tf.errors.OpError
-          ) as error:
+  except (OSError, LookupError, TypeError, ValueError, RuntimeError,
+          tf.errors.OpError) as error:
+    version = _tensorflow_version(path)
+    if version and version != tf.__version__:
+      reason, *_ = errors.first_line(error).split('. ')
+      raise errors.UserError(
+          f'{path}: was exported with TensorFlow {version} and cannot be '
+          f'loaded with this TensorFlow {tf.__version__} ({reason}); load it '
+          f'with that version, or export the model again with this one'
+      ) from error
     raise errors.UserError(
         f'{path}: cannot be loaded as a SavedModel of axial_tf.export '
         f'({type(error).__name__}); it may be damaged: export the model again'
     ) from error
+
+
+def _tensorflow_version(path: str) -> Optional[str]:
+  """Returns the version that wrote a SavedModel; None if it is damaged."""
+  try:
+    with tf.io.gfile.GFile(
+        paths.literal(os.path.join(path, 'saved_model.pb')), 'rb') as file:
+      content = saved_model_pb2.SavedModel.FromString(file.read())
+    return content.meta_graphs[0].meta_info_def.tensorflow_version
+  except (IndexError, message.DecodeError, tf.errors.OpError):
+    return None
 
 
 def _require_output(loaded, signature: str, output: str) -> None:

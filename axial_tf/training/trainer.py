@@ -5,6 +5,7 @@ from typing import Optional
 from official.core import base_trainer
 import tensorflow as tf
 
+from axial_tf import errors
 from axial_tf.files import paths
 from axial_tf.keras2 import keras
 from axial_tf.training import (
@@ -112,10 +113,19 @@ class Trainer(base_trainer.Trainer):
 
     return stoppable
 
-  def train_loop_begin(self):
-    # Slow weights start at the weights, which are only now those of the run.
+  def prepare_training(self):
+    """Creates the optimizer's variables, for the restored or first weights.
+
+    Raises:
+      errors.UserError: the run would resume with a new optimizer.
+    """
     optimizers.create_variables(
         self.optimizer, self.model.trainable_variables)
+    # Imported weights, which start at step 0, have no optimizer.
+    if int(self.global_step.numpy()) > 0:
+      self._require_whole_state()
+
+  def train_loop_begin(self):
     self._restart_averages()
     self._first_step = int(self.global_step.numpy())
 
@@ -133,6 +143,18 @@ class Trainer(base_trainer.Trainer):
     logs = super().eval_end(aggregated_logs)
     self._swap_slow_weights()
     return logs
+
+  def _require_whole_state(self):
+    path = checkpoints.latest(self._checkpoint_dir)
+    try:
+      self.checkpoint.restore(
+          paths.literal(path)).assert_existing_objects_matched()
+    except AssertionError as error:
+      raise errors.UserError(
+          f"{path}: lacks variables of this run's optimizer; it was written by "
+          f'another optimizer or another version: resume with that one, or '
+          f'start a new run from its weights with RunSettings.init_checkpoint'
+      ) from error
 
   def _restart_averages(self):
     # Imported weights, which start at step 0, have no averages.
