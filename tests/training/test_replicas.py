@@ -25,12 +25,14 @@ def records(tmp_path_factory):
 def train(records):
   """train(*bindings): losses and network after a few steps.
 
-  All networks of one type start with the weights of the first one.
+  All networks of one type start with the weights of the first one. The
+  step of several replicas is traced, as in a run.
   """
   weights = {}
 
   def learn(*bindings, strategy=None, frozen=False):
-    strategy = strategy or tf.distribute.OneDeviceStrategy('CPU:0')
+    one = tf.distribute.OneDeviceStrategy('CPU:0')
+    strategy = strategy or one
     experiment = config.parse(['experiments/cifar10_axial_resnet.gin'], [
         f"RECORDS = '{records}'", *tiny_classes.BINDINGS, *_BINDINGS,
         *bindings])
@@ -58,12 +60,13 @@ def train(records):
                               keras.layers.BatchNormalization)):
           layer.trainable = False
 
-    @tf.function
     def step(batch):
       return strategy.run(
           lambda inputs: task.train_step(inputs, model, optimizer)['loss'],
           [batch])
 
+    if strategy is not one:
+      step = tf.function(step)
     losses = []
     rng = np.random.default_rng(0)
     for _ in range(3):
