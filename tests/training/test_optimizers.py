@@ -49,9 +49,9 @@ def test_constant_rate_stays():
 def test_each_optimizer_minimizes_a_quadratic(name):
   settings = optimizers.OptimizerSettings(
       name=name, learning_rate=0.1, warmup_steps=5)
-  optimizer = optimizers.build_optimizer(settings, train_steps=300)
+  optimizer = optimizers.build_optimizer(settings, train_steps=600)
   x = tf.Variable([1.0, -2.0])
-  for _ in range(300):
+  for _ in range(600):
     with tf.GradientTape() as tape:
       loss = tf.reduce_sum(x ** 2)
     optimizer.apply_gradients([(tape.gradient(loss, x), x)])
