@@ -39,6 +39,14 @@ def free_memory():
     trim(0)
 
 
+@pytest.fixture
+def eager():
+  """Runs what tf.function wraps without a graph, which is slow to trace."""
+  tf.config.run_functions_eagerly(True)
+  yield
+  tf.config.run_functions_eagerly(False)
+
+
 @pytest.fixture(scope='session')
 def two_replicas() -> tf.distribute.Strategy:
   """Two CPU devices; made once, as strategies in one process share keys.

@@ -14,10 +14,14 @@ import pytest
 
 import axial_tf
 from axial_tf.experiment import config, restore, run
-from axial_tf.export import saved_model
+from axial_tf.export import model_json, saved_model
+from axial_tf.files import model_folders
 from axial_tf.tasks import registry
 from axial_tf.training import checkpoints, initialization
 from tests import lines
+
+# The numbers of earlier versions are tested here, not graphs.
+pytestmark = pytest.mark.usefixtures('eager')
 
 _FIXTURE = pathlib.Path(__file__).parent / 'fixtures' / 'earlier_run'
 # It holds for a whole process and has no effect on the numbers here.
@@ -38,6 +42,15 @@ def folder(tmp_path_factory):
   shutil.copytree(_FIXTURE, copy)
   shutil.unpack_archive(copy / 'export.zip', copy / 'export')
   return copy
+
+
+@pytest.fixture(scope='module')
+def inferences(folder):
+  """Both runs' models."""
+  with pytest.MonkeyPatch.context() as patch:
+    patch.chdir(folder)
+    return {model_dir: restore.load_inference(model_dir)
+            for model_dir in ('run', 'classifier_run')}
 
 
 @pytest.fixture(autouse=True)
@@ -80,24 +93,6 @@ def test_a_run_continues_as_it_would_have(
 
 @pytest.mark.parametrize('model', ['run', 'export'])
 def test_segments(model, expected):
-  _require_segments(model, expected)
-
-
-def test_export(expected):
-  saved_model.export_saved_model(
-      restore.load_inference('run'), 'exported', version=1)
-  _require_segments('exported', expected)
-
-
-def test_the_best_checkpoint_holds_what_validation_used():
-  """It holds slow weights in place of the model's."""
-  last = restore.load_inference('run').model.variables
-  best = restore.load_inference('run', 'run/best').model.variables
-  for a, b in zip(last, best):
-    np.testing.assert_array_equal(a, b)
-
-
-def _require_segments(model, expected):
   found = axial_tf.Predictor(model)('scene.png').segments
   assert [s.name for s in found] == [s['name'] for s in expected['segments']]
   for segment, wanted in zip(found, expected['segments']):
@@ -107,16 +102,41 @@ def _require_segments(model, expected):
     assert segment.score == pytest.approx(wanted['score'], abs=1e-3)
 
 
+def test_an_export_has_the_same_rules(inferences):
+  inference = inferences['run']
+  earlier = model_folders.read_model_json(model_folders.find('export').path)
+  rules = json.loads(json.dumps({
+      'dataset_spec': inference.spec.to_json(),
+      **model_json.panoptic(inference)}))
+  assert rules == {key: earlier[key] for key in rules}
+
+
+def test_the_best_checkpoint_holds_what_validation_used(inferences):
+  """It holds slow weights in place of the model's."""
+  best = restore.load_inference('run', 'run/best').model.variables
+  for a, b in zip(inferences['run'].model.variables, best):
+    np.testing.assert_array_equal(a, b)
+
+
 def test_classes(expected):
-  found = axial_tf.ImageClassifier('classifier_run')('scene.png', top=3)
+  _require_classes('classifier_run', expected)
+
+
+def test_export(inferences, expected):
+  saved_model.export_saved_model(inferences['classifier_run'], 'exported')
+  _require_classes('exported', expected)
+
+
+def _require_classes(model, expected):
+  found = axial_tf.ImageClassifier(model)('scene.png', top=3)
   assert {entry.name: entry.probability for entry in found} == pytest.approx(
       expected['classes'], abs=1e-3)
 
 
 @pytest.mark.parametrize('model_dir', ['run', 'classifier_run'])
-def test_a_new_run_begins_with_all_weights(model_dir):
+def test_a_new_run_begins_with_all_weights(model_dir, inferences):
   task = config.parse([f'{model_dir}/config.gin']).task
-  inference = restore.load_inference(model_dir)
+  inference = inferences[model_dir]
   model = registry.of(task).build_model(task, inference.spec)
   report = initialization.load(model, model_dir)
   assert len(report.loaded) == len(model.variables)

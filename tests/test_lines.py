@@ -10,6 +10,9 @@ import pytest
 from axial_tf.training import checkpoints
 from tests import lines
 
+# Their numbers are tested here, not their graphs.
+pytestmark = pytest.mark.usefixtures('eager')
+
 _FIXTURES = pathlib.Path(__file__).parent / 'fixtures' / 'lines'
 
 

@@ -133,7 +133,6 @@ def test_it_is_compared_with_the_model(inference, folder, monkeypatch):
         ({**outputs, 'panoptic_map': 1 + outputs['panoptic_map']}, row)]
     return real(inference, signatures, samples, from_files)
 
-  assert saved_model.check(inference, folder).agreement > 0.999
   row = saved_model._ROWS[model_folders.PANOPTIC]
   monkeypatch.setitem(saved_model._ROWS, model_folders.PANOPTIC,
                       row._replace(compare=compare))

@@ -110,7 +110,7 @@ def test_it_is_used_like_a_training_run(folder):
     predictor.Predictor(folder)
 
 
-def test_an_export_of_another_task_is_refused(tmp_path):
+def test_an_export_of_another_task_is_refused(tmp_path, no_saved_model):
   version = saved_model.export_saved_model(
       color_model.inference(), str(tmp_path))
   assert model_folders.find(version).task is model_folders.PANOPTIC

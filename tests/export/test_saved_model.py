@@ -158,7 +158,7 @@ def test_only_ops_of_the_stock_server(signatures):
   assert not {op for op in operations if 'PyFunc' in op}
 
 
-def test_versions_count_up_and_are_not_overwritten(tmp_path):
+def test_versions_count_up_and_are_not_overwritten(tmp_path, no_saved_model):
   for name in ('1', '7', 'notes', '9'):
     (tmp_path / name).mkdir()
     if name != '9':  # Without a SavedModel it is no version.

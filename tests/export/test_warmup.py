@@ -1,5 +1,6 @@
 """Warm-up requests of a server, and its batching parameters."""
 
+import io
 import os
 import sys
 
@@ -11,6 +12,7 @@ from google.protobuf import (
   wrappers_pb2,
 )
 import numpy as np
+from PIL import Image
 import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
@@ -33,11 +35,9 @@ def _requests(version_dir):
       for record in tf.data.TFRecordDataset(path).as_numpy_iterator()]
 
 
-# The second takes fewer pixels than the usual pictures have.
-@pytest.mark.parametrize('batch_sizes, max_pixels', [
-    ((1, 2, 4), 50_000_000), ((3,), 900)])
-def test_the_requests_run_in_the_servers_session(
-    tmp_path, batch_sizes, max_pixels):
+def test_the_requests_run_in_the_servers_session(tmp_path):
+  """Though the model takes fewer pixels than the usual pictures have."""
+  batch_sizes, max_pixels = (1, 2, 4), 900
   version = saved_model.export_saved_model(
       color_model.inference(), str(tmp_path),
       settings=serving_settings.ServingSettings(
@@ -58,7 +58,17 @@ def test_the_requests_run_in_the_servers_session(
   assert len(np.unique(outputs['height'])) == 1
 
 
-def test_without_the_extra_the_export_continues(tmp_path, monkeypatch):
+def test_pictures_of_both_types_have_a_usual_size(tmp_path):
+  assert warmup.write(str(tmp_path), [3], max_pixels=50_000_000)
+  request, = _requests(str(tmp_path))
+  pictures = [Image.open(io.BytesIO(content)) for content in
+              tf.make_ndarray(request.inputs['image_bytes'])]
+  assert [picture.format for picture in pictures] == ['JPEG', 'PNG', 'JPEG']
+  assert {picture.size for picture in pictures} == {(128, 96)}
+
+
+def test_without_the_extra_the_export_continues(
+    tmp_path, monkeypatch, no_saved_model):
   monkeypatch.setitem(
       sys.modules, 'tensorflow_serving.apis.prediction_log_pb2', None)
   version = saved_model.export_saved_model(

@@ -88,7 +88,7 @@ def test_an_interrupted_run_ends_with_the_same_weights(
 
 
 def test_an_interrupted_validation_is_repeated(
-    records, undisturbed, tmp_path, monkeypatch):
+    records, tmp_path, monkeypatch, eager):
   """A kill within a validation leaves it incomplete."""
   def interrupt(*_):
     raise KeyboardInterrupt
@@ -116,7 +116,8 @@ def test_the_best_checkpoint_is_kept(undisturbed):
       info['best_ckpt_global_step'])
 
 
-def test_sigterm_saves_and_ends(records, tmp_path, monkeypatch, capsys):
+def test_sigterm_saves_and_ends(
+    records, tmp_path, monkeypatch, capsys, eager):
   _at_step(monkeypatch, 6, lambda: os.kill(os.getpid(), signal.SIGTERM))
   before = signal.getsignal(signal.SIGTERM)
   with pytest.raises(SystemExit) as stopped:
@@ -127,7 +128,7 @@ def test_sigterm_saves_and_ends(records, tmp_path, monkeypatch, capsys):
   assert signal.getsignal(signal.SIGTERM) == before
 
 
-def test_a_diverging_loss_stops_and_names_the_step(records, tmp_path):
+def test_a_diverging_loss_stops_and_names_the_step(records, tmp_path, eager):
   with pytest.raises(errors.UserError) as error:
     _run(records, tmp_path / 'run', 'RunSettings.max_loss = 1e-3')
   assert 'step 1 (images 1 to 8 in the order of seed 3)' in str(error.value)
@@ -227,7 +228,7 @@ def test_runs_killed_at_random_points_end_with_identical_weights(
     np.testing.assert_array_equal(actual[key], value, err_msg=key)
 
 
-def test_folders_named_like_patterns(tmp_path, capsys):
+def test_folders_named_like_patterns(tmp_path, capsys, eager):
   """A run in such a folder continues, is scored, read again and exported."""
   folder = tmp_path / 'a[1] *?'
   folder.mkdir()
