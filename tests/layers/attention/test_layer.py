@@ -42,8 +42,8 @@ def test_span_that_covers_the_axis_meets_reference(name, oracle):
 
 
 @pytest.mark.parametrize('options', [
-    {}, dict(span=5), dict(span=41), dict(activation='sigmoid', span=7),
-    dict(norm=None), dict(backend='equation', span=5)])
+    {}, dict(span=41), dict(activation='sigmoid', span=7),
+    dict(norm=None, span=5), dict(backend='equation', span=5)])
 def test_harness(options):
   harness.check_layer(
       lambda: attention_layer.AxialAttention(8, 16, heads=2, **options),

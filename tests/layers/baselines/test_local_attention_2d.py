@@ -13,8 +13,8 @@ _ALL = attention_settings.AttentionTerms()
 
 
 @pytest.mark.parametrize('options', [
-    {}, dict(terms=_ALL), dict(strides=2, span=3),
-    dict(activation='sigmoid', terms=_ALL), dict(norm=None, span=1)])
+    dict(strides=2, span=3), dict(activation='sigmoid', terms=_ALL),
+    dict(norm=None, span=1)])
 def test_harness(options):
   harness.check_layer(
       lambda: LocalAttention2D(8, 12, heads=2, **options), [2, 7, 18, 6])
