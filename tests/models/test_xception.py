@@ -95,8 +95,8 @@ def test_counts_of_panoptic_deeplab():
 
 
 @pytest.mark.parametrize('output_stride', [16, 32])
-def test_multiply_adds_meet_the_profiler(output_stride):
-  model = xception.Xception(_tiny(output_stride=output_stride))
+def test_multiply_adds_meet_the_profiler(output_stride, models):
+  model = models[output_stride]
   expected = profiler.multiply_adds(
       lambda images: model(images)['res5'], [1, 64, 32, 3])
   assert model.multiply_adds(64, 32) == expected
