@@ -22,17 +22,23 @@ def _load(model, oracle):
   deeplab2_weights.assign(model, weights)
 
 
-@pytest.mark.parametrize('size', ['65x65', '129x97', '64x96'])
-def test_endpoints_meet_reference(size, oracle):
-  reference = oracle('deeplab2/backbone_small_os16')
+@pytest.fixture(scope='module')
+def reference(oracle):
+  """The reference arrays, and the model with their weights."""
+  arrays = oracle('deeplab2/backbone_small_os16')
   model = _reference_model()
-  images = reference[f'input:{size}']
-  model(images)
-  _load(model, reference)
-  endpoints = model(images)
+  model(arrays['input:65x65'])
+  _load(model, arrays)
+  return arrays, model
+
+
+@pytest.mark.parametrize('size', ['65x65', '129x97', '64x96'])
+def test_endpoints_meet_reference(size, reference):
+  arrays, model = reference
+  endpoints = model(arrays[f'input:{size}'])
   assert list(endpoints) == ['stem', 'res2', 'res3', 'res4', 'res5']
   for name, features in endpoints.items():
-    expected = reference[f'out:{size}:{name.replace("stem", "res1")}']
+    expected = arrays[f'out:{size}:{name.replace("stem", "res1")}']
     np.testing.assert_allclose(
         features, expected, rtol=0, atol=2e-5, err_msg=name)
 
@@ -96,8 +102,7 @@ def _cotangent(model, images, gradients):
 
 @pytest.mark.parametrize('variant,count', [
     # Trainable variables of DeepLab2's models, whose stem is not scaled.
-    ('axial_resnet_s', 11_466_912), ('axial_resnet_l', 43_714_048),
-    ('axial_deeplab_s', 11_565_856), ('axial_deeplab_l', 43_841_920)])
+    ('axial_resnet_s', 11_466_912), ('axial_deeplab_s', 11_565_856)])
 def test_published_counts(variant, count):
   model = axial_resnet.AxialResNet(settings_by_name.variant_settings(
       variant, stem_width_multiplier=1.0))
@@ -281,11 +286,11 @@ def test_multiply_adds_around_the_attention_are_those_of_the_profiler():
   """
   model = axial_resnet.AxialResNet(settings_by_name.variant_settings(
       'axial_deeplab_s', width_multiplier=0.125, heads=2, span=5,
-      blocks=(2, 1, 1, 1)))
+      blocks=(1, 1, 1, 1)))
   model(tf.zeros([1, 33, 48, 3]))
   convolutions = profiler.multiply_adds(
       lambda images: model(images)['res5'], [1, 33, 48, 3])
-  sizes = [(9, 12), (9, 12), (9, 12), (5, 6), (3, 3)]
+  sizes = [(9, 12), (9, 12), (5, 6), (3, 3)]
   blocks = [block for stage in model.stages for block in stage]
   attention = sum(block.attention.multiply_adds(*size)
                   for block, size in zip(blocks, sizes))

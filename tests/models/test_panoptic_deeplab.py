@@ -10,12 +10,11 @@ from axial_tf.models import (
   panoptic_decoder,
   panoptic_deeplab,
   settings_by_name,
-  xception,
 )
 from axial_tf.training import checkpoints
 from axial_tf.weights import deeplab2
 from tests.layers import harness, profiler
-from tests.models import deeplab2_weights
+from tests.models import deeplab2_weights, names
 
 BranchSettings = panoptic_decoder.BranchSettings
 DecoderSettings = panoptic_decoder.DecoderSettings
@@ -29,6 +28,10 @@ def _tiny(**backbone):
       backbone=settings_by_name.variant_settings('axial_deeplab_s', **backbone),
       semantic=BranchSettings(8, 4, 4, 8, 8),
       instance=BranchSettings(8, 4, 4, 8, 8))
+
+
+def _convolutions():
+  return _tiny(spatial='convolution')
 
 
 @pytest.fixture(scope='module')
@@ -111,7 +114,7 @@ def test_any_size_in_eager_mode_and_in_a_graph_of_unknown_size(local, size):
     ('edge', 'edge'), ('gray', 'constant')])
 def test_sizes_between_the_legal_ones_are_padded_inside(padding, mode):
   model = panoptic_deeplab.PanopticDeepLab(dataclasses.replace(
-      _tiny(spatial='convolution'), padding=padding), 5)
+      _convolutions(), padding=padding), 5)
   images = np.random.default_rng(0).normal(size=[1, 20, 30, 3]).astype('f')
   padded = np.pad(images, [(0, 0), (0, 13), (0, 3), (0, 0)], mode)
   expected = model(tf.constant(padded))
@@ -131,7 +134,7 @@ def test_legal_sizes_have_no_padding():
 
 
 def test_offsets_count_pixels_of_the_map_they_are_on():
-  model = panoptic_deeplab.PanopticDeepLab(_tiny(), 5)
+  model = panoptic_deeplab.PanopticDeepLab(_convolutions(), 5)
   images = tf.random.stateless_normal([1, 33, 49, 3], [1, 2])
   small, full = model.heads(images), model(images)
   np.testing.assert_allclose(
@@ -143,9 +146,9 @@ def test_offsets_count_pixels_of_the_map_they_are_on():
 
 def test_the_offset_scale_multiplies_offsets_alone():
   images = tf.random.stateless_uniform([1, 33, 33, 3], [1, 2], -1, 1)
-  plain = panoptic_deeplab.PanopticDeepLab(_tiny(), 3)
+  plain = panoptic_deeplab.PanopticDeepLab(_convolutions(), 3)
   scaled = panoptic_deeplab.PanopticDeepLab(
-      dataclasses.replace(_tiny(), offset_scale=16.0), 3)
+      dataclasses.replace(_convolutions(), offset_scale=16.0), 3)
   expected, _ = plain(images), scaled(images)
   scaled.set_weights(plain.get_weights())
   outputs = scaled(images)
@@ -164,7 +167,6 @@ def test_training_step_lowers_the_loss_and_moves_all_parts():
   model(images)
   harness.randomize(model)
 
-  @tf.function
   def step():
     with tf.GradientTape() as tape:
       outputs = model(images, training=True)
@@ -196,7 +198,8 @@ def test_mixed_precision_returns_float32_near_full_precision():
 
 
 def test_compiles_with_xla():
-  model = panoptic_deeplab.PanopticDeepLab(_tiny(span=5), 5)
+  model = panoptic_deeplab.PanopticDeepLab(dataclasses.replace(
+      _convolutions(), **_OPTIONS['axial']), 5)
   images = tf.random.stateless_normal([1, 33, 49, 3], [1, 2])
   expected = model(images)
   compiled = tf.function(model, jit_compile=True)(images)
@@ -204,33 +207,22 @@ def test_compiles_with_xla():
     np.testing.assert_allclose(output, expected[key], atol=1e-4, err_msg=key)
 
 
-def test_config_restores_the_model():
-  model = panoptic_deeplab.PanopticDeepLab(_tiny(), 5, name='segmenter')
-  clone = panoptic_deeplab.PanopticDeepLab.from_config(model.get_config())
-  assert clone.get_config() == model.get_config()
-  images = tf.random.stateless_normal([1, 17, 17, 3], [1, 2])
-  model(images), clone(images)
-  clone.set_weights(model.get_weights())
-  np.testing.assert_array_equal(
-      model(images)['offset'], clone(images)['offset'])
-
-
 def test_checkpoint_restores_by_attribute_names(tmp_path):
   images = tf.random.stateless_normal([1, 17, 17, 3], [1, 2])
-  model = panoptic_deeplab.PanopticDeepLab(_tiny(), 5)
+  model = panoptic_deeplab.PanopticDeepLab(_convolutions(), 5)
   expected = model(images)
   path = tf.train.Checkpoint(model=model).write(str(tmp_path / 'ckpt'))
-  other = panoptic_deeplab.PanopticDeepLab(_tiny(), 5)
+  other = panoptic_deeplab.PanopticDeepLab(_convolutions(), 5)
   other(images)
   tf.train.Checkpoint(model=other).read(path).assert_consumed()
   np.testing.assert_array_equal(other(images)['offset'], expected['offset'])
 
 
 # As counted on DeepLab2's layers, without batch norm's gamma and beta, with a
-# 1x1 projection of 'res5'.
-@pytest.mark.parametrize('variant,millions', [
-    ('axial_deeplab_s', 12.28), ('axial_deeplab_l', 45.11)])
-def test_parameter_counts(variant, millions):
+# 1x1 projection of 'res5'; and all of the backbone, where DeepLab2's is ours.
+@pytest.mark.parametrize('variant,millions,backbone', [
+    ('axial_deeplab_s', 12.28, None), ('axial_deeplab_l', 45.11, 43_841_920)])
+def test_parameter_counts(variant, millions, backbone):
   settings = panoptic_deeplab.PanopticDeepLabSettings(
       backbone=settings_by_name.variant_settings(variant))
   model = panoptic_deeplab.PanopticDeepLab(settings, 19)
@@ -238,6 +230,9 @@ def test_parameter_counts(variant, millions):
   count = sum(np.prod(v.shape) for v in model.trainable_variables
               if 'norm' not in v.name.split('/')[-2])
   np.testing.assert_allclose(count / 1e6, millions, atol=0.01)
+  if backbone is not None:
+    assert backbone == sum(
+        np.prod(v.shape) for v in model.backbone.trainable_variables)
 
 
 _OPTIONS = {
@@ -246,17 +241,13 @@ _OPTIONS = {
     'axial': dict(
         decoder=DecoderSettings(fusion='axial', heads=2, span=5)),
     'res4': dict(semantic=BranchSettings(8, 4, 4, 8, 8, res4_channels=4)),
-    'xception': dict(backbone=xception.XceptionSettings(
-        width_multiplier=0.125, middle_modules=1)),
-    'resnet': dict(backbone=axial_resnet.AxialResNetSettings(
-        width_multiplier=0.125, blocks=(1, 1, 1, 1), spatial='convolution')),
 }
 
 
 @pytest.mark.parametrize('option', _OPTIONS)
 def test_options_run_train_and_restore(option):
-  settings = dataclasses.replace(_tiny(span=5), **_OPTIONS[option])
-  model = panoptic_deeplab.PanopticDeepLab(settings, 3)
+  settings = dataclasses.replace(_convolutions(), **_OPTIONS[option])
+  model = panoptic_deeplab.PanopticDeepLab(settings, 3, name='segmenter')
   images = tf.random.stateless_normal([1, 20, 33, 3], [1, 2])
   with tf.GradientTape() as tape:
     outputs = model(images, training=True)
@@ -265,8 +256,10 @@ def test_options_run_train_and_restore(option):
   gradients = tape.gradient(loss, model.trainable_variables)
   for variable, gradient in zip(model.trainable_variables, gradients):
     assert np.isfinite(gradient).all(), variable.name
+  names.check(model)
   clone = panoptic_deeplab.PanopticDeepLab.from_config(model.get_config())
   assert clone.get_config() == model.get_config()
+  assert clone.name == 'segmenter'
   clone(images)
   clone.set_weights(model.get_weights())
   np.testing.assert_array_equal(model(images)['offset'],

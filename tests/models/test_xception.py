@@ -27,11 +27,21 @@ def _kernels(layer) -> int:
              if 'kernel' in v.name)
 
 
+@pytest.fixture(scope='module')
+def models():
+  """Tiny models of each output stride, with the same weights."""
+  found = {stride: xception.Xception(_tiny(output_stride=stride))
+           for stride in (8, 16, 32)}
+  for model in found.values():
+    model(_images(1, 1))
+    harness.randomize(model)
+  return found
+
+
 @pytest.mark.parametrize('output_stride', [8, 16, 32])
 @pytest.mark.parametrize('size', [(65, 33), (64, 30), (1, 1)])
-def test_endpoints_have_their_strides(output_stride, size):
-  model = xception.Xception(_tiny(output_stride=output_stride))
-  endpoints = model(_images(*size))
+def test_endpoints_have_their_strides(output_stride, size, models):
+  endpoints = models[output_stride](_images(*size))
   assert list(endpoints) == list(_STRIDES)
   for name, features in endpoints.items():
     stride = min(_STRIDES[name], output_stride)
@@ -43,15 +53,10 @@ def test_endpoints_have_their_strides(output_stride, size):
 @pytest.mark.parametrize('size', [(65, 33), (64, 50)])
 @pytest.mark.parametrize('output_stride', [8, 16])
 def test_dilation_adds_pixels_between_those_of_output_stride_32(
-    output_stride, size):
+    output_stride, size, models):
   """The same weights give the same features where the grids meet."""
   images = _images(*size)
-  strided = xception.Xception(_tiny(output_stride=32))
-  dilated = xception.Xception(_tiny(output_stride=output_stride))
-  strided(images), dilated(images)
-  harness.randomize(strided)
-  dilated.set_weights(strided.get_weights())
-  expected, endpoints = strided(images), dilated(images)
+  expected, endpoints = models[32](images), models[output_stride](images)
   for name, stride in _STRIDES.items():
     step = max(1, stride // output_stride)
     scale = np.abs(expected[name]).max()
@@ -90,8 +95,8 @@ def test_counts_of_panoptic_deeplab():
 
 
 @pytest.mark.parametrize('output_stride', [16, 32])
-def test_multiply_adds_meet_the_profiler(output_stride):
-  model = xception.Xception(_tiny(output_stride=output_stride))
+def test_multiply_adds_meet_the_profiler(output_stride, models):
+  model = models[output_stride]
   expected = profiler.multiply_adds(
       lambda images: model(images)['res5'], [1, 64, 32, 3])
   assert model.multiply_adds(64, 32) == expected

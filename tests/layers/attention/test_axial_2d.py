@@ -17,7 +17,8 @@ def test_meets_reference(name, strides, oracle):
 
 
 @pytest.mark.parametrize('options', [
-    dict(strides=2), dict(span=3), dict(strides=2, average_pooling=True), dict(
+    dict(strides=2, span=3), dict(
+        strides=2, average_pooling=True,
         terms=attention_settings.AttentionTerms(key_position=False))])
 def test_harness(options):
   harness.check_layer(

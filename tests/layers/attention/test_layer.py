@@ -42,8 +42,8 @@ def test_span_that_covers_the_axis_meets_reference(name, oracle):
 
 
 @pytest.mark.parametrize('options', [
-    {}, dict(span=5), dict(span=41), dict(activation='sigmoid', span=7),
-    dict(norm=None), dict(backend='equation', span=5)])
+    {}, dict(span=41), dict(activation='sigmoid', span=7),
+    dict(norm=None, span=5), dict(backend='equation', span=5)])
 def test_harness(options):
   harness.check_layer(
       lambda: attention_layer.AxialAttention(8, 16, heads=2, **options),
@@ -56,34 +56,51 @@ _LOCAL = [(1, 1), (1, 9), (7, 3), (16, 5), (37, 3), (40, 9), (50, 21),
           (97, 65), (33, 65), (45, 1), (300, 7)]
 
 
-@pytest.mark.parametrize('unknown_length', [False, True])
 @pytest.mark.parametrize('length,span', _LOCAL)
-def test_local_span_equals_the_equation(length, span, unknown_length):
+def test_local_span_equals_the_equation(length, span):
+  _check_against_equation(
+      span, [length], 'sigmoid' if length == 40 else 'softmax')
+
+
+# Blocks of the shortest length, and those that the span makes longer.
+@pytest.mark.parametrize('span,lengths,activation', [
+    (1, [45], 'softmax'), (9, [1, 7, 16, 37, 40, 300], 'sigmoid'),
+    (65, [1, 33, 50, 97], 'softmax')])
+def test_a_graph_of_unknown_length_equals_the_equation(
+    span, lengths, activation):
+  _check_against_equation(
+      span, lengths, activation,
+      lambda step: tf.function(step, input_signature=[
+          tf.TensorSpec([None, None, 6], tf.float32)]))
+
+
+def _check_against_equation(span, lengths, activation, wrap=lambda step: step):
   """Outputs and the statistics of the batch, over visible pairs only."""
-  activation = 'sigmoid' if length == 40 else 'softmax'
   options = dict(heads=2, span=span, activation=activation)
   layer = attention_layer.AxialAttention(4, 8, **options)
   plain = attention_layer.AxialAttention(4, 8, backend='equation', **options)
-  inputs = np.random.default_rng(length).normal(size=(2, length, 6))
-  inputs = inputs.astype(np.float32)
-  layer(inputs), plain(inputs)
-  harness.randomize(layer)
-  plain.set_weights(layer.get_weights())
-  # Variances of a single sample are near 0, where 1/sqrt magnifies rounding.
-  for training, tolerance in ((False, 2e-5), (True, 1e-4)):
-    call = lambda x, t=training: layer(x, training=t)  # noqa: E731
-    if unknown_length:
-      call = tf.function(call, input_signature=[
-          tf.TensorSpec([None, None, 6], tf.float32)])
-    np.testing.assert_allclose(
-        call(inputs), plain(inputs, training=training), atol=tolerance)
-  for actual, expected in zip(layer.get_weights(), plain.get_weights()):
-    np.testing.assert_allclose(actual, expected, atol=1e-6)
+  step = wrap(lambda x: [layer(x, training=t) for t in (False, True)])
+  for length in lengths:
+    inputs = np.random.default_rng(length).normal(size=(2, length, 6))
+    inputs = inputs.astype(np.float32)
+    layer(inputs), plain(inputs)
+    harness.randomize(layer)
+    plain.set_weights(layer.get_weights())
+    # Variances of a single sample are near 0, where 1/sqrt magnifies rounding.
+    for outputs, training, tolerance in zip(
+        step(inputs), (False, True), (2e-5, 1e-4)):
+      np.testing.assert_allclose(
+          outputs, plain(inputs, training=training), atol=tolerance,
+          err_msg=f'length {length}, training {training}')
+    for actual, expected in zip(layer.get_weights(), plain.get_weights()):
+      np.testing.assert_allclose(
+          actual, expected, atol=1e-6, err_msg=f'length {length}')
 
 
-@pytest.mark.parametrize('training', [True, False])
-@pytest.mark.parametrize('activation', ['softmax', 'sigmoid'])
-@pytest.mark.parametrize('span', [None, 7])
+# Each pair of the three choices.
+@pytest.mark.parametrize('span,activation,training', [
+    (None, 'softmax', True), (None, 'sigmoid', False),
+    (7, 'softmax', False), (7, 'sigmoid', True)])
 def test_backends_and_chunk_sizes_equal_the_equation(
     span, activation, training):
   """Outputs, all gradients and moving statistics of a step, in float64."""
@@ -261,24 +278,36 @@ def test_terms_need_a_logit_and_a_value():
     AttentionTerms(value_content=False, value_position=False)
 
 
-@pytest.mark.parametrize('training', [False, True])
-@pytest.mark.parametrize('unknown_length', [False, True])
 @pytest.mark.parametrize('length,span,stride', [
     (1, None, 2), (9, None, 2), (10, None, 3), (9, 5, 2), (64, 5, 2),
     (97, 33, 2), (98, 33, 3), (130, 65, 2)])
-def test_stride_keeps_every_stride_th_output(
-    length, span, stride, unknown_length, training):
+def test_stride_keeps_every_stride_th_output(length, span, stride):
+  _check_stride([length], span, stride)
+
+
+@pytest.mark.parametrize('lengths,span,stride', [
+    ([1, 9, 10], None, 2), ([9, 64], 5, 2), ([97, 98, 130], 33, 3)])
+def test_stride_keeps_every_stride_th_output_of_an_unknown_length(
+    lengths, span, stride):
+  _check_stride(lengths, span, stride, lambda call: tf.function(
+      call, input_signature=[tf.TensorSpec([None, None, None, 6])]))
+
+
+def _check_stride(lengths, span, stride, wrap=lambda call: call):
   layer = attention_layer.AxialAttention(4, 8, heads=2, span=span)
-  inputs = np.random.default_rng(0).normal(size=(2, length, 3, 6))
-  inputs = inputs.astype(np.float32)
-  layer(inputs)
-  harness.randomize(layer)
-  call = lambda x: layer(x, training=training, stride=stride)  # noqa: E731
-  if unknown_length:
-    call = tf.function(
-        call, input_signature=[tf.TensorSpec([None, None, None, 6])])
-  np.testing.assert_allclose(
-      call(inputs), layer(inputs, training=training)[:, ::stride], atol=1e-4)
+  call = wrap(lambda x: [
+      layer(x, training=training, stride=stride) for training in (False, True)])
+  for length in lengths:
+    inputs = np.random.default_rng(0).normal(size=(2, length, 3, 6))
+    inputs = inputs.astype(np.float32)
+    layer(inputs)
+    harness.randomize(layer)
+    expected = [layer(inputs, training=training)[:, ::stride]
+                for training in (False, True)]
+    harness.randomize(layer)  # Training has moved the statistics.
+    for outputs, wanted in zip(call(inputs), expected):
+      np.testing.assert_allclose(
+          outputs, wanted, atol=1e-4, err_msg=f'length {length}')
 
 
 def test_axes_in_between_are_attended_separately():

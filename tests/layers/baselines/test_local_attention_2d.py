@@ -13,8 +13,8 @@ _ALL = attention_settings.AttentionTerms()
 
 
 @pytest.mark.parametrize('options', [
-    {}, dict(terms=_ALL), dict(strides=2, span=3),
-    dict(activation='sigmoid', terms=_ALL), dict(norm=None, span=1)])
+    dict(strides=2, span=3), dict(activation='sigmoid', terms=_ALL),
+    dict(norm=None, span=1)])
 def test_harness(options):
   harness.check_layer(
       lambda: LocalAttention2D(8, 12, heads=2, **options), [2, 7, 18, 6])
@@ -123,45 +123,63 @@ _CASES = [
     ((23, 12), 7), ((5, 30), 9), ((11, 14), 1), ((7, 7), 7), ((40, 6), 25)]
 
 
-@pytest.mark.parametrize('unknown', [False, True])
-@pytest.mark.parametrize('size,kernel_size', _CASES)
-def test_equals_masked_dense(size, kernel_size, unknown):
-  activation = 'sigmoid' if size in [(13, 9), (7, 7)] else 'softmax'
-  inputs = _inputs(*size)
-  layer = _layer(inputs, span=kernel_size, terms=_ALL,
-                 activation=activation)
-  dense = _Dense(layer, kernel_size, 2, activation=activation)
+def _step(call, layer, x):
+  """Returns outputs of inference and of training, and gradients."""
+  inferred = call(x, training=False)
+  with tf.GradientTape() as tape:
+    tape.watch(x)
+    outputs = call(x, training=True)
+    loss = tf.reduce_sum(outputs ** 3)
+  return inferred, outputs, tape.gradient(
+      loss, [x, *layer.trainable_variables])
 
-  def step(call, x):
-    with tf.GradientTape() as tape:
-      tape.watch(x)
-      outputs = call(x, training=True)
-      loss = tf.reduce_sum(outputs ** 3)
-    return outputs, tape.gradient(loss, [x, *layer.trainable_variables])
 
-  infer, train = layer, lambda x: step(layer, x)
-  if unknown:
-    infer, train = (
-        tf.function(call, input_signature=[
-            tf.TensorSpec([None] * 3 + [6], tf.float64)])
-        for call in (infer, train))
-  _close(infer(inputs), dense(inputs, False), 'inference')
+def _check_step(step, layer, dense, inputs):
+  """Checks a step of a layer against the equation."""
+  what = f'for {tuple(inputs.shape)}'
   moving = {name: v.numpy() for name, v in dense.weights.items()}
-  expected, expected_gradients = step(dense, inputs)
-  outputs, gradients = train(inputs)
-  _close(outputs, expected, 'training')
+  inferred, expected, expected_gradients = _step(dense, layer, inputs)
+  outputs = step(inputs)
+  _close(outputs[0], inferred, f'inference {what}')
+  _close(outputs[1], expected, f'training {what}')
   names = ['inputs', *(v.name for v in layer.trainable_variables)]
-  for name, left, right in zip(names, gradients, expected_gradients):
+  for name, left, right in zip(names, outputs[2], expected_gradients):
     if right is None:  # Content does not feel positions where k = 1.
       right = tf.zeros_like(left)
-    _close(left, right, name)
+    _close(left, right, f'{name} {what}')
   for name, (mean, variance) in dense.moments.items():
     for kind, value in (('mean', mean), ('variance', variance)):
       name_of = f'{name}/moving_{kind}'
       # Keras rounds the momentum to float32.
       np.testing.assert_allclose(
           dense.weights[name_of], 0.99 * moving[name_of] + 0.01 * value,
-          atol=1e-6, err_msg=name_of)
+          atol=1e-6, err_msg=f'{name_of} {what}')
+
+
+@pytest.mark.parametrize('size,kernel_size', _CASES)
+def test_equals_masked_dense(size, kernel_size):
+  activation = 'sigmoid' if size in [(13, 9), (7, 7)] else 'softmax'
+  inputs = _inputs(*size)
+  layer = _layer(inputs, span=kernel_size, terms=_ALL,
+                 activation=activation)
+  dense = _Dense(layer, kernel_size, 2, activation=activation)
+  _check_step(lambda x: _step(layer, layer, x), layer, dense, inputs)
+
+
+# Windows of one block, of parts of two blocks, and of several.
+@pytest.mark.parametrize('kernel_size,activation,sizes', [
+    (1, 'softmax', [(11, 14)]),
+    (7, 'softmax', [(1, 1), (1, 23), (19, 1), (8, 8), (23, 12), (7, 7)]),
+    (25, 'sigmoid', [(13, 9), (5, 30), (40, 6)])])
+def test_a_graph_of_unknown_size_equals_masked_dense(
+    kernel_size, activation, sizes):
+  layer = _layer(_inputs(8, 8), span=kernel_size, terms=_ALL,
+                 activation=activation)
+  dense = _Dense(layer, kernel_size, 2, activation=activation)
+  step = tf.function(lambda x: _step(layer, layer, x), input_signature=[
+      tf.TensorSpec([None] * 3 + [6], tf.float64)])
+  for size in sizes:
+    _check_step(step, layer, dense, _inputs(*size))
 
 
 @pytest.mark.parametrize('terms', [
