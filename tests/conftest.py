@@ -45,6 +45,14 @@ def free_memory():
     trim(0)
 
 
+@pytest.fixture
+def run_eagerly():
+  """Runs what tf.function wraps without a graph, which takes long to build."""
+  tf.config.run_functions_eagerly(True)
+  yield
+  tf.config.run_functions_eagerly(False)
+
+
 @pytest.fixture(scope='session')
 def two_replicas() -> tf.distribute.Strategy:
   """Two CPU devices; made once, as strategies in one process share keys.

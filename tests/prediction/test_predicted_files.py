@@ -40,6 +40,7 @@ def attentive(tmp_path_factory):
     yield _run(tmp_path_factory.mktemp('run'), monkeypatch)
 
 
+@pytest.mark.usefixtures('run_eagerly')
 def test_all_pictures_of_images_of_any_size(attentive):
   pictures = predicted_files.Pictures(earlier_results.PICTURES)
   pictures.check(attentive)
@@ -56,6 +57,7 @@ def test_all_pictures_of_images_of_any_size(attentive):
         shape[1], round(shape[1] * 64 / max(shape)) or 1) + 12
 
 
+@pytest.mark.usefixtures('run_eagerly')
 def test_only_requested_pictures_are_drawn(attentive):
   result = attentive(np.zeros([20, 20, 3], np.uint8))
   for names in ((), ('heatmap',), ('offsets', 'attention')):

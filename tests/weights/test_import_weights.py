@@ -163,6 +163,7 @@ def test_damaged_checkpoints(tmp_path, damage, part):
   assert '\n' not in str(raised.value)
 
 
+@pytest.mark.usefixtures('run_eagerly')
 def test_deeplab2_from_file_to_panoptic_map(tmp_path, shared_dir, oracle):
   published = oracle('deeplab2/panoptic_small_noaspp')
   (tmp_path / 'spec.json').write_text(json.dumps(_coco_with_void()))
@@ -179,12 +180,7 @@ def test_deeplab2_from_file_to_panoptic_map(tmp_path, shared_dir, oracle):
   assert 'unused by the model: 0' in done.stdout
   assert "PanopticDeepLabSettings.padding = 'gray'" in open(
       f'{folder}/config.gin').read()
-  predict = axial_tf.Predictor(folder)
-  tf.config.run_functions_eagerly(True)  # No graph of 808 weights.
-  try:
-    result = predict(str(tmp_path / 'image.png'))
-  finally:
-    tf.config.run_functions_eagerly(False)
+  result = axial_tf.Predictor(folder)(str(tmp_path / 'image.png'))
   _require_same_segments(
       result.panoptic_map, published['post:panoptic_pred'][0],
       result.spec.void_label)
