@@ -50,7 +50,7 @@ def _run(module, *arguments):
   return tools.run(module, *arguments)
 
 
-def test_the_run_can_be_read_again(run_dir, eager):
+def test_the_run_can_be_read_again(run_dir):
   records = [json.loads(line)
              for line in (run_dir / 'metrics.jsonl').open()]
   assert records[-1]['step'] == 12 and 0 <= records[-1]['top1'] <= 1
@@ -60,7 +60,7 @@ def test_the_run_can_be_read_again(run_dir, eager):
   assert inference.model.count_params() > 0
   metrics = run.run(
       config.parse([str(run_dir / 'config.gin')]), str(run_dir), 'eval')
-  assert {'step': 12, **metrics} == pytest.approx(records[-1], rel=1e-5)
+  assert {'step': 12, **metrics} == records[-1]
 
 
 def test_the_requested_profile(run_dir):

@@ -330,13 +330,12 @@ def test_the_command(addresses, versions, tmp_path, protocol):
   for name in ('a.png', 'b.png'):
     (tmp_path / name).write_bytes(_file(scene))
   (tmp_path / 'bad.png').write_bytes(b'?')
-  done = subprocess.run(
-      [sys.executable, '-m', 'axial_tf.client', '--model=colors',
-       f'--server={addresses[protocol]}', f'--protocol={protocol}',
-       f'--model_json={versions["colors"]}/model.json',
-       f'--output_dir={tmp_path / "out"}',
-       *(str(tmp_path / name) for name in ('a.png', 'bad.png', 'b.png'))],
-      capture_output=True, text=True, check=False)
+  done = tools.run(
+      'axial_tf.client', '--model=colors', f'--server={addresses[protocol]}',
+      f'--protocol={protocol}',
+      f'--model_json={versions["colors"]}/model.json',
+      f'--output_dir={tmp_path / "out"}',
+      *(tmp_path / name for name in ('a.png', 'bad.png', 'b.png')))
   assert done.returncode == 1
   assert 'error: 1 of 3 images failed' in done.stderr
   assert 'bad.png: is not a readable' in done.stderr

@@ -133,8 +133,10 @@ def _check_counts(name):
 
 
 @pytest.mark.parametrize('name', [
-    'axial_resnet_s_full', 'axial_deeplab_s', 'conv_stem_ps_attention',
-    'panoptic_deeplab_resnet50', 'axial_deeplab_l_os32_axial_decoder'])
+    'axial_resnet_s', 'axial_resnet_s_full', 'axial_deeplab_s',
+    'axial_deeplab_l', 'conv_stem_ps_attention', 'resnet50',
+    'panoptic_deeplab_resnet101', 'panoptic_deeplab_xception71',
+    'axial_deeplab_l_os32_axial_decoder'])
 def test_published_counts(name):
   _check_counts(name)
 

@@ -53,6 +53,11 @@ def _merged(*heads, settings=_TINY, **ids):
   return result['panoptic_map'][0].numpy(), result['score_map'][0].numpy()
 
 
+_eager_and_xla = pytest.mark.parametrize(
+    'compiled', ['eager', 'xla'], indirect=True)
+
+
+@_eager_and_xla
 @pytest.mark.parametrize('path', ['tfop', 'py'])
 @pytest.mark.parametrize(
     'name', ['postproc_small_a', 'postproc_small_c_noisy_nms41'])
@@ -77,6 +82,7 @@ def test_published_merging(compiled, oracle, name, path):
       published[f'{path}:instance_scores'][is_thing])
 
 
+@_eager_and_xla
 @pytest.mark.parametrize('path', ['post', 'post_pyfunc'])
 def test_published_model_output(compiled, oracle, path):
   published = oracle('deeplab2/panoptic_small_noaspp')
@@ -257,30 +263,30 @@ def test_images_of_a_batch_do_not_mix(compiled):
 
 @pytest.mark.parametrize('compiled', [False, True])
 @pytest.mark.parametrize('tile', [1, 3, 5, 128])
-@pytest.mark.parametrize('reach', [0.0, 2.0, 40.0])
-def test_tiles_equal_the_full_table_of_distances(
-    monkeypatch, tile, reach, compiled):
+def test_tiles_equal_the_full_table_of_distances(monkeypatch, tile, compiled):
   """Integer offsets make many ties, which go to the first center."""
-  rng = np.random.default_rng(1)
-  size, slots = (11, 17), 9
-  offset = np.round(rng.normal(size=[2, *size, 2]) * reach)
-  is_thing = rng.uniform(size=[2, *size]) < 0.6
-  is_thing[:, :3] = False
-  centers = np.stack(
-      [rng.integers(0, n, [2, slots]) for n in size], -1).astype(np.int32)
-  found = np.array([slots, 4])
-  points = offset + np.stack(np.mgrid[:size[0], :size[1]], -1)
-  distance = np.sum(
-      (points[..., np.newaxis, :] - centers[:, np.newaxis, np.newaxis]) ** 2,
-      -1)
-  unused = np.arange(slots) >= found[:, np.newaxis]
-  distance += np.where(unused, np.inf, 0)[:, np.newaxis, np.newaxis]
-  expected = np.where(is_thing, np.argmin(distance, -1) + 1, 0)
   monkeypatch.setattr(merging, '_TILE', tile)
   assign = tf.function(merging.assign_pixels, jit_compile=compiled)
-  np.testing.assert_array_equal(assign(
-      tf.constant(offset, tf.float32), tf.constant(is_thing),
-      tf.constant(centers), tf.constant(found, tf.int32)), expected)
+  size, slots = (11, 17), 9
+  for reach in (0.0, 2.0, 40.0):
+    rng = np.random.default_rng(1)
+    offset = np.round(rng.normal(size=[2, *size, 2]) * reach)
+    is_thing = rng.uniform(size=[2, *size]) < 0.6
+    is_thing[:, :3] = False
+    centers = np.stack(
+        [rng.integers(0, n, [2, slots]) for n in size], -1).astype(np.int32)
+    found = np.array([slots, 4])
+    points = offset + np.stack(np.mgrid[:size[0], :size[1]], -1)
+    distance = np.sum(
+        (points[..., np.newaxis, :] - centers[:, np.newaxis, np.newaxis]) ** 2,
+        -1)
+    unused = np.arange(slots) >= found[:, np.newaxis]
+    distance += np.where(unused, np.inf, 0)[:, np.newaxis, np.newaxis]
+    expected = np.where(is_thing, np.argmin(distance, -1) + 1, 0)
+    np.testing.assert_array_equal(assign(
+        tf.constant(offset, tf.float32), tf.constant(is_thing),
+        tf.constant(centers), tf.constant(found, tf.int32)), expected,
+        err_msg=f'offsets up to about {reach}')
 
 
 def test_a_nan_offset_affects_only_its_pixel():

@@ -9,7 +9,6 @@ import pytest
 import tensorflow as tf
 
 from axial_tf import errors
-from axial_tf.export import saved_model
 from axial_tf.files import image_files
 from axial_tf.prediction import beam as beam_prediction
 from axial_tf.prediction import predicted_files, predictor
@@ -21,20 +20,13 @@ _OVERLAY = predicted_files.Pictures(['overlay'])
 _NOTHING = predicted_files.Pictures([])
 
 
-@pytest.fixture(scope='module')
-def model(tmp_path_factory):
-  folder = str(tmp_path_factory.mktemp('export'))
-  saved_model.export_saved_model(color_model.inference(), folder)
-  return folder
-
-
 def _jobs(files, output_dir):
   stems = image_files.output_stems(files)
   return [beam_prediction.Job(file, f'{output_dir}/{stems[file]}')
           for file in files]
 
 
-def test_results_are_those_of_the_predictor(model, tmp_path):
+def test_results_are_those_of_the_predictor(export_dir, tmp_path):
   (tmp_path / 'in' / 'sub').mkdir(parents=True)
   for number, scale in enumerate((1, 2, 1)):
     Image.fromarray(color_model.scene(scale=scale)[0]).save(
@@ -42,12 +34,12 @@ def test_results_are_those_of_the_predictor(model, tmp_path):
   (tmp_path / 'in' / 'broken.jpg').write_bytes(b'no image')
   files = image_files.find(str(tmp_path / 'in'))
   failed = beam_prediction.segment_all(
-      model, _jobs(files, tmp_path / 'out'), str(tmp_path / 'out'),
+      export_dir, _jobs(files, tmp_path / 'out'), str(tmp_path / 'out'),
       batch_size=2, pictures=_OVERLAY, arguments=_ARGUMENTS)
   broken = str(tmp_path / 'in' / 'broken.jpg')
   assert list(failed) == [broken] and 'not an image' in failed[broken]
 
-  direct = predictor.Predictor(model)
+  direct = predictor.Predictor(export_dir)
   for file in sorted(set(files) - {broken}):
     result = direct(file)
     predicted_files.write_segments(result, str(tmp_path / 'expected'))
@@ -61,7 +53,7 @@ def test_results_are_those_of_the_predictor(model, tmp_path):
   assert len(list((tmp_path / 'out' / 'sub').iterdir())) == 9
 
 
-def test_remote_folders(model):
+def test_remote_folders(export_dir):
   """ram:// stands for gs:// and the like."""
   image, panoptic = color_model.scene()
   with tf.io.gfile.GFile('ram://photos/in/scene.png', 'wb') as file:
@@ -69,7 +61,7 @@ def test_remote_folders(model):
   files = image_files.find('ram://photos/in/*.png')
   assert files == image_files.find('ram://photos/in')
   assert not beam_prediction.segment_all(
-      model, _jobs(files, 'ram://photos/out'), 'ram://photos/out',
+      export_dir, _jobs(files, 'ram://photos/out'), 'ram://photos/out',
       batch_size=1, pictures=_NOTHING, arguments=_ARGUMENTS)
   assert sorted(tf.io.gfile.listdir('ram://photos/out')) == [
       'scene.json', 'scene_panoptic.png']
@@ -78,15 +70,15 @@ def test_remote_folders(model):
   assert ids == set(np.unique(panoptic))
 
 
-def test_an_image_that_vanishes_is_named(model, tmp_path):
+def test_an_image_that_vanishes_is_named(export_dir, tmp_path):
   failed = beam_prediction.segment_all(
-      model, [beam_prediction.Job('/nowhere/x.png', str(tmp_path / 'x'))],
+      export_dir, [beam_prediction.Job('/nowhere/x.png', str(tmp_path / 'x'))],
       str(tmp_path), batch_size=1, pictures=_NOTHING, arguments=_ARGUMENTS)
   assert '/nowhere/x.png: cannot be read' in failed['/nowhere/x.png']
   assert not list(tmp_path.iterdir())
 
 
-def test_wrong_model_and_options(model, tmp_path):
+def test_wrong_model_and_options(export_dir, tmp_path):
   with pytest.raises(errors.UserError, match='holds no model'):
     beam_prediction.segment_all(
         str(tmp_path), [], str(tmp_path / 'out'), batch_size=1,
@@ -94,18 +86,19 @@ def test_wrong_model_and_options(model, tmp_path):
   assert not list(tmp_path.iterdir())
   with pytest.raises(errors.UserError, match='Beam does not accept'):
     beam_prediction.segment_all(
-        model, [], str(tmp_path), batch_size=1, pictures=_NOTHING,
+        export_dir, [], str(tmp_path), batch_size=1, pictures=_NOTHING,
         arguments=['--runner=NoRunner'])
 
 
-def test_names_that_are_not_utf8(model, tmp_path):
+def test_names_that_are_not_utf8(export_dir, tmp_path):
   (tmp_path / 'in').mkdir()
   for name in (b'caf\xe9.png', b'bad\xe9.png'):
     Image.fromarray(color_model.scene()[0]).save(
         tmp_path / 'in' / os.fsdecode(name))
   (tmp_path / 'in' / os.fsdecode(b'bad\xe9.png')).write_bytes(b'no image')
   failed = beam_prediction.segment_all(
-      model, _jobs(image_files.find(str(tmp_path / 'in')), tmp_path / 'out'),
+      export_dir, _jobs(
+          image_files.find(str(tmp_path / 'in')), tmp_path / 'out'),
       str(tmp_path / 'out'), batch_size=1, pictures=_NOTHING,
       arguments=_ARGUMENTS)
   assert list(failed) == [str(tmp_path / 'in') + '/bad\\xe9.png']

@@ -6,7 +6,6 @@ import tensorflow as tf
 
 from axial_tf import errors
 from axial_tf.experiment import restore
-from axial_tf.export import saved_model
 from axial_tf.files import earlier_results
 from axial_tf.inference import panoptic as panoptic_inference
 from axial_tf.models import axial_resnet, panoptic_decoder, panoptic_deeplab
@@ -41,11 +40,12 @@ def attentive(tmp_path_factory):
     yield _run(tmp_path_factory.mktemp('run'), monkeypatch)
 
 
+@pytest.mark.usefixtures('eager')
 def test_all_pictures_of_images_of_any_size(attentive):
   pictures = predicted_files.Pictures(earlier_results.PICTURES)
   pictures.check(attentive)
   rng = np.random.default_rng(0)
-  for shape in ((1, 1), (3, 90), (100, 80)):
+  for shape in ((1, 1), (3, 90)):
     image = rng.integers(0, 256, [*shape, 3], np.uint8)
     drawn = pictures.draw(attentive, attentive(image))
     assert set(drawn) == set(earlier_results.PICTURES)
@@ -57,6 +57,7 @@ def test_all_pictures_of_images_of_any_size(attentive):
         shape[1], round(shape[1] * 64 / max(shape)) or 1) + 12
 
 
+@pytest.mark.usefixtures('eager')
 def test_only_requested_pictures_are_drawn(attentive):
   result = attentive(np.zeros([20, 20, 3], np.uint8))
   for names in ((), ('heatmap',), ('offsets', 'attention')):
@@ -101,9 +102,8 @@ def test_a_network_without_attention_has_no_attention_picture(
     predicted_files.Pictures(['attention']).check(model)
 
 
-def test_an_export_has_heads_but_no_attention(tmp_path):
-  saved_model.export_saved_model(color_model.inference(), tmp_path / 'export')
-  model = predictor.Predictor(tmp_path / 'export')
+def test_an_export_has_heads_but_no_attention(export_dir):
+  model = predictor.Predictor(export_dir)
   image, _ = color_model.scene()
   drawn = predicted_files.Pictures(['heatmap', 'offsets']).draw(
       model, model(image))

@@ -15,20 +15,12 @@ import tensorflow as tf
 import axial_tf
 from axial_tf import errors
 from axial_tf.experiment import restore
-from axial_tf.export import saved_model
 from axial_tf.files import image_files
 from axial_tf.inference import compiled_network, multi_scale
 from axial_tf.layers import compilation
 from axial_tf.prediction import predictor
 from tests import color_model, tools
 from tests.color_model import BALL
-
-
-@pytest.fixture(scope='module')
-def export_dir(tmp_path_factory):
-  folder = str(tmp_path_factory.mktemp('export'))
-  saved_model.export_saved_model(color_model.inference(), folder, version=3)
-  return folder
 
 
 @pytest.fixture(scope='module')

@@ -6,11 +6,9 @@ import json
 import numpy as np
 from PIL import Image
 import pytest
-import tensorflow as tf
 
 from axial_tf.client import sent_files
 from axial_tf.data.panoptic import pipeline as panoptic_pipeline
-from axial_tf.export import saved_model
 from axial_tf.files import image_files
 from axial_tf.prediction import beam as beam_prediction
 from axial_tf.prediction import predicted_files
@@ -60,16 +58,9 @@ def files(tmp_path_factory):
 
 
 @pytest.fixture(scope='module')
-def model(tmp_path_factory):
-  folder = str(tmp_path_factory.mktemp('export'))
-  saved_model.export_saved_model(color_model.inference(), folder)
-  return folder
-
-
-@pytest.fixture(scope='module')
-def expected(files, model):
+def expected(files, export_dir):
   """The maps that the predictor finds, by the names of the files."""
-  predictor = predictor_lib.Predictor(model)
+  predictor = predictor_lib.Predictor(export_dir)
   maps = {path.name: predictor(path).panoptic_map
           for path in sorted((files / 'val').iterdir())}
   # The files show differences: hardly two of them give the same map.
@@ -103,9 +94,7 @@ def test_validation(files, expected, tmp_path):
       panoptic_pipeline.PanopticDataSettings(
           validation_pattern=str(tmp_path / 'val-*.tfrecord')),
       color_model.SPEC, 1)
-  inference = color_model.inference()
-  segment = tf.function(inference, input_signature=[
-      tf.TensorSpec([None, None, None, 3], tf.uint8)])
+  segment = color_model.inference()
   _require_same({
       example['filename'][0].numpy().decode(): segment(
           example['image'])['panoptic_map'][0].numpy()
@@ -113,8 +102,8 @@ def test_validation(files, expected, tmp_path):
 
 
 @pytest.mark.parametrize('is_sent_by_client', [False, True])
-def test_serving(files, model, expected, is_sent_by_client):
-  served = session.ServedModel(f'{model}/1')
+def test_serving(files, export_dir, expected, is_sent_by_client):
+  served = session.ServedModel(f'{export_dir}/3')
   found = {}
   for name in expected:
     content = (files / 'val' / name).read_bytes()
@@ -125,17 +114,17 @@ def test_serving(files, model, expected, is_sent_by_client):
   _require_same(found, expected)
 
 
-def test_predict(files, model, expected, tmp_path):
+def test_predict(files, export_dir, expected, tmp_path):
   tools.succeeds(
-      'axial_tf.predict', f'--model={model}', f'--input={files / "val"}',
+      'axial_tf.predict', f'--model={export_dir}', f'--input={files / "val"}',
       f'--output_dir={tmp_path}', '--pictures=')
   _require_same(_written(tmp_path, sorted(expected)), expected)
 
 
-def test_beam(files, model, expected, tmp_path):
+def test_beam(files, export_dir, expected, tmp_path):
   stems = image_files.output_stems([f'val/{name}' for name in expected])
   assert not beam_prediction.segment_all(
-      model, [beam_prediction.Job(
+      export_dir, [beam_prediction.Job(
           str(files / 'val' / name), str(tmp_path / stems[f'val/{name}']))
               for name in expected], str(tmp_path), batch_size=2,
       pictures=predicted_files.Pictures([]),

@@ -163,6 +163,7 @@ def test_damaged_checkpoints(tmp_path, damage, part):
   assert '\n' not in str(raised.value)
 
 
+@pytest.mark.usefixtures('eager')
 def test_deeplab2_from_file_to_panoptic_map(tmp_path, shared_dir, oracle):
   published = oracle('deeplab2/panoptic_small_noaspp')
   (tmp_path / 'spec.json').write_text(json.dumps(_coco_with_void()))

@@ -12,7 +12,7 @@ from axial_tf.data.classification import (
 from axial_tf.data.classification import pipeline as classification_pipeline
 from axial_tf.data.classification import records as classification_records
 from axial_tf.data.common import reading
-from axial_tf.data.panoptic import augmentation
+from axial_tf.data.panoptic import augmentation, records
 from axial_tf.data.panoptic import pipeline as panoptic_pipeline
 from axial_tf.specs import class_spec
 
@@ -76,6 +76,28 @@ def test_a_service_makes_classification_batches(write_shards, service):
   batch = next(iter(classification_pipeline.train_dataset(settings, spec, 6)))
   assert batch['image'].shape == [6, 8, 8, 3]
   np.testing.assert_allclose(batch['target'].numpy().sum(), 6, rtol=1e-5)
+
+
+@pytest.mark.parametrize('workers', [1, 2, 3, 4, 11])
+def test_workers_share_the_records(
+    panoptic_data, tiny_spec, examples, workers):
+  """By the shards, or by the records if there are fewer shards."""
+  source = reading.open_records(
+      panoptic_data.train_pattern, tiny_spec, records.SCHEMA)
+  contexts = [tf.distribute.InputContext(workers, worker, workers)
+              for worker in range(workers)]
+  serialized = [example[2] for example in examples]
+  places = []
+  for context in contexts:
+    places += source.read_in_order(context).as_numpy_iterator()
+  assert len({place for place, _ in places}) == 9
+  assert [record for _, record in sorted(places)] == serialized
+  for seed in (3, None):
+    shares = [list(source.read(context, seed).as_numpy_iterator())
+              for context in contexts]
+    assert sorted(sum(shares, [])) == sorted(serialized)
+    assert [len(share) for share in shares] == [
+        source.num_records(context) for context in contexts]
 
 
 def test_seeds_are_functions_of_seed_worker_and_position():

@@ -82,8 +82,8 @@ class TestCenterCrop:
         whole[:, top:top + 24, left:left + 24], atol=1e-4)
 
   def test_a_strip_of_any_length_costs_little(self):
-    image = np.zeros([1, 1_000_000, 3], np.uint8)
-    image[:, 500_000:] = 255
+    image = np.zeros([1, 200_000, 3], np.uint8)
+    image[:, 100_000:] = 255
     result = resizing.center_crop(image, (224, 224), 256)
     assert result.shape == [224, 224, 3]
     assert result.numpy().min() < -0.8 and result.numpy().max() > 0.8

@@ -163,14 +163,13 @@ class TestPanoptic:
     heights = [b['inside'][0, 2] - b['inside'][0, 0] for b in first]
     assert sorted(heights[:5]) == sorted(heights[5:]) == list(range(12, 17))
 
-  @pytest.mark.parametrize('workers', [2, 3])
-  def test_workers_share_the_images(self, coco_spec, workers):
+  def test_workers_share_the_images(self, coco_spec):
     """They also know the order in which a single one would read them."""
     seen = itertools.chain.from_iterable(
         zip(batch['place'].tolist(), batch['filename'].tolist())
-        for worker in range(workers)
+        for worker in range(3)
         for batch in panoptic_pipeline.validation_dataset(
-            self._settings(), coco_spec, workers, _context(workers, worker)
+            self._settings(), coco_spec, 3, _context(3, worker)
         ).as_numpy_iterator())
     names = [name for _, name in sorted(seen)]
     assert names == [
@@ -258,11 +257,12 @@ def test_imagenet_by_the_mocks_of_the_package():
   with tfds.testing.mock_data(num_examples=5):
     settings = classification_pipeline.ClassificationDataSettings(
         train_pattern=f'{_IMAGENET}/train',
-        validation_pattern=f'{_IMAGENET}/validation', shuffle_buffer=5)
+        validation_pattern=f'{_IMAGENET}/validation', shuffle_buffer=5,
+        image_size=(14, 14), validation_resize=16)
     spec = classification_pipeline.load_spec(settings)
     batch = next(iter(classification_pipeline.train_dataset(
         settings, spec, 4, seed=0)))
-    assert batch['image'].shape == [4, 224, 224, 3]
+    assert batch['image'].shape == [4, 14, 14, 3]
     sizes = [len(b['label']) for b in
              classification_pipeline.validation_dataset(settings, spec, 3)]
     assert sizes == [3, 2]

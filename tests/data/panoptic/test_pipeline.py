@@ -47,8 +47,8 @@ def _sizes(batch):
 
 class TestTraining:
 
-  @pytest.mark.parametrize('cache', [False, True])
-  @pytest.mark.parametrize('context', [None, _context(2, 1, replicas=4)])
+  @pytest.mark.parametrize('cache, context', [
+      (True, None), (False, _context(2, 1, replicas=4))])
   def test_a_resumed_run_continues_with_unseen_batches(
       self, data, tiny_spec, cache, context):
     data = dataclasses.replace(
@@ -67,8 +67,9 @@ class TestTraining:
       for key in old:
         np.testing.assert_array_equal(old[key], new[key])
 
-  def test_static_shapes_and_types(self, data, tiny_spec):
-    spec = panoptic_pipeline.train_dataset(data, tiny_spec, 4).element_spec
+  def test_static_shapes_and_types_of_a_replicas_batch(self, data, tiny_spec):
+    spec = panoptic_pipeline.train_dataset(
+        data, tiny_spec, 16, _context(1, 0, replicas=4)).element_spec
     found = {key: (value.shape.as_list(), value.dtype)
              for key, value in spec.items()}
     plain = [4, 14, 16]
@@ -76,6 +77,9 @@ class TestTraining:
         'image': ([*plain, 3], tf.uint8), 'panoptic': (plain, tf.int32),
         'inside': ([4, 4], tf.int32), 'instance': (plain, tf.int32),
         'center_r2': (plain, tf.int16)}
+    with pytest.raises(errors.UserError, match='multiple of the 4 replicas'):
+      panoptic_pipeline.train_dataset(
+          data, tiny_spec, 6, _context(1, 0, replicas=4))
 
   def test_every_epoch_has_every_example_once(self, data, tiny_spec, examples):
     areas = sorted(label.size for _, label, _ in examples)
@@ -130,30 +134,17 @@ class TestTraining:
         panoptic_pipeline.train_dataset(settings, tiny_spec, 1, seed=0), 10)
     assert len({batch['image'].tobytes() for batch in batches}) > 7
 
-  @pytest.mark.parametrize('workers', [2, 3])
-  def test_workers_share_the_records(
-      self, data, tiny_spec, examples, workers):
-    """2 workers take a shard each; 3 workers divide the records of 2."""
+  def test_workers_share_the_records(self, data, tiny_spec, examples):
+    """Each of 2 workers takes one of the 2 shards."""
     seen = []
-    for worker in range(workers):
+    for worker in range(2):
       dataset = panoptic_pipeline.train_dataset(
-          data, tiny_spec, workers, _context(workers, worker), seed=3)
+          data, tiny_spec, 2, _context(2, worker), seed=3)
       areas = [_sizes(b)[0] for b in _take(dataset, 9)]
-      if workers == 3:  # Each epoch divides the records in another way.
-        seen += areas[:3]
-      else:  # Either shard may be either worker's.
-        epoch = next(n for n in (5, 4) if len(set(areas[:n])) == n
-                     and set(areas) == set(areas[:n]))
-        seen += areas[:epoch]
+      epoch = next(n for n in (5, 4) if len(set(areas[:n])) == n
+                   and set(areas) == set(areas[:n]))
+      seen += areas[:epoch]
     assert sorted(seen) == sorted(label.size for _, label, _ in examples)
-
-  def test_batch_is_divided_among_replicas(self, data, tiny_spec):
-    dataset = panoptic_pipeline.train_dataset(
-        data, tiny_spec, 8, _context(1, 0, replicas=4))
-    assert dataset.element_spec['image'].shape[0] == 2
-    with pytest.raises(errors.UserError, match='multiple of the 4 replicas'):
-      panoptic_pipeline.train_dataset(
-          data, tiny_spec, 6, _context(1, 0, replicas=4))
 
   def test_max_long_side_comes_before_augmentation(self, data, tiny_spec):
     settings = dataclasses.replace(data, max_long_side=8, cache=True)
@@ -162,14 +153,6 @@ class TestTraining:
       top, left, bottom, right = batch['inside'].T
       assert set(right - left) == {8}
       assert set(bottom - top) == {6, 7}
-
-  def test_runs_under_a_strategy(self, data, tiny_spec):
-    strategy = tf.distribute.MirroredStrategy(['/cpu:0'])
-    dataset = strategy.distribute_datasets_from_function(
-        lambda context: panoptic_pipeline.train_dataset(
-            data, tiny_spec, 2, context))
-    batch = next(iter(dataset))
-    assert batch['image'].shape == [2, 14, 16, 3]
 
 
 class TestValidation:
@@ -195,11 +178,13 @@ class TestValidation:
       assert (label[:, width:] == tiny_spec.void_label).all()
     assert batches[0]['image'].shape == (2, 7, 9, 3)  # the larger of the two
 
-  def test_cache_repeats_the_same_batches(self, data, tiny_spec):
+  def test_a_cache_repeats_the_same_enlarged_images(self, data, tiny_spec):
     dataset = panoptic_pipeline.validation_dataset(
-        dataclasses.replace(data, cache=True), tiny_spec, 4)
+        dataclasses.replace(data, cache=True, max_long_side=20, enlarge=True),
+        tiny_spec, 4)
     first = list(dataset.as_numpy_iterator())
     for one, two in zip(first, dataset.as_numpy_iterator()):
+      assert set(one['width']) == {20}
       for key in one:
         np.testing.assert_array_equal(one[key], two[key])
 
@@ -220,11 +205,6 @@ class TestValidation:
     assert not batch['image'][:, 8:].any() and not batch['image'][..., 8:, :
                                                                   ].any()
 
-  def test_enlarge(self, data, tiny_spec):
-    settings = dataclasses.replace(data, max_long_side=20, enlarge=True)
-    for batch in panoptic_pipeline.validation_dataset(settings, tiny_spec, 4):
-      assert set(batch['width'].numpy()) == {20}
-
   def test_an_image_beyond_validation_size_is_a_clear_error(
       self, data, tiny_spec):
     settings = dataclasses.replace(data, validation_size=(9, 12))
@@ -244,20 +224,15 @@ class TestValidation:
     batch, = panoptic_pipeline.validation_dataset(settings, tiny_spec, 2)
     assert (batch['panoptic'][1].numpy() == tiny_spec.void_label).all()
 
-  @pytest.mark.parametrize('workers', [1, 2, 3, 4, 11])
-  def test_workers_share_the_images(self, data, tiny_spec, workers):
+  def test_workers_share_the_images(self, data, tiny_spec):
     """They also know the order in which a single one would read them."""
     seen = list(itertools.chain.from_iterable(
         zip(batch['place'].tolist(), batch['filename'].tolist())
-        for worker in range(workers)
+        for worker in range(2)
         for batch in panoptic_pipeline.validation_dataset(
-            data, tiny_spec, workers, _context(workers, worker)
-        ).as_numpy_iterator()))
-    alone = list(panoptic_pipeline.validation_dataset(
-        data, tiny_spec, 1).unbatch().as_numpy_iterator())
-    assert sorted(seen) == [
-        (image['place'], image['filename']) for image in alone]
-    assert sorted(image['filename'] for image in alone) == [
+            data, tiny_spec, 2, _context(2, worker)).as_numpy_iterator()))
+    assert len(seen) == len(set(seen))
+    assert [name for _, name in sorted(seen)] == [
         f'{i}.png'.encode() for i in range(9)]
 
 

@@ -19,24 +19,22 @@ def _square(number):
   return number**2
 
 
-class TestTwoProcesses:
+def test_two_keep_the_order_read_little_ahead_and_end_by_an_error():
+  taken, found = [], []
 
-  def test_keep_the_order_and_read_little_ahead(self):
-    taken = []
+  def numbers():
+    for i in (*range(200), -1, *range(50)):
+      taken.append(i)
+      yield i
 
-    def numbers():
-      for i in range(200):
-        taken.append(i)
-        yield i
-
-    results = workers.ordered_map(_square, numbers(), 2)
-    assert next(results) == 0
-    assert len(taken) < 100
-    assert list(results) == [i**2 for i in range(1, 200)]
-
-  def test_a_dying_process_is_an_error(self):
-    with pytest.raises(errors.UserError, match='ended unexpectedly'):
-      list(workers.ordered_map(_square, [1, 2, -1, *range(50)], 2))
+  results = workers.ordered_map(_square, numbers(), 2)
+  assert next(results) == 0
+  assert len(taken) < 100
+  with pytest.raises(errors.UserError, match='ended unexpectedly'):
+    found.extend(results)
+  # The results at hand when a process died may be lost.
+  assert found == [i**2 for i in range(1, len(found) + 1)]
+  assert len(found) > 150
 
 
 def test_one_process_is_lazy():

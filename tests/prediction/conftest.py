@@ -1,0 +1,14 @@
+"""An export that the tests of predictions only read."""
+
+import pytest
+
+from axial_tf.export import saved_model
+from tests import color_model
+
+
+@pytest.fixture(scope='session')
+def export_dir(tmp_path_factory):
+  """Folder with version 3 of the color model."""
+  folder = str(tmp_path_factory.mktemp('export'))
+  saved_model.export_saved_model(color_model.inference(), folder, version=3)
+  return folder
