@@ -9,7 +9,8 @@ STAMP := $(VENV)/.installed
 # Those that need neither data, nor an accelerator, nor hours.
 BENCHMARKS := attention conversion data evaluation kept_for_backward memory \
 	merging model serving
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
+# Reordered, files of few but long tests would come last.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help venv demo test test-slow lint bench lock clean

@@ -11,6 +11,7 @@ import tensorflow as tf
 from axial_tf import errors
 from axial_tf.data.common import record_checks, record_files
 from axial_tf.data.panoptic import records
+from axial_tf.files import folder_lock
 from axial_tf.specs import dataset_spec
 from data_prep import convert, inspect
 from data_prep.readers import splits
@@ -144,8 +145,9 @@ class TestConvert:
             project_root / 'gin_configs' / 'datasets' / 'camvid.json')))
     assert '101 images of val' in capsys.readouterr().out
 
-  def test_remote_folders(self, tiny_coco, run, tmp_path):
+  def test_remote_folders(self, tiny_coco, run, tmp_path, monkeypatch):
     """Any path of tf.io.gfile will do; the bytes are the same."""
+    monkeypatch.setattr(folder_lock, '_SETTLING', 0.1)  # Nobody else writes.
     tiny = tiny_coco()
     run(tiny, tmp_path, num_shards=2)
     for _ in range(2):  # The second time there is an earlier conversion.
