@@ -144,16 +144,8 @@ def precision():
   keras.mixed_precision.set_global_policy('float32')
 
 
-def matmul_peak() -> float:
-  """GFLOP/s of a large matrix product."""
-  a = tf.random.stateless_normal([2048, 2048], [1, 2])
-  product = tf.function(lambda: tf.matmul(a, a))
-  milliseconds = measure.median_times({'product': product}, 9)['product']
-  return 2 * 2048 ** 3 / milliseconds / 1e6
-
-
 def main():
-  print(f'matrix products reach {matmul_peak():.0f} GFLOP/s')
+  print(f'matrix products reach {measure.matmul_peak():.0f} GFLOP/s')
   cli.require_known('parts', _CHOSEN.value, _PARTS)
   if 'layers' in _CHOSEN.value:
     compare('Inference, 224x224, batch 8, global', LAYERS)

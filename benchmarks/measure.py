@@ -34,6 +34,14 @@ def wait(result: Any) -> None:
     min(tensors, key=lambda x: x.shape.num_elements()).numpy()
 
 
+def matmul_peak() -> float:
+  """Returns the GFLOP/s of a large matrix product in float32."""
+  a = tf.random.stateless_normal([2048, 2048], [1, 2])
+  product = tf.function(lambda: tf.matmul(a, a))
+  milliseconds = median_times({'product': product}, 9)['product']
+  return 2 * 2048 ** 3 / milliseconds / 1e6
+
+
 def accelerator() -> Optional[str]:
   """Returns the first GPU or TPU that this process uses, such as 'GPU:0'."""
   for kind in ('TPU', 'GPU'):

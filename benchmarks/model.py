@@ -5,9 +5,11 @@ is also measured with `recompute='axial'`, which needs less memory. 'paper' is
 our row of VARIANTS; 'deeplab2' the topology of that public code, which has no
 max-pool (so that its first attention runs at stride 2) and global spans. Times
 are medians of alternating runs in milliseconds; peak memory is that of a
-separate process, minus its memory before the run (Linux only).
+separate process, minus its memory before the run (Linux only). The share of the
+peak counts a multiply-add as two operations, and the peak is that of a large
+matrix product.
 
-  python benchmarks/model.py               # about 25 minutes, 16 GB
+  python benchmarks/model.py               # about 30 minutes, 16 GB
   python benchmarks/model.py --cases=0,1
 """
 
@@ -35,6 +37,9 @@ _CASES = (
     ('axial_deeplab_s', _DEEPLAB2, 641, 1, False),
     ('axial_resnet_s', {}, 224, 8, True),
     ('axial_resnet_s', _DEEPLAB2, 224, 8, True),
+    # Local spans of 65.
+    ('axial_deeplab_s', {}, 1025, 1, False),
+    ('axial_deeplab_l', {}, 1025, 1, False),
 )
 # The equation, ordinary operations, the layer's default, and the default with
 # blocks recomputed in the backward pass (training only).
@@ -47,36 +52,49 @@ def _kinds(case):
 
 
 def make(kind, variant, overrides, size, batch, training):
-  """Returns a function without arguments that runs the backbone once."""
+  """Returns a function that runs the backbone once, and the backbone."""
   if kind == 'recompute':
     overrides = dict(overrides, recompute='axial')
   step = steps.backbone(variant, overrides, size, batch, training,
-                        _BACKENDS.get(kind, 'auto')).graph()
-  step.get_concrete_function()
-  return step
+                        _BACKENDS.get(kind, 'auto'))
+  run = step.graph()
+  run.get_concrete_function()
+  return run, step.model
 
 
 def memory(kind, case) -> float:
   """Megabytes that a run adds to the peak of this process."""
-  step = make(kind, *case)
+  step, _ = make(kind, *case)
   return measure.peak_memory(step)
 
 
 def compare(case, runs):
-  """Returns median times in milliseconds, and the difference of outputs."""
-  passes = {kind: make(kind, *case) for kind in _kinds(case)}
+  """Returns median times in milliseconds, share of the peak, and difference.
+
+  The difference is that of the outputs of 'auto' from the published ones. The
+  share is that of 'auto', in inference.
+  """
+  made = {kind: make(kind, *case) for kind in _kinds(case)}
+  passes = {kind: run for kind, (run, _) in made.items()}
+  share = float('nan')
   difference = float('nan')
   if not case[-1]:
     expected, actual = passes['published'](), passes['auto']()
     difference = float(tf.reduce_max(tf.abs(actual - expected))
                        / tf.reduce_max(tf.abs(expected)))
-  return measure.median_times(passes, runs), difference
+  times = measure.median_times(passes, runs)
+  if not case[-1]:
+    _, _, size, batch, _ = case
+    _, model = made['auto']
+    share = 2 * batch * model.multiply_adds(size, size) / (
+        1e6 * times['auto'] * measure.matmul_peak())
+  return times, share, difference
 
 
 def main():
   print('case: variant, settings, size, batch, work | published ms | matmul, '
         'auto, recompute (times faster) | MB published, matmul, auto, '
-        'recompute | difference')
+        'recompute | share of the peak | difference')
   known = [str(number) for number in range(len(_CASES))]
   for number in _CHOSEN.value or ():
     if number not in known:
@@ -87,7 +105,8 @@ def main():
     case = _CASES[number]
     variant, overrides, size, batch, training = case
     # A process that ends releases its memory before the next one starts.
-    times, difference = measure.in_new_process(compare, case, _RUNS.value)
+    times, share, difference = measure.in_new_process(
+        compare, case, _RUNS.value)
     used = [measure.in_new_process(memory, kind, case)
             for kind in _kinds(case)]
     settings = 'deeplab2' if 'stem_pooling' in overrides else 'paper'
@@ -96,8 +115,8 @@ def main():
           f'{times["published"]:.0f} | ' + ' | '.join(
               f'{times[k]:.0f} ({times["published"] / times[k]:.2f})'
               for k in _kinds(case)[1:]) + ' | ' + ', '.join(
-                  f'{x:.0f}' for x in used) + f' | {difference:.1e}',
-          flush=True)
+                  f'{x:.0f}' for x in used)
+          + f' | {share:.0%} | {difference:.1e}', flush=True)
 
 
 if __name__ == '__main__':
