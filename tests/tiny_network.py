@@ -14,7 +14,7 @@ class TinyNetwork(keras.Model):
 
   def __init__(self):
     super().__init__()
-    self._stem = keras.layers.Conv2D(16, 3, 2, 'same')
+    self.stem = keras.layers.Conv2D(16, 9, 2, 'same')
     self._layers = [
         axial_2d.AxialAttention2D(
             8, 16, heads=2, span=span, name=f'span{span}')
@@ -22,7 +22,7 @@ class TinyNetwork(keras.Model):
     self._heads = keras.layers.Conv2D(6, 1)
 
   def call(self, images, training=False, output_size=None):
-    x = self._stem(images)
+    x = self.stem(images)
     for layer in self._layers:
       x = layer(x, training=training)
     x = resize.resize(self._heads(x), output_size or resize.size_of(images))
