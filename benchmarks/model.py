@@ -69,26 +69,25 @@ def memory(kind, case) -> float:
 
 
 def compare(case, runs):
-  """Returns median times in milliseconds, share of the peak, and difference.
+  """Returns median times in milliseconds, and the last cells of the table.
 
-  The difference is that of the outputs of 'auto' from the published ones. The
-  share is that of 'auto', in inference.
+  These are, of 'auto' in inference, the share of the peak, and the difference
+  of outputs from the published ones.
   """
   made = {kind: make(kind, *case) for kind in _kinds(case)}
   passes = {kind: run for kind, (run, _) in made.items()}
-  share = float('nan')
-  difference = float('nan')
   if not case[-1]:
     expected, actual = passes['published'](), passes['auto']()
     difference = float(tf.reduce_max(tf.abs(actual - expected))
                        / tf.reduce_max(tf.abs(expected)))
   times = measure.median_times(passes, runs)
-  if not case[-1]:
-    _, _, size, batch, _ = case
-    _, model = made['auto']
-    share = 2 * batch * model.multiply_adds(size, size) / (
-        1e6 * times['auto'] * measure.matmul_peak())
-  return times, share, difference
+  if case[-1]:
+    return times, '- | -'
+  _, _, size, batch, _ = case
+  _, model = made['auto']
+  share = 2 * batch * model.multiply_adds(size, size) / (
+      1e6 * times['auto'] * measure.matmul_peak())
+  return times, f'{share:.0%} | {difference:.1e}'
 
 
 def main():
@@ -105,7 +104,7 @@ def main():
     case = _CASES[number]
     variant, overrides, size, batch, training = case
     # A process that ends releases its memory before the next one starts.
-    times, share, difference = measure.in_new_process(
+    times, rest = measure.in_new_process(
         compare, case, _RUNS.value)
     used = [measure.in_new_process(memory, kind, case)
             for kind in _kinds(case)]
@@ -116,7 +115,7 @@ def main():
               f'{times[k]:.0f} ({times["published"] / times[k]:.2f})'
               for k in _kinds(case)[1:]) + ' | ' + ', '.join(
                   f'{x:.0f}' for x in used)
-          + f' | {share:.0%} | {difference:.1e}', flush=True)
+          + f' | {rest}', flush=True)
 
 
 if __name__ == '__main__':
