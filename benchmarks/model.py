@@ -51,21 +51,19 @@ def _kinds(case):
   return _KINDS if case[-1] else _KINDS[:-1]
 
 
-def make(kind, variant, overrides, size, batch, training):
-  """Returns a function that runs the backbone once, and the backbone."""
+def make(kind, variant, overrides, size, batch, training) -> steps.Step:
+  """Returns the pass of a backbone."""
   if kind == 'recompute':
     overrides = dict(overrides, recompute='axial')
-  step = steps.backbone(variant, overrides, size, batch, training,
+  return steps.backbone(variant, overrides, size, batch, training,
                         _BACKENDS.get(kind, 'auto'))
-  run = step.graph()
-  run.get_concrete_function()
-  return run, step.model
 
 
 def memory(kind, case) -> float:
   """Megabytes that a run adds to the peak of this process."""
-  step, _ = make(kind, *case)
-  return measure.peak_memory(step)
+  run = make(kind, *case).graph()
+  run.get_concrete_function()
+  return measure.peak_memory(run)
 
 
 def compare(case, runs):
@@ -74,19 +72,17 @@ def compare(case, runs):
   These are, of 'auto' in inference, the share of the peak, and the difference
   of outputs from the published ones.
   """
+  *_, size, batch, training = case
   made = {kind: make(kind, *case) for kind in _kinds(case)}
-  passes = {kind: run for kind, (run, _) in made.items()}
-  if not case[-1]:
-    expected, actual = passes['published'](), passes['auto']()
-    difference = float(tf.reduce_max(tf.abs(actual - expected))
-                       / tf.reduce_max(tf.abs(expected)))
+  passes = {kind: step.graph() for kind, step in made.items()}
   times = measure.median_times(passes, runs)
-  if case[-1]:
+  if training:
     return times, '- | -'
-  _, _, size, batch, _ = case
-  _, model = made['auto']
-  share = 2 * batch * model.multiply_adds(size, size) / (
-      1e6 * times['auto'] * measure.matmul_peak())
+  flops = 2 * batch * made['auto'].model.multiply_adds(size, size)
+  share = flops / (1e6 * times['auto'] * measure.matmul_peak())
+  expected, actual = passes['published'](), passes['auto']()
+  difference = (tf.reduce_max(tf.abs(actual - expected))
+                / tf.reduce_max(tf.abs(expected)))
   return times, f'{share:.0%} | {difference:.1e}'
 
 
@@ -104,8 +100,7 @@ def main():
     case = _CASES[number]
     variant, overrides, size, batch, training = case
     # A process that ends releases its memory before the next one starts.
-    times, rest = measure.in_new_process(
-        compare, case, _RUNS.value)
+    times, rest = measure.in_new_process(compare, case, _RUNS.value)
     used = [measure.in_new_process(memory, kind, case)
             for kind in _kinds(case)]
     settings = 'deeplab2' if 'stem_pooling' in overrides else 'paper'
@@ -114,8 +109,7 @@ def main():
           f'{times["published"]:.0f} | ' + ' | '.join(
               f'{times[k]:.0f} ({times["published"] / times[k]:.2f})'
               for k in _kinds(case)[1:]) + ' | ' + ', '.join(
-                  f'{x:.0f}' for x in used)
-          + f' | {rest}', flush=True)
+                  f'{x:.0f}' for x in used) + f' | {rest}', flush=True)
 
 
 if __name__ == '__main__':

@@ -216,8 +216,8 @@ def loading_errors(path: str):
 def _tensorflow_version(path: str) -> Optional[str]:
   """Returns the version that wrote a SavedModel; None if it is damaged."""
   try:
-    with tf.io.gfile.GFile(
-        paths.literal(os.path.join(path, 'saved_model.pb')), 'rb') as file:
+    file_name = os.path.join(path, model_folders.SAVED_MODEL)
+    with tf.io.gfile.GFile(paths.literal(file_name), 'rb') as file:
       content = saved_model_pb2.SavedModel.FromString(file.read())
     return content.meta_graphs[0].meta_info_def.tensorflow_version
   except (IndexError, message.DecodeError, tf.errors.OpError):
