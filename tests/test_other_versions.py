@@ -15,7 +15,7 @@ _FIXTURE = pathlib.Path(__file__).parent / 'fixtures' / 'lines' / 'tf_2_20'
 
 
 @pytest.mark.parametrize('binding', [
-    "OptimizerSettings.name = 'adam'",
+    "OptimizerSettings.name = 'adam'", "OptimizerSettings.name = 'sgd'",
     'OptimizerSettings.average_decay = 0.9'])
 def test_a_run_does_not_resume_with_a_new_optimizer(
     tmp_path, monkeypatch, binding):
