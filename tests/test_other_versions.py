@@ -1,6 +1,7 @@
-"""What cannot be read because of who wrote it ends in one line."""
+"""Runs and exports that cannot be read here end in one line."""
 
 import filecmp
+import os
 import pathlib
 import shutil
 
@@ -26,6 +27,16 @@ def test_a_run_does_not_resume_with_a_new_optimizer(
     run.run(config.parse(['run/config.gin'], ['TRAIN_STEPS = 8', binding]),
             'run', 'train')
   assert filecmp.cmp('run/config.gin', _FIXTURE / 'run' / 'config.gin', False)
+
+
+def test_a_truncated_checkpoint_is_named(tmp_path, monkeypatch):
+  shutil.copytree(_FIXTURE, tmp_path / 'lines')
+  monkeypatch.chdir(tmp_path / 'lines')
+  os.truncate('run/ckpt-6.data-00000-of-00001', 1000)
+  with pytest.raises(
+      errors.UserError, match='ckpt-6: cannot be read .*; it may be damaged'):
+    run.run(config.parse(['run/config.gin'], ['TRAIN_STEPS = 8']), 'run',
+            'train')
 
 
 def test_an_export_with_unknown_operations_names_its_tensorflow(tmp_path):

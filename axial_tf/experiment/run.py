@@ -106,7 +106,8 @@ def _run(settings, strategy, model_dir, mode, stop) -> Optional[dict]:
       task.first_step = checkpoints.step_of(checkpoint)
 
   is_chief = strategy.extended.should_checkpoint
-  with _quiet_orbit(), config.plain_user_errors():
+  with _quiet_orbit(), config.plain_user_errors(), (
+      checkpoints.reading_errors(checkpoint)):
     runner = _build_runner(
         settings, strategy, task, paths.literal(model_dir), mode, stop)
   controller, global_step = runner.controller, runner.trainer.global_step

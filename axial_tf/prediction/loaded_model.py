@@ -200,7 +200,7 @@ def loading_errors(path: str):
   except (OSError, LookupError, TypeError, ValueError, RuntimeError,
           tf.errors.OpError) as error:
     version = _tensorflow_version(path)
-    if version and version != tf.__version__:
+    if isinstance(error, RuntimeError) and version != tf.__version__:
       reason, *_ = errors.first_line(error).split('. ')
       raise errors.UserError(
           f'{path}: was exported with TensorFlow {version} and cannot be '

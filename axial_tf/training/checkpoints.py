@@ -1,5 +1,6 @@
 """Reads checkpoints, with readable errors if they do not fit the model."""
 
+import contextlib
 import os
 import re
 from typing import Dict, List, Optional, Tuple
@@ -108,6 +109,20 @@ def restore_model(model: keras.Model, checkpoint: str) -> None:
           f'{checkpoint}: {variable.name} is not finite (NaN or infinity); '
           f'training has diverged; choose an earlier checkpoint, or train '
           f'with a lower learning rate')
+
+
+@contextlib.contextmanager
+def reading_errors(checkpoint: Optional[str]):
+  """Turns the errors of a damaged checkpoint's files into a UserError."""
+  try:
+    yield
+  except (tf.errors.DataLossError, tf.errors.NotFoundError, IndexError
+          ) as error:
+    if checkpoint is None:
+      raise
+    raise errors.UserError(
+        f'{checkpoint}: cannot be read ({errors.first_line(error)}); it may '
+        f'be damaged: choose another checkpoint or model_dir') from error
 
 
 def places(model: tf.Module) -> Dict[str, tf.Variable]:
