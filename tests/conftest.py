@@ -4,6 +4,7 @@ import ctypes
 import gc
 import os
 import pathlib
+import shutil
 
 import hypothesis
 import numpy as np
@@ -25,6 +26,11 @@ hypothesis.settings.load_profile(
     os.environ.get('HYPOTHESIS_PROFILE', 'repeatable'))
 
 _ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+# A disk may take seconds for each of the many small checkpoints.
+_MEMORY = '/dev/shm'
+if os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > 2e9:
+  os.environ.setdefault('PYTEST_DEBUG_TEMPROOT', _MEMORY)
 
 
 def pytest_collection_finish():

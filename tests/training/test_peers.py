@@ -28,6 +28,12 @@ cli.run(lambda: peers.wait(cluster.Cluster(names, addresses, 0), 60), '')
 '''
 
 
+@pytest.fixture(autouse=True)
+def short_intervals(monkeypatch):
+  monkeypatch.setattr(peers, '_INTERVAL', 0.1)
+  monkeypatch.setattr(peers, '_FIRST_NOTICE', 0.6)
+
+
 def _addresses(count):
   with contextlib.ExitStack() as stack:
     sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
@@ -62,7 +68,7 @@ class _Worker(threading.Thread):
 def test_nobody_continues_before_the_last_has_arrived(capfd):
   addresses = _addresses(3)
   workers = [_Worker(addresses, 0), _Worker(addresses, 2)]
-  time.sleep(4)
+  time.sleep(1)
   assert all(worker.is_alive() for worker in workers)
   told = capfd.readouterr().err
   assert (f'waiting: 2 of 3 workers are here; missing: worker 1 '
