@@ -36,19 +36,18 @@ def read_custom_split(input_dir: str, split: str,
   Raises:
     errors.UserError: see `coco_annotations.read_split`; no spec is given.
   """
-  if not options.spec:
-    raise errors.UserError(
-        '--spec=FILE.json belongs to --dataset=custom: a JSON file with the '
-        'categories; --infer_spec=FILE.json writes one')
-  spec = dataset_spec.DatasetSpec.load(options.spec)
+  spec = options.load_spec('custom')
   return _read(input_dir, split, spec, options)
 
 
 def _read(input_dir, split, spec, options) -> splits.Split:
+  images = coco_annotations.read_split(
+      input_dir,
+      coco_annotations.source_split(input_dir, split, options.selection), spec)
   return splits.Split(
       name=split,
       spec=spec,
-      images=coco_annotations.read_split(input_dir, split, spec),
+      images=options.selection.select(images, split),
       encode=functools.partial(
           coco_panoptic.encode, spec=spec, options=options),
       is_training=split.startswith('train'))

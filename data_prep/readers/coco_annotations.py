@@ -11,7 +11,8 @@ from axial_tf import errors
 from axial_tf.files import images as images_lib
 from axial_tf.files import json_files
 from axial_tf.specs import dataset_spec
-from data_prep.readers import listed_files
+from data_prep.readers import listed_files, partner_files
+from data_prep.readers import selection as selection_lib
 
 # Types of the ids of images and categories.
 ID = (int, str)
@@ -49,7 +50,7 @@ def read_split(input_dir: str, split: str,
       incomplete, it does not match the spec, a name or id is duplicated, a
       file is outside the folder.
   """
-  root = _root(input_dir)
+  root = partner_files.existing_folder(input_dir, 'input_dir')
   json_path = annotations_path(input_dir, split)
   image_dir = _first_folder(
       [root / split, root / 'images' / split], f'no images of split {split!r}',
@@ -60,7 +61,7 @@ def read_split(input_dir: str, split: str,
   label_dir = _first_folder(
       [json_path.with_suffix(''), root / json_path.stem],
       f'no labels of split {split!r}', f' (unpack panoptic_{split}.zip there)')
-  _check_categories(content, spec, json_path)
+  check_categories(content, spec, json_path)
   return annotated_images(content, json_path, image_dir, label_dir)
 
 
@@ -81,7 +82,7 @@ def annotated_images(
     errors.UserError: an entry is incomplete, a name or id is duplicated, a
       file is outside its folder.
   """
-  images = _images(content, json_path)
+  images = images_by_id(content, json_path)
   folders = listed_files.Folders()
   result, label_names = {}, set()
   for annotation in entries(content, 'annotations', json_path, _ANNOTATION):
@@ -95,7 +96,7 @@ def annotated_images(
       raise errors.UserError(
           f'{json_path}: image {image["file_name"]!r} has two annotations; '
           f'remove one')
-    _add_unique(label_names, annotation['file_name'], json_path)
+    add_unique(label_names, annotation['file_name'], json_path)
     result[image['id']] = PanopticImage(
         filename=image['file_name'],
         image_path=folders.path(image_dir, image['file_name'], json_path),
@@ -113,6 +114,27 @@ def annotated_images(
   return list(result.values())
 
 
+def source_split(input_dir: str, split: str,
+                 selection: selection_lib.Selection) -> str:
+  """Returns the split whose JSON has the images of a split.
+
+  That is the split itself or, if a fraction divides the data, the only one.
+
+  Raises:
+    errors.UserError: a fraction, and not exactly one JSON.
+  """
+  if selection.val_fraction is None:
+    return split
+  found = sorted(
+      annotations_path(input_dir, '').parent.glob('panoptic_*.json'))
+  if len(found) != 1:
+    raise errors.UserError(
+        f'--val_fraction: expected one panoptic_*.json in {input_dir}/'
+        f'annotations to divide, found {len(found)}; convert its splits '
+        f'without --val_fraction, or leave one JSON there')
+  return found[0].stem[len('panoptic_'):]
+
+
 def annotations_path(input_dir: str, split: str) -> pathlib.Path:
   """Returns the path of a split's JSON."""
   return pathlib.Path(input_dir) / 'annotations' / f'panoptic_{split}.json'
@@ -123,7 +145,7 @@ def _read_test(root: pathlib.Path, split: str,
   """Returns the images of a split without annotations."""
   json_path = root / 'annotations' / f'image_info_{split}.json'
   if json_path.exists():
-    listed = _images(read_json(json_path), json_path).values()
+    listed = images_by_id(read_json(json_path), json_path).values()
     named = [(i['file_name'], i['height'], i['width']) for i in listed]
   else:
     json_path = image_dir
@@ -140,14 +162,6 @@ def _read_test(root: pathlib.Path, split: str,
       for name, height, width in named]
 
 
-def _root(input_dir: str) -> pathlib.Path:
-  root = pathlib.Path(input_dir)
-  if not root.is_dir():
-    raise errors.UserError(
-        f'--input_dir={input_dir}: expected a folder, found none')
-  return root
-
-
 def _first_folder(folders: List[pathlib.Path], problem: str,
                   advice: str) -> pathlib.Path:
   """Returns the first of two folders that exists."""
@@ -158,20 +172,30 @@ def _first_folder(folders: List[pathlib.Path], problem: str,
       f'{problem}: expected the folder {folders[0]} or {folders[1]}{advice}')
 
 
-def _images(content: Dict[str, Any], path: pathlib.Path) -> Dict:
-  """Returns the images of a JSON by their ids."""
+def images_by_id(content: Dict[str, Any], path: pathlib.Path
+                 ) -> Dict[Any, Dict[str, Any]]:
+  """Returns the images of a JSON by their ids.
+
+  Raises:
+    errors.UserError: an entry is incomplete, a name or id is duplicated.
+  """
   images, names = {}, set()
-  for image in entries(content, 'images', path, _IMAGE):
+  for image in json_files.entries(
+      content, 'images', str(path), _IMAGE, 'this is not the COCO format'):
     if images.setdefault(image['id'], image) is not image:
       raise errors.UserError(
           f'{path}: two images have the id {image["id"]}; ids must be unique '
           f'(1, "1" and "01" are the same id)')
-    _add_unique(names, image['file_name'], path)
+    add_unique(names, image['file_name'], path)
   return images
 
 
-def _add_unique(names: set, name: str, path: pathlib.Path) -> None:
-  """Adds a file name; other spellings of it count as the same."""
+def add_unique(names: set, name: str, path: pathlib.Path) -> None:
+  """Adds a file name; other spellings of it count as the same.
+
+  Raises:
+    errors.UserError: it is there already; `path` is the file that lists it.
+  """
   normal = os.path.normpath(name)
   if normal in names:
     raise errors.UserError(
@@ -180,7 +204,7 @@ def _add_unique(names: set, name: str, path: pathlib.Path) -> None:
 
 
 def read_json(path: pathlib.Path) -> Dict[str, Any]:
-  """Returns the content of a panoptic JSON.
+  """Returns the content of a JSON in one of COCO's formats.
 
   Raises:
     errors.UserError: no such file, or it is not a JSON object.
@@ -201,9 +225,16 @@ def entries(content: Dict[str, Any], key: str, path: pathlib.Path,
       content, key, str(path), fields, 'this is not the COCO panoptic format')
 
 
-def _check_categories(content: Dict[str, Any], spec: dataset_spec.DatasetSpec,
-                      path: pathlib.Path) -> None:
-  """Compares the categories of the JSON, if it lists them, with the spec."""
+def check_categories(content: Dict[str, Any], spec: dataset_spec.DatasetSpec,
+                     path: pathlib.Path) -> None:
+  """Compares the categories of the JSON, if it lists them, with the spec.
+
+  Other names are only warned about.
+
+  Raises:
+    errors.UserError: a category is a thing in one of them and stuff in the
+      other.
+  """
   if 'categories' not in content:
     return
   for entry in entries(content, 'categories', path, {'id': ID}):

@@ -12,7 +12,8 @@ from axial_tf import errors
 from data_prep.readers import source_images, splits
 
 # Attribute of an image's description -> name of its files in errors.
-_KINDS = {'image_path': 'images', 'path': 'images', 'label_path': 'PNGs'}
+_KINDS = {'image_path': 'images', 'path': 'images', 'label_path': 'PNGs',
+          'semantic_path': 'semantic PNGs', 'instance_path': 'instance PNGs'}
 
 
 class Folders:

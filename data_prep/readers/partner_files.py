@@ -19,11 +19,20 @@ def root_folder(input_dir: str, dataset: str,
     raise errors.UserError(
         f'--spec=FILE.json belongs to --dataset=custom; {dataset} has a '
         f'built-in spec')
-  root = pathlib.Path(input_dir)
-  if not root.is_dir():
+  return existing_folder(input_dir, 'input_dir')
+
+
+def existing_folder(path: str, flag: str) -> pathlib.Path:
+  """Returns the folder that a flag names.
+
+  Raises:
+    errors.UserError: there is no such folder.
+  """
+  folder = pathlib.Path(path)
+  if not folder.is_dir():
     raise errors.UserError(
-        f'--input_dir={input_dir}: expected a folder, found none')
-  return root
+        f'--{flag}={path}: expected a folder, found none')
+  return folder
 
 
 def files_by_name(folder: pathlib.Path, patterns: List[str],
@@ -47,3 +56,11 @@ def files_by_name(folder: pathlib.Path, patterns: List[str],
     listed = os.path.relpath(path, folder)
     found[name] = source_images.inside(folder, listed, folder)
   return found
+
+
+def given_path(root: pathlib.Path, path: str) -> pathlib.Path:
+  """Returns a path that a flag gives: as it is or, if only there, in `root`."""
+  inside = root / path
+  if not os.path.lexists(path) and os.path.lexists(inside):
+    return inside
+  return pathlib.Path(path)

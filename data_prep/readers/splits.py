@@ -14,9 +14,28 @@ from typing import Any, Callable, Dict, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
+from axial_tf import errors
 from axial_tf import settings as settings_lib
 from axial_tf.panoptic import label_runs
 from axial_tf.specs import dataset_spec
+from data_prep.readers import selection as selection_lib
+
+
+@dataclasses.dataclass(frozen=True)
+class DataPaths:
+  """Paths of own data whose layout is not found without them.
+
+  Attributes:
+    annotations: COCO instance JSON.
+    image_dir: folder of the images.
+    semantic_dir: folder of PNGs of classes.
+    instance_dir: folder of PNGs of instances.
+  """
+
+  annotations: Optional[str] = None
+  image_dir: Optional[str] = None
+  semantic_dir: Optional[str] = None
+  instance_dir: Optional[str] = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,6 +55,15 @@ class ReadOptions:
       Cityscapes' images; None takes all that start with _leftImg8bit.
     classes: path of a file that lists classes of ImageNet, one per line, to
       which the data set is reduced; None takes all.
+    paths: paths of own data.
+    selection: images of own data that belong to the split.
+    background: name of the stuff class of all pixels without annotation; None
+      makes them void.
+    overlap: 'area' to draw smaller instances above larger ones, 'order' to
+      draw later ones above earlier ones, or the name of a number of each
+      annotation, of which the larger is above; None is 'area'.
+    instances: 'components' to make each connected component of a thing class
+      an instance; None reads instance PNGs.
   """
 
   spec: Optional[settings_lib.Path] = None
@@ -45,6 +73,11 @@ class ReadOptions:
   image_folder: Optional[str] = None
   image_ending: Optional[str] = None
   classes: Optional[settings_lib.Path] = None
+  paths: DataPaths = DataPaths()
+  selection: selection_lib.Selection = selection_lib.Selection()
+  background: Optional[str] = None
+  overlap: Optional[str] = None
+  instances: Optional[str] = None
 
   def __post_init__(self):
     settings_lib.check_types(self)
@@ -55,6 +88,34 @@ class ReadOptions:
         'max_long_side', 'None or at least 1 pixel')
     settings_lib.require(
         self.max_pixels >= 1, self, 'max_pixels', 'at least 1')
+    settings_lib.require(
+        self.instances in (None, 'components'), self, 'instances',
+        "None or 'components'")
+
+  def given(self) -> Dict[str, Any]:
+    """Returns the options that are not at their defaults, by their flags."""
+    result = {}
+    for group in (self, self.paths, self.selection):
+      for field in dataclasses.fields(group):
+        value = getattr(group, field.name)
+        if value != field.default and not dataclasses.is_dataclass(value):
+          result[field.name] = value
+    return result
+
+  def load_spec(self, dataset: str) -> dataset_spec.DatasetSpec:
+    """Returns the spec of own data.
+
+    Args:
+      dataset: name of the type of data, for errors.
+
+    Raises:
+      errors.UserError: no spec is given, or it is not valid.
+    """
+    if not self.spec:
+      raise errors.UserError(
+          f'--spec=FILE.json belongs to --dataset={dataset}: a JSON file with '
+          f'the categories; --infer_spec=FILE.json writes one')
+    return dataset_spec.DatasetSpec.load(self.spec)
 
 
 @dataclasses.dataclass(frozen=True)

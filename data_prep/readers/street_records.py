@@ -1,8 +1,9 @@
-"""Encodes records of street scenes: Cityscapes and Mapillary Vistas."""
+"""Encodes records of images whose labels are separate images or instances."""
 
 from typing import List, Optional, Tuple
 
 import numpy as np
+from PIL import Image
 
 from axial_tf import errors
 from axial_tf.data.panoptic import records
@@ -59,6 +60,11 @@ def read_values(path: str, modes: List[str], max_pixels: int) -> np.ndarray:
       `modes`.
   """
   _, image = source_images.read(path, max_pixels)
+  return values_of(image, modes, path)
+
+
+def values_of(image: Image.Image, modes: List[str], path: str) -> np.ndarray:
+  """Returns the values of an image that is open, see `read_values`."""
   if image.mode not in modes:
     raise errors.UserError(
         f'{path}: expected a PNG with one channel of ids (mode '
@@ -70,6 +76,20 @@ def read_values(path: str, modes: List[str], max_pixels: int) -> np.ndarray:
   return np.asarray(image).astype(np.int32)
 
 
+def check_same_size(label: np.ndarray, label_path: str, check: np.ndarray,
+                    check_path: str) -> None:
+  """Compares the sizes of two label images, [height, width] each.
+
+  Raises:
+    errors.UserError: they differ.
+  """
+  if label.shape != check.shape:
+    raise errors.UserError(
+        f'{check_path}: has {check.shape[1]}x{check.shape[0]} pixels (width x '
+        f'height), {label_path} has {label.shape[1]}x{label.shape[0]}; '
+        f'check that they belong together')
+
+
 def check_same_classes(classes: np.ndarray, label_path: str,
                        check: np.ndarray, check_path: str) -> None:
   """Compares the classes of two label images, [height, width] each.
@@ -77,11 +97,7 @@ def check_same_classes(classes: np.ndarray, label_path: str,
   Raises:
     errors.UserError: they differ in size or in a pixel.
   """
-  if classes.shape != check.shape:
-    raise errors.UserError(
-        f'{check_path}: has {check.shape[1]}x{check.shape[0]} pixels (width x '
-        f'height), {label_path} has {classes.shape[1]}x{classes.shape[0]}; '
-        f'check that they belong together')
+  check_same_size(classes, label_path, check, check_path)
   if not np.array_equal(classes, check):
     y, x = np.argwhere(classes != check)[0]
     raise errors.UserError(

@@ -108,9 +108,10 @@ def _inferred(path):
   folder = path.parent / 'mine' / 'annotations'
   folder.mkdir(parents=True)
   (folder / 'panoptic_x.json').write_bytes(path.read_bytes())
+  root = str(path.parent / 'mine')
   return infer_spec.write_spec(
-      str(path.parent / 'mine'), 'x', str(path.parent / 'out.json')
-  ).categories[0].name
+      root, str(path.parent / 'out.json'),
+      infer_spec.find(root, 'x', splits.ReadOptions())).categories[0].name
 
 
 def _task_of_export(folder):

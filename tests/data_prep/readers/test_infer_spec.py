@@ -8,9 +8,14 @@ from axial_tf.specs import dataset_spec
 from data_prep.readers import coco, infer_spec, splits
 
 
+def _write_spec(root, path):
+  found = infer_spec.find(str(root), 'val', splits.ReadOptions())
+  return infer_spec.write_spec(str(root), str(path), found)
+
+
 def test_a_spec_that_converts(tiny_coco, tmp_path):
   tiny, path = tiny_coco(), tmp_path / 'specs' / 'spec.json'
-  spec = infer_spec.write_spec(str(tiny.root), 'val', str(path))
+  spec = _write_spec(tiny.root, path)
   assert dataset_spec.DatasetSpec.load(str(path)) == spec
   assert spec.name == 'tiny'
   assert (spec.label_divisor, spec.ignore_label) == (256, 255)
@@ -30,8 +35,7 @@ def test_many_categories_and_instances(tiny_coco, tmp_path):
   tiny.content['annotations'][0]['segments_info'] = [
       {'id': i, 'category_id': 7} for i in range(1, 601)]
   tiny.write_json()
-  spec = infer_spec.write_spec(
-      str(tiny.root), 'val', str(tmp_path / 'spec.json'))
+  spec = _write_spec(tiny.root, tmp_path / 'spec.json')
   assert spec.ignore_label == 300
   assert spec.label_divisor == 1024
   assert len({c.color for c in spec.categories}) == 300
@@ -52,6 +56,6 @@ def test_a_mistake_is_named(tiny_coco, tmp_path, changes, message):
   tiny.content['categories'][1].update(changes)
   tiny.write_json()
   with pytest.raises(errors.UserError, match=message) as error:
-    infer_spec.write_spec(str(tiny.root), 'val', str(tmp_path / 'spec.json'))
+    _write_spec(tiny.root, tmp_path / 'spec.json')
   assert str(error.value).count('panoptic_val.json') == 1
   assert not (tmp_path / 'spec.json').exists()
