@@ -3,6 +3,8 @@
 import collections
 from typing import Any, Dict, List
 
+import tqdm
+
 from axial_tf.files import json_files
 from data_prep.readers import (
   coco_annotations,
@@ -38,7 +40,8 @@ def find(input_dir: str, split: str, options: splits.ReadOptions
   if folder is not None:
     _, names = instance_layouts.locate(listed, found)
     files, tally = listed_files.Folders(), infer_masks.Tally()
-    for name in names.values():
+    for name in tqdm.tqdm(
+        names.values(), desc='reading PNGs', unit='image'):
       tally.add(coco_instances.semantic_path(folder, name, files), None,
                 options.max_pixels)
     entries += [{**entry, 'isthing': 0} for entry in tally.others(entries)]

@@ -8,6 +8,7 @@ import pathlib
 from typing import Any, Dict, List, Optional, Set, Tuple
 
 import numpy as np
+import tqdm
 
 from axial_tf import errors
 from axial_tf.panoptic import label_runs
@@ -25,14 +26,16 @@ def find(input_dir: str, split: str, options: splits.ReadOptions
          ) -> infer_spec.Found:
   """Returns the categories of a split in the layout of `mask_folders`.
 
+  A list or fraction makes no difference: train and val share their spec.
+
   Raises:
     errors.UserError: another layout, a file is damaged or missing, some PNGs
       have one channel and some three, or they have no class.
   """
   layout = mask_folders.find(input_dir, split, options)
-  images = options.selection.select(mask_folders.images(layout), split)
   tally = Tally()
-  for image in images:
+  for image in tqdm.tqdm(
+      mask_folders.images(layout), desc='reading PNGs', unit='image'):
     tally.add(image.semantic_path, image.instance_path, options.max_pixels)
   named = class_names.read(pathlib.Path(input_dir))
   return infer_spec.Found(
