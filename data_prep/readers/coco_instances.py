@@ -116,12 +116,12 @@ def read(json_path: pathlib.Path) -> Tuple[Dict[str, Any], Dict[Any, Any]]:
           f'{image["height"]}; correct it')
   for place, annotation in enumerate(json_files.entries(
       content, 'annotations', str(json_path), _ANNOTATION, _ADVICE)):
-    annotation.setdefault('id', f'#{place}')
+    annotation['id'] = f'{annotation.get("id", f"#{place}")!s:.40}'
     if annotation['image_id'] not in listed:
       raise errors.UserError(
           f'{json_path}: annotation {annotation["id"]} refers to image '
-          f'{annotation["image_id"]}, which is not among "images"; add it '
-          f'there or remove the annotation')
+          f'{annotation["image_id"]!s:.40}, which is not among "images"; add '
+          f'it there or remove the annotation')
   return content, listed
 
 
@@ -198,15 +198,14 @@ def _annotations_by_image(
   """Returns what `encode` needs of the annotations, by image id."""
   result: Dict[Any, List[Dict[str, Any]]] = {}
   for annotation in content['annotations']:
-    where = (f'{json_path}: image '
-             f'{images[annotation["image_id"]]["file_name"]!r}: annotation '
-             f'{annotation["id"]}')
+    name = images[annotation['image_id']]['file_name']
+    where = f'{json_path}: image {name!r:.200}: annotation {annotation["id"]}'
     category = spec.by_source_id.get(annotation['category_id'])
     if category is None:
       raise errors.UserError(
-          f'{where}: has the category_id {annotation["category_id"]}, which is '
-          f'not in the spec {spec.name!r}; add it to the spec or correct the '
-          f'JSON')
+          f'{where}: has the category_id {annotation["category_id"]!s:.40}, '
+          f'which is not in the spec {spec.name!r}; add it to the spec or '
+          f'correct the JSON')
     crowd = json_files.number(annotation.get('iscrowd', 0))
     if crowd not in (0, 1) or crowd and not category.is_thing:
       raise errors.UserError(

@@ -7,7 +7,6 @@ import tqdm
 
 from axial_tf.files import json_files
 from data_prep.readers import (
-  coco_annotations,
   coco_instances,
   infer_masks,
   infer_spec,
@@ -31,17 +30,18 @@ def find(input_dir: str, split: str, options: splits.ReadOptions
   found = instance_layouts.find(input_dir, split, options)
   content, listed = coco_instances.read(found.json_path)
   categories = json_files.entries(
-      content, 'categories', str(found.json_path), {'id': coco_annotations.ID},
-      'export the annotations again')
+      content, 'categories', str(found.json_path),
+      {'id': int, 'name': str}, 'export the annotations again')
   entries = [{'isthing': 1, **entry} for entry in categories]
   if options.background is not None:
     _add_background(entries, options.background)
   folder = coco_instances.semantic_folder(input_dir, options)
   if folder is not None:
-    _, names = instance_layouts.locate(listed, found)
+    image_dir, names = instance_layouts.locate(listed, found)
     files, tally = listed_files.Folders(), infer_masks.Tally()
     for name in tqdm.tqdm(
         names.values(), desc='reading PNGs', unit='image'):
+      files.path(image_dir, name, found.json_path)  # Refuses invalid names.
       tally.add(coco_instances.semantic_path(folder, name, files), None,
                 options.max_pixels)
     entries += [{**entry, 'isthing': 0} for entry in tally.others(entries)]
@@ -52,7 +52,7 @@ def find(input_dir: str, split: str, options: splits.ReadOptions
 def _add_background(entries: List[Dict[str, Any]], name: str) -> None:
   """Makes the category of this name stuff, or adds it."""
   for entry in entries:
-    if entry.get('name') == name:
+    if entry['name'] == name:
       entry['isthing'] = 0
       return
   entries.append({'id': _free_id(entries), 'name': name, 'isthing': 0})
@@ -67,9 +67,9 @@ def _with_unique_names(entries: List[Dict[str, Any]]) -> List[Dict[str, Any]]:
   """Adds the id to names that occur before: Roboflow repeats the class's."""
   seen = set()
   for entry in entries:
-    if entry.get('name') in seen:
+    if entry['name'] in seen:
       entry['name'] = f'{entry["name"]} ({entry["id"]})'
-    seen.add(entry.get('name'))
+    seen.add(entry['name'])
   return entries
 
 

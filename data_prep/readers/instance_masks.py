@@ -91,9 +91,10 @@ def draw(annotations: Sequence[Mapping[str, Any]], size: Tuple[int, int],
   masks = [
       _run_lengths(a['segmentation'], size, f'{where}: annotation {a["id"]}')
       for a in annotations]
-  id_map = np.zeros(size, np.int32)
+  id_map = np.zeros(size, np.int32, order='F')  # As pycocotools' masks.
   for place in _from_below(annotations, masks, overlap):
     id_map[mask_lib.decode(masks[place]).astype(bool)] = place + 1
+  id_map = np.ascontiguousarray(id_map)
   visible = {label - 1 for label in label_runs.areas(id_map)}
   return Drawing(id_map, frozenset(range(len(annotations))) - visible)
 

@@ -19,8 +19,10 @@ import tensorflow as tf
 from axial_tf import errors
 from axial_tf.data.common import record_files
 from axial_tf.data.panoptic import records
+from axial_tf.specs import dataset_spec
 from data_prep.engine import conversion, jobs, local_conversion
-from data_prep.readers import coco, splits
+from data_prep.readers import coco, coco_instances, masks, splits
+from tests.data_prep import tiny_exports
 
 _CORRUPTIONS = 200
 
@@ -99,6 +101,7 @@ def _wrong_type(rng, content):
 
 _JSON = [_truncate, _flip, _empty, _wrong_type, _wrong_type, _wrong_type,
          _wrong_type]
+_TEXT = [_truncate, _flip, _empty]
 
 
 @pytest.fixture
@@ -136,9 +139,34 @@ def real(shared_dir, tmp_path):
       coco.read_split, options=splits.ReadOptions(max_pixels=10**6))
 
 
+def _own_data(tmp_path, make, read):
+  """Returns own data, which has a spec with a divisor for damaged labels."""
+  root, spec = tmp_path / 'own', tmp_path / 'own_spec.json'
+  make(root)
+  spec.write_text(json.dumps(dataset_spec.DatasetSpec(
+      name='pets', label_divisor=50, ignore_label=9, categories=tuple(
+          dataset_spec.Category(id, id, name, id in (1, 2), color)
+          for (id, color), name in zip(
+              tiny_exports.COLORS.items(), ('ground', 'cat', 'dog', 'bird')))
+  ).to_json()))
+  return root, 'train', functools.partial(read, options=splits.ReadOptions(
+      spec=str(spec), max_pixels=10**6))
+
+
+@pytest.fixture
+def instances(tmp_path):
+  return _own_data(tmp_path, tiny_exports.cvat, coco_instances.read_split)
+
+
+@pytest.fixture
+def mask_folders(tmp_path):
+  return _own_data(tmp_path, tiny_exports.cvat_masks, masks.read_split)
+
+
 # Real pictures take longer; most damage hits the small ones.
 @pytest.mark.parametrize('source, count', [
-    ('made', _CORRUPTIONS - 60), ('real', 60)])
+    ('made', _CORRUPTIONS - 60), ('real', 60), ('instances', 60),
+    ('mask_folders', 60)])
 def test_each_damage_is_refused_or_harmless(source, count, request, tmp_path):
   root, split, read = request.getfixturevalue(source)
   files = sorted(path for path in root.rglob('*') if path.is_file())
@@ -147,7 +175,8 @@ def test_each_damage_is_refused_or_harmless(source, count, request, tmp_path):
     rng = random.Random(seed)
     path = rng.choice(files)
     whole = path.read_bytes()
-    damage = rng.choice(_JSON if path.suffix == '.json' else _PICTURES)
+    damage = rng.choice({'.json': _JSON, '.txt': _TEXT}.get(
+        path.suffix, _PICTURES))
     path.write_bytes(damage(rng, whole))
     out = tmp_path / 'out'
     try:

@@ -93,8 +93,11 @@ class TestInstances:
   @pytest.mark.parametrize('changes, message', [
       ({'categories': None}, "result.json: expected a list under 'categories'"),
       ({'categories': [{'name': 'x'}]}, r"categories\[0\]: expected 'id'"),
-      ({'categories': [{'id': 1}]}, 'result.json: Category.name'),
-      ({'categories': [{'id': 'a', 'name': 'x'}]}, 'result.json: Category.id'),
+      ({'categories': [{'id': 1}]}, r"categories\[0\]: expected 'name'"),
+      ({'categories': [{'id': 1, 'name': ['x']}]}, "expected 'name'"),
+      ({'categories': [{'id': 1, 'name': ''}]}, 'result.json: Category.name'),
+      ({'categories': [{'id': 'a', 'name': 'x'}]}, r"expected 'id' \(int\)"),
+      ({'categories': [{'id': -1, 'name': 'x'}]}, 'result.json: Category.id'),
       ({'categories': []}, 'at least one category'),
       ({'images': []}, 'lists no images'),
   ])
