@@ -38,9 +38,12 @@ def find(input_dir: str, split: str, options: splits.ReadOptions
       mask_folders.images(layout), desc='reading PNGs', unit='image'):
     tally.add(image.semantic_path, image.instance_path, options.max_pixels)
   named = class_names.read(pathlib.Path(input_dir))
-  return infer_spec.Found(
-      tally.entries(named, layout.semantic_dir), tally.most_instances,
-      layout.semantic_dir)
+  entries = tally.entries(named, layout.semantic_dir)
+  void = tally.void(entries)
+  if void:
+    print(f'{layout.semantic_dir}: {" and ".join(map(str, void))} taken for '
+          f'void; add a category to the spec if it is one')
+  return infer_spec.Found(entries, tally.most_instances, layout.semantic_dir)
 
 
 class Tally:
@@ -110,12 +113,9 @@ class Tally:
     Args:
       known: entries with integer 'id' and maybe 'color'.
     """
-    void = set(semantic_masks.VOID_IDS)
-    if self._has_colors:
-      void = {semantic_masks.color_number(color)
-              for color in semantic_masks.VOID_COLORS}
     unknown = sorted(
-        set(self._first) - void - {self._key(entry) for entry in known})
+        set(self._first) - self._void_values()
+        - {self._key(entry) for entry in known})
     if not self._has_colors:
       return [{'id': value, 'name': f'class {value}', 'color': None}
               for value in unknown]
@@ -124,6 +124,19 @@ class Tally:
     return [{'id': number, 'color': color,
              'name': f'color {color[0]},{color[1]},{color[2]}'}
             for number, color in enumerate(colors, first)]
+
+  def void(self, known: List[Dict[str, Any]]) -> List[Any]:
+    """Returns the values or colors found that are void and none of `known`."""
+    found = sorted(set(self._first) & self._void_values()
+                   - {self._key(entry) for entry in known})
+    return [(n & 255, n >> 8 & 255, n >> 16) for n in found] if (
+        self._has_colors) else found
+
+  def _void_values(self) -> Set[int]:
+    if not self._has_colors:
+      return set(semantic_masks.VOID_IDS)
+    return {semantic_masks.color_number(color)
+            for color in semantic_masks.VOID_COLORS}
 
   def _key(self, entry: Dict[str, Any]) -> Optional[int]:
     """Returns the value or color of a category in the PNGs."""

@@ -115,10 +115,11 @@ class TestMasks:
   @pytest.mark.parametrize('make, first', [
       (tiny_exports.cvat_masks, 'background'),
       (tiny_exports.labelme2voc, '_background_')])
-  def test_names_and_colors_of_tools(self, root, make, first):
+  def test_names_and_colors_of_tools(self, root, make, first, capsys):
     """A class without annotation stays in, as stuff."""
     make(root)
     spec = _spec(infer_masks.find, root)
+    assert 'void' not in capsys.readouterr().out
     assert _classes(spec) == {
         0: (first, False), **_THINGS, BIRD: ('bird', False)}
     colors = {c.id: c.color for c in spec.categories}
@@ -131,15 +132,17 @@ class TestMasks:
     encoded = [read.encode(image) for image in read.images]
     assert all(set(e.counts['pixels']) == {0, 1, 2} for e in encoded)
 
-  def test_values_and_colors_without_names(self, root):
+  def test_values_and_colors_without_names(self, root, capsys):
     tiny_exports.folders(root)
     assert _classes(_spec(infer_masks.find, root)) == {
         CAT: ('class 1', True), DOG: ('class 2', True)}
+    assert 'semantic: 0 taken for void; add' in capsys.readouterr().out
     for name in tiny_exports.NAMES:
       tiny_exports.save(root / 'semantic' / f'{name}.png',
                         tiny_exports.colored(tiny_exports.classes()))
     assert _classes(_spec(infer_masks.find, root)) == {
         1: ('color 128,0,0', True), 2: ('color 0,128,0', True)}
+    assert 'semantic: (0, 0, 0) taken for void' in capsys.readouterr().out
 
   def test_many_instances(self, root):
     tiny_exports.folders(root)
