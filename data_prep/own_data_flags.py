@@ -7,6 +7,8 @@ from absl import flags
 from axial_tf import cli
 from data_prep.readers import selection, splits
 
+# They belong to the command, whose --help lists them.
+flags.disclaim_key_flags()
 _INSTANCES, _MASKS = ('coco_instances',), ('masks',)
 _EXPORTS = _INSTANCES + _MASKS
 _SELECTED = _EXPORTS + ('custom',)

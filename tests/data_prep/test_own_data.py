@@ -12,7 +12,7 @@ from axial_tf import errors
 from axial_tf.data.common import record_files
 from axial_tf.data.panoptic import records
 from axial_tf.specs import dataset_spec
-from data_prep import convert
+from data_prep import convert, own_data_flags
 from data_prep.readers import selection, splits
 from tests import tools
 from tests.data_prep import tiny_exports
@@ -197,6 +197,12 @@ def test_options_of_other_data_sets(tmp_path, dataset, options, message):
   with pytest.raises(errors.UserError, match=message):
     convert.write_spec(
         dataset, 'x', 'train', 'spec.json', splits.ReadOptions(**options))
+
+
+def test_help_lists_the_flags():
+  done = tools.run('data_prep.convert', '--help')
+  for name in own_data_flags.DATASETS:
+    assert f'--{name}: ' in done.stdout
 
 
 def test_flags_reach_the_reader(export, tmp_path):
