@@ -14,6 +14,8 @@ from absl import flags
 
 from axial_tf import errors, optional_imports
 
+# The flags defined here belong to the tools that define them by this module.
+flags.disclaim_key_flags()
 # Their job servers define further options, for which Beam queries them.
 _JOB_SERVERS = ('flinkrunner', 'portablerunner', 'sparkrunner')
 
