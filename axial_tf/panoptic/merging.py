@@ -4,7 +4,8 @@ The peaks of the heatmap are the instances; each pixel of a thing goes to the
 center nearest to where its offset points; each instance takes the majority
 class of its pixels; stuff keeps its class unless its area is too small
 (Panoptic-DeepLab, section 3). Two published implementations differ in three
-details, which `MergingSettings` offers as choices.
+details, which `MergingSettings` offers as choices, beside rules of our own
+against false instances, which are off unless asked for.
 """
 
 from typing import Dict, Sequence, Tuple
@@ -13,7 +14,13 @@ import numpy as np
 import tensorflow as tf
 
 from axial_tf import errors
-from axial_tf.panoptic import histogram, label_ids, shapes
+from axial_tf.panoptic import (
+  histogram,
+  instance_checks,
+  label_ids,
+  shapes,
+  suppression,
+)
 from axial_tf.panoptic.merging_settings import MergingSettings
 
 # Side of the tiles in which pixels are assigned: their maps fit the cache, and
@@ -62,18 +69,31 @@ def merge(
   semantic = tf.argmax(semantic_probabilities, -1, output_type=tf.int32)
   is_thing = label_ids.member_mask(semantic, thing_ids)
   centers, scores, found = find_centers(
-      tf.cast(center_heatmap, tf.float32), settings)
-  instance = assign_pixels(
-      tf.cast(offset, tf.float32), is_thing, centers, found)
+      tf.cast(center_heatmap, tf.float32), semantic, is_thing, settings)
+  offset = tf.cast(offset, tf.float32)
+  instance = assign_pixels(offset, is_thing, centers, found)
+  if settings.checks_instances:
+    is_kept = instance_checks.passing(offset, instance, centers, settings)
+    instance, centers, scores, found = instance_checks.keep(
+        is_kept, instance, centers, scores)
+    # Pixels of centers that are kept had no nearer one, and have none now.
+    instance += assign_pixels(
+        offset, is_thing & tf.equal(instance, 0), centers, found)
   return _label_pixels(
       semantic, instance, scores, found, classes, thing_ids, label_divisor,
       void_label, settings)
 
 
 def find_centers(
-    center_heatmap: tf.Tensor, settings: MergingSettings,
-) -> Tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-  """Finds the peaks of a heatmap float32 `[batch, height, width]`.
+    center_heatmap: tf.Tensor, semantic: tf.Tensor, is_thing: tf.Tensor,
+    settings: MergingSettings) -> Tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+  """Finds the peaks of a heatmap.
+
+  Args:
+    center_heatmap: float32 `[batch, height, width]`.
+    semantic: int32 `[batch, height, width]`, classes.
+    is_thing: bool `[batch, height, width]`.
+    settings: see `MergingSettings`.
 
   Returns:
     int32 coordinates `[batch, max_centers, 2]`, (y, x), in the order of rows
@@ -90,7 +110,14 @@ def find_centers(
   pixels = height * width
   peaks = tf.reshape(tf.where(is_peak, center_heatmap, 0.0), [batch, pixels])
   slots = tf.minimum(settings.max_centers, pixels)
-  values, position = tf.math.top_k(peaks, slots)
+  if settings.suppression == 'border':
+    values, position = tf.math.top_k(
+        peaks, tf.minimum(2 * settings.max_centers, pixels))
+    peaks = suppression.suppress(values, position, semantic, is_thing)
+    values, rank = tf.math.top_k(peaks, slots)
+    position = tf.gather(position, rank, batch_dims=1)
+  else:
+    values, position = tf.math.top_k(peaks, slots)
   is_kept = values > 0.0
   if settings.drop_last_center:
     total = tf.math.count_nonzero(peaks, axis=1, dtype=tf.int32)

@@ -1,6 +1,7 @@
 """Settings of the merging, without TensorFlow, as the specs hold them."""
 
 import dataclasses
+from typing import Literal
 
 from axial_tf import settings as settings_lib
 
@@ -8,6 +9,8 @@ from axial_tf import settings as settings_lib
 @dataclasses.dataclass(frozen=True)
 class MergingSettings:
   """Settings of merging heads; defaults as on Cityscapes in the paper.
+
+  `suppression`, `min_instance_area` and `min_agreement` are not the paper's.
 
   Attributes:
     center_threshold: heatmap value that a center must exceed.
@@ -21,6 +24,15 @@ class MergingSettings:
       strictly above the value of the last one (both published codes).
     one_instance_without_centers: where no center is found, make all pixels of
       things one instance (DeepLab2's compiled op) instead of void.
+    suppression: 'window' keeps a peak that is maximal in its window; 'border'
+      also drops those that lie closer to a higher peak than the nearest pixel
+      of another class does (of the 2 * max_centers highest peaks, before
+      max_centers are kept).
+    min_instance_area: an instance with fewer pixels is dropped, and its pixels
+      go to the nearest center that remains; 0 or 1 drops none.
+    min_agreement: an instance is dropped in the same way if a smaller share of
+      its pixels points to within half its radius (that of a disk of its area)
+      of its center; 0 drops none.
   """
   center_threshold: float = 0.1
   nms_kernel: int = 7
@@ -29,6 +41,9 @@ class MergingSettings:
   void_stuff_at_limit: bool = False
   drop_last_center: bool = False
   one_instance_without_centers: bool = False
+  suppression: Literal['window', 'border'] = 'window'
+  min_instance_area: int = 0
+  min_agreement: float = 0.0
 
   def __post_init__(self):
     settings_lib.check_types(self)
@@ -40,3 +55,13 @@ class MergingSettings:
     settings_lib.require(self.max_centers >= 1, self, 'max_centers', '>= 1')
     settings_lib.require(
         self.stuff_area_limit >= 0, self, 'stuff_area_limit', '>= 0')
+    settings_lib.require(
+        self.min_instance_area >= 0, self, 'min_instance_area', '>= 0')
+    settings_lib.require(
+        0.0 <= self.min_agreement <= 1.0, self, 'min_agreement',
+        'a share in 0..1')
+
+  @property
+  def checks_instances(self) -> bool:
+    """Whether instances are checked once their pixels are known."""
+    return self.min_instance_area > 1 or self.min_agreement > 0.0
