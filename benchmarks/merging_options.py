@@ -45,7 +45,7 @@ _THRESHOLD = flags.DEFINE_float(
 _AREA = flags.DEFINE_integer(
     'min_instance_area', 20, 'area of the rows with "area".')
 _AGREEMENT = flags.DEFINE_float(
-    'min_agreement', 0.5, 'share of the rows with "agreement".')
+    'min_agreement', 0.3, 'share of the rows with "agreement".')
 _RUNS = flags.DEFINE_integer('runs', 3, 'timed runs of each image.')
 # Scores and counts of the things.
 _COLUMNS = ('PQ', 'SQ', 'RQ', 'hits', 'false', 'missed')

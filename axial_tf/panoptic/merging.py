@@ -73,12 +73,8 @@ def merge(
   offset = tf.cast(offset, tf.float32)
   instance = assign_pixels(offset, is_thing, centers, found)
   if settings.checks_instances:
-    is_kept = instance_checks.passing(offset, instance, centers, settings)
-    instance, centers, scores, found = instance_checks.keep(
-        is_kept, instance, centers, scores)
-    # Pixels of centers that are kept had no nearer one, and have none now.
-    instance += assign_pixels(
-        offset, is_thing & tf.equal(instance, 0), centers, found)
+    instance = instance_checks.checked(
+        offset, instance, centers, found, settings)
   return _label_pixels(
       semantic, instance, scores, found, classes, thing_ids, label_divisor,
       void_label, settings)

@@ -28,11 +28,10 @@ class MergingSettings:
       also drops those that lie closer to a higher peak than the nearest pixel
       of another class does (of the 2 * max_centers highest peaks, before
       max_centers are kept).
-    min_instance_area: an instance with fewer pixels is dropped, and its pixels
-      go to the nearest center that remains; 0 or 1 drops none.
-    min_agreement: an instance is dropped in the same way if a smaller share of
-      its pixels points to within half its radius (that of a disk of its area)
-      of its center; 0 drops none.
+    min_instance_area: an instance with fewer pixels becomes void; 0 keeps all.
+    min_agreement: an instance becomes void if a smaller share of its pixels
+      points to within half its radius (that of a disk of its area) of its
+      center; 0 keeps all.
   """
   center_threshold: float = 0.1
   nms_kernel: int = 7
@@ -64,4 +63,4 @@ class MergingSettings:
   @property
   def checks_instances(self) -> bool:
     """Whether instances are checked once their pixels are known."""
-    return self.min_instance_area > 1 or self.min_agreement > 0.0
+    return self.min_instance_area > 0 or self.min_agreement > 0.0

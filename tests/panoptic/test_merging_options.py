@@ -83,18 +83,12 @@ def _plain_instances(semantic, heatmap, offset, settings):
   pointed = {place: tuple(np.add(place, offset[place]))
              for place in zip(*np.nonzero(is_thing))}
 
-  def assign(centers):
-    segments = {}
-    for pixel, point in pointed.items() if centers else ():
-      segments.setdefault(_nearest(point, centers), []).append(pixel)
-    return segments
-
-  segments = assign(_plain_centers(semantic, heatmap, settings))
-  if settings.checks_instances:
-    segments = assign(sorted(
-        center for center, pixels in segments.items()
-        if _passes(pixels, pointed, center, settings)))
-  return segments
+  centers = _plain_centers(semantic, heatmap, settings)
+  segments = {}
+  for pixel, point in pointed.items() if centers else ():
+    segments.setdefault(_nearest(point, centers), []).append(pixel)
+  return {center: pixels for center, pixels in segments.items()
+          if _passes(pixels, pointed, center, settings)}
 
 
 def _random_heads(size, seed):
@@ -241,28 +235,38 @@ def test_centers_are_limited_after_the_suppression():
   np.testing.assert_array_equal(panoptic, [[101, 101, 101, 0, 102, 0, 103]])
 
 
-def test_pixels_of_a_small_instance_go_to_the_nearest_center_that_remains():
-  heads = _heads([[1, 1, 1, 3, 1, 1, 3, 3, 1, 1, 1]],
-                 [[0, 0.9, 0, 0, 0.5, 0, 0, 0, 0, 0.9, 0]])
-  for area, expected in (
-      (2, [101, 101, 101, 300, 102, 102, 300, 300, 103, 103, 103]),
-      # Columns 4 and 5 are 3 and 4 away from the left, 5 and 4 from the right.
-      (3, [101, 101, 101, 300, 101, 101, 300, 300, 102, 102, 102]),
-      (4, [900, 900, 900, 300, 900, 900, 300, 300, 900, 900, 900])):
-    np.testing.assert_array_equal(_merged(*heads, settings=dataclasses.replace(
-        _PLAIN, min_instance_area=area)), [expected])
+def test_small_instances_become_void():
+  heads = _heads([[1, 1, 1, 3, 2, 2, 3, 3, 1, 1, 1]],
+                 [[0, 0.9, 0, 0, 0.5, 0, 0, 0, 0, 0.8, 0]])
+  for area, expected, scores in (
+      (2, [101, 101, 101, 300, 201, 201, 300, 300, 102, 102, 102], [.9, .8]),
+      (3, [101, 101, 101, 300, 900, 900, 300, 300, 102, 102, 102], [.9, .8]),
+      (4, [900, 900, 900, 300, 900, 900, 300, 300, 900, 900, 900], [0, 0])):
+    result = merging.merge(*heads, settings=dataclasses.replace(
+        _PLAIN, min_instance_area=area), **_IDS)
+    np.testing.assert_array_equal(result['panoptic_map'][0], [expected])
+    np.testing.assert_array_equal(
+        result['score_map'][0, 0, ::10], np.float32(scores))
 
 
-def test_an_instance_whose_pixels_point_elsewhere_is_dropped():
-  # Pixels point to column 1; those right of 2 are nearer to the peak in 3 only
-  # by the noise of their offsets.
+def test_an_instance_whose_pixels_point_elsewhere_becomes_void():
+  # Pixels point to column 1; those from 3 on have a nearer center in 3 only by
+  # the errors of their offsets. Radius of 3 pixels: 0.98, its half: 0.49.
   offset = np.zeros([1, 6, 2])
-  offset[0, :, 1] = [1, 0, -1, -0.9, -1.8, -2.8]
+  offset[0, :, 1] = [1, 0, -1, -0.9, -1.6, -2.6]
   heads = _heads([[1] * 6], [[0, 0.9, 0, 0.5, 0, 0]], offset)
   np.testing.assert_array_equal(
       _merged(*heads, settings=_PLAIN), [[101] * 3 + [102] * 3])
-  strict = dataclasses.replace(_PLAIN, min_agreement=0.5)
-  np.testing.assert_array_equal(_merged(*heads, settings=strict), [[101] * 6])
+  checked = dataclasses.replace(_PLAIN, min_agreement=0.1)
+  np.testing.assert_array_equal(
+      _merged(*heads, settings=checked), [[101] * 3 + [900] * 3])
+  # One of three pixels agrees.
+  offset[0, 3, 1] = -0.4
+  heads = (*heads[:2], tf.constant(np.float32(offset)[np.newaxis]))
+  for share, expected in ((0.33, 102), (0.34, 900)):
+    settings = dataclasses.replace(_PLAIN, min_agreement=share)
+    np.testing.assert_array_equal(
+        _merged(*heads, settings=settings), [[101] * 3 + [expected] * 3])
 
 
 def test_one_pixel_instances_agree_with_their_own_center():
@@ -273,29 +277,15 @@ def test_one_pixel_instances_agree_with_their_own_center():
       _merged(*heads, settings=strict), [[101, 0, 102], [0, 0, 0], [201, 0, 0]])
 
 
-def test_checked_segments_only_grow():
-  for seed in range(5):
-    heads = _heads(*_random_heads((20, 23), seed))
-    before = merging.merge(*heads, settings=_BORDER, **_IDS)
-    after = merging.merge(*heads, settings=dataclasses.replace(
-        _BORDER, min_instance_area=6), **_IDS)
-    old, new = (r['panoptic_map'][0].numpy() for r in (before, after))
-    is_instance = new % 100 > 0
-    assert np.all(np.unique(new[is_instance], return_counts=True)[1] >= 6)
-    for label in np.unique(old[old % 100 > 0]):
-      mask = old == label
-      if mask.sum() >= 6:
-        assert len(np.unique(new[mask])) == 1
-
-
-def test_without_a_center_that_remains():
-  heads = _heads([[1, 2, 3]], [[0.9, 0, 0]])
-  settings = dataclasses.replace(_PLAIN, min_instance_area=3)
-  np.testing.assert_array_equal(
-      _merged(*heads, settings=settings), [[900, 900, 300]])
-  settings = dataclasses.replace(settings, one_instance_without_centers=True)
-  np.testing.assert_array_equal(
-      _merged(*heads, settings=settings), [[101, 101, 300]])
+def test_one_instance_without_centers_has_an_area_but_no_center():
+  heads = _heads([[3, 3, 1, 1]], np.zeros([1, 4]))
+  one = dataclasses.replace(_PLAIN, one_instance_without_centers=True)
+  for options, expected in (
+      ({'min_agreement': 1.0}, 101), ({'min_instance_area': 2}, 101),
+      ({'min_instance_area': 3}, 900)):
+    np.testing.assert_array_equal(
+        _merged(*heads, settings=dataclasses.replace(one, **options)),
+        [[300, 300, expected, expected]])
 
 
 @pytest.mark.parametrize('semantic, heat, expected', [
