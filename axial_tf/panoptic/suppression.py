@@ -29,11 +29,11 @@ def suppress(
   batch, height, width = shapes.sizes(semantic)
   center = tf.stack([position // width, position % width], -1)
   reach = squared_distance_to_border(semantic, center)
-  is_claiming = (heat > 0.0) & tf.gather(
+  has_disk = tf.gather(
       tf.reshape(is_thing, [batch, height * width]), position, batch_dims=1)
   distance = tf.reduce_sum(tf.math.squared_difference(
       center[:, :, tf.newaxis], center[:, tf.newaxis]), -1)
-  drops = is_claiming[..., tf.newaxis] & (
+  drops = has_disk[..., tf.newaxis] & (
       tf.cast(distance, tf.float32) < reach[..., tf.newaxis])
   # [batch, higher, lower]: the diagonal and all below it are cleared.
   rank = tf.range(tf.shape(heat)[1])

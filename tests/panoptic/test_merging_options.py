@@ -146,6 +146,18 @@ def test_distance_to_the_border_equals_a_search_of_all_pixels(size, classes):
               for image in semantic])
 
 
+@pytest.mark.parametrize('height', range(2, 18))
+def test_distance_along_a_column_of_any_height(height):
+  rows = np.arange(height)
+  column = (rows > 0).astype(np.int32)
+  points = np.stack([rows, 0 * rows], -1)
+  found = suppression.squared_distance_to_border(
+      tf.constant([column, column[::-1]])[..., tf.newaxis],
+      tf.constant([points, points], tf.int32))
+  expected = np.float32([1, *rows[1:]**2])
+  np.testing.assert_array_equal(found, [expected, expected[::-1]])
+
+
 def test_one_long_instance_keeps_its_highest_peak_only_where_it_is_thick():
   # A bar of 5 x 15: a disk of radius 3 around its middle covers columns 5-9.
   semantic = np.zeros([9, 17], int)
