@@ -30,6 +30,11 @@ With --format, the files for the official evaluators and axial_tf.evaluate:
               instances/*.txt and masks
   mapillary   panoptic.json and panoptic/*.png; with --class_list, instances/
 
+Images larger than the memory, such as slides and aerial pictures:
+
+  python -m axial_tf.predict --model=runs/cells --input=slide.tif \\
+    --output_dir=segmented --tile=1024 --overlap=256
+
 With --beam, images are segmented by Apache Beam, on a cluster with --runner
 and --pipeline_options; --model, --input and --output_dir may then be remote:
 
@@ -78,6 +83,12 @@ def _define_own_flags() -> None:
       'scales', None, 'image scales to average over, such as 0.5,1,1.5; '
       'default: those of the model.')
   flags.DEFINE_bool('flip', False, 'also average over the mirrored image.')
+  flags.DEFINE_integer(
+      'tile', None, 'side of the tiles, in pixels, in which larger images are '
+      'segmented; their segments are joined. Default: whole images.')
+  flags.DEFINE_integer(
+      'overlap', None, 'pixels that neighboring tiles share, at least as many '
+      'as things are wide; default: a quarter of the tile.')
   flags.DEFINE_list(
       'pictures', None, 'which of overlay, heatmap, offsets, attention to '
       'draw; empty for none. Default: overlay with --format=files.')
@@ -113,8 +124,9 @@ def main() -> None:
   scales = cli.numbers('scales', FLAGS.scales)
   beam_arguments = beam_runner.arguments()
 
-  from axial_tf.prediction import predictor, segmented_files
+  from axial_tf.prediction import predictor, segmented_files, tiles
 
+  tiles.Tiling.of(FLAGS.tile, FLAGS.overlap)
   results = segmented_files.Results(
       FLAGS.output_dir, _pictures(), FLAGS.format, FLAGS.image_list,
       FLAGS.class_list)
@@ -123,11 +135,12 @@ def main() -> None:
     _require_fit_for_beam(results)
     failed = segmented_files.segment_with_beam(
         FLAGS.model, files, results, FLAGS.batch_size,
-        beam_arguments or ['--runner=DirectRunner'])
+        beam_arguments or ['--runner=DirectRunner'], FLAGS.tile, FLAGS.overlap)
   else:
     failed = segmented_files.segment_here(
         predictor.Predictor(FLAGS.model, scales=scales, flip=FLAGS.flip,
-                            compile=FLAGS.compile),
+                            compile=FLAGS.compile, tile=FLAGS.tile,
+                            overlap=FLAGS.overlap),
         files, results, FLAGS.batch_size)
   print(f'{len(files) - len(failed)} images segmented, results in '
         f'{FLAGS.output_dir}')

@@ -6,6 +6,7 @@ from typing import Tuple
 import numpy as np
 
 from axial_tf import errors
+from axial_tf.files import strips
 from axial_tf.panoptic import label_runs
 from axial_tf.specs import dataset_spec
 
@@ -124,23 +125,42 @@ def segments(panoptic: np.ndarray, spec: dataset_spec.DatasetSpec
     errors.UserError: see `overlaps`.
   """
   panoptic = _checked(panoptic, 'panoptic map')
+  measured = [_runs(panoptic[:0], 0)] + [
+      _united(_runs(panoptic[strip], strip.start))
+      for strip in strips.of(panoptic.shape)]
+  values, areas, boxes = _united(map(np.concatenate, zip(*measured)))
+  labels = _legal(values, spec, 'panoptic map')
+  _, found = _segments(labels, spec)
+  is_segment = labels != spec.void_label
+  return found, areas[is_segment], boxes[is_segment]
+
+
+def _runs(panoptic: np.ndarray, top: int
+          ) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
+  """Measures the runs of equal labels in rows, of which `top` is the first.
+
+  Returns:
+    int64 [runs] each: label, pixels; box int64 [runs, 4].
+  """
   # With its row as second value, no run continues in the next row.
   y = np.broadcast_to(np.arange(panoptic.shape[0])[:, np.newaxis],
                       panoptic.shape)
   starts, lengths = label_runs.find(panoptic, y)
-  values, value = np.unique(
-      panoptic.reshape(-1)[starts].astype(np.int64), return_inverse=True)
-  index, found = _segments(_legal(values, spec, 'panoptic map'), spec)
-  run_index = index[value]
-  is_segment = run_index >= 0
-  runs, lengths = run_index[is_segment], lengths[is_segment]
-  ymin, xmin = np.divmod(starts[is_segment], max(panoptic.shape[1], 1))
-  low = np.full([found.ids.size, 2], np.iinfo(np.int64).max)
+  ymin, xmin = np.divmod(starts, max(panoptic.shape[1], 1))
+  return (panoptic.reshape(-1)[starts].astype(np.int64), lengths, np.stack(
+      [top + ymin, xmin, top + ymin + 1, xmin + lengths], -1))
+
+
+def _united(parts) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
+  """Unites the parts of each label: their labels, pixels, boxes."""
+  values, lengths, boxes = parts
+  values, index = np.unique(values, return_inverse=True)
+  low = np.full([values.size, 2], np.iinfo(np.int64).max)
   high = np.zeros_like(low)
-  np.minimum.at(low, runs, np.stack([ymin, xmin], -1))
-  np.maximum.at(high, runs, np.stack([ymin + 1, xmin + lengths], -1))
-  areas = np.bincount(runs, lengths, found.ids.size).astype(np.int64)
-  return found, areas, np.concatenate([low, high], -1)
+  np.minimum.at(low, index, boxes[:, :2])
+  np.maximum.at(high, index, boxes[:, 2:])
+  areas = np.bincount(index, lengths, values.size).astype(np.int64)
+  return values, areas, np.concatenate([low, high], -1)
 
 
 def overlaps(ground_truth: np.ndarray, prediction: np.ndarray,

@@ -23,9 +23,11 @@ class ImageReader:
     failed: files that could not be read or processed so far.
   """
 
-  def __init__(self, files: Sequence[str]):
+  def __init__(self, files: Sequence[str], any_size: bool = False):
+    """Reads nothing yet; for `any_size` see `images.as_rgb`."""
     self.failed: List[str] = []
     self._files = files
+    self._any_size = any_size
     self._bar = None
 
   def __enter__(self) -> 'ImageReader':
@@ -40,7 +42,7 @@ class ImageReader:
     """Yields each file with its pixels, uint8 RGB [height, width, 3]."""
     for file in self._files:
       try:
-        image = images.as_rgb(file)
+        image = images.as_rgb(file, self._any_size)
       except errors.UserError as error:
         self.fail(file, error)
       else:

@@ -16,6 +16,7 @@ import functools
 import importlib
 import io
 import os
+import threading
 from typing import Iterator, NamedTuple, Optional, Tuple, Union
 import warnings
 
@@ -23,7 +24,7 @@ import numpy as np
 from PIL import Image
 
 from axial_tf import errors
-from axial_tf.files import exif
+from axial_tf.files import exif, strips
 
 ImageLike = Union[str, os.PathLike, np.ndarray, Image.Image]
 
@@ -37,6 +38,11 @@ _FORMATS = ('JPEG', 'PNG', 'BMP', 'GIF', 'PPM', 'TIFF', 'WEBP')
 _PLUGIN_FORMATS = ('AVIF', 'HEIF')
 # Formats that `image_decoding` also decodes. MPO is JPEG with further images.
 _IN_GRAPHS = {'JPEG': 'jpeg', 'MPO': 'jpeg', 'PNG': 'png'}
+
+# Pixels of the largest image of any size.
+_LARGEST = 2 ** 31 - 1
+# Guards Pillow's own limit.
+_LIMIT = threading.Lock()
 
 
 class Stored(NamedTuple):
@@ -59,13 +65,14 @@ class Stored(NamedTuple):
     return np.ascontiguousarray(exif.upright(self.rgb, self.orientation))
 
 
-def as_rgb(image: ImageLike) -> np.ndarray:
+def as_rgb(image: ImageLike, any_size: bool = False) -> np.ndarray:
   """Returns a file, Pillow image or array as uint8 RGB [height, width, 3].
 
   Args:
     image: path of an image file, a Pillow image, or a uint8 array of shape
       [height, width, 3] (RGB), [height, width, 4] (with transparency),
       [height, width, 1] or [height, width] (grey).
+    any_size: whether to read files of more pixels than Pillow allows.
 
   Raises:
     errors.UserError: the file is missing, damaged or not an image; the array
@@ -76,13 +83,13 @@ def as_rgb(image: ImageLike) -> np.ndarray:
   if isinstance(image, Image.Image):
     return of_pillow(image, 'image').upright
   if isinstance(image, (str, os.PathLike)):
-    return _from_file(os.fspath(image))
+    return _from_file(os.fspath(image), any_size)
   raise errors.UserError(
       f'expected a file name, a Pillow image or a uint8 array, got '
       f'{type(image).__name__}')
 
 
-def _from_file(path: str) -> np.ndarray:
+def _from_file(path: str, any_size: bool) -> np.ndarray:
   if not os.path.exists(path):
     raise errors.UserError(f'{path}: no such file; check the path')
   if os.path.isdir(path):
@@ -94,21 +101,28 @@ def _from_file(path: str) -> np.ndarray:
     raise errors.UserError(
         f'{path}: cannot be read ({error.strerror}); check the path and your '
         f'access to it') from error
-  return from_bytes(content, path)
+  return from_bytes(content, path, any_size)
 
 
-def from_bytes(content: bytes, name: str) -> np.ndarray:
+def from_bytes(content: bytes, name: str, any_size: bool = False
+               ) -> np.ndarray:
   """Returns an image file's content as uint8 RGB [height, width, 3].
 
   Args:
     content: content of the file.
     name: name in errors.
+    any_size: see `as_rgb`.
 
   Raises:
     errors.UserError: damaged or not an image.
   """
-  with quiet():
+  with quiet(), _unlimited() if any_size else contextlib.nullcontext():
     image = open_image(content, name)
+  if any_size and image.width * image.height > _LARGEST:
+    raise errors.UserError(
+        f'{name}: expected at most {_LARGEST} pixels, got {image.width}x'
+        f'{image.height}; split it')
+  with quiet():
     with image:
       return of_pillow(image, name, content).upright
 
@@ -130,6 +144,10 @@ def open_image(content: bytes, name: str) -> Image.Image:
     raise errors.UserError(
         f'{name}: damaged or not an image; expected one of '
         f'{", ".join(formats())}') from error
+  except Image.DecompressionBombError as error:
+    raise errors.UserError(
+        f'{name}: has more pixels than are read at once; shrink it, or segment '
+        f'it in tiles (axial_tf.predict --tile)') from error
   except Exception as error:  # Decoders stumble over damage in many ways.
     raise _damaged(name, error) from error
 
@@ -140,6 +158,17 @@ def quiet() -> Iterator[None]:
   with warnings.catch_warnings():
     warnings.simplefilter('ignore')
     yield
+
+
+@contextlib.contextmanager
+def _unlimited() -> Iterator[None]:
+  """Lets Pillow open images of any size."""
+  with _LIMIT:
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    try:
+      yield
+    finally:
+      Image.MAX_IMAGE_PIXELS = limit
 
 
 @functools.cache
@@ -173,6 +202,10 @@ def of_pillow(image: Image.Image, name: str, content: bytes = b'') -> Stored:
     rgb = _from_array(_channels(image, name, content))
   except errors.UserError:
     raise
+  except MemoryError as error:
+    raise errors.UserError(
+        f'{name}: {image.width}x{image.height} pixels do not fit into memory; '
+        f'shrink or split it') from error
   except Exception as error:  # Decoders stumble over damage in many ways.
     raise _damaged(name, error) from error
   return Stored(rgb, orientation, graph_format(image))
@@ -232,7 +265,12 @@ def _channels(image: Image.Image, name: str, content: bytes) -> np.ndarray:
   if transparent is not None or image.mode in (
       'RGBA', 'LA', 'PA', 'RGBa', 'La'):
     return np.asarray(image.convert('RGBA'))
-  return np.asarray(image.convert('RGB'))
+  # All at once would take two more copies.
+  rgb = np.empty([image.height, image.width, 3], np.uint8)
+  for rows in strips.of(rgb.shape):
+    strip = image.crop((0, rows.start, image.width, rows.stop))
+    rgb[rows] = np.asarray(strip.convert('RGB'))
+  return rgb
 
 
 def _from_array(image: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ this code, so that the scores of a validation are those of the deployed model.
 """
 
 import contextlib
+import dataclasses
 from typing import Callable, Dict, Optional, Tuple
 
 import tensorflow as tf
@@ -96,6 +97,13 @@ class PanopticInference(tf.Module):
     return PanopticInference(
         compiled_network.compiled(self.model), self.spec, self.merging,
         self.max_long_side, self.enlarge, self.multi_scale, size)
+
+  def without_stuff_limit(self) -> 'PanopticInference':
+    """Returns an inference that keeps stuff of any area."""
+    return PanopticInference(
+        self.model, self.spec,
+        dataclasses.replace(self.merging, stuff_area_limit=0),
+        self.max_long_side, self.enlarge, self.multi_scale, self.size)
 
   def __call__(self, images: tf.Tensor) -> Dict[str, tf.Tensor]:
     """Segments images as they are, without resizing them.

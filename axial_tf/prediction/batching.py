@@ -1,6 +1,6 @@
 """Groups incoming images of equal size into batches."""
 
-from typing import Any, Dict, Iterable, Iterator, List, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple
 
 import numpy as np
 
@@ -10,12 +10,15 @@ _WAITING_BATCHES = 4
 Item = Tuple[Any, np.ndarray]
 
 
-def equal_sizes(items: Iterable[Item], batch_size: int) -> Iterator[List[Item]]:
+def equal_sizes(items: Iterable[Item], batch_size: int,
+                longest: Optional[int] = None) -> Iterator[List[Item]]:
   """Groups images by their size.
 
   Args:
     items: (key, image [height, width, channels]); read no further than needed.
     batch_size: images of a full batch.
+    longest: side in pixels above which an image is not buffered, but is a batch
+      of its own; None for no limit.
 
   Yields:
     Items whose images have the same size, `batch_size` of them or fewer: the
@@ -24,6 +27,9 @@ def equal_sizes(items: Iterable[Item], batch_size: int) -> Iterator[List[Item]]:
   waiting: Dict[Tuple[int, ...], List[Item]] = {}
   count = 0
   for key, image in items:
+    if longest is not None and max(image.shape[:2]) > longest:
+      yield [(key, image)]
+      continue
     group = waiting.setdefault(image.shape, [])
     group.append((key, image))
     count += 1

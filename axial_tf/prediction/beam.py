@@ -41,13 +41,16 @@ class _Outcome(NamedTuple):
 class _Segmenter(base.ModelHandler[Job, _Outcome, predictor.Predictor]):
   """Loads the model once for all threads of a process, and runs it."""
 
-  def __init__(self, model: str, batch_size: int):
+  def __init__(self, model: str, batch_size: int, tile: Optional[int],
+               overlap: Optional[int]):
     super().__init__()
     self._model = model
     self._batch_size = batch_size
+    self._tile, self._overlap = tile, overlap
 
   def load_model(self) -> predictor.Predictor:
-    return predictor.Predictor(self._model)
+    return predictor.Predictor(
+        self._model, tile=self._tile, overlap=self._overlap)
 
   def batch_elements_kwargs(self) -> Dict[str, Any]:
     return {'min_batch_size': 1, 'max_batch_size': self._batch_size}
@@ -61,11 +64,12 @@ class _Segmenter(base.ModelHandler[Job, _Outcome, predictor.Predictor]):
     def read():
       for job in batch:
         try:
-          yield job, _read(job.file)
+          yield job, _read(job.file, any_size=self._tile is not None)
         except errors.UserError as error:
           failed.append(_Outcome(job, None, str(error)))
 
-    for group in batching.equal_sizes(read(), self._batch_size):
+    for group in batching.equal_sizes(
+        read(), self._batch_size, self._tile):
       jobs = [job for job, _ in group]
       try:
         results = model.batch([image for _, image in group])
@@ -79,7 +83,8 @@ class _Segmenter(base.ModelHandler[Job, _Outcome, predictor.Predictor]):
 
 def segment_all(
     model: str, jobs: Sequence[Job], output_dir: str, *, batch_size: int,
-    pictures: predicted_files.Pictures, arguments: Sequence[str]
+    pictures: predicted_files.Pictures, arguments: Sequence[str],
+    tile: Optional[int] = None, overlap: Optional[int] = None
 ) -> Dict[str, str]:
   """Writes segments, and pictures, of all images in one pipeline.
 
@@ -90,6 +95,8 @@ def segment_all(
     batch_size: images at a time, at most.
     pictures: pictures to draw of each image; the overlay or none.
     arguments: options of Beam, '--runner=DirectRunner' for instance.
+    tile: see `Predictor`.
+    overlap: see `Predictor`.
 
   Returns:
     Reasons by the files that failed, as text.
@@ -98,7 +105,8 @@ def segment_all(
     errors.UserError: the model cannot be read, or the runner does not accept
       its options.
   """
-  predictor.Predictor(model)  # Reports errors of the model before the pipeline.
+  # Reports errors of the model before the pipeline.
+  predictor.Predictor(model, tile=tile, overlap=overlap)
   report = os.path.join(output_dir, _FAILED)
   try:
     with beam_runner.pipeline(arguments) as pipeline:
@@ -106,7 +114,8 @@ def segment_all(
       _ = (pipeline
            | 'List images' >> beam.Create(list(jobs))
            | 'Spread over workers' >> beam.Reshuffle()
-           | 'Segment' >> base.RunInference(_Segmenter(model, batch_size))
+           | 'Segment' >> base.RunInference(
+               _Segmenter(model, batch_size, tile, overlap))
            | 'Write' >> beam.FlatMap(_write, pictures)
            | 'Collect failures' >> beam.combiners.ToDict()
            | 'Report' >> beam.Map(_write_report, report))
@@ -117,10 +126,10 @@ def segment_all(
       tf.io.gfile.remove(report)
 
 
-def _read(path: str):
+def _read(path: str, any_size: bool):
   try:
     with tf.io.gfile.GFile(os.fsencode(path), 'rb') as file:
-      return images.from_bytes(file.read(), path)
+      return images.from_bytes(file.read(), path, any_size)
   except tf.errors.OpError as error:
     raise errors.UserError(
         f'{path}: cannot be read ({errors.first_line(error)})') from error

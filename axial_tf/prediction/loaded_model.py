@@ -29,13 +29,15 @@ class Segmenter(NamedTuple):
     predict: `panoptic_inference.PanopticInference.predict`.
     heads: images uint8 [batch, height, width, 3] to 'center_heatmap' [batch,
       height, width] and 'offset' [..., 2], without resizing them.
-    resized: images to the size at which `predict` feeds them to the network.
+    max_long_side: see `panoptic_inference.PanopticInference`.
+    enlarge: see there, too.
     inference: the model itself; None for an export, which has no Keras layers.
   """
   spec: dataset_spec.DatasetSpec
   predict: _Function
   heads: _Function
-  resized: Callable[[tf.Tensor], tf.Tensor]
+  max_long_side: Optional[int]
+  enlarge: bool
   inference: Optional[panoptic_inference.PanopticInference]
 
   @classmethod
@@ -55,17 +57,13 @@ class Segmenter(NamedTuple):
       return (predict_compiled if is_compiled(images.shape)
               else predict_any)(images)
 
-    def resized(images):
-      return panoptic_inference.resized(
-          images, inference.max_long_side, inference.enlarge)
-
-    return cls(inference.spec, predict, heads, resized, inference)
+    return cls(inference.spec, predict, heads, inference.max_long_side,
+               inference.enlarge, inference)
 
   @classmethod
   def of_export(cls, loaded, spec: dataset_spec.DatasetSpec,
                 rules: Dict[str, Any]) -> 'Segmenter':
     """Returns the interface of a SavedModel, by the rules in its model.json."""
-    max_long_side, enlarge = rules['max_long_side'], rules['enlarge']
     _require_output(loaded, 'image_tensor', 'num_segments')
     _require_output(loaded, 'heads', 'offset')
 
@@ -76,10 +74,13 @@ class Segmenter(NamedTuple):
     def heads(images):
       return loaded.signatures['heads'](image_tensor=images)
 
-    def resized(images):
-      return panoptic_inference.resized(images, max_long_side, enlarge)
+    return cls(spec, predict, heads, rules['max_long_side'], rules['enlarge'],
+               None)
 
-    return cls(spec, predict, heads, resized, None)
+  def resized(self, images: tf.Tensor) -> tf.Tensor:
+    """Returns images at the size at which `predict` runs the network."""
+    return panoptic_inference.resized(
+        images, self.max_long_side, self.enlarge)
 
 
 class Classifier(NamedTuple):

@@ -29,7 +29,12 @@ class Pictures(NamedTuple):
   head: Optional[int] = None
 
   def check(self, model: predictor.Predictor) -> None:
-    """Raises a UserError unless the model has the layer and the head."""
+    """Raises a UserError unless the model draws these pictures."""
+    whole = [name for name in self.names if name != 'overlay']
+    if whole and model.tiling is not None:
+      raise errors.UserError(
+          f'--pictures: {whole[0]} shows what the network makes of the whole '
+          f'image, which --tile avoids; leave one of the two out')
     if 'attention' in self.names:
       model.check_attention(self.layer, self.head)
 
@@ -42,9 +47,10 @@ class Pictures(NamedTuple):
     """
     drawn = {}
     if 'overlay' in self.names:
+      shown = result.thinned()
       drawn['overlay'] = visualize.stack([
-          result.picture, visualize.legend(
-              result.panoptic_map, result.spec, result.image.shape[1])])
+          shown.picture, visualize.legend(
+              shown.panoptic_map, shown.spec, shown.image.shape[1])])
     if 'heatmap' in self.names or 'offsets' in self.names:
       heads = model.heads(result)
       if 'heatmap' in self.names:
@@ -99,6 +105,7 @@ def write_segments(result: results.PanopticResult, stem: str) -> None:
   content = {
       'height': height, 'width': width,
       'void_id': result.spec.void_label,
+      'label_divisor': result.spec.label_divisor,
       'segments': [{key: getattr(segment, key) for key in _SEGMENT_KEYS}
                    for segment in result.segments],
   }

@@ -8,10 +8,12 @@
 
 import dataclasses
 import os
+import sys
 from typing import Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 import tensorflow as tf
+from tqdm import tqdm
 
 from axial_tf import errors, memory, visualize
 from axial_tf.data.common import resizing
@@ -19,7 +21,7 @@ from axial_tf.files import images, model_folders
 from axial_tf.inference import attention_probe, multi_scale
 from axial_tf.keras2 import keras
 from axial_tf.layers import compilation
-from axial_tf.prediction import loaded_model
+from axial_tf.prediction import loaded_model, tiles
 from axial_tf.prediction.results import PanopticResult
 from axial_tf.specs import dataset_spec
 
@@ -56,10 +58,16 @@ class Heads:
 
 
 class Predictor:
-  """Segments images with a trained or exported model."""
+  """Segments images with a trained or exported model.
+
+  Attributes:
+    spec: categories of the model.
+    tiling: tiles of images that are larger than one; None without tiles.
+  """
 
   def __init__(self, path: str, *, scales: Optional[Sequence[float]] = None,
-               flip: bool = False, compile: compilation.Mode = 'auto'):
+               flip: bool = False, compile: compilation.Mode = 'auto',
+               tile: Optional[int] = None, overlap: Optional[int] = None):
     """Loads a model.
 
     Args:
@@ -72,11 +80,17 @@ class Predictor:
       compile: 'auto' compiles a training run's network with XLA on a GPU, for
         up to 4 shapes of batches that come more than 100 times; 'always' for
         the first 4, on a CPU, too; 'never' for none.
+      tile: side in pixels of the square tiles in which larger images are
+        segmented, one after the other; None for whole images.
+      overlap: pixels that neighboring tiles share, at least as many as things
+        are wide; None for a quarter of the tile.
 
     Raises:
       errors.UserError: there is no model, or it cannot be read; scales, flip
-        or 'always' are given for an export, which has fixed ones.
+        or 'always' are given for an export, which has fixed ones; the tiles do
+        not fit the model, or the overlap does not fit them.
     """
+    self.tiling = tiles.Tiling.of(tile, overlap)
     self._path = os.fspath(path)
     settings = None
     if scales is not None or flip:
@@ -85,6 +99,13 @@ class Predictor:
     self._model = loaded_model.load(
         self._path, model_folders.PANOPTIC, settings, compile)
     self.spec = self._model.spec
+    self._of_tiles = self._model
+    if self.tiling is not None:
+      self._require_own_size()
+      if self._model.inference is not None:
+        # Stuff that is small in a tile may be large in the image.
+        self._of_tiles = loaded_model.Segmenter.of_run(
+            self._model.inference.without_stuff_limit(), compile)
 
   def __call__(self, image: images.ImageLike) -> PanopticResult:
     """Segments one image of any size.
@@ -96,16 +117,19 @@ class Predictor:
     Raises:
       errors.UserError: not an image, or too large for the memory.
     """
-    pixels = images.as_rgb(image)
+    pixels = images.as_rgb(image, any_size=self.tiling is not None)
     name = image if isinstance(image, (str, os.PathLike)) else 'the image'
     with self._memory_error(name, pixels.shape):
-      return self._segment(pixels[np.newaxis])[0]
+      return self._segment(self._model, pixels[np.newaxis])[0] if (
+          self._fits(pixels)) else self._in_tiles(pixels, False)
 
-  def batch(self, same_size: Sequence[np.ndarray]) -> List[PanopticResult]:
+  def batch(self, same_size: Sequence[np.ndarray], progress: bool = False
+            ) -> List[PanopticResult]:
     """Segments images of one size together.
 
     Args:
       same_size: uint8 RGB [height, width, 3] each.
+      progress: whether to show the progress of images that take several tiles.
 
     Raises:
       errors.UserError: their sizes differ, or they are too large for the
@@ -119,10 +143,30 @@ class Predictor:
           f'{sizes}; segment each size separately')
     with self._memory_error(
         f'{len(pixels)} images at a time', pixels[0].shape, len(pixels)):
-      return self._segment(np.stack(pixels))
+      return self._segment(self._model, np.stack(pixels)) if (
+          self._fits(pixels[0])) else [
+              self._in_tiles(image, progress) for image in pixels]
 
-  def _segment(self, pixels: np.ndarray) -> List[PanopticResult]:
-    outputs = {key: value.numpy() for key, value in self._model.predict(
+  def _fits(self, pixels: np.ndarray) -> bool:
+    return self.tiling is None or self.tiling.fits(*pixels.shape[:2])
+
+  def _in_tiles(self, pixels: np.ndarray, progress: bool) -> PanopticResult:
+    grid = self.tiling.grid(*pixels.shape[:2])
+    mosaic = tiles.Mosaic(grid, self.spec)
+    for window in tqdm(
+        grid.windows(pixels), total=grid.count, unit=' tiles', leave=False,
+        disable=not progress, file=sys.stderr):
+      with self._memory_error('a tile', window.shape):
+        mosaic.add(self._segment(self._of_tiles, window[np.newaxis])[0])
+    if self._model.inference is None:  # Its limit applies within tiles.
+      return mosaic.finish(pixels)
+    settings = self._model.inference.merging
+    return mosaic.finish(
+        pixels, settings.stuff_area_limit, settings.void_stuff_at_limit)
+
+  def _segment(self, model: loaded_model.Segmenter, pixels: np.ndarray
+               ) -> List[PanopticResult]:
+    outputs = {key: value.numpy() for key, value in model.predict(
         tf.constant(pixels)).items()}
     return [
         PanopticResult.from_table(
@@ -199,9 +243,21 @@ class Predictor:
     if views and len(views.scales) > 1:
       ways.append(f'use fewer or smaller --scales than '
                   f'{",".join(map(str, views.scales))}')
+    ways.append('segment it in tiles (--tile)' if self.tiling is None
+                else 'use smaller tiles (--tile)')
     return memory.reported(lambda error: (
         f'{name}: {shape[1]}x{shape[0]} pixels do not fit into memory '
         f'({memory.describe(error)}); {", or ".join(ways)}'))
+
+  def _require_own_size(self) -> None:
+    """Raises a UserError if the model would resize tiles."""
+    side, enlarges = self._model.max_long_side, self._model.enlarge
+    tile = self.tiling.tile
+    if side is not None and (tile > side or (enlarges and tile < side)):
+      raise errors.UserError(
+          f'tile: {self._path} {"resizes" if enlarges else "shrinks"} images '
+          f'to a longer side of {side} pixels (max_long_side); expected tiles '
+          f'of {"" if enlarges else "at most "}{side} pixels, got {tile}')
 
   def _network(self) -> keras.Model:
     if self._model.inference is None:

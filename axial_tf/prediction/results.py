@@ -15,6 +15,9 @@ from axial_tf.files import images
 from axial_tf.panoptic import label_png
 from axial_tf.specs import dataset_spec
 
+# Pixels of the largest picture; more take too much memory and help nobody.
+_DRAWN = 2 ** 25
+
 
 @dataclasses.dataclass(frozen=True)
 class Segment:
@@ -124,9 +127,26 @@ class PanopticResult:
       return images.from_bytes(self.source, 'image')
     return self.source
 
+  def thinned(self) -> 'PanopticResult':
+    """Returns the result with a map and an image small enough to draw.
+
+    Those of more than `_DRAWN` pixels keep each n-th row and column.
+    """
+    step = 1
+    while self.panoptic_map.size > step ** 2 * _DRAWN:
+      step += 1
+    if step == 1:
+      return self
+    return dataclasses.replace(
+        self, panoptic_map=self.panoptic_map[::step, ::step],
+        source=None if self.image is None else np.ascontiguousarray(
+            self.image[::step, ::step]))
+
   @property
   def picture(self) -> np.ndarray:
     """The image under its colored, labeled segments, uint8 RGB.
+
+    Of more than 2 ** 25 pixels, it shows each n-th row and column.
 
     Raises:
       errors.UserError: there is no image, or no spec with colors.
@@ -139,8 +159,9 @@ class PanopticResult:
       raise errors.UserError('a picture needs the image; this result has none')
     from axial_tf import visualize  # Not needed by a client that draws nothing.
 
+    drawn = self.thinned()
     return visualize.panoptic_overlay(
-        self.image, self.panoptic_map, self.spec, labels=True)
+        drawn.image, drawn.panoptic_map, self.spec, labels=True)
 
   @property
   def panoptic_png(self) -> bytes:

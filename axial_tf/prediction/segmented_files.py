@@ -4,7 +4,7 @@ import os
 import sys
 from typing import List, NamedTuple, Optional, Sequence
 
-from axial_tf import devices, errors
+from axial_tf import devices, errors, memory
 from axial_tf.files import earlier_results, image_files, image_reader, paths
 from axial_tf.prediction import batching, predicted_files, predictor
 from axial_tf.prediction.formats import result_folders
@@ -83,30 +83,46 @@ def segment_here(model: predictor.Predictor, files: Sequence[str],
     result_folders.require_different_ids(writer, files)
   devices.available().announce()
   stems = image_files.output_stems(files)
-  with image_reader.ImageReader(files) as reader:
-    for batch in batching.equal_sizes(reader, batch_size):
+  tiling = model.tiling
+  with image_reader.ImageReader(files, tiling is not None) as reader:
+
+    def segment(batch):
       try:
-        found = model.batch([image for _, image in batch])
-        drawn = [results.pictures.draw(model, result) for result in found]
+        found = model.batch([image for _, image in batch], progress=True)
+        with _memory_error():
+          drawn = [results.pictures.draw(model, result) for result in found]
       except errors.UserError as error:
         for file, _ in batch:
           reader.fail(file, errors.UserError(f'{file}: {error}'))
-        continue
+        return
       for (file, _), result, picture in zip(batch, found, drawn):
         stem = os.path.join(results.folder, stems[file])
-        if writer is None:
-          predicted_files.write_segments(result, stem)
-        else:
-          writer.add(file, result)
-        predicted_files.write_pictures(picture, stem)
+        with _memory_error(f'{file}: '):
+          if writer is None:
+            predicted_files.write_segments(result, stem)
+          else:
+            writer.add(file, result)
+          predicted_files.write_pictures(picture, stem)
         reader.finish()
+
+    for batch in batching.equal_sizes(
+        reader, batch_size, tiling and tiling.tile):
+      segment(batch)
   if writer is not None:
     writer.close()
   return reader.failed
 
 
+def _memory_error(name: str = ''):
+  return memory.reported(lambda error: (
+      f'{name}its results do not fit into memory ({memory.describe(error)}); '
+      f'shrink it, split it, or leave out pictures (--pictures=)'))
+
+
 def segment_with_beam(model: str, files: Sequence[str], results: Results,
-                      batch_size: int, arguments: Sequence[str]) -> List[str]:
+                      batch_size: int, arguments: Sequence[str],
+                      tile: Optional[int] = None,
+                      overlap: Optional[int] = None) -> List[str]:
   """Does the same with Apache Beam, whose workers load the model's path."""
   from axial_tf.prediction import beam  # Apache Beam is an extra.
 
@@ -115,7 +131,7 @@ def segment_with_beam(model: str, files: Sequence[str], results: Results,
       model, [beam.Job(file, os.path.join(results.folder, stems[file]))
               for file in files],
       results.folder, batch_size=batch_size, pictures=results.pictures,
-      arguments=arguments)
+      arguments=arguments, tile=tile, overlap=overlap)
   for reason in reasons.values():
     print(f'error: {" ".join(reason.split())}', file=sys.stderr)
   return list(reasons)

@@ -100,7 +100,7 @@ class DatasetSpec:
     for field in ('id', 'train_id', 'name'):
       self._check_unique(field)
     self._check_contiguous()
-    limit = _LABEL_VALUES // (max(self.num_classes, self.ignore_label + 1))
+    limit = self._largest_divisor()
     settings_lib.require(
         2 <= self.label_divisor <= limit, self, 'label_divisor',
         f'2..{limit}: more than the instances of one class in one image, and '
@@ -134,6 +134,9 @@ class DatasetSpec:
           f'{expected[0]}..{expected[-1]} without gaps (only ignore_label '
           f'{self.ignore_label} is left out), got {wrong}; renumber train_id, '
           f'and keep the source\'s own ids in "id"')
+
+  def _largest_divisor(self) -> int:
+    return _LABEL_VALUES // max(self.num_classes, self.ignore_label + 1)
 
   @property
   def num_classes(self) -> int:
@@ -176,6 +179,30 @@ class DatasetSpec:
               spec.stuff_ids)
 
     return meaning(self) == meaning(other)
+
+  def with_room(self, instances: int) -> 'DatasetSpec':
+    """Returns a spec whose labels hold this many instances of each class.
+
+    Where the label_divisor is too small, it becomes the next power of two, and
+    where this takes more than 24 bits, the ignore_label the smallest possible.
+
+    Raises:
+      errors.UserError: the labels would still take more than 24 bits.
+    """
+    if instances < self.label_divisor:
+      return self
+    spec = self
+    if instances >= self._largest_divisor():
+      spec = dataclasses.replace(
+          self, ignore_label=min(self.ignore_label, self.num_classes))
+    limit = spec._largest_divisor()
+    if instances >= limit:
+      raise errors.UserError(
+          f'expected at most {limit - 1} instances of a class, whose labels '
+          f'fit into the 24 bits of a PNG file, got {instances}; split the '
+          f'image')
+    return dataclasses.replace(
+        spec, label_divisor=min(limit, 2 ** instances.bit_length()))
 
   def summary(self) -> str:
     """Short description of the labels, for error messages."""

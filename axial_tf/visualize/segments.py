@@ -6,6 +6,7 @@ from typing import Dict, Tuple
 import numpy as np
 
 from axial_tf import errors
+from axial_tf.files import strips
 from axial_tf.specs import dataset_spec
 from axial_tf.visualize import canvas
 from axial_tf.visualize import labels as labels_lib
@@ -56,16 +57,19 @@ def panoptic_overlay(
     raise errors.UserError(
         f'expected a panoptic map of the image\'s size '
         f'{list(image.shape[:2])}, got {list(np.shape(panoptic))}')
-  weight = np.where(
-      np.asarray(panoptic) == spec.void_label, 0.0, opacity)[..., np.newaxis]
+  panoptic = np.asarray(panoptic)
   colors = panoptic_colors(panoptic, spec)
-  picture = image * (1.0 - weight) + colors * weight
   # Lines of one pixel vanish when large pictures are displayed smaller.
-  picture[_borders(panoptic, 1 + min(image.shape[:2]) // 700)] *= 0.35
-  picture = np.round(picture).astype(np.uint8)
+  borders = _borders(panoptic, 1 + min(image.shape[:2]) // 700)
+  picture = np.empty_like(image)
+  for strip in strips.of(image.shape):
+    weight = np.where(
+        panoptic[strip] == spec.void_label, 0.0, opacity)[..., np.newaxis]
+    blended = image[strip] * (1.0 - weight) + colors[strip] * weight
+    blended[borders[strip]] *= 0.35
+    picture[strip] = np.round(blended)
   return labels_lib.write(
-      picture, np.asarray(panoptic), _names(panoptic, spec)
-  ) if labels else picture
+      picture, panoptic, _names(panoptic, spec)) if labels else picture
 
 
 def legend(panoptic: np.ndarray, spec: dataset_spec.DatasetSpec,

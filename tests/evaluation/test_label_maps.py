@@ -43,3 +43,14 @@ def test_the_scene():
   assert segments.ids.tolist() == [GROUND, BALL + 1, BALL + 2, SKY]
   assert areas.tolist() == [560, 80, 80, 240]
   assert boxes.tolist()[1] == [8, 4, 16, 14]
+
+
+def test_large_maps_are_measured_as_small_ones():
+  panoptic = np.full([3000, 1500], GROUND, np.int32)
+  panoptic[2700:2900, 10:20] = BALL + 1
+  panoptic[2999, 1499] = BALL + 2
+  segments, areas, boxes = label_maps.segments(panoptic, SPEC)
+  assert segments.ids.tolist() == [GROUND, BALL + 1, BALL + 2]
+  assert areas.tolist() == [3000 * 1500 - 2001, 2000, 1]
+  assert boxes.tolist() == [
+      [0, 0, 3000, 1500], [2700, 10, 2900, 20], [2999, 1499, 3000, 1500]]

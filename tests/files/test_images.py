@@ -1,7 +1,10 @@
 """Image files are decoded as a viewer displays them."""
 
+import struct
+import zlib
+
 import numpy as np
-from PIL import Image
+from PIL import Image, PngImagePlugin
 import pytest
 
 from axial_tf import errors
@@ -115,3 +118,47 @@ def test_formats_that_run_other_programs_are_not_opened(tmp_path):
   Image.new('RGB', (5, 4)).save(path, 'EPS')
   with pytest.raises(errors.UserError, match='not an image; expected one of'):
     images.as_rgb(path)
+
+
+def test_images_of_too_many_pixels_are_read_on_request(tmp_path, monkeypatch):
+  path = tmp_path / 'a.png'
+  image = np.arange(2100, dtype=np.uint8) * np.ones([4000, 1], np.uint8)
+  Image.fromarray(image).save(path)
+  monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 3_000_000)
+  with pytest.raises(errors.UserError, match='more pixels .* --tile'):
+    images.as_rgb(path)
+  found = images.as_rgb(path, any_size=True)
+  np.testing.assert_array_equal(found[..., 1], image)
+  assert Image.MAX_IMAGE_PIXELS == 3_000_000
+
+
+def test_no_image_has_more_than_2_31_pixels(tmp_path):
+  def chunk(kind, content):
+    return (struct.pack('>I', len(content)) + kind + content
+            + struct.pack('>I', zlib.crc32(kind + content)))
+
+  header = struct.pack('>2I5B', 50_000, 50_000, 8, 2, 0, 0, 0)
+  (tmp_path / 'a.png').write_bytes(
+      b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', header)
+      + chunk(b'IDAT', zlib.compress(b'')) + chunk(b'IEND', b''))
+  with pytest.raises(errors.UserError, match='at most 2147483647 .* 50000x500'):
+    images.as_rgb(tmp_path / 'a.png', any_size=True)
+
+
+def test_memory_that_does_not_suffice_is_one_line(tmp_path, monkeypatch):
+  Image.fromarray(_RGB).save(tmp_path / 'a.png')
+
+  def load(image):
+    raise MemoryError
+
+  monkeypatch.setattr(PngImagePlugin.PngImageFile, 'load', load)
+  with pytest.raises(errors.UserError, match='9x6 pixels do not fit into mem'):
+    images.as_rgb(tmp_path / 'a.png')
+
+
+def test_large_images_are_the_same(tmp_path):
+  """Their pixels are converted in strips."""
+  rows = np.random.default_rng(0).integers(0, 256, [300, 1, 3], np.uint8)
+  image = np.broadcast_to(rows, [300, 20_000, 3])
+  Image.fromarray(image).save(tmp_path / 'a.bmp')
+  np.testing.assert_array_equal(images.as_rgb(tmp_path / 'a.bmp'), image)

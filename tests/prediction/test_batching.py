@@ -32,3 +32,10 @@ def test_images_of_equal_size_are_held_until_a_batch_is_full():
   batches = list(batching.equal_sizes(enumerate(images), 3))
   assert [[key for key, _ in batch] for batch in batches] == [
       [1, 3, 4], [0, 2, 5]]
+
+
+def test_large_images_are_batches_of_their_own_at_once():
+  items = ((size, np.zeros([size, 2, 3])) for size in (4, 5, 9, 4, 4))
+  batches = batching.equal_sizes(items, 2, longest=4)
+  assert [[key for key, _ in batch] for batch in batches] == [
+      [5], [9], [4, 4], [4]]

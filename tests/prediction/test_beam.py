@@ -53,6 +53,25 @@ def test_results_are_those_of_the_predictor(export_dir, tmp_path):
   assert len(list((tmp_path / 'out' / 'sub').iterdir())) == 9
 
 
+def test_tiles_are_those_of_the_predictor(export_dir, tmp_path):
+  image = np.tile(color_model.scene()[0], [2, 2, 1])
+  Image.fromarray(image).save(tmp_path / 'a.png')
+  options = {'tile': 32, 'overlap': 16}
+  assert not beam_prediction.segment_all(
+      export_dir, _jobs([str(tmp_path / 'a.png')], tmp_path / 'out'),
+      str(tmp_path / 'out'), batch_size=2, pictures=_NOTHING,
+      arguments=_ARGUMENTS, **options)
+  result = predictor.Predictor(export_dir, **options)(image)
+  predicted_files.write_segments(result, str(tmp_path / 'expected'))
+  for ending in ('_panoptic.png', '.json'):
+    assert (tmp_path / 'out' / f'a{ending}').read_bytes() == (
+        tmp_path / f'expected{ending}').read_bytes()
+  with pytest.raises(errors.UserError, match='tile: expected a side'):
+    beam_prediction.segment_all(
+        export_dir, [], str(tmp_path), batch_size=1, pictures=_NOTHING,
+        arguments=_ARGUMENTS, tile=3)
+
+
 def test_remote_folders(export_dir):
   """ram:// stands for gs:// and the like."""
   image, panoptic = color_model.scene()

@@ -54,6 +54,18 @@ def test_a_picture_needs_image_and_colors():
     _ = results.PanopticResult(_MAP, (), _SCENE).picture
 
 
+def test_a_picture_of_a_large_image_shows_some_of_its_rows_and_columns(
+    monkeypatch):
+  assert _result().thinned().panoptic_map is _MAP
+  monkeypatch.setattr(results, '_DRAWN', 200)
+  result = _result(source=_SCENE)  # 24 x 40 pixels
+  shown = result.thinned()
+  assert result.picture.shape == (8, 14, 3)
+  np.testing.assert_array_equal(shown.panoptic_map, _MAP[::3, ::3])
+  np.testing.assert_array_equal(shown.image, _SCENE[::3, ::3])
+  assert shown.segments == result.segments
+
+
 def test_the_png_holds_the_map():
   with Image.open(io.BytesIO(_result().panoptic_png)) as image:
     np.testing.assert_array_equal(np.asarray(image)[..., 0], _MAP)

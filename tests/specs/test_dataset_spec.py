@@ -145,6 +145,31 @@ def test_a_mistake_is_named_with_its_file(content, message):
   assert '\n' not in str(error.value)
 
 
+@pytest.mark.parametrize('instances, divisor, ignore', [
+    (0, 256, 255), (255, 256, 255), (256, 512, 255), (65_534, 65_536, 255),
+    (65_535, 65_536, 255), (65_536, 131_072, 2), (3_000_000, 4_194_304, 2),
+    (2 ** 24 // 3 - 1, 2 ** 24 // 3, 2)])
+def test_labels_get_room_for_more_instances(instances, divisor, ignore):
+  spec = _large_spec()
+  larger = spec.with_room(instances)
+  assert (larger.label_divisor, larger.ignore_label) == (divisor, ignore)
+  assert larger.categories == spec.categories
+  assert larger.void_label < 2 ** 24
+
+
+def test_instances_without_labels_are_refused():
+  with pytest.raises(errors.UserError, match=(
+      'expected at most 5592404 instances .* 24 bits .* got 5592405')):
+    _large_spec().with_room(2 ** 24 // 3)
+
+
+def _large_spec():
+  return dataset_spec.DatasetSpec(
+      name='cells', label_divisor=256, ignore_label=255, categories=tuple(
+          dataset_spec.Category(i, i, f'c{i}', i == 1, (0, 0, 0))
+          for i in range(2)))
+
+
 class TestLoad:
 
   def test_reads_a_file(self, tmp_path):

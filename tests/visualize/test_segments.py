@@ -47,6 +47,16 @@ def test_the_overlay_mixes_image_and_color_and_leaves_void_bare():
   assert picture.dtype == np.uint8 and image[0, 0, 0] == 200
 
 
+def test_the_overlay_of_a_large_image_has_no_seams():
+  """It is blended in strips."""
+  image = np.full([3000, 1500, 3], 200, np.uint8)
+  panoptic = np.full([3000, 1500], 101, np.int32)
+  panoptic[:, ::2] = 0
+  picture = visualize.panoptic_overlay(image, panoptic, _SPEC)
+  np.testing.assert_array_equal(picture, np.broadcast_to(
+      picture[:1], picture.shape))
+
+
 def test_labels_are_written_only_where_they_fit():
   image = np.full([60, 120, 3], 90, np.uint8)
   panoptic = np.zeros([60, 120], np.int32)

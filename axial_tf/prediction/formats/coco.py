@@ -13,8 +13,8 @@ import numpy as np
 from pycocotools import mask as mask_lib
 
 from axial_tf import errors
-from axial_tf.files import atomic_files
-from axial_tf.panoptic import label_png
+from axial_tf.files import atomic_files, strips
+from axial_tf.panoptic import label_png, label_runs
 from axial_tf.prediction import results
 from axial_tf.specs import dataset_spec
 
@@ -66,17 +66,22 @@ class PanopticWriter:
     panoptic = result.panoptic_map
     # The last index is for pixels that belong to no segment.
     labels = np.array([s.id for s in segments] + [np.iinfo(np.int64).max])
-    place = np.searchsorted(labels, panoptic)
+    numbers = np.empty(panoptic.shape, np.int32)
+    for strip in strips.of(panoptic.shape):
+      place = np.searchsorted(labels, panoptic[strip])
+      numbers[strip] = np.where(
+          labels[place] == panoptic[strip], place + 1, 0)
     atomic_files.write(
         os.path.join(self._path[:-len('.json')], file_name),
-        label_png.encode(np.where(labels[place] == panoptic, place + 1, 0)))
+        label_png.encode(numbers))
     self._images.append({
         'id': image_id, 'file_name': file_name,
         'height': panoptic.shape[0], 'width': panoptic.shape[1]})
     infos = []
     for number, segment in enumerate(segments, start=1):
       ymin, xmin, ymax, xmax = segment.box
-      is_crowd = segment.is_thing and segment.id % self._spec.label_divisor == 0
+      is_crowd = (
+          segment.is_thing and segment.id % result.spec.label_divisor == 0)
       info = {
           'id': number, 'area': segment.area,
           'bbox': [xmin, ymin, xmax - xmin, ymax - ymin],
@@ -125,9 +130,11 @@ class DetectionWriter:
     Raises:
       errors.UserError: a thing has no score.
     """
+    size = result.panoptic_map.shape
     for thing in result.things():
-      encoded = mask_lib.encode(
-          np.asfortranarray(result.panoptic_map == thing.id, np.uint8))
+      encoded = mask_lib.frPyObjects({
+          'size': list(size), 'counts': _run_lengths(
+              result.panoptic_map, thing).tolist()}, *size)
       ymin, xmin, ymax, xmax = map(float, thing.box)
       self._results.append({
           'image_id': image_id, 'category_id': thing.category,
@@ -143,3 +150,28 @@ class DetectionWriter:
       errors.UserError: it cannot be written.
     """
     atomic_files.write(self._path, (json.dumps(self._results) + '\n').encode())
+
+
+def _run_lengths(panoptic_map: np.ndarray, segment: results.Segment
+                 ) -> np.ndarray:
+  """Returns the lengths of runs outside and inside a segment, in turn.
+
+  Runs follow the columns, and the first is outside. Only the box is looked at:
+  large images have many things.
+  """
+  height, width = panoptic_map.shape
+  ymin, xmin, ymax, xmax = segment.box
+  inside = (panoptic_map[ymin:ymax, xmin:xmax] == segment.id).T
+  column = np.broadcast_to(np.arange(xmax - xmin)[:, np.newaxis], inside.shape)
+  starts, lengths = label_runs.find(inside, column)
+  is_inside = inside.reshape(-1)[starts]
+  column, row = np.divmod(starts[is_inside], ymax - ymin)
+  begins = (xmin + column) * height + ymin + row
+  ends = begins + lengths[is_inside]
+  # A run may continue in the next column.
+  is_end = ends[:-1] < begins[1:]
+  edges = np.stack([begins[np.append(True, is_end)],
+                    ends[np.append(is_end, True)]], -1).reshape(-1)
+  if edges[-1] < height * width:
+    edges = np.append(edges, height * width)
+  return np.diff(edges, prepend=0)

@@ -4,6 +4,9 @@ import contextlib
 import io
 import json
 
+import hypothesis
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 import numpy as np
 from PIL import Image
 from pycocotools import coco, mask
@@ -110,6 +113,19 @@ def test_detections_are_read_by_pycocotools(tmp_path):
   assert found[1]['bbox'] == [2, 0, 3, 1]
   with pytest.raises(errors.UserError, match='score.*1003'):
     writer.add(43, _result(scores={1001: 0.1}))
+
+
+@hypothesis.given(hnp.arrays(
+    np.int32, hnp.array_shapes(min_dims=2, max_dims=2, max_side=6),
+    elements=st.sampled_from([0, 1001, 1002])))
+def test_detections_have_the_runs_of_pycocotools(panoptic):
+  writer = coco_results.DetectionWriter('detections.json')
+  result = _result(panoptic, {0: 1.0, 1001: 1.0, 1002: 1.0})
+  writer.add(1, result)
+  for thing, entry in zip(result.things(), writer._results):
+    expected = mask.encode(np.asfortranarray(panoptic == thing.id, np.uint8))
+    assert entry['segmentation'] == {
+        'size': list(panoptic.shape), 'counts': expected['counts'].decode()}
 
 
 def test_cityscapes_files(tmp_path):
