@@ -187,7 +187,7 @@ class Predictor:
     return Heads(
         shown[0].numpy(), outputs['center_heatmap'][0].numpy(),
         outputs['offset'][0].numpy(), resizing.nearest_array(
-            result.panoptic_map, *shown.shape[1:3]), self.spec)
+            result.panoptic_map, *shown.shape[1:3]), result.spec)
 
   def attention_layers(self) -> Dict[str, int]:
     """Returns name -> number of heads of the layers with axial attention.

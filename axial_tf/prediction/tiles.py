@@ -3,9 +3,10 @@
 Each pixel takes its label from the tile in which it lies most centrally: the
 cut lines are in the middle of the overlaps. Both of two neighboring tiles see a
 band along their cut line. Things of theirs are one if they have the same class
-and, in the band, an IoU above one half, which only one pair of them can have. A
-thing on which the two do not agree ends at the cut line. Chains of pairs, such
-as around a corner where four tiles meet, are one thing.
+and, in the band, an IoU above one third. A thing on which the two do not agree
+ends at the cut line; one that a tile splits into halves is that of the other
+tile. Chains of pairs, such as around a corner where four tiles meet, are one
+thing.
 
 The band leaves out what is near the borders of the tiles: a thing whose center
 is outside of a tile is taken for a part of another thing there.
@@ -24,7 +25,8 @@ from axial_tf.specs import dataset_spec
 
 # Networks have an output stride of up to 32 pixels.
 _SMALLEST = 32
-_LEAST_IOU = 0.5
+# Above one half, a thing that one tile splits into halves would stay in parts.
+_LEAST_IOU = 1 / 3
 # Share of an overlap that the band takes on each side of the cut line.
 _BAND = 1 / 8
 
@@ -51,9 +53,13 @@ class Tiling:
       overlap: pixels that they share; None for a quarter of the tile.
 
     Raises:
-      errors.UserError: the tile is too small, the overlap is not part of it or
-        is given without a tile.
+      errors.UserError: the tile is too small, the overlap is more than half of
+        it or is given without a tile, or one is not an integer.
     """
+    for name, value in (('tile', tile), ('overlap', overlap)):
+      if value is not None and not isinstance(value, (int, np.integer)):
+        raise errors.UserError(
+            f'{name}: expected a whole number of pixels, got {value!r}')
     if tile is None:
       if overlap is not None:
         raise errors.UserError(

@@ -9,6 +9,8 @@ from axial_tf.visualize import canvas
 
 # The smallest legible font size, in pixels.
 _SMALLEST = 9
+# Number of the largest segments that are named.
+_NAMED = 2000
 # A thing's name may be this much wider than the thing.
 _OVERHANG = 2
 
@@ -36,7 +38,7 @@ class _Place(NamedTuple):
 
 def write(picture: np.ndarray, labels: np.ndarray, names: Dict[int, Name]
           ) -> np.ndarray:
-  """Writes names on segments, the largest first, where there is room.
+  """Writes names on large segments, the largest first, where there is room.
 
   No name covers another one or extends beyond the picture.
 
@@ -50,13 +52,16 @@ def write(picture: np.ndarray, labels: np.ndarray, names: Dict[int, Name]
   sizes = sorted({largest, max(_SMALLEST, 3 * largest // 4), _SMALLEST})[::-1]
   # A line's height includes descenders and the dark outline.
   found, areas, middles = _measure(labels)
+  order = np.argsort(-areas, kind='stable')[:_NAMED]
+  if found.size > _NAMED:
+    labels = np.where(np.isin(labels, found[order]), labels, -1)
   rows, *bars = (
       _wide_places(labels, middles, band)
       for band in (1, *(int(1.3 * size) + 3 for size in sizes)))
   lettered = Image.fromarray(picture)
   draw = ImageDraw.Draw(lettered)
   taken: List[Tuple[float, ...]] = []
-  for label in found[np.argsort(-areas, kind='stable')].tolist():
+  for label in found[order].tolist():
     if label not in names:
       continue
     for size, x, y in _candidates(label, names[label], sizes, bars, rows):

@@ -147,6 +147,19 @@ def test_a_diagonal_thing_is_joined_though_one_tile_misses_it():
   assert [s.name for s in result.segments] == ['ground', 'ball']
 
 
+def test_a_thing_that_the_next_tile_splits_into_halves_is_one():
+  truth = _thing([32, 48], 6, 18, 26, 40)
+  count = []
+
+  def seen(window):
+    count.append(1)
+    halves = window + (np.arange(32) >= 16)[:, np.newaxis]
+    return _seen(np.where(window == BALL + 1, halves, window)
+                 if len(count) == 2 else window)
+
+  _assert_same(_joined(truth, seen=seen), truth)
+
+
 @pytest.mark.parametrize('change', [
     lambda window: np.where(window == BALL + 1, _VOID, window),
     lambda window: np.where(window == BALL + 1, SKY, window),
@@ -206,7 +219,9 @@ def test_more_things_than_the_label_divisor_get_a_larger_one():
     (0, None, 'tile: expected'), (-64, 8, 'tile: expected'),
     (64, 64, 'overlap: expected 1 to 32 pixels, half of the tile, got 64'),
     (64, 33, 'got 33'), (64, 0, 'got 0'), (64, -1, 'got -1'),
-    (None, 8, 'overlap: belongs to tiles')])
+    (None, 8, 'overlap: belongs to tiles'),
+    (64.5, None, 'tile: expected a whole number of pixels, got 64.5'),
+    (64, '8', "overlap: expected a whole number of pixels, got '8'")])
 def test_sizes_that_make_no_tiles_are_refused(tile, overlap, words):
   with pytest.raises(errors.UserError, match=words):
     tiles.Tiling.of(tile, overlap)

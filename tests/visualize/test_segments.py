@@ -5,6 +5,7 @@ import pytest
 
 from axial_tf import errors, visualize
 from axial_tf.specs import dataset_spec
+from axial_tf.visualize import labels as labels_lib
 
 _SPEC = dataset_spec.DatasetSpec(
     name='test', label_divisor=100, ignore_label=9, categories=(
@@ -55,6 +56,18 @@ def test_the_overlay_of_a_large_image_has_no_seams():
   picture = visualize.panoptic_overlay(image, panoptic, _SPEC)
   np.testing.assert_array_equal(picture, np.broadcast_to(
       picture[:1], picture.shape))
+
+
+def test_of_very_many_segments_only_the_largest_have_names(monkeypatch):
+  image = np.full([60, 200, 3], 200, np.uint8)
+  panoptic = np.zeros([60, 200], np.int32)
+  panoptic[:, 120:] = 101
+  plain = visualize.panoptic_overlay(image, panoptic, _SPEC)
+  for limit, is_named in ((2, True), (1, False)):
+    monkeypatch.setattr(labels_lib, '_NAMED', limit)
+    named = visualize.panoptic_overlay(image, panoptic, _SPEC, labels=True)
+    assert np.any(plain[:, :120] != named[:, :120])
+    assert np.any(plain[:, 120:] != named[:, 120:]) == is_named
 
 
 def test_labels_are_written_only_where_they_fit():
