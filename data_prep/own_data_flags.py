@@ -49,7 +49,7 @@ def define() -> None:
   flags.DEFINE_string(
       'overlap', None,
       'Instance on top where some overlap: the smaller (area), the later in '
-      'the JSON (order), or the one with the larger number of this name, such '
+      'the list (order), or the one with the larger number of this name, such '
       'as z_order. Default: area.')
   flags.DEFINE_enum(
       'instances', None, ['components'],
