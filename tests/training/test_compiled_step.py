@@ -52,7 +52,7 @@ def _require_lowered(task, batch):
 
 
 @pytest.mark.parametrize('bindings', [
-    [],  # RectifiedAdam and Lookahead
+    ["OptimizerSettings.name = 'radam_lookahead'"],
     pytest.param(
         ["OptimizerSettings.name = 'sgd'", 'OptimizerSettings.clip_norm = 1.0',
          "variant_settings.recompute = 'axial'", 'SPAN = 5',
