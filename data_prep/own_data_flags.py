@@ -47,10 +47,10 @@ def define() -> None:
       'Name of the stuff class of all pixels without annotation. Default: they '
       'are void.')
   flags.DEFINE_string(
-      'overlap', None,
+      'overlap', splits.ReadOptions.overlap,
       'Instance on top where some overlap: the smaller (area), the later in '
       'the list (order), or the one with the larger number of this name, such '
-      'as z_order. Default: area.')
+      'as z_order.')
   flags.DEFINE_enum(
       'instances', None, ['components'],
       'components makes each connected component of a thing class an instance. '

@@ -28,11 +28,11 @@ from data_prep.readers import (
   cityscapes_images,
   cityscapes_labels,
   coco_annotations,
+  label_records,
   listed_files,
   partner_files,
   source_images,
   splits,
-  street_records,
 )
 
 _PANOPTIC = '_panoptic.png'
@@ -106,17 +106,17 @@ def encode(image: StreetImage, spec: dataset_spec.DatasetSpec,
         label_png.from_image(label, image.label_path), image.segments,
         image.has_train_ids, spec, image.label_path, options.crowds)
   elif image.label_path is not None:
-    ids = street_records.read_values(
+    ids = label_records.read_values(
         image.label_path, _ID_MODES, options.max_pixels)
     if image.check_path is not None:
-      street_records.check_same_classes(
+      label_records.check_same_classes(
           cityscapes_labels.class_ids(ids), image.label_path,
-          street_records.read_values(
+          label_records.read_values(
               image.check_path, ['L', 'P'], options.max_pixels),
           image.check_path)
     panoptic = cityscapes_labels.from_instance_ids(
         ids, spec, image.label_path, options.crowds)
-  return street_records.encode(
+  return label_records.encode(
       image.filename, image.image_path, panoptic, image.label_path, spec,
       options)
 

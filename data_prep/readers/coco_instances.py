@@ -18,12 +18,12 @@ from data_prep.readers import (
   coco_annotations,
   instance_layouts,
   instance_masks,
+  label_records,
   label_segments,
   listed_files,
   partner_files,
   semantic_masks,
   splits,
-  street_records,
 )
 
 _ANNOTATION = {'image_id': coco_annotations.ID,
@@ -68,8 +68,7 @@ def read_split(input_dir: str, split: str,
   content, listed = read(found.json_path)
   coco_annotations.check_categories(content, spec, found.json_path)
   by_image = _annotations_by_image(
-      content, listed, spec, options.overlap or instance_masks.AREA,
-      found.json_path)
+      content, listed, spec, options.overlap, found.json_path)
   folder, names = instance_layouts.locate(listed, found)
   semantic_dir = semantic_folder(input_dir, options)
   files = listed_files.Folders()
@@ -82,13 +81,11 @@ def read_split(input_dir: str, split: str,
           size=(image['width'], image['height']),
           annotations=tuple(by_image.get(key, ())))
       for key, image in listed.items()]
-  if found.is_undivided:
-    print(f'{found.json_path}: all its {len(images)} images are taken for '
-          f'{split}; --val_fraction or --file_list takes a part')
   return splits.Split(
       name=split,
       spec=spec,
-      images=options.selection.select(images, split),
+      images=options.selection.select(
+          images, split, found.json_path if found.is_undivided else None),
       encode=functools.partial(
           encode, spec=spec, background=background, options=options,
           source=str(found.json_path)),
@@ -134,8 +131,8 @@ def semantic_folder(input_dir: str, options: splits.ReadOptions
   """
   if options.paths.semantic_dir is None:
     return None
-  return partner_files.existing_folder(str(partner_files.given_path(
-      pathlib.Path(input_dir), options.paths.semantic_dir)), 'semantic_dir')
+  return partner_files.given_folder(
+      pathlib.Path(input_dir), options.paths.semantic_dir, 'semantic_dir')
 
 
 def semantic_path(folder: pathlib.Path, name: str,
@@ -170,14 +167,13 @@ def encode(image: InstanceImage, spec: dataset_spec.DatasetSpec,
         f'{where}: has {width}x{height} pixels (width x height), more than the '
         f'limit of {options.max_pixels}; correct it or raise --max_pixels')
   drawing = instance_masks.draw(
-      image.annotations, (height, width),
-      options.overlap or instance_masks.AREA, where)
+      image.annotations, (height, width), options.overlap, where)
   notices = [_HIDDEN] if drawing.hidden else []
   classes = None
   if image.semantic_path is not None:
     classes, notice = semantic_masks.read(
         image.semantic_path, spec, options.max_pixels)
-    street_records.check_same_size(
+    label_records.check_same_size(
         drawing.id_map, where, classes, image.semantic_path)
     notices += [notice] if notice else []
   panoptic = label_segments.panoptic_label(
@@ -187,7 +183,7 @@ def encode(image: InstanceImage, spec: dataset_spec.DatasetSpec,
        for place, annotation in enumerate(image.annotations)
        if place not in drawing.hidden],
       classes, background, spec, where, options.crowds)
-  encoded = street_records.encode(
+  encoded = label_records.encode(
       image.filename, image.image_path, panoptic, where, spec, options)
   return dataclasses.replace(encoded, notice='; '.join(notices) or None)
 

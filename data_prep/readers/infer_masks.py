@@ -15,10 +15,10 @@ from axial_tf.panoptic import label_runs
 from data_prep.readers import (
   class_names,
   infer_spec,
+  label_records,
   mask_folders,
   semantic_masks,
   splits,
-  street_records,
 )
 
 
@@ -79,7 +79,7 @@ class Tally:
         self._palette.setdefault(value, tuple(raw.palette[value].tolist()))
     if instance_path is not None:
       instances = semantic_masks.read_raw(instance_path, max_pixels).values
-      street_records.check_same_size(
+      label_records.check_same_size(
           raw.values, path, instances, instance_path)
       self._add_things(raw.values, instances)
 
@@ -119,7 +119,7 @@ class Tally:
     if not self._has_colors:
       return [{'id': value, 'name': f'class {value}', 'color': None}
               for value in unknown]
-    colors = [(n & 255, n >> 8 & 255, n >> 16) for n in unknown]
+    colors = [semantic_masks.color_of(number) for number in unknown]
     first = max([0, *(e['id'] for e in known if isinstance(e['id'], int))]) + 1
     return [{'id': number, 'color': color,
              'name': f'color {color[0]},{color[1]},{color[2]}'}
@@ -129,7 +129,7 @@ class Tally:
     """Returns the values or colors found that are void and none of `known`."""
     found = sorted(set(self._first) & self._void_values()
                    - {self._key(entry) for entry in known})
-    return [(n & 255, n >> 8 & 255, n >> 16) for n in found] if (
+    return [semantic_masks.color_of(number) for number in found] if (
         self._has_colors) else found
 
   def _void_values(self) -> Set[int]:

@@ -60,7 +60,7 @@ def find(input_dir: str, split: str, options: splits_lib.ReadOptions
           pattern for name in names for pattern in (
               f'annotations/instances_{name}.json', f'{name}/{_ROBOFLOW}')])
     if not found:
-      is_undivided = not selection.is_partial
+      is_undivided = True
       found = _existing(root, _UNDIVIDED)
       if selection.is_partial:
         found += [path for path in _any_split(root) if path not in found]
@@ -131,8 +131,7 @@ def _only(found: List[pathlib.Path], root: pathlib.Path, split: str
 def _image_dirs(root: pathlib.Path, json_path: pathlib.Path, names: List[str],
                 given: Optional[str]) -> Tuple[pathlib.Path, ...]:
   if given is not None:
-    folder = partner_files.given_path(root, given)
-    return (partner_files.existing_folder(str(folder), 'image_dir'),)
+    return (partner_files.given_folder(root, given, 'image_dir'),)
   stem = json_path.stem
   if stem.startswith('instances_'):
     names = [*names, stem[len('instances_'):]]

@@ -27,12 +27,12 @@ from axial_tf.panoptic import label_png
 from axial_tf.specs import dataset_spec
 from data_prep.readers import (
   coco_annotations,
+  label_records,
   mapillary_classes,
   mapillary_labels,
   partner_files,
   source_images,
   splits,
-  street_records,
 )
 
 _JSON = {'v1.2': 'panoptic_2018.json', 'v2.0': 'panoptic_2020.json'}
@@ -134,7 +134,7 @@ def encode(image: VistasImage, spec: dataset_spec.DatasetSpec,
     panoptic = _from_panoptic(image, spec, categories, options)
   elif image.label_path is not None:
     panoptic = _from_instances(image, spec, categories, options)
-  return street_records.encode(
+  return label_records.encode(
       image.filename, image.image_path, panoptic, image.label_path, spec,
       options, image.size)
 
@@ -156,12 +156,12 @@ def _from_panoptic(
 def _from_instances(
     image: VistasImage, spec: dataset_spec.DatasetSpec,
     categories: Sequence[Optional[int]], options: splits.ReadOptions):
-  instances = street_records.read_values(
+  instances = label_records.read_values(
       image.label_path, _INSTANCE_MODES, options.max_pixels)
   if image.check_path is not None:
-    street_records.check_same_classes(
+    label_records.check_same_classes(
         mapillary_labels.class_places(instances), image.label_path,
-        street_records.read_values(
+        label_records.read_values(
             image.check_path, _LABEL_MODES, options.max_pixels),
         image.check_path)
   return mapillary_labels.from_instances(

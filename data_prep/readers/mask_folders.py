@@ -20,6 +20,7 @@ from axial_tf import errors
 from axial_tf.files import images as images_lib
 from axial_tf.files import paths, text_files
 from data_prep.readers import listed_files, partner_files
+from data_prep.readers import selection as selection_lib
 from data_prep.readers import splits as splits_lib
 
 _LISTS = pathlib.PurePath('ImageSets', 'Segmentation')
@@ -71,17 +72,15 @@ def find(input_dir: str, split: str, options: splits_lib.ReadOptions
     errors.UserError: there are none, or a given one does not exist.
   """
   root = partner_files.existing_folder(input_dir, 'input_dir')
-  given, is_partial = options.paths, options.selection.is_partial
+  given = options.paths
   if given.image_dir is not None or given.semantic_dir is not None:
     layout = Layout(
         _given(root, given, 'image_dir'), _given(root, given, 'semantic_dir'),
-        None, [], not is_partial)
+        None, [], True)
   elif (root / 'JPEGImages').is_dir():
-    layout = _voc(root, split, options.selection.val_fraction is not None,
-                  is_partial)
+    layout = _voc(root, split, options.selection)
   else:
-    layout = _plain(root, split, options.selection.val_fraction is not None,
-                    is_partial)
+    layout = _plain(root, split, options.selection)
   if options.instances == 'components':
     return layout._replace(instance_dir=None)
   if given.instance_dir is not None:
@@ -126,12 +125,11 @@ def _given(root: pathlib.Path, given: splits_lib.DataPaths, name: str
   if path is None:
     raise errors.UserError(
         f'--{name}=DIR is required with --image_dir or --semantic_dir; add it')
-  return partner_files.existing_folder(
-      str(partner_files.given_path(root, path)), name)
+  return partner_files.given_folder(root, path, name)
 
 
-def _voc(root: pathlib.Path, split: str, is_divided_here: bool,
-         is_partial: bool) -> Layout:
+def _voc(root: pathlib.Path, split: str, selection: selection_lib.Selection
+         ) -> Layout:
   # Old versions of labelme2voc keep arrays where the PNGs are now.
   semantic, instances = (
       next((root / name for name in (f'{kind}PNG', kind)
@@ -143,28 +141,26 @@ def _voc(root: pathlib.Path, split: str, is_divided_here: bool,
         f'none; export the masks, too')
   lists = sorted((root / _LISTS).glob('*.txt'))
   own, undivided = root / _LISTS / f'{split}.txt', root / _LISTS / _UNDIVIDED
-  is_undivided = False
-  if not is_divided_here and own in lists:
+  is_divided = selection.val_fraction is None and own in lists
+  if is_divided:
     lists = [own]
-  elif not is_partial and lists:
+  elif lists and not selection.is_partial:
     if undivided not in lists:
       raise errors.UserError(
           f'{own}: no such file; expected a list of the split {split!r} (there '
           f'are {", ".join(path.stem for path in lists)})')
-    lists, is_undivided = [undivided], True
-  else:
-    is_undivided = not is_partial
+    lists = [undivided]
   return Layout(
-      root / 'JPEGImages', semantic, instances, lists, is_undivided)
+      root / 'JPEGImages', semantic, instances, lists, not is_divided)
 
 
-def _plain(root: pathlib.Path, split: str, is_divided_here: bool,
-           is_partial: bool) -> Layout:
+def _plain(root: pathlib.Path, split: str, selection: selection_lib.Selection
+           ) -> Layout:
   top = root / 'images'
   inner = split
-  if is_divided_here or not (top / split).is_dir():
+  if selection.val_fraction is not None or not (top / split).is_dir():
     inner = ''
-    if not (top.is_dir() and (is_partial or _has_images(top))):
+    if not (top.is_dir() and (selection.is_partial or _has_images(top))):
       raise errors.UserError(
           f'no images of split {split!r}: expected {top / split}, images in '
           f'{top}, or {root / "JPEGImages"}; give their folder by '
@@ -177,7 +173,7 @@ def _plain(root: pathlib.Path, split: str, is_divided_here: bool,
         f'--semantic_dir=DIR, with --image_dir=DIR')
   return Layout(
       top / inner, semantic, instances if instances.is_dir() else None, [],
-      not (inner or is_partial))
+      not inner)
 
 
 def _has_images(folder: pathlib.Path) -> bool:

@@ -13,11 +13,11 @@ import numpy as np
 from axial_tf import errors
 from axial_tf.specs import dataset_spec
 from data_prep.readers import (
+  label_records,
   label_segments,
   mask_folders,
   semantic_masks,
   splits,
-  street_records,
 )
 
 
@@ -44,14 +44,12 @@ def read_split(input_dir: str, split: str,
         f'component an instance by --instances=components')
   if not spec.thing_ids:
     layout = layout._replace(instance_dir=None)
-  images = mask_folders.images(layout)
-  if layout.is_undivided:
-    print(f'{layout.image_dir}: all its {len(images)} images are taken for '
-          f'{split}; --val_fraction or --file_list takes a part')
   return splits.Split(
       name=split,
       spec=spec,
-      images=options.selection.select(images, split),
+      images=options.selection.select(
+          mask_folders.images(layout), split,
+          layout.image_dir if layout.is_undivided else None),
       encode=functools.partial(encode, spec=spec, options=options),
       is_training=split.startswith('train'))
 
@@ -70,7 +68,7 @@ def encode(image: mask_folders.MaskImage, spec: dataset_spec.DatasetSpec,
   if image.instance_path is not None:
     instances = semantic_masks.read_raw(
         image.instance_path, options.max_pixels).values
-    street_records.check_same_size(
+    label_records.check_same_size(
         classes, image.semantic_path, instances, image.instance_path)
   elif options.instances:
     instances = label_segments.components(classes, spec)
@@ -78,7 +76,7 @@ def encode(image: mask_folders.MaskImage, spec: dataset_spec.DatasetSpec,
   panoptic = label_segments.panoptic_label(
       id_map, segments, classes, None, spec, image.semantic_path,
       options.crowds)
-  encoded = street_records.encode(
+  encoded = label_records.encode(
       image.filename, image.image_path, panoptic, image.semantic_path, spec,
       options)
   return dataclasses.replace(encoded, notice=notice)

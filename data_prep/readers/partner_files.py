@@ -64,3 +64,12 @@ def given_path(root: pathlib.Path, path: str) -> pathlib.Path:
   if not os.path.lexists(path) and os.path.lexists(inside):
     return inside
   return pathlib.Path(path)
+
+
+def given_folder(root: pathlib.Path, path: str, flag: str) -> pathlib.Path:
+  """Returns the folder at a `given_path`.
+
+  Raises:
+    errors.UserError: there is no such folder.
+  """
+  return existing_folder(str(given_path(root, path)), flag)

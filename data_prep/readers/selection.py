@@ -8,6 +8,7 @@ import collections
 import dataclasses
 import hashlib
 import os
+import pathlib
 import re
 from typing import Any, Dict, List, Optional, Sequence
 
@@ -72,12 +73,14 @@ class Selection:
     """Whether it divides a data set, which need not be divided before."""
     return self.file_list is not None or self.val_fraction is not None
 
-  def select(self, images: Sequence[Any], split: str) -> List[Any]:
+  def select(self, images: Sequence[Any], split: str,
+             undivided: Optional[pathlib.Path] = None) -> List[Any]:
     """Returns the images of a split, in their order; prints their share.
 
     Args:
       images: descriptions with a unique `filename`.
       split: name of the split; for a fraction 'train' or 'val'.
+      undivided: their source, if it does not say to which split they belong.
 
     Raises:
       errors.UserError: none are left, a listed name is not among them, a name
@@ -88,6 +91,9 @@ class Selection:
       images = _listed(images, self.file_list)
     if self.val_fraction is not None:
       images = self._part(images, split)
+    if undivided is not None and not self.is_partial:
+      print(f'{undivided}: all its {len(images)} images are taken for {split}; '
+            f'--val_fraction or --file_list takes a part')
     return images
 
   def _part(self, images: List[Any], split: str) -> List[Any]:

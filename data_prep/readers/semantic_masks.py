@@ -5,7 +5,7 @@ with three holds the colors of its categories. Void is 0, or black, unless it
 is a category, and 255 or the border color of PASCAL VOC unless that is one.
 """
 
-from typing import Dict, NamedTuple, Optional, Sequence
+from typing import Dict, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 from PIL import Image
@@ -13,7 +13,7 @@ from PIL import Image
 from axial_tf import errors
 from axial_tf.panoptic import label_png
 from axial_tf.specs import dataset_spec
-from data_prep.readers import panoptic_labels, source_images, street_records
+from data_prep.readers import label_records, panoptic_labels, source_images
 
 VOID = -1
 VOID_IDS = (0, 255)
@@ -61,7 +61,7 @@ def read_raw(path: str, max_pixels: int) -> Raw:
   _, image = source_images.read(path, max_pixels)
   if image.mode in ('RGB', 'RGBA', 'PA'):
     return Raw(label_png.from_image(image, path), True, None)
-  return Raw(street_records.values_of(image, _ONE_CHANNEL, path), False,
+  return Raw(label_records.values_of(image, _ONE_CHANNEL, path), False,
              _palette(image))
 
 
@@ -119,15 +119,19 @@ def color_number(color: Sequence[int]) -> int:
   return int(label_png.from_rgb(np.array(color, np.int32)))
 
 
+def color_of(number: int) -> Tuple[int, int, int]:
+  """Returns the color whose `color_number` it is."""
+  return number & 255, number >> 8 & 255, number >> 16
+
+
 def _unknown(value: int, raw: Raw, path: str,
              spec: dataset_spec.DatasetSpec) -> str:
   y, x = np.argwhere(raw.values == value)[0]
-  kind = 'value'
+  found, wanted = f'value {value}', 'id'
   if raw.has_colors:
-    kind = 'color'
-    value = (value & 255, value >> 8 & 255, value >> 16)
-  return (f'{path}: its pixel in row {y}, column {x} has the {kind} {value}, '
-          f'which is no {"id" if kind == "value" else "color"} of a category '
+    found, wanted = f'color {color_of(value)}', 'color'
+  return (f'{path}: its pixel in row {y}, column {x} has the {found}, '
+          f'which is no {wanted} of a category '
           f'of the spec {spec.name!r}; add it there or correct the PNG '
           f'(one channel holds ids, three hold colors)')
 

@@ -61,7 +61,7 @@ class ReadOptions:
       makes them void.
     overlap: 'area' to draw smaller instances above larger ones, 'order' to
       draw later ones above earlier ones, or the name of a number of each
-      annotation, of which the larger is above; None is 'area'.
+      annotation, of which the larger is above.
     instances: 'components' to make each connected component of a thing class
       an instance; None reads instance PNGs.
   """
@@ -76,7 +76,7 @@ class ReadOptions:
   paths: DataPaths = DataPaths()
   selection: selection_lib.Selection = selection_lib.Selection()
   background: Optional[str] = None
-  overlap: Optional[str] = None
+  overlap: str = 'area'
   instances: Optional[str] = None
 
   def __post_init__(self):

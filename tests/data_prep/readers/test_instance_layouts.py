@@ -38,7 +38,6 @@ def test_exports_without_splits(tmp_path, make, image_dir):
   assert found.is_undivided
   assert images == [str(tmp_path / image_dir / f'{name}.png')
                     for name in tiny_exports.NAMES]
-  assert not _located(tmp_path, val_fraction=0.5)[0].is_undivided
 
 
 @pytest.mark.parametrize('folder', ['train', 'images/train', 'images'])

@@ -27,6 +27,21 @@ def test_all_by_default():
   assert selection.Selection().select(_FILMS, 'x') == _FILMS
 
 
+def test_data_that_nothing_divides_are_taken_whole_and_a_line_says_so(
+    capsys, tmp_path):
+  source = tmp_path / 'result.json'
+  assert selection.Selection().select(_FILMS, 'val', source) == _FILMS
+  assert capsys.readouterr().out == (
+      f'{source}: all its 120 images are taken for val; --val_fraction or '
+      f'--file_list takes a part\n')
+  listed = tmp_path / 'names.txt'
+  listed.write_text('3_0.jpg\n')
+  for chosen in (selection.Selection(val_fraction=0.5),
+                 selection.Selection(file_list=str(listed))):
+    assert len(chosen.select(_FILMS, 'val', source)) < 120
+    assert 'all its' not in capsys.readouterr().out
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.sets(st.integers(0, 500), min_size=60), st.integers(0, 9))
 def test_new_images_move_no_others(numbers, seed):

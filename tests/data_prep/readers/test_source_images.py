@@ -10,9 +10,9 @@ from axial_tf.files import image_decoding, images
 from data_prep.readers import (
   coco_annotations,
   coco_panoptic,
+  label_records,
   source_images,
   splits,
-  street_records,
 )
 from tests import picture_files
 
@@ -121,6 +121,6 @@ def test_a_label_of_the_unrotated_image_is_refused(
       'its label has 6x8'):
     coco_panoptic.encode(image, tiny_spec, splits.ReadOptions())
   with pytest.raises(errors.UserError, match='EXIF'):
-    street_records.encode(
+    label_records.encode(
         '0.jpg', str(path), tiny.panoptic(), 'label.png', tiny_spec,
         splits.ReadOptions())
