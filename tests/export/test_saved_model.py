@@ -278,14 +278,16 @@ def test_scales_and_flips_are_exported(tmp_path):
 
 
 @pytest.mark.slow
-def test_an_axial_deeplab_is_exported(tmp_path):
+@pytest.mark.parametrize('heads_stride', [4, 2])
+def test_an_axial_deeplab_is_exported(tmp_path, heads_stride):
   """With real layers; the writer's own comparison has to hold."""
   branch = panoptic_decoder.BranchSettings(8, 4, 4, 8, 8)
   model = panoptic_deeplab.PanopticDeepLab(
       panoptic_deeplab.PanopticDeepLabSettings(
           settings_by_name.variant_settings(
               'axial_deeplab_s', width_multiplier=0.125, heads=2,
-              blocks=(1, 1, 1, 1), span=9), branch, branch),
+              blocks=(1, 1, 1, 1), span=9), branch, branch,
+          heads_stride=heads_stride),
       color_model.SPEC.num_classes)
   model(tf.zeros([1, 33, 33, 3]))
   inference = panoptic_inference.PanopticInference(

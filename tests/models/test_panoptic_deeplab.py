@@ -155,6 +155,8 @@ def test_heads_at_stride_2_see_the_stem(pooling):
     assert small[key].shape == (1, 17, 25, channels)
   np.testing.assert_allclose(
       full['offset'][:, ::2, ::2], 2 * small['offset'], atol=1e-6)
+  for key, output in _graph_of_any_size(model)(images).items():
+    np.testing.assert_allclose(output, full[key], atol=1e-5, err_msg=key)
   sampled = model(images, output_size=(17, 25))
   for key in ('semantic_logits', 'offset'):
     np.testing.assert_allclose(

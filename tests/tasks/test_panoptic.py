@@ -35,7 +35,7 @@ def task():
   return _task()
 
 
-def _batch(task, right=None):
+def _batch(task, right=None, settings=None):
   """Two images whose left half is one stuff class and right half another.
 
   `right` is another label of the right half.
@@ -48,7 +48,8 @@ def _batch(task, right=None):
   image = np.where(panoptic[..., None] == left, 64, 191).astype(np.uint8)
   example = training_batch.pack(
       tf.constant(np.repeat(image, 3, -1)), tf.constant(panoptic),
-      tf.constant([0, 0, side, side]), task.spec, targets.TargetSettings())
+      tf.constant([0, 0, side, side]), task.spec,
+      settings or targets.TargetSettings())
   return {key: tf.stack([value] * 2) for key, value in example.items()}
 
 
@@ -81,6 +82,31 @@ def test_every_weight_of_the_network_gets_a_gradient():
            if np.array_equal(v, b)]
   # The shift of the logits drops out of the softmax (paper notes).
   assert all('logit_norm/beta' in name for name in still), still
+
+
+# Gin names of the options for small and touching instances.
+_FINE = [
+    'PanopticDeepLabSettings.heads_stride = 2',
+    'PanopticTaskSettings.losses = @LossSettings()',
+    'LossSettings.center_balance = True', 'LossSettings.boundary_weight = 3.0',
+    'PanopticDataSettings.targets = @TargetSettings()',
+    'TargetSettings.sigma_by_size = 0.5',
+    'AugmentationSettings.vertical_flip = True',
+    'AugmentationSettings.quarter_turns = True']
+
+
+def test_options_for_small_and_touching_instances_train():
+  task = _task(*_FINE)
+  settings = task._settings
+  assert settings.data.augmentation.quarter_turns
+  model = task.build_model()
+  optimizer = task.create_optimizer(None)
+  thing = task.spec.thing_ids[0] * task.spec.label_divisor
+  step = tf.function(
+      lambda batch: task.train_step(batch, model, optimizer)['loss'])
+  batch = _batch(task, thing + 1, settings.data.targets)
+  losses = [float(step(batch)) for _ in range(8)]
+  assert losses[-1] < 0.7 * losses[0]
 
 
 def test_padding_does_not_count_and_sizes_are_restored(task):
