@@ -142,15 +142,17 @@ def test_the_wider_of_two_gaussians_wins_beside_the_narrow_center(
     make_targets):
   panoptic = np.full([60, 60], 3 * 16, np.int32)
   panoptic[:30, :30], panoptic[34:37, 14:17] = 16 + 1, 16 + 2
-  settings = targets.TargetSettings(sigma_by_size=0.5)
+  settings = targets.TargetSettings(sigma=16.0, sigma_by_size=0.5)
   got = make_targets(tf.constant(panoptic), settings=settings, **_IDS)
   expected = _plain_targets(panoptic, settings)['center_heatmap']
   heat = got['center_heatmap'].numpy()
   np.testing.assert_allclose(heat, expected, atol=2.6e-4)
   assert heat[14, 14] == heat[35, 15] == 1.0
   assert heat[36, 15] == pytest.approx(np.exp(-0.5), abs=3e-4)
-  # The narrow center is nearer.
-  assert heat[31, 15] == pytest.approx(np.exp(-(17**2 + 1) / 128), abs=3e-4)
+  # The narrow center is nearer. The wide one, of 8.46, reaches 26.
+  assert heat[31, 15] == pytest.approx(
+      np.exp(-(17**2 + 1) / (2 * 900 / np.pi / 4)), abs=3e-4)
+  assert heat[14, 40] > 0.008 and heat[14, 41] == 0.0
 
 
 @pytest.mark.parametrize('label', [9 * 16, 3 * 16, 4 * 16])
