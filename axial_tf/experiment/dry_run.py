@@ -27,7 +27,8 @@ class Measured:
     first_seconds: time to build everything and to trace the first step of each
       kind.
     step_seconds: time of a step, the median of those after the first.
-    validation_seconds: time of a validation step, likewise; 0 if none was made.
+    validation_seconds: time of a validation step after the first; 0 if none was
+      made.
   """
 
   model: keras.Model

@@ -113,7 +113,7 @@ def learning_rate(batch_: int) -> Choice:
 
 
 def weight_decay(facts: Facts) -> Choice:
-  """Few images are learned by heart without it."""
+  """A network overfits few images without it."""
   few = facts.num_train < 100_000
   return Choice('OptimizerSettings.weight_decay', 5e-4 if few else 8e-5,
                 f'{facts.num_train} training images',

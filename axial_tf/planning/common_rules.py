@@ -8,7 +8,7 @@ from axial_tf.planning.choices import Choice
 
 # Cohen's d (see `symmetry`): digits have 1.3, things of street scenes 0.4.
 MIRROR_BELOW = 0.5
-# Of the steps; long enough for the first averages, short enough to learn.
+# Share of the steps: long enough for the first averages, short enough to learn.
 _WARMUP_SHARE = 0.05
 # Batch norm's statistics average over this share of a run.
 _AVERAGED_SHARE = 0.05

@@ -67,7 +67,7 @@ def fit(minutes: float, timing: Timing, batch: int, num_train: int,
 
   Args:
     minutes: the budget.
-    timing: of this network on this machine.
+    timing: times of this network on this machine.
     batch: images a step.
     num_train: training images.
     validation_seconds: time of one validation.

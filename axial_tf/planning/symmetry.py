@@ -63,7 +63,7 @@ def of_kinds(kinds: List[List[np.ndarray]]) -> Symmetry:
   """Returns the largest differences over several kinds of pictures.
 
   Args:
-    kinds: for each kind its pictures, [SIDE, SIDE] each.
+    kinds: pictures of each kind, [SIDE, SIDE] each.
   """
   stacks = [np.stack(kind) for kind in kinds if len(kind) >= LEAST]
   return Symmetry(**{
