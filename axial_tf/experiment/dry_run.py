@@ -133,7 +133,7 @@ def _validation_seconds(task, model, strategy, steps: int) -> List[float]:
     start = time.perf_counter()
     try:
       outputs = step(batches)
-    except tf.errors.OutOfRangeError:
+    except (StopIteration, tf.errors.OutOfRangeError):
       break
     tf.nest.map_structure(np.asarray, tf.nest.flatten(outputs))
     times.append(time.perf_counter() - start)

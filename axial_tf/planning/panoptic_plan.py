@@ -25,11 +25,6 @@ _CONSTANTS = (
     'AugmentationSettings.scale_step = 0.0',
     'RunSettings.seed = 1',
 )
-# Options that the settings do not have yet.
-_PENDING = frozenset({
-    'AugmentationSettings.vertical_flip', 'AugmentationSettings.quarter_turns',
-    'TargetSettings.sigma_by_size', 'PanopticDeepLabSettings.heads_stride',
-    'LossSettings.boundary_weight', 'LossSettings.center_balance'})
 # Decoded images that stay in memory: bytes of a pixel with its label, and the
 # share of the machine's memory that they may take.
 _BYTES_PER_PIXEL = 7
@@ -95,11 +90,10 @@ def _fixed(facts, computer) -> _Fixed:
           *rules.brightness(facts), _cache(facts, computer),
           rules.sigma(facts, s), rules.sigma_by_size(facts),
           rules.small_instances(facts, s),
-          rules.offset_scale(
-              facts, s, 4 if stride.name in _PENDING else stride.value),
-          rules.offset_weight(facts, s), rules.center_balance(facts),
-          rules.boundary_weight(facts, s), *rules.merging(facts, s))
-       if each is not None and each.name not in _PENDING])
+          rules.offset_scale(facts, s, stride.value),
+          rules.offset_weight(facts, s), rules.boundary_weight(facts, s),
+          *rules.merging(facts, s))
+       if each is not None])
 
 
 def _probe(folder, facts, fixed: _Fixed, computer, place: int) -> str:

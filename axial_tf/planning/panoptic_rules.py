@@ -75,8 +75,10 @@ LADDER = (
 REFERENCE = LADDER[1]
 # A network learns to tell classes apart in some hundred steps, and needs to
 # see each image several times: with fewer, a smaller network learns more.
-LEAST_STEPS = 500
-LEAST_PASSES = 8
+LEAST_STEPS = 400
+LEAST_PASSES = 4
+# From here on, augmentation may vary images much.
+MANY_PASSES = 10
 # Fewer passes than this deserve a warning.
 FEW_PASSES = 3
 # Runs of fewer steps are short: all pixels, high rates, quick averages.
@@ -191,7 +193,7 @@ def turned(facts: Facts) -> List[Choice]:
 
 def scale_range(scale_: float, passes: float) -> Choice:
   """Varies the scale more, the more often an image is seen."""
-  low, high = (0.8, 1.4) if passes >= LEAST_PASSES else (0.9, 1.1)
+  low, high = (0.8, 1.4) if passes >= MANY_PASSES else (0.9, 1.1)
   by = min(scale_, 1.0) or 1.0
   # Below 1, images are shrunk on reading already.
   base = scale_ / by
@@ -279,15 +281,6 @@ def center_weight(steps: int) -> Choice:
   return Choice('LossSettings.center_weight', 50.0 if short else 200.0,
                 f'{steps} steps', 'telling classes apart comes first in short '
                 'runs' if short else "the paper's")
-
-
-def center_balance(facts: Facts) -> Optional[Choice]:
-  """Balances the heatmap's loss where centers are many or hardly any."""
-  if facts.instances is None:
-    return None
-  return Choice('LossSettings.center_balance', is_of_things(facts),
-                f'{facts.instances.in_image} instances an image',
-                'images with many things do not outweigh those with few')
 
 
 def boundary_weight(facts: Facts, scale_: float) -> Optional[Choice]:
