@@ -98,17 +98,24 @@ class Stem(configured.ConfiguredLayer):
     self._pooling = pooling
     self._first_stride = stride(kind, pooling=False)
 
-  def call(self, inputs, training=False):
-    """[batch, height, width, 3] -> [.., ceil(h/s), ceil(w/s), channels]."""
+  def call(self, inputs, training=False, with_detail=False):
+    """[batch, height, width, 3] -> [.., ceil(h/s), ceil(w/s), channels].
+
+    Args:
+      inputs: images.
+      training: whether batch norm uses the statistics of this batch.
+      with_detail: whether to return the features before max-pooling, too.
+    """
     outputs = _standardized(inputs) if self._standardize else inputs
     for conv in self.convs:
       outputs = conv(outputs, training=training)
+    detail = outputs
     if self._pooling:
       # XLA has no pooling with explicit padding.
       outputs = tf.pad(outputs, [[0, 0], [1, 1], [1, 1], [0, 0]],
                        constant_values=outputs.dtype.min)
       outputs = tf.nn.max_pool2d(outputs, 3, 2, padding='VALID')
-    return outputs
+    return (outputs, detail) if with_detail else outputs
 
   def multiply_adds(self, height: int, width: int) -> int:
     """Returns the multiply-adds of a built stem for one image of this size.

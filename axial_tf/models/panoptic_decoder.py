@@ -1,4 +1,4 @@
-"""Decoders and heads: from a backbone's endpoints to maps at stride 4."""
+"""Decoders and heads: from a backbone's endpoints to maps at stride 4 or 2."""
 
 import dataclasses
 from typing import Literal, Optional, Tuple
@@ -88,10 +88,11 @@ class DecoderSettings:
 
 
 class Decoder(keras.layers.Layer):
-  """Upsamples 'res5' to stride 4 with the help of finer endpoints."""
+  """Upsamples 'res5' to stride 4 or 2 with the help of finer endpoints."""
 
   def __init__(self, branch: BranchSettings, decoder: DecoderSettings,
-               norm: normalization.BatchNormSettings, **kwargs):
+               norm: normalization.BatchNormSettings, stride: int = 4,
+               **kwargs):
     super().__init__(**kwargs)
     self.projection = None
     if decoder.context == 'projection':
@@ -112,10 +113,21 @@ class Decoder(keras.layers.Layer):
             channels, 1, norm=norm, name=f'{level}_projection')
         self.fusions[level] = _fusion(
             branch.decoder_channels, decoder, norm, name=f'{level}_fusion')
+    if stride == 2:
+      # Half the channels: each costs four times what it does at stride 4.
+      self.low_levels['detail'] = convolution.ConvNorm(
+          -(-branch.res2_channels // 2), 1, norm=norm,
+          name='detail_projection')
+      self.fusions['detail'] = convolution.SeparableConvNorm(
+          -(-branch.decoder_channels // 2), _KERNEL_SIZE, norm=norm,
+          name='detail_fusion')
     named.keep(self, (*self.low_levels.values(), *self.fusions.values()))
 
   def call(self, endpoints, training=False):
-    """Endpoints of the backbone -> [batch, h / 4, w / 4, decoder_channels]."""
+    """Endpoints of the backbone -> [batch, h / 4, w / 4, decoder_channels].
+
+    At stride 2, half as many channels of twice the size.
+    """
     features = endpoints['res5']
     if self.projection is not None:
       features = self.projection(features, training=training)
@@ -138,7 +150,8 @@ class Decoder(keras.layers.Layer):
     if self.projection is not None:
       total += self.projection.multiply_adds(
           -(-height // output_stride), -(-width // output_stride))
-    for level, stride in (('res4', 16), ('res3', 8), ('res2', 4)):
+    for level, stride in (
+        ('res4', 16), ('res3', 8), ('res2', 4), ('detail', 2)):
       if level in self.low_levels:
         stride = min(stride, output_stride)
         size = -(-height // stride), -(-width // stride)

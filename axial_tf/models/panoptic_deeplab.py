@@ -1,7 +1,7 @@
 """Panoptic-DeepLab on an Axial-ResNet: Axial-DeepLab (paper, section 3.2)."""
 
 import dataclasses
-from typing import Dict
+from typing import Dict, Literal
 
 import tensorflow as tf
 
@@ -10,8 +10,6 @@ from axial_tf.keras2 import keras
 from axial_tf.layers import multiply_adds, resize
 from axial_tf.layers import padding as padding_lib
 from axial_tf.models import axial_resnet, backbones, panoptic_decoder
-
-HEADS_STRIDE = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +27,9 @@ class PanopticDeepLabSettings:
     decoder: settings of the layers of the two decoders.
     padding: padding around images: 'edge' repeats their border,
       'gray' is DeepLab2's.
+    heads_stride: stride of the heads. 4 is the paper's; 2 adds the stem's
+      features before any pooling to both decoders, for instances of a few
+      pixels. The heads then see half the decoder's channels.
   """
   backbone: backbones.BackboneSettings = axial_resnet.AxialResNetSettings()
   semantic: panoptic_decoder.BranchSettings = (
@@ -40,6 +41,7 @@ class PanopticDeepLabSettings:
   decoder: panoptic_decoder.DecoderSettings = (
       panoptic_decoder.DecoderSettings())
   padding: padding_lib.Padding = 'edge'
+  heads_stride: Literal[4, 2] = 4
 
   def __post_init__(self):
     settings_lib.check_types(self)
@@ -77,9 +79,11 @@ class PanopticDeepLab(keras.Model):
     semantic, instance = settings.semantic, settings.instance
     self.backbone = backbones.build(settings.backbone, name='backbone')
     self.semantic_decoder = panoptic_decoder.Decoder(
-        semantic, settings.decoder, norm, name='semantic_decoder')
+        semantic, settings.decoder, norm, settings.heads_stride,
+        name='semantic_decoder')
     self.instance_decoder = panoptic_decoder.Decoder(
-        instance, settings.decoder, norm, name='instance_decoder')
+        instance, settings.decoder, norm, settings.heads_stride,
+        name='instance_decoder')
     self.semantic_head = panoptic_decoder.Head(
         semantic.head_channels, num_classes, norm, name='semantic_head')
     self.center_head = panoptic_decoder.Head(
@@ -115,16 +119,18 @@ class PanopticDeepLab(keras.Model):
         **heads, **outputs,
         'center_heatmap': outputs['center_heatmap'][..., 0],
         # Offsets count pixels, which a larger map has more of.
-        'offset': HEADS_STRIDE * outputs['offset'],
+        'offset': self._settings.heads_stride * outputs['offset'],
     }
 
   def heads(self, images, training=False) -> Dict[str, tf.Tensor]:
-    """As call(), but at stride 4 of the padded images.
+    """As call(), but at `heads_stride` of the padded images.
 
     The heatmap keeps its last axis, of size 1; offsets count pixels of the
     small map.
     """
-    endpoints = self.backbone(self.pad(images), training=training)
+    endpoints = self.backbone(
+        self.pad(images), training=training,
+        with_detail=self._settings.heads_stride == 2)
     semantic = self.semantic_decoder(endpoints, training=training)
     instance = self.instance_decoder(endpoints, training=training)
     return {
@@ -155,7 +161,7 @@ class PanopticDeepLab(keras.Model):
     return count * stride + 1
 
   def _enlarge(self, outputs, size, output_size):
-    """Resizes maps at stride 4 of the padded images to those of the images.
+    """Resizes maps of the padded images from `heads_stride` to the images.
 
     Maps of `output_size` are sampled from the small ones directly: a map of
     all classes at the size of a larger image would take gigabytes.
@@ -163,7 +169,8 @@ class PanopticDeepLab(keras.Model):
     if output_size is not None:
       return resize.sample(outputs, output_size, tuple(
           tf.cast(n - 1, tf.float32)
-          / tf.cast(HEADS_STRIDE * tf.maximum(m - 1, 1), tf.float32)
+          / tf.cast(self._settings.heads_stride * tf.maximum(m - 1, 1),
+                    tf.float32)
           for n, m in zip(size, output_size)))
     padded = tuple(self._legal_size(n) for n in size)
     return resize.resize(outputs, padded)[:, :size[0], :size[1]]
@@ -187,7 +194,8 @@ class PanopticDeepLab(keras.Model):
     if padded:
       height, width = self._legal_size(height), self._legal_size(width)
     stride = self._settings.backbone.output_stride
-    small = -(-height // HEADS_STRIDE), -(-width // HEADS_STRIDE)
+    small = tuple(
+        -(-size // self._settings.heads_stride) for size in (height, width))
     return (
         self.backbone.multiply_adds(height, width)
         + sum(decoder.multiply_adds(height, width, stride) for decoder in (

@@ -72,25 +72,29 @@ class StagedBackbone(backbone.Backbone):
     self.stem: keras.layers.Layer
     self.stages: List[List[keras.layers.Layer]]
 
-  def call(self, images, training=False):
+  def call(self, images, training=False, with_detail=False):
     """Computes the endpoints.
 
     Args:
       images: float [batch, height, width, 3] in -1..1, of any size from the
         output stride on.
       training: whether batch norm uses the statistics of this batch.
+      with_detail: whether 'detail' is among the endpoints.
 
     Returns:
       Activated features: 'stem' (stride 2, or 4 with pooling) and 'res2' to
       'res5' (strides 4, 8, 16, 32, at most the output stride; with the 'small'
-      stem 1, 2, 4, 8, or with pooling twice that).
+      stem 1, 2, 4, 8, or with pooling twice that); 'detail' is the stem before
+      pooling (stride 2, or 1 with the 'small' stem).
 
     Raises:
       errors.UserError: images known to be smaller than the output stride.
     """
     self._check_size(images.shape)
-    features = self.stem(images, training=training)
+    features, detail = self.stem(images, training=training, with_detail=True)
     endpoints = {'stem': tf.nn.relu(features)}
+    if with_detail:
+      endpoints['detail'] = tf.nn.relu(detail)
     for index, blocks in enumerate(self.stages):
       for block in blocks:
         features = block(features, training=training)

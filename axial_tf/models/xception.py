@@ -107,12 +107,14 @@ class Xception(backbone.Backbone):
   def _scaled(self, filters: int) -> int:
     return int(filters * self._settings.width_multiplier)
 
-  def call(self, images, training=False):
+  def call(self, images, training=False, with_detail=False):
     """Computes the endpoints.
 
     Args:
       images: float [batch, height, width, 3] in -1..1, of any size.
       training: whether batch norm uses the statistics of this batch.
+      with_detail: whether the stem is among the endpoints as 'detail', too, as
+        in `StagedBackbone`.
 
     Returns:
       Activated features: 'stem' (stride 2) and 'res2' to 'res5' (strides 4, 8,
@@ -123,6 +125,8 @@ class Xception(backbone.Backbone):
     for conv in self.stem:
       features = conv(features, training=training)
     endpoints = {'stem': features}
+    if with_detail:
+      endpoints['detail'] = features
     for block, endpoint in zip(self.blocks, self._endpoints):
       features, detail = block(features, training=training, with_detail=True)
       if endpoint is not None:

@@ -1,14 +1,19 @@
 """Computes areas and centers of segments, and distances to the centers.
 
-`runs_of` and `squared_distance` pass over all pixels, which XLA makes several
-times faster; `areas_and_centers` makes a list of all runs, whose length XLA
-would have to know.
+`runs_of` and the distances pass over all pixels, which XLA makes several times
+faster; `areas_and_centers` makes a list of all runs, whose length XLA would
+have to know.
 """
 
 import numpy as np
 import tensorflow as tf
 
 from axial_tf.panoptic import histogram
+
+# Squared distances relative to sigma are whole multiples of this: 16 bits reach
+# to 5.7 sigma, beyond the corners of a window of a sigma from 1 on, and a
+# Gaussian is off by at most 0.00025.
+RELATIVE_STEP = 1e-3
 
 
 def runs_of(slot: tf.Tensor) -> tf.Tensor:
@@ -56,9 +61,6 @@ def squared_distance(centers: tf.Tensor, count: tf.Tensor, height, width,
                      reach: int) -> tf.Tensor:
   """Squared distance to the nearest center whose window holds the pixel.
 
-  Only the windows are drawn, one after the other: there are few of them, but
-  many pixels.
-
   Args:
     centers: int32 [rows, 2], (y, x) within the map.
     count: int32 [], number of leading rows to use.
@@ -71,16 +73,58 @@ def squared_distance(centers: tf.Tensor, count: tf.Tensor, height, width,
     largest number outside of all windows.
   """
   dtype = tf.int16 if 2 * reach**2 < tf.int16.max else tf.int32
+  dy, dx = np.mgrid[-reach:reach + 1, -reach:reach + 1]
+  window = tf.constant((dy**2 + dx**2).ravel(), dtype)
+  return _least(centers, count, height, width, reach, dtype, lambda _: window)
+
+
+def relative_squared_distance(
+    centers: tf.Tensor, sigmas: tf.Tensor, count: tf.Tensor, height, width,
+    reach: int) -> tf.Tensor:
+  """As `squared_distance`, in units of each center's sigma.
+
+  The smallest value is that of the center whose Gaussian is the highest.
+
+  Args:
+    sigmas: float32 [rows], the window of each center reaches 3 sigma + 1
+      pixels, rounded down, but not more than `reach`.
+
+  Returns:
+    int16 [height, width], squares in steps of `RELATIVE_STEP`; the type's
+    largest number outside of all windows.
+  """
   dy, dx = (axis.ravel() for axis in np.mgrid[
       -reach:reach + 1, -reach:reach + 1])
-  window = tf.constant(dy**2 + dx**2, dtype)
+  r2 = tf.constant(dy**2 + dx**2, tf.float32)
+  side = tf.constant(np.maximum(abs(dy), abs(dx)), tf.float32)
+  far = tf.int16.max
+
+  def window(number):
+    sigma = sigmas[number]
+    steps = tf.round(r2 / (tf.square(sigma) * RELATIVE_STEP))
+    return tf.cast(tf.where(
+        side <= tf.floor(3.0 * sigma + 1.0), tf.minimum(steps, far - 1.0),
+        float(far)), tf.int16)
+
+  return _least(centers, count, height, width, reach, tf.int16, window)
+
+
+def _least(centers, count, height, width, reach, dtype, window):
+  """Draws window(number) around each center and keeps the smallest values.
+
+  Only the windows are drawn, one after the other: there are few of them, but
+  many pixels.
+  """
+  dy, dx = (axis.ravel() for axis in np.mgrid[
+      -reach:reach + 1, -reach:reach + 1])
   # Margins hold the parts of windows that lie outside.
   rows, columns = height + 2 * reach, width + 2 * reach
+
   def draw(number, drawn):
     y, x = tf.unstack(centers[number] + reach, num=2)
     place = (y + dy) * columns + x + dx
     return number + 1, tf.tensor_scatter_nd_min(
-        drawn, place[:, tf.newaxis], window)
+        drawn, place[:, tf.newaxis], window(number))
 
   _, drawn = tf.while_loop(
       lambda number, _: number < count, draw,

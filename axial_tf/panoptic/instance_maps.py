@@ -9,7 +9,7 @@ Kind and center share a number, because table lookups cost most per pixel:
 kind * 2^28 + y * 2^14 + x.
 """
 
-from typing import Dict, Sequence
+from typing import Callable, Dict, Optional, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -29,6 +29,7 @@ def instance_maps(
     ignore_label: int,
     small_area: int,
     reach: int,
+    sigma_of_area: Optional[Callable[[tf.Tensor], tf.Tensor]] = None,
     compiled: bool = False,
 ) -> Dict[str, tf.Tensor]:
   """Finds the instances of a label map.
@@ -44,13 +45,16 @@ def instance_maps(
     ignore_label: train id of void.
     small_area: instances with fewer pixels are small.
     reach: half the side of the window around a center.
+    sigma_of_area: maps areas, float32 in pixels, to standard deviations of the
+      Gaussians of centers; None where distances count pixels.
     compiled: whether XLA compiles the passes over all pixels, once for each
       size: several times as fast where all maps have one size.
 
   Returns:
     A dict of maps `[height, width]`:
       instance: int32, see `kind_and_center`.
-      center_r2: int16 or int32, see `instance_centers.squared_distance`.
+      center_r2: int16 or int32, see `instance_centers.squared_distance`; with
+        `sigma_of_area` int16, see `relative_squared_distance` there.
   """
   compile_pass = tf.function(autograph=False, jit_compile=True)
   if not compiled:
@@ -66,13 +70,15 @@ def instance_maps(
     return slot, instance_centers.runs_of(slot)
 
   @compile_pass
-  def draw(slot, packed, listed, count):
+  def draw(slot, packed, listed, sigmas, count):
     height, width = shapes.sizes(slot)
-    return {
-        'instance': tf.gather(packed, slot),
-        'center_r2': instance_centers.squared_distance(
-            listed, count, height, width, reach),
-    }
+    if sigmas is None:
+      center_r2 = instance_centers.squared_distance(
+          listed, count, height, width, reach)
+    else:
+      center_r2 = instance_centers.relative_squared_distance(
+          listed, sigmas, count, height, width, reach)
+    return {'instance': tf.gather(packed, slot), 'center_r2': center_r2}
 
   slot, ends_here = look_for_runs(panoptic)
   area, centers = instance_centers.areas_and_centers(slot, ends_here, slots)
@@ -81,10 +87,18 @@ def instance_maps(
       is_instance & (area < small_area), SMALL_INSTANCE, kinds.of_slot)
   present = tf.where(is_instance & (area > 0))[:, 0]
   count = tf.size(present)
-  # Always the same number of rows: XLA compiles for each number of them.
-  listed = tf.pad(tf.gather(centers, present), [[0, slots - count], [0, 0]])
+
+  def listed(values):
+    # Always the same number of rows: XLA compiles for each number of them.
+    margin = [[0, 0]] * (values.shape.rank - 1)
+    return tf.ensure_shape(
+        tf.pad(tf.gather(values, present), [[0, slots - count], *margin]),
+        values.shape)
+
+  sigmas = None if sigma_of_area is None else listed(
+      sigma_of_area(tf.cast(area, tf.float32)))
   packed = kind * 2**28 + centers[:, 0] * 2**14 + centers[:, 1]
-  return draw(slot, packed, tf.ensure_shape(listed, [slots, 2]), count)
+  return draw(slot, packed, listed(centers), sigmas, count)
 
 
 def kind_and_center(instance: tf.Tensor):

@@ -6,12 +6,15 @@ offsets (Panoptic-DeepLab, section 3; DeeperLab for the bootstrapping).
 """
 
 import dataclasses
-from typing import Dict
+from typing import Dict, Optional
 
 import tensorflow as tf
 
 from axial_tf import settings as settings_lib
-from axial_tf.panoptic import cross_entropy
+from axial_tf.panoptic import cross_entropy, instance_borders
+
+# Pixels whose target is higher are near a center: within 3 sigma of it.
+_NEAR_CENTER = 0.01
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,15 +27,28 @@ class LossSettings:
     offset_weight: factor of the absolute error of the offsets.
     semantic_top_k: fraction of all pixels of an image, those with the largest
       weighted cross entropy, that the semantic loss averages.
+    center_balance: whether the squared error is the mean of two means, that of
+      the pixels within 3 sigma of a center and that of all others, so that an
+      image's few instances count as much as its background; an image with only
+      one kind of pixels has that mean. If not, as in the paper, it is the mean
+      of all errors that are not zero. Pixels of void and crowds never count.
+    boundary_weight: factor of the cross entropy and of the absolute error of
+      the offsets on pixels up to two pixels away from the border between two
+      instances or between an instance and stuff. Of two touching instances of
+      one class only the offsets tell which is which. The means are not divided
+      by it. 1 is the paper's.
   """
   semantic_weight: float = 1.0
   center_weight: float = 200.0
   offset_weight: float = 0.01
   semantic_top_k: float = 0.2
+  center_balance: bool = False
+  boundary_weight: float = 1.0
 
   def __post_init__(self):
     settings_lib.check_types(self)
-    for name in ('semantic_weight', 'center_weight', 'offset_weight'):
+    for name in ('semantic_weight', 'center_weight', 'offset_weight',
+                 'boundary_weight'):
       settings_lib.require(
           0.0 <= getattr(self, name) < float('inf'), self, name,
           'a finite number >= 0')
@@ -48,6 +64,7 @@ def panoptic_losses(
     ignore_label: int,
     settings: LossSettings = LossSettings(),
     logits_stride: int = 1,
+    panoptic: Optional[tf.Tensor] = None,
 ) -> Dict[str, tf.Tensor]:
   """Computes the weighted losses of each sample in float32.
 
@@ -63,23 +80,37 @@ def panoptic_losses(
     settings: see `LossSettings`.
     logits_stride: pixels of the targets between two semantic logits, which
       are then of a smaller map, [batch, h, w, classes].
+    panoptic: int32 [batch, height, width], the label; only a `boundary_weight`
+      other than 1 needs it.
 
   Returns:
     float32 `[batch]` under `semantic_loss`, `center_loss`, `offset_loss`, each
     with its factor applied, and their sum under `total_loss`.
   """
+  boundary = 1.0
+  if settings.boundary_weight != 1.0:
+    boundary = tf.where(
+        instance_borders.near_borders(
+            panoptic, targets['offset_weight'] > 0.0,
+            targets['center_weight'] > 0.0), settings.boundary_weight, 1.0)
   semantic = mean_of_hardest(
       weighted_cross_entropy(
           outputs['semantic_logits'], targets['semantic'],
-          targets['semantic_weight'], ignore_label, logits_stride),
+          targets['semantic_weight'] * boundary, ignore_label, logits_stride),
       settings.semantic_top_k)
   center_error = tf.math.squared_difference(
       tf.cast(outputs['center_heatmap'], tf.float32),
       targets['center_heatmap'])
-  center = mean_of_nonzero(center_error * targets['center_weight'])
+  if settings.center_balance:
+    center = balanced_mean(
+        center_error, targets['center_weight'],
+        targets['center_heatmap'] > _NEAR_CENTER)
+  else:
+    center = mean_of_nonzero(center_error * targets['center_weight'])
   offset_error = tf.reduce_mean(
       tf.abs(tf.cast(outputs['offset'], tf.float32) - targets['offset']), -1)
-  offset = mean_of_nonzero(offset_error * targets['offset_weight'])
+  offset = mean_of_nonzero(
+      offset_error * targets['offset_weight'] * boundary)
   losses = {
       'semantic_loss': settings.semantic_weight * semantic,
       'center_loss': settings.center_weight * center,
@@ -107,6 +138,27 @@ def mean_of_nonzero(losses: tf.Tensor) -> tf.Tensor:
   losses = tf.reshape(losses, [tf.shape(losses)[0], -1])
   count = tf.math.count_nonzero(losses, axis=-1, dtype=tf.float32)
   return tf.reduce_sum(losses, -1) / tf.maximum(count, 1.0)
+
+
+def balanced_mean(losses: tf.Tensor, weights: tf.Tensor, is_near: tf.Tensor
+                  ) -> tf.Tensor:
+  """Mean of the means over near and over other pixels, of each sample.
+
+  Args:
+    losses: float32 `[batch, height, width]`.
+    weights: float32 of this shape, 1 on pixels that count, else 0.
+    is_near: bool of this shape.
+
+  Returns:
+    float32 `[batch]`. A group without pixels is left out; 0 without both.
+  """
+  means, groups = 0.0, 0.0
+  for mask in (is_near, ~is_near):
+    chosen = weights * tf.cast(mask, tf.float32)
+    count = tf.reduce_sum(chosen, [1, 2])
+    means += tf.reduce_sum(losses * chosen, [1, 2]) / tf.maximum(count, 1.0)
+    groups += tf.cast(count > 0.0, tf.float32)
+  return means / tf.maximum(groups, 1.0)
 
 
 def mean_of_hardest(losses: tf.Tensor, top_k: float) -> tf.Tensor:

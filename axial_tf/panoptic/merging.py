@@ -4,8 +4,8 @@ The peaks of the heatmap are the instances; each pixel of a thing goes to the
 center nearest to where its offset points; each instance takes the majority
 class of its pixels; stuff keeps its class unless its area is too small
 (Panoptic-DeepLab, section 3). Two published implementations differ in three
-details, which `MergingSettings` offers as choices, beside rules of our own
-against false instances, which are off unless asked for.
+details, which `MergingSettings` offers as choices, beside rules of our own,
+which are off unless asked for.
 """
 
 from typing import Dict, Sequence, Tuple
@@ -15,10 +15,12 @@ import tensorflow as tf
 
 from axial_tf import errors
 from axial_tf.panoptic import (
+  center_votes,
   histogram,
   instance_checks,
   label_ids,
   shapes,
+  subpixel_peaks,
   suppression,
 )
 from axial_tf.panoptic.merging_settings import MergingSettings
@@ -54,8 +56,9 @@ def merge(
   Returns:
     panoptic_map: int32 `[batch, height, width]`; the instances of a class
       count from 1.
-    score_map: float32 `[batch, height, width]`; the heatmap's value at the
-      center of the pixel's instance on things, 1 on stuff, 0 on void.
+    score_map: float32 `[batch, height, width]`; the heatmap's value (with
+      `center_votes` its mean with the votes) at the center of the pixel's
+      instance on things, 1 on stuff, 0 on void.
 
   Raises:
     errors.UserError: a thing id is not one of the classes.
@@ -68,9 +71,14 @@ def merge(
         f'the model was trained with')
   semantic = tf.argmax(semantic_probabilities, -1, output_type=tf.int32)
   is_thing = label_ids.member_mask(semantic, thing_ids)
-  centers, scores, found = find_centers(
-      tf.cast(center_heatmap, tf.float32), semantic, is_thing, settings)
   offset = tf.cast(offset, tf.float32)
+  heatmap = tf.cast(center_heatmap, tf.float32)
+  if settings.center_votes > 0.0:
+    heatmap = center_votes.mixed(
+        heatmap, offset, is_thing, settings.center_votes)
+  centers, scores, found = find_centers(heatmap, semantic, is_thing, settings)
+  if settings.subpixel_peaks:
+    centers = subpixel_peaks.refined(heatmap, centers)
   instance = assign_pixels(offset, is_thing, centers, found)
   if settings.checks_instances:
     instance = instance_checks.checked(
@@ -146,7 +154,8 @@ def assign_pixels(
   Args:
     offset: float32 `[batch, height, width, 2]`.
     is_thing: bool `[batch, height, width]`.
-    centers: int32 `[batch, max_centers, 2]`, the first `found` of them in use.
+    centers: int32 or float32 `[batch, max_centers, 2]`, (y, x), the first
+      `found` of them in use.
     found: int32 `[batch]`.
 
   Returns:

@@ -10,7 +10,7 @@ from axial_tf import settings as settings_lib
 class MergingSettings:
   """Settings of merging heads; defaults as on Cityscapes in the paper.
 
-  `suppression`, `min_instance_area` and `min_agreement` are not the paper's.
+  `suppression` and all fields after it are not the paper's.
 
   Attributes:
     center_threshold: heatmap value that a center must exceed.
@@ -32,6 +32,11 @@ class MergingSettings:
     min_agreement: an instance becomes void if a smaller share of its pixels
       points to within half its radius (that of a disk of its area) of its
       center; 0 keeps all.
+    center_votes: weight of the votes of pixels for where their offsets point,
+      beside the heatmap's of 1, in the mean of both in which centers are found
+      and scored; 0 takes the heatmap alone.
+    subpixel_peaks: whether centers lie at the top of a parabola through the
+      heatmap, between pixels, when pixels are assigned to them.
   """
   center_threshold: float = 0.1
   nms_kernel: int = 7
@@ -43,6 +48,8 @@ class MergingSettings:
   suppression: Literal['window', 'border'] = 'window'
   min_instance_area: int = 0
   min_agreement: float = 0.0
+  center_votes: float = 0.0
+  subpixel_peaks: bool = False
 
   def __post_init__(self):
     settings_lib.check_types(self)
@@ -59,6 +66,9 @@ class MergingSettings:
     settings_lib.require(
         0.0 <= self.min_agreement <= 1.0, self, 'min_agreement',
         'a share in 0..1')
+    settings_lib.require(
+        0.0 <= self.center_votes < float('inf'), self, 'center_votes',
+        'a finite number >= 0')
 
   @property
   def checks_instances(self) -> bool:

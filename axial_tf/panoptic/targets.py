@@ -16,7 +16,7 @@ from typing import Dict, Sequence
 import tensorflow as tf
 
 from axial_tf import settings as settings_lib
-from axial_tf.panoptic import instance_maps
+from axial_tf.panoptic import instance_centers, instance_maps
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,11 +29,15 @@ class TargetSettings:
     small_instance_weight: weight of small instances in the semantic loss.
     treat_crowd_as_ignore: whether crowds (things with instance 0) are ignored
       by the semantic loss, too; centers and offsets never learn from crowds.
+    sigma_by_size: 0 for `sigma` everywhere, as in the paper. If not, a smaller
+      instance has a narrower Gaussian, of this many radii, but at least 1 pixel
+      and at most `sigma`; the radius is that of a disk of its visible area.
   """
   sigma: float = 8.0
   small_instance_area: int = 4096
   small_instance_weight: float = 3.0
   treat_crowd_as_ignore: bool = True
+  sigma_by_size: float = 0.0
 
   def __post_init__(self):
     settings_lib.check_types(self)
@@ -44,6 +48,20 @@ class TargetSettings:
     settings_lib.require(
         0.0 <= self.small_instance_weight < math.inf, self,
         'small_instance_weight', 'a finite number >= 0')
+    settings_lib.require(
+        0.0 <= self.sigma_by_size < math.inf, self, 'sigma_by_size',
+        'a finite number >= 0')
+
+  def sigma_of_area(self, area: tf.Tensor) -> tf.Tensor:
+    """Standard deviations for visible areas in pixels, float32 [...]."""
+    radius = tf.sqrt(area / math.pi)
+    return tf.minimum(tf.maximum(self.sigma_by_size * radius, 1.0), self.sigma)
+
+  @property
+  def r2_unit(self) -> float:
+    """Squared sigmas in a unit of `center_r2`."""
+    return (instance_centers.RELATIVE_STEP if self.sigma_by_size
+            else 1.0 / self.sigma**2)
 
 
 def panoptic_targets(
@@ -95,7 +113,9 @@ def compact(
   maps = instance_maps.instance_maps(
       panoptic, thing_ids=thing_ids, label_divisor=label_divisor,
       ignore_label=ignore_label, small_area=settings.small_instance_area,
-      reach=int(3 * settings.sigma + 1), compiled=compiled)
+      reach=int(3 * settings.sigma + 1),
+      sigma_of_area=settings.sigma_of_area if settings.sigma_by_size else None,
+      compiled=compiled)
   return {'panoptic': panoptic, **maps}
 
 
@@ -128,7 +148,7 @@ def expand(
   semantic = maps['panoptic'] // label_divisor
   if settings.treat_crowd_as_ignore:
     semantic = tf.where(kind == instance_maps.CROWD, ignore_label, semantic)
-  gaussian = tf.exp(tf.cast(r2, tf.float32) * (-0.5 / settings.sigma**2))
+  gaussian = tf.exp(tf.cast(r2, tf.float32) * (-0.5 * settings.r2_unit))
   is_instance = tf.cast(kind >= instance_maps.INSTANCE, tf.float32)
   pixel = tf.stack(tf.meshgrid(*(
       tf.range(tf.cast(tf.shape(kind)[axis], tf.float32)) for axis in (-2, -1)

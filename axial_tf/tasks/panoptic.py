@@ -154,14 +154,15 @@ class PanopticTask(trained_task.TrainedTask):
         self._settings.model.padding, self._run.seed)
 
   def training_values(self, inputs, model):
-    inputs = training_batch.unpack(
+    targets = training_batch.unpack(
         inputs, self.spec, self._settings.data.targets,
         self._settings.model.padding)
-    outputs = model(inputs['image'], training=True, small_logits=True)
+    outputs = model(targets['image'], training=True, small_logits=True)
     return losses_lib.panoptic_losses(
-        outputs, inputs, ignore_label=self.spec.ignore_label,
+        outputs, targets, ignore_label=self.spec.ignore_label,
         settings=self._settings.losses,
-        logits_stride=panoptic_deeplab.HEADS_STRIDE)
+        logits_stride=self._settings.model.heads_stride,
+        panoptic=inputs['panoptic'])
 
   @tf.autograph.experimental.do_not_convert
   def validation_step(self, inputs, model, metrics=None):

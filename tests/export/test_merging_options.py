@@ -17,12 +17,15 @@ from axial_tf.tasks import panoptic
 from tests import color_model
 
 _OPTIONS = {
-    'suppression': 'border', 'min_instance_area': 5, 'min_agreement': 0.1}
+    'suppression': 'border', 'min_instance_area': 5, 'min_agreement': 0.1,
+    'center_votes': 0.1, 'subpixel_peaks': True}
 _BINDINGS = [
     "RECORDS = '/nowhere'", 'PanopticTaskSettings.merging = @MergingSettings()',
     "MergingSettings.suppression = 'border'",
     'MergingSettings.min_instance_area = 5',
-    'MergingSettings.min_agreement = 0.1']
+    'MergingSettings.min_agreement = 0.1',
+    'MergingSettings.center_votes = 0.1',
+    'MergingSettings.subpixel_peaks = True']
 
 
 def _inference(**options):

@@ -144,6 +144,38 @@ def test_offsets_count_pixels_of_the_map_they_are_on():
       atol=1e-6)
 
 
+@pytest.mark.parametrize('pooling', [True, False])
+def test_heads_at_stride_2_see_the_stem(pooling):
+  settings = dataclasses.replace(
+      _tiny(spatial='convolution', stem_pooling=pooling), heads_stride=2)
+  model = panoptic_deeplab.PanopticDeepLab(settings, 5)
+  images = tf.random.stateless_normal([1, 33, 49, 3], [1, 2])
+  small, full = model.heads(images), model(images)
+  for key, channels in zip(_KEYS, (5, 1, 2)):
+    assert small[key].shape == (1, 17, 25, channels)
+  np.testing.assert_allclose(
+      full['offset'][:, ::2, ::2], 2 * small['offset'], atol=1e-6)
+  sampled = model(images, output_size=(17, 25))
+  for key in ('semantic_logits', 'offset'):
+    np.testing.assert_allclose(
+        sampled[key], full[key][:, ::2, ::2], atol=1e-6)
+  shortcut = model.semantic_decoder.low_levels['detail'].conv.kernel
+  stem = model.backbone.stem(images, with_detail=True)[1]
+  assert stem.shape == (1, 17, 25, shortcut.shape[2])
+
+
+def test_the_default_has_no_layer_of_stride_2():
+  plain = panoptic_deeplab.PanopticDeepLab(_convolutions(), 5)
+  fine = panoptic_deeplab.PanopticDeepLab(
+      dataclasses.replace(_convolutions(), heads_stride=2), 5)
+  for model in (plain, fine):
+    model(tf.zeros([1, 17, 17, 3]))
+  own, more = (set(checkpoints.places(model)) for model in (plain, fine))
+  assert own < more
+  assert {name.split('/')[1] for name in more - own} == {
+      'detail_projection', 'detail_fusion'}
+
+
 def test_the_offset_scale_multiplies_offsets_alone():
   images = tf.random.stateless_uniform([1, 33, 33, 3], [1, 2], -1, 1)
   plain = panoptic_deeplab.PanopticDeepLab(_convolutions(), 3)
@@ -241,6 +273,7 @@ _OPTIONS = {
     'axial': dict(
         decoder=DecoderSettings(fusion='axial', heads=2, span=5)),
     'res4': dict(semantic=BranchSettings(8, 4, 4, 8, 8, res4_channels=4)),
+    'heads_stride': dict(heads_stride=2),
 }
 
 
@@ -267,15 +300,17 @@ def test_options_run_train_and_restore(option):
 
 
 @pytest.mark.parametrize('context', ['none', 'projection'])
-@pytest.mark.parametrize('res4_channels', [None, 4])
-def test_multiply_adds_are_those_of_the_profiler(context, res4_channels):
+@pytest.mark.parametrize('res4_channels, heads_stride', [
+    (None, 4), (4, 4), (None, 2)])
+def test_multiply_adds_are_those_of_the_profiler(
+    context, res4_channels, heads_stride):
   settings = panoptic_deeplab.PanopticDeepLabSettings(
       backbone=settings_by_name.variant_settings(
           'panoptic_deeplab_resnet50', width_multiplier=0.125,
           blocks=(1, 1, 1, 1)),
       semantic=BranchSettings(8, 4, 4, 8, 8, res4_channels),
       instance=BranchSettings(8, 4, 4, 8, 8),
-      decoder=DecoderSettings(context=context))
+      decoder=DecoderSettings(context=context), heads_stride=heads_stride)
   model = panoptic_deeplab.PanopticDeepLab(settings, 3)
   with pytest.raises(errors.UserError, match='built'):
     model.multiply_adds(33, 49)
@@ -296,6 +331,7 @@ def test_multiply_adds_are_those_of_the_profiler(context, res4_channels):
         _tiny(), decoder=DecoderSettings(fusion='axial')), 'multiple of 32'),
     (lambda: panoptic_deeplab.PanopticDeepLabSettings(
         axial_resnet.AxialResNetSettings(stem='small')), 'is for classifiers'),
+    (lambda: dataclasses.replace(_tiny(), heads_stride=8), 'heads_stride'),
 ])
 def test_bad_settings(make, message):
   with pytest.raises(errors.UserError, match=message):

@@ -204,7 +204,66 @@ def test_factors_scale_their_losses():
       doubled['semantic_loss'] + doubled['offset_loss'], rtol=1e-6)
 
 
+def test_center_balance_weighs_near_and_far_pixels_equally(compiled):
+  outputs, targets = _example(batch=3, height=9, width=8)
+  heat = np.zeros([3, 9, 8], np.float32)
+  heat[0, 2:4, 3], heat[2] = 0.5, 1.0  # none in the second, all in the third
+  targets['center_heatmap'] = tf.constant(heat)
+  got = compiled(lambda o, t: losses.panoptic_losses(
+      o, t, ignore_label=0, settings=losses.LossSettings(
+          center_weight=2.0, center_balance=True)))(outputs, targets)
+  for i, value in enumerate(got['center_loss']):
+    error = (outputs['center_heatmap'][i].numpy() - heat[i])**2
+    counts = targets['center_weight'][i].numpy() > 0
+    groups = [error[counts & near] for near in (heat[i] > 0, heat[i] == 0)]
+    means = [group.mean() for group in groups if group.size]
+    np.testing.assert_allclose(value, 2 * np.mean(means), rtol=1e-5)
+
+
+def _touching():
+  """Two touching instances of one class, void beside one, stuff around."""
+  panoptic = np.zeros([1, 12, 20], np.int32)
+  panoptic[0, 3:9, 2:9], panoptic[0, 3:9, 9:16] = 11, 12
+  panoptic[0, :, 16:] = 90
+  return panoptic
+
+
+def _plain_near_borders(panoptic):
+  places = list(np.ndindex(panoptic.shape))
+  near = np.zeros(panoptic.shape, bool)
+  for y, x in places:
+    for other in ((y + 1, x), (y, x + 1)):
+      if other not in places:
+        continue
+      pair = panoptic[y, x], panoptic[other]
+      if pair[0] != pair[1] and 90 not in pair and max(pair) > 10:
+        for place in ((y, x), other):
+          near[max(place[0] - 1, 0):place[0] + 2,
+               max(place[1] - 1, 0):place[1] + 2] = True
+  return near
+
+
+def test_the_boundary_weight_scales_pixels_near_borders(compiled):
+  panoptic = _touching()
+  outputs, targets = _example(batch=1, height=12, width=20)
+  instance = tf.cast((panoptic > 10) & (panoptic < 90), tf.float32)
+  targets.update(
+      offset_weight=instance, center_weight=tf.cast(panoptic < 90, tf.float32))
+  near = _plain_near_borders(panoptic[0])
+  assert near[5, 7:11].all() and not near[5, 14:].any() and near[1:5, 4].all()
+  factor = np.where(near, 3.0, 1.0).astype(np.float32)[np.newaxis]
+  expected = losses.panoptic_losses(outputs, {
+      **targets, 'semantic_weight': targets['semantic_weight'] * factor,
+      'offset_weight': instance * factor}, ignore_label=9)
+  got = compiled(lambda o, t: losses.panoptic_losses(
+      o, t, ignore_label=9, panoptic=tf.constant(panoptic),
+      settings=losses.LossSettings(boundary_weight=3.0)))(outputs, targets)
+  for key, value in expected.items():
+    np.testing.assert_allclose(got[key], value, rtol=1e-5, err_msg=key)
+
+
 @pytest.mark.parametrize('field, value', [
+    ('boundary_weight', -1.0), ('center_balance', 1),
     ('semantic_top_k', 0.0), ('semantic_top_k', 1.5), ('center_weight', -1.0),
     ('offset_weight', float('inf')), ('semantic_weight', 'one')])
 def test_invalid_settings_are_refused(field, value):

@@ -46,13 +46,17 @@ def _plain_targets(panoptic, settings):
       'offset_weight': np.where(is_thing & ~is_crowd, 1, 0),
   }
   y, x = np.mgrid[:height, :width]
-  reach = int(3 * settings.sigma + 1)
   for label in np.unique(panoptic[is_thing & ~is_crowd]):
     mask = panoptic == label
     if mask.sum() < settings.small_instance_area:
       expected['semantic_weight'][mask] = settings.small_instance_weight
     dy, dx = np.round(y[mask].mean()) - y, np.round(x[mask].mean()) - x
-    gaussian = np.exp(-(dy**2 + dx**2) / (2 * settings.sigma**2))
+    sigma = settings.sigma
+    if settings.sigma_by_size:
+      radius = np.sqrt(np.float32(mask.sum() / np.pi))
+      sigma = min(sigma, max(np.float32(settings.sigma_by_size) * radius, 1))
+    reach = int(3 * sigma + 1)
+    gaussian = np.exp(-(dy**2 + dx**2) / (2 * sigma**2))
     gaussian[np.maximum(abs(dy), abs(dx)) > reach] = 0
     expected['center_heatmap'] = np.maximum(
         expected['center_heatmap'], gaussian)
@@ -118,6 +122,35 @@ def test_any_map_matches_the_definitions(panoptic, sigma, area, ignore_crowd):
   got = targets.panoptic_targets(
       tf.constant(panoptic), settings=settings, **_IDS)
   _assert_equal(got, _plain_targets(panoptic, settings))
+
+
+@hypothesis.settings(deadline=None, max_examples=30)
+@hypothesis.given(
+    _MAPS, st.sampled_from([0.7, 2.5, 8.0]), st.sampled_from([0.1, 0.7, 3.0]))
+def test_gaussians_of_several_widths_match_the_definition(
+    panoptic, sigma, by_size):
+  settings = targets.TargetSettings(sigma=sigma, sigma_by_size=by_size)
+  got = targets.panoptic_targets(
+      tf.constant(panoptic), settings=settings, **_IDS)
+  expected = _plain_targets(panoptic, settings)
+  np.testing.assert_allclose(
+      got.pop('center_heatmap'), expected.pop('center_heatmap'), atol=2.6e-4)
+  _assert_equal(got, expected)
+
+
+def test_the_wider_of_two_gaussians_wins_beside_the_narrow_center(
+    make_targets):
+  panoptic = np.full([60, 60], 3 * 16, np.int32)
+  panoptic[:30, :30], panoptic[34:37, 14:17] = 16 + 1, 16 + 2
+  settings = targets.TargetSettings(sigma_by_size=0.5)
+  got = make_targets(tf.constant(panoptic), settings=settings, **_IDS)
+  expected = _plain_targets(panoptic, settings)['center_heatmap']
+  heat = got['center_heatmap'].numpy()
+  np.testing.assert_allclose(heat, expected, atol=2.6e-4)
+  assert heat[14, 14] == heat[35, 15] == 1.0
+  assert heat[36, 15] == pytest.approx(np.exp(-0.5), abs=3e-4)
+  # The narrow center is nearer.
+  assert heat[31, 15] == pytest.approx(np.exp(-(17**2 + 1) / 128), abs=3e-4)
 
 
 @pytest.mark.parametrize('label', [9 * 16, 3 * 16, 4 * 16])
@@ -226,7 +259,8 @@ def test_unknown_size_inside_tf_data():
 @pytest.mark.parametrize('field, value', [
     ('sigma', 0), ('sigma', '8'), ('small_instance_area', -1),
     ('small_instance_area', 0.5), ('small_instance_weight', float('nan')),
-    ('treat_crowd_as_ignore', 1)])
+    ('treat_crowd_as_ignore', 1), ('sigma_by_size', -0.1),
+    ('sigma_by_size', float('inf'))])
 def test_invalid_settings_are_refused(field, value):
   with pytest.raises(errors.UserError, match=f'TargetSettings.{field}'):
     targets.TargetSettings(**{field: value})

@@ -30,6 +30,7 @@ class ClassificationAugmentationSettings:
     ratio_range: range of a random window's width / height.
     padding: pixels of grey on each side, for 'pad'.
     horizontal_flip: mirror half of the images. Not for letters or digits.
+    vertical_flip: turn half of the images upside down, as a mirror would.
     policy: None, 'rand_augment', or the name of an AutoAugment policy in
       `auto_augment.POLICIES`.
     rand_layers: operations per image of 'rand_augment'.
@@ -44,6 +45,7 @@ class ClassificationAugmentationSettings:
   ratio_range: Tuple[float, float] = (3 / 4, 4 / 3)
   padding: int = 4
   horizontal_flip: bool = True
+  vertical_flip: bool = False
   policy: Optional[str] = None
   rand_layers: int = 2
   rand_magnitude: float = 10.0
@@ -98,6 +100,9 @@ def augment(encoded: tf.Tensor, seed: tf.Tensor, image_size: Tuple[int, int],
     image = random_shift(image, seeds[0], settings.padding)
   if settings.horizontal_flip:
     image = tf.image.stateless_random_flip_left_right(image, seeds[1])
+  if settings.vertical_flip:
+    image = tf.image.stateless_random_flip_up_down(
+        image, tf.random.experimental.stateless_fold_in(seed, 3))
   if settings.policy is not None:
     image = resizing.to_uint8(image)
     if settings.policy == RAND_AUGMENT:

@@ -34,6 +34,10 @@ class AugmentationSettings:
     contrast: factor in 1 - contrast..1 + contrast; 0 is off.
     saturation: factor in 1 - saturation..1 + saturation; 0 is off.
     horizontal_flip: mirror half of the images. Not for letters or digits.
+    vertical_flip: turn half of the images upside down, as a mirror would. For
+      images without an up, as under a microscope or from above.
+    quarter_turns: turn images by 0, 90, 180 or 270 degrees, each equally
+      likely; crops must be square.
 
   The defaults are Panoptic-DeepLab's for COCO (paper notes, section 5), which
   Axial-DeepLab follows.
@@ -47,6 +51,8 @@ class AugmentationSettings:
   contrast: float = 0.0
   saturation: float = 0.0
   horizontal_flip: bool = True
+  vertical_flip: bool = False
+  quarter_turns: bool = False
 
   def __post_init__(self):
     settings_lib.check_types(self)
@@ -59,6 +65,9 @@ class AugmentationSettings:
         and max(self.crop_size) <= instance_maps.LARGEST_SIDE, self,
         'crop_size',
         f'height and width of 1 to {instance_maps.LARGEST_SIDE} pixels')
+    settings_lib.require(
+        not self.quarter_turns or len(set(self.crop_size)) == 1, self,
+        'crop_size', 'equal height and width, which quarter_turns needs')
     known = (None, *auto_augment.COLOR_POLICIES)
     settings_lib.require(
         self.color_policy in known, self, 'color_policy',
@@ -70,7 +79,7 @@ class AugmentationSettings:
 
 def augment(image: tf.Tensor, panoptic: tf.Tensor, seed: tf.Tensor,
             settings: AugmentationSettings, void_label: int):
-  """Scales, crops, jitters, pads and flips an image and its label.
+  """Scales, crops, jitters, flips, turns and pads an image and its label.
 
   Args:
     image: uint8 [height, width, 3].
@@ -101,10 +110,14 @@ def augment(image: tf.Tensor, panoptic: tf.Tensor, seed: tf.Tensor,
         tf.cast(image, tf.float32), seeds[2], settings.brightness,
         settings.contrast, settings.saturation))
   if settings.horizontal_flip:
-    image, panoptic = tf.cond(
-        tf.random.stateless_uniform([], seeds[4]) < 0.5,
-        lambda: (tf.reverse(image, [1]), tf.reverse(panoptic, [1])),
-        lambda: (image, panoptic))
+    image, panoptic = random_flip(image, panoptic, seeds[4], axis=1)
+  if settings.vertical_flip:
+    image, panoptic = random_flip(
+        image, panoptic, tf.random.experimental.stateless_fold_in(seed, 6),
+        axis=0)
+  if settings.quarter_turns:
+    image, panoptic = random_turn(
+        image, panoptic, tf.random.experimental.stateless_fold_in(seed, 7))
   size = tf.shape(panoptic)
   offset = tf.stack(_random_offset(seeds[3], settings.crop_size - size))
   image, panoptic = place(
@@ -162,6 +175,22 @@ def random_window(image: tf.Tensor, panoptic: tf.Tensor, seed: tf.Tensor,
   return resizing.resize(
       image[top:top + shown[0], left:left + shown[1]],
       panoptic[top:top + shown[0], left:left + shown[1]], window)
+
+
+def random_flip(image: tf.Tensor, panoptic: tf.Tensor, seed: tf.Tensor,
+                axis: int):
+  """Reverses an axis, 0 for rows or 1 for columns, of half of the images."""
+  return tf.cond(
+      tf.random.stateless_uniform([], seed) < 0.5,
+      lambda: (tf.reverse(image, [axis]), tf.reverse(panoptic, [axis])),
+      lambda: (image, panoptic))
+
+
+def random_turn(image: tf.Tensor, panoptic: tf.Tensor, seed: tf.Tensor):
+  """Turns by 0 to 3 quarters, each equally likely; sides may swap."""
+  quarters = tf.random.stateless_uniform([], seed, 0, 4, tf.int32)
+  return (tf.image.rot90(image, quarters),
+          tf.image.rot90(panoptic[..., tf.newaxis], quarters)[..., 0])
 
 
 def place(image: tf.Tensor, panoptic: tf.Tensor, offset: tf.Tensor,

@@ -123,6 +123,20 @@ def test_the_whole_chain(crop, policy, mode):
   assert len({one.tobytes() for one in results}) > 1
 
 
+def test_vertical_flips_leave_horizontal_ones_alone():
+  encoded = _encode(_slope(20, 20), 'PNG')
+  plain, flipping = (
+      _run(lambda seed, vertical=vertical: lib.augment(
+          encoded, seed, (20, 20), lib.ClassificationAugmentationSettings(
+              crop='none', vertical_flip=vertical)), 'eager')
+      for vertical in (False, True))
+  flipped = [not np.array_equal(one, other)
+             for one, other in zip(plain, flipping)]
+  assert 8 < np.sum(flipped) < 22
+  for one, other, is_flipped in zip(plain, flipping, flipped):
+    np.testing.assert_array_equal(other, one[::-1] if is_flipped else one)
+
+
 def test_without_crop_and_flip_an_image_is_unchanged():
   pixels = np.random.default_rng(0).integers(0, 256, [8, 9, 3]).astype(np.uint8)
   image = lib.augment(

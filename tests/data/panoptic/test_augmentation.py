@@ -135,6 +135,48 @@ def test_flip_mirrors_both_half_of_the_time(mode):
   assert 8 < flipped < 32
 
 
+@both_modes
+def test_turns_and_flips_give_each_of_the_eight_orientations(mode):
+  image, panoptic = _example(4, 7)
+  settings = augmentation.AugmentationSettings(
+      crop_size=(9, 9), scale_range=(1.0, 1.0), vertical_flip=True,
+      quarter_turns=True)
+  expected = [np.rot90(flipped, quarters)
+              for flipped in (panoptic, panoptic[:, ::-1])
+              for quarters in range(4)]
+  seen = []
+  for turned, label, (top, left, bottom, right) in _run(
+      lambda seed: augmentation.augment(
+          tf.cast(image, tf.uint8), tf.constant(panoptic), seed, settings,
+          _VOID), mode):
+    inside = label[top:bottom, left:right]
+    np.testing.assert_array_equal(
+        turned[top:bottom, left:right, 0], inside)
+    assert (label != _VOID).sum() == panoptic.size
+    seen.append([np.array_equal(inside, one) for one in expected])
+  assert np.sum(seen, 1).tolist() == [1] * 40
+  assert np.sum(seen, 0).min() >= 1
+
+
+@pytest.mark.parametrize('option, orientations', [
+    ('vertical_flip', [0, 1]), ('quarter_turns', [0, 2, 3, 4])])
+def test_each_option_gives_its_orientations(option, orientations):
+  image, panoptic = _example(5, 5)
+  settings = augmentation.AugmentationSettings(
+      crop_size=(5, 5), scale_range=(1.0, 1.0), horizontal_flip=False,
+      **{option: True})
+  possible = [panoptic, panoptic[::-1],
+              *(np.rot90(panoptic, quarters) for quarters in (1, 2, 3))]
+  counts = np.zeros(5, int)
+  for _, label, _ in _run(
+      lambda seed: augmentation.augment(
+          tf.constant(image, tf.uint8), tf.constant(panoptic), seed, settings,
+          _VOID), 'tf.data'):
+    counts += [np.array_equal(label, one) for one in possible]
+  assert counts.sum() == 40
+  assert np.flatnonzero(counts > 3).tolist() == orientations
+
+
 def _sizes(size, scale_range, scale_step, count=40):
   return {tuple(augmentation.random_size(
       tf.constant(size), seed, scale_range, scale_step).numpy())
@@ -287,6 +329,8 @@ class TestAugment:
     ({'brightness': -0.1}, 'brightness'),
     ({'color_policy': 'v0'}, 'color_policy'),
     ({'horizontal_flip': 1}, 'horizontal_flip'),
+    ({'quarter_turns': True, 'crop_size': (5, 7)},
+     r'crop_size: expected equal height and width.*got \(5, 7\)'),
 ])
 def test_settings_are_checked(changes, field):
   with pytest.raises(errors.UserError, match=field):
