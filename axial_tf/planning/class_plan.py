@@ -46,8 +46,7 @@ def plan(folder: record_folder.RecordFolder,
     return _schedule(facts, batch, minutes, timing.times(cost))
 
   place, enough = schedule.largest(
-      [rung.cost for rung in rules.LADDER], schedule_of, rules.LEAST_STEPS,
-      rules.LEAST_PASSES)
+      rules.LADDER, schedule_of, rules.LEAST_PASSES)
   rung = rules.LADDER[place]
   if rung != rules.REFERENCE:
     timing = computer.time(_probe(folder, facts, fixed, computer, rung))
@@ -58,8 +57,7 @@ def plan(folder: record_folder.RecordFolder,
   network = choices.Choice(
       'network', f'{rung.spatial}, width {rung.width:g}, blocks {rung.blocks}',
       f'{timing.step:.3g} s a step on {computer.device.upper()}',
-      f'the largest of {len(rules.LADDER)} with {rules.LEAST_STEPS} steps and '
-      f'{rules.LEAST_PASSES} passes' if enough else 'the smallest')
+      schedule.enough_text(rung, place, rules.LEAST_PASSES, enough))
   return choices.Plan(
       title=_title(folder, facts, minutes, computer, found),
       includes=_INCLUDES, macros=_macros(folder), findings=[network],
@@ -110,10 +108,8 @@ def _warnings(facts, found, enough) -> List[str]:
   """Returns what the data and the budget are too small for."""
   notes = []
   if not enough:
-    notes.append(
-        f'the budget is too small for {rules.LEAST_STEPS} steps and '
-        f'{rules.LEAST_PASSES} passes even of the smallest network: '
-        f'{found.steps} steps, {found.passes:.1f} passes')
+    notes.append(schedule.too_short(
+        found, rules.LADDER[0], rules.LEAST_PASSES))
   if rules.imbalance(facts):
     notes.append(rules.imbalance(facts))
   if facts.looks.mirrored is None:

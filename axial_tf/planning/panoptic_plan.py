@@ -64,8 +64,7 @@ def plan(folder: record_folder.RecordFolder,
     return _schedule(facts, fixed, minutes, timing.times(cost))
 
   place, enough = schedule.largest(
-      [rung.cost for rung in rules.LADDER], schedule_of, rules.LEAST_STEPS,
-      rules.LEAST_PASSES)
+      rules.LADDER, schedule_of, rules.LEAST_PASSES)
   rung = rules.LADDER[place]
   if rung != rules.REFERENCE:
     timing = computer.time(_probe(folder, facts, fixed, computer, place))
@@ -73,7 +72,7 @@ def plan(folder: record_folder.RecordFolder,
   schedule.require_a_pass(
       found, minutes, timing, fixed.batch.value, facts.num_train,
       _validation_seconds(facts, fixed, minutes, timing))
-  return _written(folder, facts, minutes, computer, fixed, rung, timing, found,
+  return _written(folder, facts, minutes, computer, fixed, place, timing, found,
                   enough)
 
 
@@ -146,13 +145,13 @@ def _schedule(facts, fixed, minutes, timing) -> schedule.Schedule:
       _validation_seconds(facts, fixed, minutes, timing))
 
 
-def _written(folder, facts, minutes, computer, fixed, rung, timing, found,
+def _written(folder, facts, minutes, computer, fixed, place, timing, found,
              enough) -> choices.Plan:
+  rung = rules.LADDER[place]
   network = choices.Choice(
       'network', f'width {rung.width:g}, blocks {rung.blocks}',
       f'{timing.step:.3g} s a step on {computer.device.upper()}',
-      f'the largest of {len(rules.LADDER)} with {rules.LEAST_STEPS} steps and '
-      f'{rules.LEAST_PASSES} passes' if enough else 'the smallest')
+      schedule.enough_text(rung, place, rules.LEAST_PASSES, enough))
   return choices.Plan(
       title=_title(folder, facts, minutes, computer, found),
       includes=_INCLUDES, macros=_macros(folder),
@@ -191,10 +190,8 @@ def _warnings(facts, fixed, found, enough) -> List[str]:
   notes = []
   things = facts.instances
   if not enough:
-    notes.append(
-        f'the budget is too small for {rules.LEAST_STEPS} steps and '
-        f'{rules.LEAST_PASSES} passes even of the smallest network: '
-        f'{found.steps} steps, {found.passes:.1f} passes')
+    notes.append(schedule.too_short(
+        found, rules.LADDER[0], rules.LEAST_PASSES))
   if found.passes < rules.FEW_PASSES:
     notes.append('few passes: expect blurred classes; more minutes help most')
   if facts.num_train < rules.BATCH['cpu']:

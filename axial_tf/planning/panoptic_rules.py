@@ -44,6 +44,8 @@ class Rung:
   Attributes:
     width, stem_width, blocks, semantic, instance: its macros.
     cost: multiply-adds relative to REFERENCE's.
+    least_steps: number of steps from which on it learns more than a smaller
+      one.
     bytes_per_pixel: memory of a training step for each pixel of a batch.
   """
 
@@ -53,6 +55,7 @@ class Rung:
   semantic: int
   instance: int
   cost: float
+  least_steps: int
   bytes_per_pixel: int
 
   def macros(self) -> str:
@@ -65,17 +68,16 @@ class Rung:
 # From the smallest to the width and depth of Axial-DeepLab-S. The costs are
 # multiply-adds at 257 x 257 pixels; memory is that of float32.
 LADDER = (
-    Rung(0.125, 0.25, (1, 1, 1, 1), 48, 32, 0.43, 2500),
-    Rung(0.25, 0.25, (1, 2, 2, 1), 64, 32, 1.0, 4000),
-    Rung(0.25, 0.25, (1, 2, 2, 1), 96, 64, 1.12, 4500),
-    Rung(0.375, 0.5, (2, 3, 3, 2), 128, 64, 3.2, 9000),
-    Rung(0.5, 0.5, (3, 4, 6, 3), 256, 128, 7.2, 14000),
+    Rung(0.125, 0.25, (1, 1, 1, 1), 48, 32, 0.43, 300, 2500),
+    Rung(0.25, 0.25, (1, 2, 2, 1), 64, 32, 1.0, 400, 4000),
+    Rung(0.25, 0.25, (1, 2, 2, 1), 96, 64, 1.12, 700, 4500),
+    Rung(0.375, 0.5, (2, 3, 3, 2), 128, 64, 3.2, 2500, 9000),
+    Rung(0.5, 0.5, (3, 4, 6, 3), 256, 128, 7.2, 10_000, 14000),
 )
 # The one that is timed first.
 REFERENCE = LADDER[1]
-# A network learns to tell classes apart in some hundred steps, and needs to
-# see each image several times: with fewer, a smaller network learns more.
-LEAST_STEPS = 400
+# A network needs to see each image several times: with fewer passes, a smaller
+# one, which makes more of them, learns more.
 LEAST_PASSES = 4
 # From here on, augmentation may vary images much.
 MANY_PASSES = 10

@@ -99,22 +99,38 @@ def require_a_pass(schedule: Schedule, minutes: float, timing: Timing,
       f'more, or convert fewer images')
 
 
-def largest(costs: Sequence[float], schedule_of: Callable[[float], Schedule],
-            least_steps: int, least_passes: float) -> Tuple[int, bool]:
+def largest(ladder: Sequence, schedule_of: Callable[[float], Schedule],
+            least_passes: float) -> Tuple[int, bool]:
   """Chooses from a ladder of networks.
 
   Args:
-    costs: multiply-adds of the networks, relative to the one that was timed,
-      from the smallest to the largest.
+    ladder: networks from the smallest to the largest, with their `cost`, in
+      multiply-adds of the one that was timed, and the `least_steps` they need.
     schedule_of: (cost) -> its schedule.
-    least_steps, least_passes: what a network needs to be trained.
+    least_passes: number of passes over the images that all of them need.
 
   Returns:
     The place of the largest network that is trained enough in the budget, or
     else of the smallest, and whether it is.
   """
-  for place in reversed(range(len(costs))):
-    schedule = schedule_of(costs[place])
-    if schedule.steps >= least_steps and schedule.passes >= least_passes:
+  for place in reversed(range(len(ladder))):
+    schedule = schedule_of(ladder[place].cost)
+    if (schedule.steps >= ladder[place].least_steps
+        and schedule.passes >= least_passes):
       return place, True
   return 0, False
+
+
+def enough_text(rung, place: int, least_passes: float, enough: bool) -> str:
+  """Returns why a network of a ladder was chosen."""
+  if not enough:
+    return 'the smallest; the time is too short even for it'
+  return (f'number {place + 1} from below, the largest whose '
+          f'{rung.least_steps} steps and {least_passes} passes fit')
+
+
+def too_short(found: Schedule, rung, least_passes: float) -> str:
+  """Returns a note for a budget that is too small even for this network."""
+  return (f'the budget is too small for the {rung.least_steps} steps and '
+          f'{least_passes} passes of even the smallest network: {found.steps} '
+          f'steps, {found.passes:.1f} passes')

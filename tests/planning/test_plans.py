@@ -67,10 +67,10 @@ def test_more_time_gives_a_larger_network(folder, tmp_path):
         folder, plans.facts(), minutes, plans.computer(**machine))
     return _parse(plan, tmp_path).task.model.backbone.width_multiplier
 
-  assert width(6) == 0.125
+  assert width(4) == 0.125
   assert width(30) == 0.25
-  assert width(600) == 0.5
-  assert width(30, step=0.05) == 0.5
+  assert width(1500) == 0.5
+  assert width(30, step=0.05) == 0.375
 
 
 def test_what_is_too_small_is_said(folder):
@@ -130,7 +130,7 @@ def test_the_command_plans_what_a_dry_run_confirms(
 
 def test_classification_is_planned(tmp_path):
   records = tiny_classes.write(tmp_path)
-  plan = planner.plan(records, 10, plans.computer(step=0.2, image=0.001))
+  plan = planner.plan(records, 30, plans.computer(step=0.2, image=0.001))
   experiment = _parse(plan, tmp_path)
   assert experiment.task.data.image_size == (16, 16)
   assert experiment.run.global_batch_size == 2

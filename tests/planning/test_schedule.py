@@ -1,3 +1,5 @@
+import dataclasses
+
 import pytest
 
 from axial_tf import errors
@@ -28,17 +30,23 @@ def test_less_than_a_pass_is_refused_with_what_would_do():
   require(5)
 
 
+@dataclasses.dataclass(frozen=True)
+class _Rung:
+  cost: float
+  least_steps: int
+
+
 def test_the_largest_network_with_enough_steps_is_chosen():
-  costs = (0.5, 1.0, 4.0)
+  ladder = (_Rung(0.5, 300), _Rung(1.0, 400), _Rung(4.0, 800))
   timing = schedule.Timing(0.0, 1.0, 0.0)
 
-  def choose(minutes, steps=400, passes=5.0):
+  def choose(minutes, passes=5.0):
     return schedule.largest(
-        costs, lambda cost: schedule.fit(
-            minutes, timing.times(cost), 8, 400, 0.0), steps, passes)
+        ladder, lambda cost: schedule.fit(
+            minutes, timing.times(cost), 8, 400, 0.0), passes)
 
   assert choose(60) == (2, True)
-  assert choose(10) == (1, True)
+  assert choose(30) == (1, True)
   assert choose(5) == (0, True)
   assert choose(2) == (0, False)
   assert choose(60, passes=20.0) == (1, True)
