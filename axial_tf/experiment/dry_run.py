@@ -2,7 +2,6 @@
 
 import dataclasses
 import datetime
-import statistics
 import time
 from typing import Any, Iterator, List
 
@@ -15,6 +14,10 @@ from axial_tf.keras2 import keras
 from axial_tf.tasks import registry
 from axial_tf.training import progress
 
+# One step is timed at least; more, up to _STEPS, while they take _SECONDS.
+_STEPS = 8
+_SECONDS = 10.0
+
 
 @dataclasses.dataclass(frozen=True)
 class Measured:
@@ -26,7 +29,8 @@ class Measured:
     loss: the last step's loss.
     first_seconds: time to build everything and to trace the first step of each
       kind.
-    step_seconds: time of a step, the median of those after the first.
+    step_seconds: time of a step, the shortest of those after the first: other
+      programs lengthen some.
     validation_seconds: time of a validation step after the first; 0 if none was
       made.
   """
@@ -41,7 +45,7 @@ class Measured:
 
 
 def measure(settings: experiment.Experiment, strategy: tf.distribute.Strategy,
-            steps: int = 2, validation_steps: int = 0) -> Measured:
+            validation_steps: int = 0) -> Measured:
   """Builds everything and trains a few steps.
 
   The first step of each kind traces a graph and is not counted.
@@ -49,7 +53,6 @@ def measure(settings: experiment.Experiment, strategy: tf.distribute.Strategy,
   Args:
     settings: settings of the run.
     strategy: strategy of the run; the precision policy is already set.
-    steps: number of training steps, at least 2.
     validation_steps: number of validation steps, as far as there are images.
 
   Raises:
@@ -73,7 +76,8 @@ def measure(settings: experiment.Experiment, strategy: tf.distribute.Strategy,
           [inputs])
 
     times = []
-    for _ in range(steps):
+    while len(times) < 2 or (
+        len(times) <= _STEPS and sum(times[1:]) < _SECONDS):
       batch = next(batches)
       start = time.perf_counter()
       loss = strategy.reduce('MEAN', step(batch), axis=None)
@@ -84,13 +88,12 @@ def measure(settings: experiment.Experiment, strategy: tf.distribute.Strategy,
   image = strategy.experimental_local_results(batch['image'])[0]
   return Measured(
       model, *image.shape[1:3], float(loss), first + sum(validations[:1]),
-      statistics.median(times[1:]),
-      statistics.median(validations[1:] or validations or [0.0]))
+      min(times[1:]), min(validations[1:] or validations or [0.0]))
 
 
 def describe(settings: experiment.Experiment,
              strategy: tf.distribute.Strategy) -> str:
-  """Builds everything, trains two steps and returns lines for a terminal.
+  """Builds everything, trains a few steps and returns lines for a terminal.
 
   Raises:
     errors.UserError: the data or the settings do not work.
@@ -105,7 +108,7 @@ def describe(settings: experiment.Experiment,
       f'{_count(model.non_trainable_variables):,} others',
       f'multiply-adds: {multiply_adds / 1e9:.4g} billion '
       f'for an image of {found.height} x {found.width}',
-      f'loss of the second step: {found.loss:.4g}',
+      f'loss of the last step: {found.loss:.4g}',
       f'peak memory: {progress.peak_memory()}',
       f'time: {seconds:.3g} s a step ({size / seconds:.3g} images/s), '
       f'{datetime.timedelta(seconds=round(seconds * steps))} for '

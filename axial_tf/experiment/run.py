@@ -69,7 +69,7 @@ def run(
 
 
 def dry_run(settings: experiment.Experiment) -> str:
-  """Trains two steps without a folder; returns their time and memory as text.
+  """Trains a few steps without a folder; returns their time and memory as text.
 
   Raises:
     errors.UserError: the data or the settings do not work.
@@ -78,15 +78,15 @@ def dry_run(settings: experiment.Experiment) -> str:
     return dry_run_lib.describe(settings, strategy)
 
 
-def measure(settings: experiment.Experiment, steps: int,
-            validation_steps: int) -> dry_run_lib.Measured:
+def measure(settings: experiment.Experiment, validation_steps: int
+            ) -> dry_run_lib.Measured:
   """Trains and validates a few steps without a folder.
 
   Raises:
     errors.UserError: the data or the settings do not work.
   """
   with _dry(settings.run) as strategy:
-    return dry_run_lib.measure(settings, strategy, steps, validation_steps)
+    return dry_run_lib.measure(settings, strategy, validation_steps)
 
 
 @contextlib.contextmanager

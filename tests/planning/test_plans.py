@@ -6,7 +6,7 @@ import re
 import pytest
 
 from axial_tf import errors
-from axial_tf.experiment import config, run
+from axial_tf.experiment import config, dry_run, run
 from axial_tf.planning import panoptic_plan, planner, record_folder
 from tests import tiny_classes, tools
 from tests.planning import plans, tiny_scenes
@@ -109,7 +109,8 @@ def test_a_gpu_gets_more_pixels(folder):
     pytest.param(tiny_scenes.write, 'median diameter 7.9',
                  marks=pytest.mark.slow)])
 def test_the_command_plans_what_a_dry_run_confirms(
-    tmp_path, eager, write, measured):
+    tmp_path, eager, monkeypatch, write, measured):
+  monkeypatch.setattr(dry_run, '_STEPS', 2)
   (tmp_path / 'records').mkdir()
   output = tmp_path / 'new' / 'planned.gin'
   arguments = (f'--records={write(tmp_path / "records")}', '--minutes=1',
