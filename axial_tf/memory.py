@@ -62,8 +62,16 @@ def capacity(error: BaseException) -> Optional[int]:
   if kind == 'TPU':
     found = re.search(r'of ([\d.]+)([KMGT]?) hbm', message)
     return found and int(float(found[1]) * _UNITS[found[2]])
-  if kind == 'GPU':
-    return _gpu_bytes()
+  return _gpu_bytes() if kind == 'GPU' else _host_bytes()
+
+
+def of_device() -> Optional[int]:
+  """Returns the bytes of the first GPU, or of this machine without one."""
+  return (_gpu_bytes() if tf.config.get_visible_devices('GPU')
+          else _host_bytes())
+
+
+def _host_bytes() -> int:
   total = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
   limit = resource.getrlimit(resource.RLIMIT_AS)[0]
   return total if limit == resource.RLIM_INFINITY else min(total, limit)

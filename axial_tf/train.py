@@ -12,7 +12,7 @@ Examples:
   The validation score of a finished run:
   python -m axial_tf.train --model_dir=runs/demo --mode=eval
 
-  The time and memory of a run, estimated from two steps; nothing is written:
+  The time and memory of a run, estimated from a few steps; nothing is written:
   python -m axial_tf.train --gin_file=gin_configs/experiments/demo.gin --dry_run
 
 Rerun the same command to resume a stopped run.
@@ -46,8 +46,8 @@ def _define_flags() -> None:
       'profile_steps', None, 'first and last step of a profile for '
       'TensorBoard, such as 10,20.')
   flags.DEFINE_bool(
-      'dry_run', False, 'build everything, train two steps and print the time '
-      'and memory of a run; nothing is written.')
+      'dry_run', False, 'build everything, train a few steps and print the '
+      'time and memory of a run; nothing is written.')
 
 
 def main() -> None:

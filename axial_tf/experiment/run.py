@@ -5,7 +5,7 @@ import functools
 import itertools
 import os
 import sys
-from typing import Optional
+from typing import Iterator, Optional
 
 import numpy as np
 from official.core import config_definitions, train_lib, train_utils
@@ -69,15 +69,34 @@ def run(
 
 
 def dry_run(settings: experiment.Experiment) -> str:
-  """Trains two steps without a folder; returns their time and memory as text.
+  """Trains a few steps without a folder; returns their time and memory as text.
 
   Raises:
     errors.UserError: the data or the settings do not work.
   """
-  place = strategies.find_place(settings.run, trains=True)
-  strategy = _prepare(settings.run, place, trains=True)
-  with config.plain_user_errors(), strategies.worker_errors(place.cluster):
+  with _dry(settings.run) as strategy:
     return dry_run_lib.describe(settings, strategy)
+
+
+def measure(settings: experiment.Experiment, validation_steps: int
+            ) -> dry_run_lib.Measured:
+  """Trains and validates a few steps without a folder.
+
+  Raises:
+    errors.UserError: the data or the settings do not work.
+  """
+  with _dry(settings.run) as strategy:
+    return dry_run_lib.measure(settings, strategy, validation_steps)
+
+
+@contextlib.contextmanager
+def _dry(settings: run_settings.RunSettings
+         ) -> Iterator[tf.distribute.Strategy]:
+  """Prepares steps that belong to no folder; yields their strategy."""
+  place = strategies.find_place(settings, trains=True)
+  strategy = _prepare(settings, place, trains=True)
+  with config.plain_user_errors(), strategies.worker_errors(place.cluster):
+    yield strategy
 
 
 def _prepare(settings: run_settings.RunSettings,

@@ -44,6 +44,7 @@ from axial_tf import errors
 from axial_tf import settings as settings_lib
 from axial_tf.files import json_files, paths
 from axial_tf.panoptic import merging_settings as merging_lib
+from axial_tf.specs import class_spec
 
 _SHIPPED = pathlib.Path(__file__).resolve().parent
 # Labels are stored as RGB PNG files, which hold 24 bits per pixel.
@@ -218,6 +219,8 @@ class DatasetSpec:
   def load(cls, name_or_path: str) -> 'DatasetSpec':
     """Loads a shipped spec by its name ('coco') or a JSON file by its path.
 
+    The file may also be the dataset_info.json next to records.
+
     Raises:
       errors.UserError: no such file, not JSON, or a spec that is not valid.
     """
@@ -234,7 +237,7 @@ class DatasetSpec:
     content = json_files.read(
         path, f'a shipped name ({", ".join(shipped)}) or the JSON file of a '
         f'dataset spec', 'correct it')
-    return cls.from_json(content, source=path)
+    return cls.from_json(class_spec.of_dataset_info(content), source=path)
 
   @classmethod
   def from_json(cls, content: Mapping[str, Any],

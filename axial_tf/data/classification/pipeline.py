@@ -200,9 +200,14 @@ def _open(settings, field: str, spec: class_spec.ClassSpec):
   pattern = reading.require_pattern(settings, field)
   if pattern.startswith(record_files.TFDS):
     return tfds_classification.open_source(pattern, spec)
-  return reading.open_records(pattern, spec, record_checks.Schema(
+  return reading.open_records(pattern, spec, schema(settings.first_label))
+
+
+def schema(first_label: int = 0) -> record_checks.Schema:
+  """Returns the schema of records whose first class has this label."""
+  return record_checks.Schema(
       classification_records.parse_classification_example,
-      functools.partial(_problem, first_label=settings.first_label)))
+      functools.partial(_problem, first_label=first_label))
 
 
 def _problem(example, spec: class_spec.ClassSpec, first_label: int

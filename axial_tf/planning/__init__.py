@@ -1,0 +1,1 @@
+"""Plans an experiment: facts of data and machine, rules, and a gin file."""
