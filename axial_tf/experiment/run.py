@@ -13,7 +13,13 @@ import tensorflow as tf
 
 from axial_tf import errors
 from axial_tf.data import reading_errors
-from axial_tf.experiment import config, experiment, out_of_memory, run_folder
+from axial_tf.experiment import (
+  config,
+  experiment,
+  out_of_memory,
+  run_folder,
+  tuned,
+)
 from axial_tf.experiment import dry_run as dry_run_lib
 from axial_tf.files import atomic_files, folder_lock, model_folders, paths
 from axial_tf.keras2 import keras
@@ -59,7 +65,7 @@ def run(
   with run_folder.usable(model_dir, mode), contextlib.ExitStack() as stack:
     if trains and place.is_chief:
       stack.enter_context(folder_lock.held(model_dir, 'model_dir'))
-    strategy = _prepare(settings.run, place, trains)
+    strategy = prepare(settings.run, place, trains)
     stack.enter_context(strategies.worker_errors(place.cluster))
     stop = stop_signal.StopSignal()
     if trains:
@@ -75,14 +81,14 @@ def dry_run(settings: experiment.Experiment) -> str:
     errors.UserError: the data or the settings do not work.
   """
   place = strategies.find_place(settings.run, trains=True)
-  strategy = _prepare(settings.run, place, trains=True)
+  strategy = prepare(settings.run, place, trains=True)
   with config.plain_user_errors(), strategies.worker_errors(place.cluster):
     return dry_run_lib.describe(settings, strategy)
 
 
-def _prepare(settings: run_settings.RunSettings,
-             place: Optional[strategies.Place] = None, trains: bool = False
-             ) -> tf.distribute.Strategy:
+def prepare(settings: run_settings.RunSettings,
+            place: Optional[strategies.Place] = None, trains: bool = False
+            ) -> tf.distribute.Strategy:
   """Makes the settings that affect the whole program; returns the strategy."""
   place = place or strategies.find_place(settings, trains)
   if settings.seed is not None:
@@ -97,6 +103,8 @@ def _prepare(settings: run_settings.RunSettings,
 
 
 def _run(settings, strategy, model_dir, mode, stop) -> Optional[dict]:
+  if mode == 'eval':
+    settings = tuned.apply_to_run(settings, model_dir)
   with strategy.scope():
     task = registry.build(
         settings.task, settings.run, settings.optimizer, logging_dir=model_dir)
@@ -136,6 +144,8 @@ def _run(settings, strategy, model_dir, mode, stop) -> Optional[dict]:
     step = int(global_step.numpy())
     print(f'validation at step {step}:\n{task.validation_table}',
           file=sys.stderr, flush=True)
+    if mode == 'eval':
+      _print_tuning(settings, model_dir)
     if is_chief:
       progress.append_metrics(model_dir, step, metrics)
     line.restart_clock()
@@ -152,6 +162,13 @@ def _run(settings, strategy, model_dir, mode, stop) -> Optional[dict]:
     with out_of_memory.training(settings, model_dir):
       return _train(controller, settings.run, model_dir, validate
                     if mode == 'train_and_eval' else None)
+
+
+def _print_tuning(settings, model_dir) -> None:
+  """Says on which images the merging was tuned, if it was."""
+  line = tuned.description(model_dir, settings.task.data.validation_pattern)
+  if line is not None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def _train(controller, settings, model_dir, validate) -> Optional[dict]:
