@@ -23,7 +23,7 @@ from axial_tf.experiment import (
 from axial_tf.experiment import dry_run as dry_run_lib
 from axial_tf.files import atomic_files, folder_lock, model_folders, paths
 from axial_tf.keras2 import keras
-from axial_tf.tasks import registry
+from axial_tf.tasks import panoptic, registry
 from axial_tf.training import (
   best_checkpoint,
   checkpoints,
@@ -145,7 +145,7 @@ def _run(settings, strategy, model_dir, mode, stop) -> Optional[dict]:
     print(f'validation at step {step}:\n{task.validation_table}',
           file=sys.stderr, flush=True)
     if mode == 'eval':
-      _print_tuning(settings, model_dir)
+      _print_tuning(settings.task, task.spec, model_dir, checkpoint)
     if is_chief:
       progress.append_metrics(model_dir, step, metrics)
     line.restart_clock()
@@ -164,9 +164,13 @@ def _run(settings, strategy, model_dir, mode, stop) -> Optional[dict]:
                     if mode == 'train_and_eval' else None)
 
 
-def _print_tuning(settings, model_dir) -> None:
+def _print_tuning(settings, spec, model_dir, checkpoint) -> None:
   """Says on which images the merging was tuned, if it was."""
-  line = tuned.description(model_dir, settings.task.data.validation_pattern)
+  if not isinstance(settings, panoptic.PanopticTaskSettings):
+    return
+  line = tuned.description(
+      model_dir, tuned.Choice.of(settings, spec), checkpoint,
+      settings.data.validation_pattern)
   if line is not None:
     print(line, file=sys.stderr, flush=True)
 

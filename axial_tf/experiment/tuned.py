@@ -22,7 +22,6 @@ from axial_tf.inference import multi_scale as multi_scale_lib
 from axial_tf.panoptic import merging_settings
 from axial_tf.specs import specs
 from axial_tf.tasks import panoptic, registry
-from axial_tf.training import checkpoints
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,12 +100,14 @@ class Tuning:
     return dataclasses.replace(
         settings, **{name: getattr(self.tuned, name) for name in fields})
 
-  def describe(self, checkpoint: str, pattern: str) -> str:
-    """Returns a line about an evaluation.
+  def describe(self, used: Choice, checkpoint: str,
+               pattern: Optional[str] = None) -> str:
+    """Returns a line about the origin of the settings in use.
 
     Args:
+      used: settings in use.
       checkpoint: path of the checkpoint in use.
-      pattern: pattern of the validation records.
+      pattern: pattern of the records of an evaluation.
     """
     name = os.path.basename(checkpoint)
     images = (f'{self.images} of these images'
@@ -115,9 +116,14 @@ class Tuning:
     line = (f'merging: tuned on {images}; cross-fitted PQ '
             f'{100 * self.pq.cross_fitted:.2f} (before: '
             f'{100 * self.pq.configured:.2f})')
+    others = [field.name for field in dataclasses.fields(Choice)
+              if getattr(used, field.name) != getattr(self.tuned, field.name)]
+    if others:
+      line += (f'; not used: its {" and ".join(others)}, which '
+               f'{"was" if len(others) == 1 else "were"} set otherwise since')
     if name != self.checkpoint:
-      line += (f', both of the checkpoint {self.checkpoint} and not of {name}; '
-               f'run axial_tf.tune again')
+      line += (f'; these figures are of {self.checkpoint} and not of {name}, '
+               f'for which axial_tf.tune has not been run')
     return line
 
 
@@ -186,11 +192,14 @@ def apply_to_run(settings: experiment.Experiment, model_dir: str
       settings, task=apply(settings.task, spec, model_dir))
 
 
-def description(model_dir: str, pattern: str, checkpoint: Optional[str] = None
-                ) -> Optional[str]:
-  """Returns a line about a run whose merging was tuned; None for others."""
+def description(
+    model_dir: str, used: Choice, checkpoint: str,
+    pattern: Optional[str] = None) -> Optional[str]:
+  """Returns `Tuning.describe` of a run; None if nothing was tuned.
+
+  Raises:
+    errors.UserError: the run's file is damaged.
+  """
   tuning = load(model_dir)
-  if tuning is None:
-    return None
-  return tuning.describe(
-      checkpoint or checkpoints.latest(model_dir) or '', pattern)
+  return None if tuning is None else tuning.describe(
+      used, checkpoint, pattern)

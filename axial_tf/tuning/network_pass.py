@@ -46,12 +46,13 @@ def run(settings: experiment.Experiment, strategy: tf.distribute.Strategy,
         **{key: tf.cast(outputs[key], tf.float32)
            for key in ('center_heatmap', 'offset')}}
 
-  step = tf.function(
-      lambda inputs: strategy.run(infer, [inputs]), autograph=False)
-
   def images():
     dataset = strategy.distribute_datasets_from_function(
         lambda context: task.build_inputs('validation', context))
+    # One graph for all sizes, as in a validation.
+    step = tf.function(
+        lambda inputs: strategy.run(infer, [inputs]), autograph=False,
+        input_signature=[dataset.element_spec])
     for inputs in dataset:
       outputs = step(inputs)
       both = {**inputs, **outputs}
