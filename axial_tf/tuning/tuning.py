@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import os
 import tempfile
-from typing import NamedTuple, Optional, Sequence
+from typing import Any, Mapping, NamedTuple, Optional, Sequence
 
 from axial_tf import errors
 from axial_tf.evaluation import panoptic_quality
@@ -70,12 +70,24 @@ def tune(settings: experiment.Experiment, model_dir: str, checkpoint: str,
           f'validation images, one for each half, got {count}; tuning needs '
           f'more')
     with contextlib.closing(scoring.Scorer(images, spec)) as scorer:
-      return _cross_fit(scorer, start, tuple(views), spec, {
+      return cross_fit(scorer, start, tuple(views), spec, {
           'checkpoint': os.path.basename(checkpoint), 'images': count,
           'validation_pattern': settings.task.data.validation_pattern})
 
 
-def _cross_fit(scorer: scoring.Scorer, start, views, spec, about) -> Result:
+def cross_fit(
+    scorer: scoring.Scorer, start: tuned.Choice,
+    views: Sequence[multi_scale.MultiScaleSettings],
+    spec: dataset_spec.DatasetSpec, about: Mapping[str, Any]) -> Result:
+  """Fits both halves and all images; scores each half by the other's choice.
+
+  Args:
+    scorer: scores of both halves for any choice.
+    start: what is configured.
+    views: views to choose from.
+    spec: the categories.
+    about: other fields of `tuned.Tuning`.
+  """
   def of_half(number):
     return lambda choice: _pq(scorer.halves(choice)[number])
 
