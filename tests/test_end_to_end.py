@@ -153,7 +153,7 @@ def test_mistakes_on_the_command_line_are_named(arguments, words):
 
 
 @pytest.mark.parametrize('module', [
-    'axial_tf.train', 'axial_tf.export', 'axial_tf.predict',
+    'axial_tf.train', 'axial_tf.tune', 'axial_tf.export', 'axial_tf.predict',
     'axial_tf.classify', 'axial_tf.demo', 'data_prep.convert',
     'data_prep.sample_digits'])
 def test_help_explains_itself_with_an_example(module):

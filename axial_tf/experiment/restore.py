@@ -7,7 +7,7 @@ from typing import Optional, Union
 import tensorflow as tf
 
 from axial_tf import errors
-from axial_tf.experiment import config
+from axial_tf.experiment import config, tuned
 from axial_tf.files import model_folders
 from axial_tf.inference import classification as classifier_inference
 from axial_tf.inference import panoptic as panoptic_inference
@@ -21,7 +21,7 @@ Inference = Union[
 
 def load_inference(
     model_dir: str, checkpoint: Optional[str] = None) -> Inference:
-  """Rebuilds the model that `model_dir` was trained with.
+  """Rebuilds the model that `model_dir` was trained with, tuned if it was.
 
   Args:
     model_dir: folder of a training run.
@@ -45,6 +45,7 @@ def load_inference(
   settings = dataclasses.replace(
       settings, spec=os.path.join(model_dir, row.task.spec_file))
   spec = row.load_spec(settings)
+  settings = tuned.apply(settings, spec, model_dir)
   model = row.build_model(settings, spec)
   checkpoints.restore_model(model, checkpoint)
   return row.build_inference(settings, spec, model)

@@ -13,11 +13,17 @@ import tensorflow as tf
 
 from axial_tf import errors
 from axial_tf.data import reading_errors
-from axial_tf.experiment import config, experiment, out_of_memory, run_folder
+from axial_tf.experiment import (
+  config,
+  experiment,
+  out_of_memory,
+  run_folder,
+  tuned,
+)
 from axial_tf.experiment import dry_run as dry_run_lib
 from axial_tf.files import atomic_files, folder_lock, model_folders, paths
 from axial_tf.keras2 import keras
-from axial_tf.tasks import registry
+from axial_tf.tasks import panoptic, registry
 from axial_tf.training import (
   best_checkpoint,
   checkpoints,
@@ -59,7 +65,7 @@ def run(
   with run_folder.usable(model_dir, mode), contextlib.ExitStack() as stack:
     if trains and place.is_chief:
       stack.enter_context(folder_lock.held(model_dir, 'model_dir'))
-    strategy = _prepare(settings.run, place, trains)
+    strategy = prepare(settings.run, place, trains)
     stack.enter_context(strategies.worker_errors(place.cluster))
     stop = stop_signal.StopSignal()
     if trains:
@@ -94,14 +100,14 @@ def _dry(settings: run_settings.RunSettings
          ) -> Iterator[tf.distribute.Strategy]:
   """Prepares steps that belong to no folder; yields their strategy."""
   place = strategies.find_place(settings, trains=True)
-  strategy = _prepare(settings, place, trains=True)
+  strategy = prepare(settings, place, trains=True)
   with config.plain_user_errors(), strategies.worker_errors(place.cluster):
     yield strategy
 
 
-def _prepare(settings: run_settings.RunSettings,
-             place: Optional[strategies.Place] = None, trains: bool = False
-             ) -> tf.distribute.Strategy:
+def prepare(settings: run_settings.RunSettings,
+            place: Optional[strategies.Place] = None, trains: bool = False
+            ) -> tf.distribute.Strategy:
   """Makes the settings that affect the whole program; returns the strategy."""
   place = place or strategies.find_place(settings, trains)
   if settings.seed is not None:
@@ -116,6 +122,8 @@ def _prepare(settings: run_settings.RunSettings,
 
 
 def _run(settings, strategy, model_dir, mode, stop) -> Optional[dict]:
+  if mode == 'eval':
+    settings = tuned.apply_to_run(settings, model_dir)
   with strategy.scope():
     task = registry.build(
         settings.task, settings.run, settings.optimizer, logging_dir=model_dir)
@@ -155,6 +163,8 @@ def _run(settings, strategy, model_dir, mode, stop) -> Optional[dict]:
     step = int(global_step.numpy())
     print(f'validation at step {step}:\n{task.validation_table}',
           file=sys.stderr, flush=True)
+    if mode == 'eval':
+      _print_tuning(settings.task, task.spec, model_dir, checkpoint)
     if is_chief:
       progress.append_metrics(model_dir, step, metrics)
     line.restart_clock()
@@ -171,6 +181,17 @@ def _run(settings, strategy, model_dir, mode, stop) -> Optional[dict]:
     with out_of_memory.training(settings, model_dir):
       return _train(controller, settings.run, model_dir, validate
                     if mode == 'train_and_eval' else None)
+
+
+def _print_tuning(settings, spec, model_dir, checkpoint) -> None:
+  """Says on which images the merging was tuned, if it was."""
+  if not isinstance(settings, panoptic.PanopticTaskSettings):
+    return
+  line = tuned.description(
+      model_dir, tuned.Choice.of(settings, spec), checkpoint,
+      settings.data.validation_pattern)
+  if line is not None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def _train(controller, settings, model_dir, validate) -> Optional[dict]:

@@ -23,6 +23,7 @@ for images that it sees at this size.
 
 import itertools
 import os
+import sys
 from typing import Tuple
 
 from absl import flags
@@ -106,7 +107,7 @@ def main() -> None:
 def _export(version, scales) -> None:
   """Writes a version."""
   from axial_tf import devices
-  from axial_tf.experiment import restore
+  from axial_tf.experiment import restore, tuned
   from axial_tf.export import saved_model, serving_settings
   from axial_tf.inference import multi_scale
   from axial_tf.training import checkpoints, progress
@@ -120,8 +121,15 @@ def _export(version, scales) -> None:
         tuple(scales or (1.0,)), FLAGS.flip)
   devices.available().announce()
   checkpoint = checkpoints.find(FLAGS.checkpoint or FLAGS.model_dir)
+  tuning = None
+  if inference.task is model_folders.PANOPTIC:
+    tuning = tuned.description(FLAGS.model_dir, tuned.Choice(
+        inference.merging, inference.multi_scale), checkpoint)
+  if tuning is not None:
+    print(tuning, file=sys.stderr, flush=True)
   version_dir = saved_model.export_saved_model(
       inference, FLAGS.export_dir, version=version, metadata={
+          'tuning': tuning,
           'checkpoint': os.path.relpath(checkpoint, FLAGS.model_dir),
           'metrics': progress.metrics_at(
               FLAGS.model_dir, checkpoints.step_of(checkpoint)) or {},
@@ -144,6 +152,7 @@ def _check(version) -> None:
   from axial_tf.experiment import restore
   from axial_tf.export import saved_model
   from axial_tf.inference import multi_scale
+  from axial_tf.panoptic import merging_settings
 
   existing = model_folders.versions(FLAGS.export_dir)
   if not existing or version not in (None, *existing):
@@ -154,13 +163,14 @@ def _check(version) -> None:
   version_dir = os.path.join(FLAGS.export_dir, str(version or existing[-1]))
   content = model_folders.read_model_json(version_dir)
   task = model_folders.find(FLAGS.model_dir).task or model_folders.PANOPTIC
-  views = None
+  views = merging = None
   try:
     content[task.spec]
     rules, checkpoint = content['input_rules'], content['checkpoint']
     if task is model_folders.PANOPTIC:
       views = multi_scale.MultiScaleSettings(
           tuple(rules['scales']), rules['flip'])
+      merging = merging_settings.MergingSettings(**content['merging'])
   except (KeyError, TypeError) as error:
     raise errors.UserError(
         f'{version_dir}: model.json lacks data to compare it with '
@@ -169,7 +179,7 @@ def _check(version) -> None:
   inference = restore.load_inference(
       FLAGS.model_dir, os.path.join(FLAGS.model_dir, checkpoint))
   if views is not None:
-    inference.multi_scale = views
+    inference.multi_scale, inference.merging = views, merging
   differences = saved_model.check(inference, version_dir)
   print(f'{version_dir} equals {checkpoint} of {FLAGS.model_dir}: '
         f'{differences}')

@@ -1,6 +1,6 @@
 """Writes the model card, a Markdown page that describes an exported model."""
 
-from typing import Any, Dict, List, Mapping
+from typing import Any, Dict, List, Mapping, Optional
 
 from axial_tf.files import model_folders
 
@@ -30,7 +30,8 @@ def text(content: Mapping[str, Any]) -> str:
           f'{rules["pixels"]}.', *(rule(rules) for rule in how),
           *_file_rules(content['serving']),
           *_compiled_rules(content['serving']))), '',
-      '## Scores', '', *_score_lines(content.get('metrics') or {}), '',
+      '## Scores', '', *_score_lines(content.get('metrics') or {}),
+      *_tuning_lines(content.get('tuning')), '',
       *labels(spec)]) + '\n'
 
 
@@ -104,6 +105,10 @@ def _score_lines(metrics: Dict[str, Any]) -> List[str]:
     return ['This checkpoint was not validated.']
   return ['On the validation data of its training run, in percent:', '',
           *(f'- {name}: {100 * value:.2f}' for name, value in known)]
+
+
+def _tuning_lines(tuning: Optional[str]) -> List[str]:
+  return ['', f'{tuning[0].upper()}{tuning[1:]}.'] if tuning else []
 
 
 # The title, the rules for images, and the meaning of the labels.

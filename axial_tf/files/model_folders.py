@@ -14,10 +14,12 @@ from axial_tf import errors
 from axial_tf.files import json_files, paths
 
 # Files of a training run: the gin text that rebuilds the model; every value in
-# use, for people (only the chief writes it); a JSON line for each validation.
+# use, for people (only the chief writes it); a JSON line for each validation;
+# the merging and the views that axial_tf.tune chose.
 CONFIG = 'config.gin'
 OPERATIVE_CONFIG = 'operative_config.gin'
 METRICS = 'metrics.jsonl'
+TUNING = 'tuning.json'
 # Files of an exported version.
 MODEL_JSON = 'model.json'
 MODEL_CARD = 'model_card.md'

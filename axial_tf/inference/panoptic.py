@@ -32,7 +32,6 @@ class PanopticInference(tf.Module):
     enlarge: whether to enlarge smaller images to `max_long_side`, too.
     size: height and width of all images that the network sees; None if they
       vary.
-    max_segments: rows of the segment table: the largest number of segments.
   """
 
   task = model_folders.PANOPTIC
@@ -53,7 +52,11 @@ class PanopticInference(tf.Module):
     self.max_long_side = max_long_side
     self.enlarge = enlarge
     self.size = size
-    self.max_segments = merging_settings.max_centers + len(spec.stuff_ids)
+
+  @property
+  def max_segments(self) -> int:
+    """Rows of the segment table: the largest number of segments."""
+    return self.merging.max_centers + len(self.spec.stuff_ids)
 
   def traced(self) -> 'PanopticInference':
     """Returns an inference whose network is one shared graph function.

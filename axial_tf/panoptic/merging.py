@@ -69,7 +69,25 @@ def merge(
         f'thing_ids: expected train ids below {classes} (the number of '
         f'semantic outputs), got {max(thing_ids)}; use the data set spec that '
         f'the model was trained with')
-  semantic = tf.argmax(semantic_probabilities, -1, output_type=tf.int32)
+  return merge_classes(
+      tf.argmax(semantic_probabilities, -1, output_type=tf.int32),
+      center_heatmap, offset, classes=classes, thing_ids=thing_ids,
+      label_divisor=label_divisor, void_label=void_label, settings=settings)
+
+
+def merge_classes(
+    semantic: tf.Tensor, center_heatmap: tf.Tensor, offset: tf.Tensor, *,
+    classes: int, thing_ids: Sequence[int], label_divisor: int,
+    void_label: int, settings: MergingSettings = _DEFAULTS,
+) -> Dict[str, tf.Tensor]:
+  """Does the same for heads whose most probable classes are known.
+
+  Args:
+    semantic: int32 `[batch, height, width]`, the most probable classes.
+    center_heatmap: see `merge`; so are the arguments that are not listed.
+    offset: only its values on things matter.
+    classes: number of semantic classes.
+  """
   is_thing = label_ids.member_mask(semantic, thing_ids)
   offset = tf.cast(offset, tf.float32)
   heatmap = tf.cast(center_heatmap, tf.float32)

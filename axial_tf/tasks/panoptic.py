@@ -1,8 +1,9 @@
 """Defines the panoptic segmentation task for the Model Garden's trainer."""
 
 import dataclasses
-from typing import Optional
+from typing import Dict, Mapping, Optional
 
+import numpy as np
 import tensorflow as tf
 
 from axial_tf import errors
@@ -109,6 +110,23 @@ def build_model(
   return model
 
 
+def overlaps(image: Mapping[str, np.ndarray], spec: dataset_spec.DatasetSpec
+             ) -> label_maps.Overlaps:
+  """Compares one validation image with its truth, at its raw size.
+
+  Args:
+    image: 'prediction' int32 [height, width] and, as
+      `pipeline.validation_dataset` gives them for one image, 'panoptic',
+      'height', 'width', 'raw_height' and 'raw_width'.
+    spec: the categories.
+  """
+  size = (image['raw_height'], image['raw_width'])
+  prediction = resizing.nearest_array(
+      image['prediction'][:image['height'], :image['width']], *size)
+  return label_maps.overlaps(
+      image['panoptic'][:size[0], :size[1]], prediction, spec)
+
+
 class PanopticTask(trained_task.TrainedTask):
   """Training and validation steps of a panoptic network."""
 
@@ -168,7 +186,7 @@ class PanopticTask(trained_task.TrainedTask):
   def validation_step(self, inputs, model, metrics=None):
     """Segments a replica's images; scoring happens on the host."""
     del model, metrics  # The inference holds the model.
-    outputs = self._infer(
+    outputs = self.segment(
         inputs['image'], inputs['height'], inputs['width'])
     scores = (self._segment_scores(outputs, inputs)
               if self._settings.instance_ap else {})
@@ -180,11 +198,13 @@ class PanopticTask(trained_task.TrainedTask):
         'prediction': outputs['panoptic_map'], **scores, **shown,
         **{key: inputs[key] for key in _PASSED_KEYS}}
 
-  def _infer(self, images, bottom, right):
+  def segment(self, images: tf.Tensor, bottom: tf.Tensor, right: tf.Tensor
+              ) -> Dict[str, tf.Tensor]:
     """Segments images [0:bottom, 0:right] of a batch, which may be empty.
 
-    The last batch may leave a replica without images: it then gets an empty
-    tensor, on which convolutions fail.
+    Returns what `PanopticInference` does, at the size of the batch. The last
+    batch may leave a replica without images: it then gets an empty tensor, on
+    which convolutions fail.
     """
     count, height, width = (tf.shape(images)[axis] for axis in range(3))
     inference = self._inference
@@ -241,11 +261,7 @@ class PanopticTask(trained_task.TrainedTask):
 
   def _add_image(self, state, image) -> None:
     """Scores one image at its raw size, without padding."""
-    size = (image['raw_height'], image['raw_width'])
-    truth = image['panoptic'][:size[0], :size[1]]
-    prediction = resizing.nearest_array(
-        image['prediction'][:image['height'], :image['width']], *size)
-    pairs = label_maps.overlaps(truth, prediction, self.spec)
+    pairs = overlaps(image, self.spec)
     state['quality'].add(pairs)
     state['iou'].add(pairs)
     if 'ap' in state:

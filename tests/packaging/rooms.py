@@ -11,7 +11,8 @@ ORDER = (
     'version', 'errors', 'optional_imports', 'keras2', 'files', 'settings',
     'devices', 'memory', 'unfolded', 'beam_runner', 'log_filter', 'cli',
     'panoptic', 'specs', 'layers', 'models', 'data', 'inference', 'evaluation',
-    'training', 'visualize', 'tasks', 'experiment', 'planning', 'prediction',
+    'training', 'visualize', 'tasks', 'experiment', 'planning', 'tuning',
+    'prediction',
     'export', 'client', 'weights', 'serving')
 # data_prep is independent of the models: it needs only the record schema.
 OF_DATA_PREP = {

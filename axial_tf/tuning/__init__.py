@@ -1,0 +1,1 @@
+"""Searches merging settings and views on the validation images of a run."""
