@@ -1,36 +1,26 @@
 """Real COCO annotations pass through the whole system."""
 
 import json
-import os
-import pathlib
-import subprocess
-import sys
 
 import pytest
 
-_ROOT = pathlib.Path(__file__).resolve().parent.parent
-
-
-def _run(*command) -> str:
-  done = subprocess.run(
-      [sys.executable, *map(str, command)], capture_output=True, text=True,
-      check=False, cwd=_ROOT, env={**os.environ, 'TF_CPP_MIN_LOG_LEVEL': '3'})
-  assert done.returncode == 0, done.stderr[-3000:]
-  return done.stdout
+from tests import tools
 
 
 @pytest.fixture(scope='module')
 def records(shared_dir, tmp_path_factory):
   folder = tmp_path_factory.mktemp('coco_sample')
-  _run('-m', 'data_prep.convert', '--dataset=coco',
-       f'--input_dir={shared_dir / "data" / "coco_panoptic_sample"}',
-       '--split=val2017', f'--output_dir={folder}')
+  tools.succeeds(
+      'data_prep.convert', '--dataset=coco',
+      f'--input_dir={shared_dir / "data" / "coco_panoptic_sample"}',
+      '--split=val2017', f'--output_dir={folder}')
   return folder
 
 
 def test_the_ceiling_is_100_except_for_small_stuff(records):
-  output = _run('benchmarks/ceiling.py', '--spec=coco',
-                f'--records={records}/val2017-*.tfrecord')
+  output = tools.succeeds(
+      'benchmarks.ceiling', '--spec=coco',
+      f'--records={records}/val2017-*.tfrecord').stdout
   pq = [float(line.split()[1]) for line in output.splitlines()
         if line.startswith('all ')]
   with_limit, all_stuff, at_stride_4 = pq
@@ -41,8 +31,9 @@ def test_the_ceiling_is_100_except_for_small_stuff(records):
 
 @pytest.mark.slow
 def test_a_small_model_overfits_the_images(records, tmp_path):
-  _run('-m', 'axial_tf.train', '--gin_file=experiments/coco_sample.gin',
-       f"--gin_params=RECORDS='{records}'", f'--model_dir={tmp_path / "run"}',
-       '--mode=train_and_eval')
+  tools.succeeds(
+      'axial_tf.train', '--gin_file=experiments/coco_sample.gin',
+      f"--gin_params=RECORDS='{records}'", f'--model_dir={tmp_path / "run"}',
+      '--mode=train_and_eval')
   last = (tmp_path / 'run' / 'metrics.jsonl').read_text().splitlines()[-1]
   assert json.loads(last)['pq'] >= 0.80

@@ -1,6 +1,4 @@
 import json
-import subprocess
-import sys
 
 import pytest
 
@@ -38,10 +36,7 @@ def test_an_unknown_model_lists_the_known_ones():
 @pytest.mark.parametrize('module', ['axial_tf.count', 'axial_tf.benchmark'])
 def test_the_command_and_its_earlier_name_count(module):
   earlier = ['--count'] if module.endswith('benchmark') else []
-  done = subprocess.run(
-      [sys.executable, '-m', module, *earlier, '--variant=resnet50', '--json'],
-      capture_output=True, text=True)
-  assert done.returncode == 0, done.stderr
+  done = tools.succeeds(module, *earlier, '--variant=resnet50', '--json')
   (row,) = json.loads(done.stdout)
   assert row['name'] == 'resnet50'
   assert '--variant' in tools.succeeds(module, '--help').stdout

@@ -1,19 +1,19 @@
 """The README's commands work as printed, one after the other, in one folder."""
 
-import itertools
 import json
 import os
 import pathlib
 import re
 import subprocess
 import sys
+from typing import Iterator, List
 
 import numpy as np
 from PIL import Image
 import pytest
 
 from axial_tf.export import saved_model
-from tests import color_model
+from tests import color_model, tools
 
 _README = pathlib.Path(__file__).resolve().parent.parent / 'README.md'
 # Added to the command that trains: few steps of a small network, without
@@ -81,30 +81,39 @@ def folder(tmp_path_factory):
   return folder
 
 
-def _script() -> str:
-  parts = []
-  # Blocks of Python without commands between them are one session.
-  for language, blocks in itertools.groupby(_blocks(), lambda block: block[0]):
-    text = ''.join(block for _, block in blocks)
-    if language == 'python':
-      if 'y = layer(' in text:
-        text += 'assert y.shape == [1, 65, 97, 128], y.shape\n'
-      parts.append(f"python - <<'PYTHON'\n{text}PYTHON")
+# In place of the interpreter: notes its arguments, each with a zero byte behind.
+_NOTING = '''
+python() { printf '%s\\0' "$@" '' >> "$COMMANDS"; }
+'''
+
+
+def _commands(block: str, folder: pathlib.Path) -> Iterator[List[str]]:
+  """Yields the arguments of each call of Python, as the shell gives them."""
+  text = ''.join(line for line in block.splitlines(keepends=True)
+                 if not line.startswith('make '))
+  text = re.sub(r'(--gin_file=\S+)', rf'\1 {_TINY}', text)
+  noted = folder.parent / 'commands'
+  noted.write_bytes(b'')
+  done = subprocess.run(
+      ['bash', '-e', '-c', _NOTING + text], cwd=folder, capture_output=True,
+      text=True, check=False, env={**os.environ, 'COMMANDS': str(noted)})
+  assert done.returncode == 0 and not done.stderr, done.stderr
+  for command in noted.read_text().split('\0\0')[:-1]:
+    yield command.split('\0')
+
+
+def test_the_commands_work_in_order(folder, monkeypatch):
+  monkeypatch.chdir(folder)
+  names = {}
+  for language, block in _blocks():
+    if language == 'python':  # All blocks of Python are one session.
+      exec(compile(block, 'README.md', 'exec'), names)
       continue
     assert language == 'bash', f'{language}: who runs this block?'
-    text = ''.join(line for line in text.splitlines(keepends=True)
-                   if not line.startswith('make '))
-    parts.append(re.sub(r'(--gin_file=\S+)', rf'\1 {_TINY}', text))
-  return '\n'.join(parts)
-
-
-def test_the_commands_work_in_order(folder):
-  done = subprocess.run(
-      ['bash', '-e', '-c', _script()], cwd=folder, capture_output=True,
-      text=True, check=False,
-      env={**os.environ, 'PYTHONPATH': str(_README.parent),
-           'TF_CPP_MIN_LOG_LEVEL': '3'})
-  assert done.returncode == 0, done.stderr[-3000:]
+    for option, module, *arguments in _commands(block, folder):
+      assert option == '-m'
+      tools.succeeds(module, *arguments)
+  assert names['y'].shape == [1, 65, 97, 128]
   made = {str(path.relative_to(folder)) for path in folder.rglob('*')
           if '.venv' not in path.parts}
   assert {'my_scenes.json',
