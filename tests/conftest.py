@@ -1,6 +1,7 @@
 """Fixtures for all tests: the real data and reference numbers, if present."""
 
 import ctypes
+import functools
 import gc
 import os
 import pathlib
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from axial_tf.experiment import run
 from axial_tf.keras2 import keras
 
 # Two devices, for tests of replicas; must be set before TensorFlow starts.
@@ -50,6 +52,24 @@ def free_memory():
   trim = getattr(ctypes.CDLL(None), 'malloc_trim', None)
   if trim is not None:
     trim(0)
+
+
+@pytest.fixture(scope='session', autouse=True)
+def delete_iterators_early():
+  """Deletes those of a run when it ends: later takes longer, see `cli`."""
+  def deleting(function):
+    @functools.wraps(function)
+    def call(*args, **kwargs):
+      try:
+        return function(*args, **kwargs)
+      finally:
+        gc.collect()
+    return call
+
+  with pytest.MonkeyPatch.context() as patch:
+    for name in ('run', 'dry_run', 'measure'):
+      patch.setattr(run, name, deleting(getattr(run, name)))
+    yield
 
 
 @pytest.fixture

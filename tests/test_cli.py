@@ -56,6 +56,24 @@ def test_onednn_is_on_unless_the_user_switches_it_off(
   assert done.stdout.strip() == wanted
 
 
+@pytest.mark.parametrize('loaded, told', [
+    ('tensorflow', ['later']), ('another', ['later', 'deleted'])])
+@pytest.mark.parametrize('stop, status', [('', 0), ('sys.exit(7)', 7)])
+def test_a_program_of_tensorflow_ends_without_deletions(
+    loaded, told, stop, status):
+  done = _run(f'''
+        import atexit, sys
+        class Slow:
+          def __del__(self):
+            print('deleted')
+        sys.modules[{loaded!r}] = Slow()
+        atexit.register(print, 'later')
+        {stop}
+      ''')
+  assert (done.returncode, done.stdout.split(), done.stderr) == (
+      status, told, '')
+
+
 def test_a_bug_keeps_its_traceback():
   done = _run("raise KeyError('x')")
   assert done.returncode == 1 and 'Traceback' in done.stderr

@@ -4,16 +4,14 @@ import json
 import os
 import pathlib
 import re
-import subprocess
 import sys
-from typing import Iterator, List
 
 import numpy as np
 from PIL import Image
 import pytest
 
 from axial_tf.export import saved_model
-from tests import color_model, tools
+from tests import color_model, doc_commands, tools
 
 _README = pathlib.Path(__file__).resolve().parent.parent / 'README.md'
 # Added to the command that trains: few steps of a small network, without
@@ -26,10 +24,8 @@ _TINY = ' '.join(f"--gin_params='{binding}'" for binding in (
 
 
 def _blocks():
-  """Returns language and text of each block of code, in order."""
-  blocks = re.findall(
-      r'^```(\w+)\n(.*?)^```', _README.read_text(), re.MULTILINE | re.DOTALL)
-  return [block for block in blocks if block[0] != 'bibtex']
+  return [block for block in doc_commands.blocks(_README)
+          if block[0] != 'bibtex']
 
 
 # Category ids of ground, ball and sky in the user's data.
@@ -81,27 +77,6 @@ def folder(tmp_path_factory):
   return folder
 
 
-# In place of the interpreter: notes its arguments, each with a zero byte behind.
-_NOTING = '''
-python() { printf '%s\\0' "$@" '' >> "$COMMANDS"; }
-'''
-
-
-def _commands(block: str, folder: pathlib.Path) -> Iterator[List[str]]:
-  """Yields the arguments of each call of Python, as the shell gives them."""
-  text = ''.join(line for line in block.splitlines(keepends=True)
-                 if not line.startswith('make '))
-  text = re.sub(r'(--gin_file=\S+)', rf'\1 {_TINY}', text)
-  noted = folder.parent / 'commands'
-  noted.write_bytes(b'')
-  done = subprocess.run(
-      ['bash', '-e', '-c', _NOTING + text], cwd=folder, capture_output=True,
-      text=True, check=False, env={**os.environ, 'COMMANDS': str(noted)})
-  assert done.returncode == 0 and not done.stderr, done.stderr
-  for command in noted.read_text().split('\0\0')[:-1]:
-    yield command.split('\0')
-
-
 def test_the_commands_work_in_order(folder, monkeypatch):
   monkeypatch.chdir(folder)
   names = {}
@@ -110,7 +85,8 @@ def test_the_commands_work_in_order(folder, monkeypatch):
       exec(compile(block, 'README.md', 'exec'), names)
       continue
     assert language == 'bash', f'{language}: who runs this block?'
-    for option, module, *arguments in _commands(block, folder):
+    for option, module, *arguments in doc_commands.commands(
+        block, folder, {'--gin_file=': _TINY}):
       assert option == '-m'
       tools.succeeds(module, *arguments)
   assert names['y'].shape == [1, 65, 97, 128]

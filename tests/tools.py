@@ -11,10 +11,12 @@ import runpy
 import subprocess
 import sys
 from typing import Optional
+from unittest import mock
 
 from absl import app, flags
 from absl.testing import flagsaver
 
+from axial_tf import cli
 from axial_tf.keras2 import keras
 
 
@@ -40,7 +42,7 @@ def run(module: str, *arguments, cwd: Optional[os.PathLike] = None
     if cwd is not None:
       os.chdir(cwd)
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), (
-        _own_flags()):
+        _own_flags()), mock.patch.object(cli, 'end_at_once'):
       runpy.run_module(module, run_name='__main__', alter_sys=True)
   except SystemExit as stop:
     status = stop.code or 0
