@@ -180,8 +180,8 @@ def _title(folder, facts, minutes, computer, found) -> List[str]:
       f'Data: {facts.num_train} training and {facts.num_validation} '
       f'validation images of {folder.spec.name!r}, {facts.images.height} x '
       f'{facts.images.width} pixels (median); '
-      f'{sum(c.is_thing for c in facts.classes)} classes of things and '
-      f'{sum(not c.is_thing for c in facts.classes)} of stuff occur.',
+      f'classes that occur: {sum(c.is_thing for c in facts.classes)} of '
+      f'things, {sum(not c.is_thing for c in facts.classes)} of stuff.',
       found.predicted()]
 
 
