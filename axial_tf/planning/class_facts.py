@@ -2,14 +2,11 @@
 
 import collections
 import dataclasses
-import sys
 from typing import Tuple
 
 import tensorflow as tf
-from tqdm import tqdm
 
 from axial_tf.data.classification import records
-from axial_tf.data.common import record_checks
 from axial_tf.files import image_decoding
 from axial_tf.planning import image_facts, record_folder, symmetry
 
@@ -44,13 +41,9 @@ def measure(folder: record_folder.RecordFolder) -> ClassDataFacts:
   """
   collector = image_facts.ImageCollector()
   looks = collections.defaultdict(list)
-  with record_checks.reading_errors(_decode, *folder.train_files.paths):
-    for serialized in tqdm(
-        record_folder.sample(folder, SAMPLE), desc='measure', unit=' images',
-        total=min(SAMPLE, folder.num_train), file=sys.stderr):
-      image, label = _decode(tf.constant(serialized))
-      looks[int(label)].append(symmetry.grid(
-          symmetry.squeezed(collector.add(image.numpy()))))
+  for image, label in record_folder.sample(folder, SAMPLE, _decode):
+    looks[int(label)].append(symmetry.grid(
+        symmetry.squeezed(collector.add(image.numpy()))))
   images = collector.facts()
   image_facts.require_detail(images, folder.path)
   return ClassDataFacts(

@@ -39,25 +39,19 @@ def plan(folder: record_folder.RecordFolder,
                'RunSettings.validation_batch_size',
                max(1, min(200, facts.num_validation)),
                f'{facts.num_validation} validation images', 'quick')]
-  timing = computer.time(
-      _probe(folder, facts, fixed, computer, rules.REFERENCE))
-
-  def schedule_of(cost):
-    return _schedule(facts, batch, minutes, timing.times(cost))
-
-  place, enough = schedule.largest(
-      rules.LADDER, schedule_of, rules.LEAST_PASSES)
-  rung = rules.LADDER[place]
-  if rung != rules.REFERENCE:
-    timing = computer.time(_probe(folder, facts, fixed, computer, rung))
-  found = _schedule(facts, batch, minutes, timing)
+  chosen = schedule.choose(
+      rules.LADDER, rules.REFERENCE,
+      lambda rung: computer.time(_probe(folder, facts, fixed, computer, rung)),
+      lambda timing: _schedule(facts, batch, minutes, timing),
+      rules.LEAST_PASSES)
+  rung, timing, found = chosen.rung, chosen.timing, chosen.schedule
   schedule.require_a_pass(
       found, minutes, timing, batch.value, facts.num_train,
       timing.image * facts.num_validation)
   network = choices.Choice(
       'network', f'{rung.spatial}, width {rung.width:g}, blocks {rung.blocks}',
       f'{timing.step:.3g} s a step on {computer.device.upper()}',
-      schedule.enough_text(rung, place, rules.LEAST_PASSES, enough))
+      chosen.reason)
   return choices.Plan(
       title=_title(folder, facts, minutes, computer, found),
       includes=_INCLUDES, macros=_macros(folder), findings=[network],
@@ -69,7 +63,7 @@ def plan(folder: record_folder.RecordFolder,
           *common_rules.norm_momentum(found.steps),
           *common_rules.intervals(found)],
       constants=[rung.macros(), *computer.precision(), *_CONSTANTS],
-      warnings=_warnings(facts, found, enough),
+      warnings=_warnings(facts, found, chosen.enough),
       train_seconds=found.train_seconds, total_seconds=found.total_seconds)
 
 

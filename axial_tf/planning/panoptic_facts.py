@@ -2,14 +2,10 @@
 
 import collections
 import dataclasses
-import sys
 from typing import List, Optional, Tuple
 
 import numpy as np
-import tensorflow as tf
-from tqdm import tqdm
 
-from axial_tf.data.common import record_checks
 from axial_tf.data.panoptic import records
 from axial_tf.panoptic import label_runs
 from axial_tf.planning import image_facts, record_folder, symmetry
@@ -97,13 +93,9 @@ def measure(folder: record_folder.RecordFolder) -> PanopticFacts:
       the images.
   """
   collector = _Collector(folder.spec)
-  with record_checks.reading_errors(
-      records.decode_panoptic_example, *folder.train_files.paths):
-    for serialized in tqdm(
-        record_folder.sample(folder, SAMPLE), desc='measure', unit=' images',
-        total=min(SAMPLE, folder.num_train), file=sys.stderr):
-      example = records.decode_panoptic_example(tf.constant(serialized))
-      collector.add(example['image'].numpy(), example['panoptic'].numpy())
+  for example in record_folder.sample(
+      folder, SAMPLE, records.decode_panoptic_example):
+    collector.add(example['image'].numpy(), example['panoptic'].numpy())
   return collector.facts(folder)
 
 

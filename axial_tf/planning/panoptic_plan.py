@@ -57,23 +57,16 @@ def plan(folder: record_folder.RecordFolder,
     errors.UserError: the time is too short for one pass over the images.
   """
   fixed = _fixed(facts, computer)
-  place = rules.LADDER.index(rules.REFERENCE)
-  timing = computer.time(_probe(folder, facts, fixed, computer, place))
-
-  def schedule_of(cost):
-    return _schedule(facts, fixed, minutes, timing.times(cost))
-
-  place, enough = schedule.largest(
-      rules.LADDER, schedule_of, rules.LEAST_PASSES)
-  rung = rules.LADDER[place]
-  if rung != rules.REFERENCE:
-    timing = computer.time(_probe(folder, facts, fixed, computer, place))
-  found = _schedule(facts, fixed, minutes, timing)
+  chosen = schedule.choose(
+      rules.LADDER, rules.REFERENCE,
+      lambda rung: computer.time(_probe(folder, facts, fixed, computer, rung)),
+      lambda timing: _schedule(facts, fixed, minutes, timing),
+      rules.LEAST_PASSES)
   schedule.require_a_pass(
-      found, minutes, timing, fixed.batch.value, facts.num_train,
-      _validation_seconds(facts, fixed, minutes, timing))
-  return _written(folder, facts, minutes, computer, fixed, place, timing, found,
-                  enough)
+      chosen.schedule, minutes, chosen.timing, fixed.batch.value,
+      facts.num_train,
+      _validation_seconds(facts, fixed, minutes, chosen.timing))
+  return _written(folder, facts, minutes, computer, fixed, chosen)
 
 
 def _fixed(facts, computer) -> _Fixed:
@@ -95,9 +88,8 @@ def _fixed(facts, computer) -> _Fixed:
        if each is not None])
 
 
-def _probe(folder, facts, fixed: _Fixed, computer, place: int) -> str:
+def _probe(folder, facts, fixed: _Fixed, computer, rung: rules.Rung) -> str:
   """Returns the gin text of a network that is to be timed."""
-  rung = rules.LADDER[place]
   any_steps = 1000
   return choices.Plan(
       ['Timed.'], _INCLUDES, _macros(folder), [], [
@@ -145,13 +137,13 @@ def _schedule(facts, fixed, minutes, timing) -> schedule.Schedule:
       _validation_seconds(facts, fixed, minutes, timing))
 
 
-def _written(folder, facts, minutes, computer, fixed, place, timing, found,
-             enough) -> choices.Plan:
-  rung = rules.LADDER[place]
+def _written(folder, facts, minutes, computer, fixed,
+             chosen: schedule.Chosen) -> choices.Plan:
+  rung, timing, found = chosen.rung, chosen.timing, chosen.schedule
   network = choices.Choice(
       'network', f'width {rung.width:g}, blocks {rung.blocks}',
       f'{timing.step:.3g} s a step on {computer.device.upper()}',
-      schedule.enough_text(rung, place, rules.LEAST_PASSES, enough))
+      chosen.reason)
   return choices.Plan(
       title=_title(folder, facts, minutes, computer, found),
       includes=_INCLUDES, macros=_macros(folder),
@@ -169,7 +161,7 @@ def _written(folder, facts, minutes, computer, fixed, place, timing, found,
           *common_rules.norm_momentum(found.steps),
           *common_rules.intervals(found)],
       constants=[rung.macros(), *computer.precision(), *_CONSTANTS],
-      warnings=_warnings(facts, fixed, found, enough),
+      warnings=_warnings(facts, fixed, found, chosen.enough),
       train_seconds=found.train_seconds, total_seconds=found.total_seconds)
 
 

@@ -2,9 +2,11 @@
 
 import dataclasses
 import os
-from typing import Iterator, Optional, Sequence, Tuple
+import sys
+from typing import Any, Callable, Iterator, Optional, Sequence, Tuple
 
 import tensorflow as tf
+from tqdm import tqdm
 
 from axial_tf import errors
 from axial_tf.data.classification import pipeline as classification_pipeline
@@ -104,18 +106,28 @@ def find(path: str, train_split: Optional[str] = None,
       int(images.get(str(label), 0)) for label in range(spec.num_classes)))
 
 
-def sample(folder: RecordFolder, count: int) -> Iterator[bytes]:
-  """Yields serialized training records, as many of each shard as of others.
+def sample(folder: RecordFolder, count: int,
+           decode: Callable[[tf.Tensor], Any]) -> Iterator[Any]:
+  """Yields decoded training records, as many of each shard as of others.
 
   Args:
     folder: the records.
     count: number of records, about; all of them if there are fewer.
+    decode: decodes a serialized record.
+
+  Raises:
+    errors.UserError: a record cannot be read.
   """
   files = folder.train_files
   share = -(-count // len(files.paths))
-  for path in files.paths:
-    yield from tf.data.TFRecordDataset(
-        path, files.compression).take(share).as_numpy_iterator()
+  with record_checks.reading_errors(decode, *files.paths), tqdm(
+      desc='measure', unit=' images', total=min(count, folder.num_train),
+      file=sys.stderr) as bar:
+    for path in files.paths:
+      for serialized in tf.data.TFRecordDataset(
+          path, files.compression).take(share):
+        yield decode(serialized)
+        bar.update()
 
 
 def _split(path: str, names: Sequence[str], given: Optional[str], start: str,

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from typing import Callable, Sequence, Tuple
+from typing import Any, Callable, Sequence, Tuple
 
 from axial_tf import errors
 
@@ -99,34 +99,68 @@ def require_a_pass(schedule: Schedule, minutes: float, timing: Timing,
       f'more, or convert fewer images')
 
 
-def largest(ladder: Sequence, schedule_of: Callable[[float], Schedule],
-            least_passes: float) -> Tuple[int, bool]:
-  """Chooses from a ladder of networks.
+@dataclasses.dataclass(frozen=True)
+class Chosen:
+  """A network of a ladder, with its time.
+
+  Attributes:
+    place: its place in the ladder, from the smallest.
+    rung: the network.
+    timing: its times on this machine.
+    schedule: its steps and validations.
+    enough: whether these train it enough.
+    least_passes: number of passes over the images that it needs.
+  """
+
+  place: int
+  rung: Any
+  timing: Timing
+  schedule: Schedule
+  enough: bool
+  least_passes: float
+
+  @property
+  def reason(self) -> str:
+    """Why it was chosen."""
+    if not self.enough:
+      return 'the smallest; the time is too short even for it'
+    return (f'number {self.place + 1} from below, the largest whose '
+            f'{self.rung.least_steps} steps and {self.least_passes} passes fit')
+
+
+def choose(ladder: Sequence, reference: Any, time: Callable[[Any], Timing],
+           fit_timing: Callable[[Timing], Schedule], least_passes: float
+           ) -> Chosen:
+  """Chooses the largest network of a ladder that is trained enough.
 
   Args:
     ladder: networks from the smallest to the largest, with their `cost`, in
-      multiply-adds of the one that was timed, and the `least_steps` they need.
-    schedule_of: (cost) -> its schedule.
+      multiply-adds of the reference, and the `least_steps` they need.
+    reference: the one that is timed first.
+    time: times a network on this machine.
+    fit_timing: returns the schedule of a network of this timing.
     least_passes: number of passes over the images that all of them need.
 
   Returns:
-    The place of the largest network that is trained enough in the budget, or
-    else of the smallest, and whether it is.
+    The largest network that is trained enough, or else the smallest; its own
+    time is measured.
   """
+  timing = time(reference)
+  place, enough = _largest(
+      ladder, lambda cost: fit_timing(timing.times(cost)), least_passes)
+  if ladder[place] != reference:
+    timing = time(ladder[place])
+  return Chosen(place, ladder[place], timing, fit_timing(timing), enough,
+                least_passes)
+
+
+def _largest(ladder, schedule_of, least_passes) -> Tuple[int, bool]:
   for place in reversed(range(len(ladder))):
     schedule = schedule_of(ladder[place].cost)
     if (schedule.steps >= ladder[place].least_steps
         and schedule.passes >= least_passes):
       return place, True
   return 0, False
-
-
-def enough_text(rung, place: int, least_passes: float, enough: bool) -> str:
-  """Returns why a network of a ladder was chosen."""
-  if not enough:
-    return 'the smallest; the time is too short even for it'
-  return (f'number {place + 1} from below, the largest whose '
-          f'{rung.least_steps} steps and {least_passes} passes fit')
 
 
 def too_short(found: Schedule, rung, least_passes: float) -> str:

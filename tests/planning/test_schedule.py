@@ -41,9 +41,12 @@ def test_the_largest_network_with_enough_steps_is_chosen():
   timing = schedule.Timing(0.0, 1.0, 0.0)
 
   def choose(minutes, passes=5.0):
-    return schedule.largest(
-        ladder, lambda cost: schedule.fit(
-            minutes, timing.times(cost), 8, 400, 0.0), passes)
+    found = schedule.choose(
+        ladder, ladder[1], lambda rung: timing.times(rung.cost),
+        lambda timing: schedule.fit(minutes, timing, 8, 400, 0.0), passes)
+    assert found.rung == ladder[found.place]
+    assert found.timing.step == found.rung.cost
+    return found.place, found.enough
 
   assert choose(60) == (2, True)
   assert choose(30) == (1, True)
