@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import math
 import os
 import tempfile
 from typing import Any, Mapping, NamedTuple, Optional, Sequence
@@ -10,6 +11,7 @@ from axial_tf import errors
 from axial_tf.evaluation import panoptic_quality
 from axial_tf.experiment import experiment, run, tuned
 from axial_tf.inference import multi_scale
+from axial_tf.panoptic import merging_settings
 from axial_tf.specs import dataset_spec
 from axial_tf.tasks import registry
 from axial_tf.tuning import network_pass, scoring, search
@@ -53,7 +55,7 @@ def tune(settings: experiment.Experiment, model_dir: str, checkpoint: str,
   spec = registry.of(settings.task).load_spec(settings.task)
   start = tuned.Choice.of(settings.task, spec)
   views = dict.fromkeys((start.multi_scale, *views))
-  threshold = min(search.LOWEST_THRESHOLD, start.merging.center_threshold)
+  threshold = least_heat(start.merging)
   with _scratch() as folder:
     images = {}
     for number, view in enumerate(views):
@@ -73,6 +75,13 @@ def tune(settings: experiment.Experiment, model_dir: str, checkpoint: str,
       return cross_fit(scorer, start, tuple(views), spec, {
           'checkpoint': os.path.basename(checkpoint), 'images': count,
           'validation_pattern': settings.task.data.validation_pattern})
+
+
+def least_heat(start: merging_settings.MergingSettings) -> float:
+  """Returns the heat up to which no choice of the search uses any."""
+  if start.center_votes or start.subpixel_peaks:  # They also use low heat.
+    return -math.inf
+  return min(search.LOWEST_THRESHOLD, start.center_threshold)
 
 
 def cross_fit(

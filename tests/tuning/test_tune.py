@@ -219,8 +219,11 @@ def test_each_half_is_scored_with_the_choice_of_the_other():
   assert found.pq.configured == found.pq.cross_fitted == 0 < found.pq.tuned
 
 
-@pytest.mark.parametrize('suppression', ['window', 'border'])
-def test_what_is_stored_suffices_for_the_merging(tmp_path, suppression):
+@pytest.mark.parametrize('options', [
+    {'suppression': 'window'}, {'suppression': 'border'},
+    {'center_votes': 2.0}, {'subpixel_peaks': True}])
+def test_what_is_stored_suffices_for_the_merging(
+    tmp_path, monkeypatch, options):
   rng = np.random.default_rng(0)
   outputs = {
       'semantic': rng.integers(0, 3, [5, 7]).repeat(6, 0).repeat(5, 1).astype(
@@ -229,10 +232,12 @@ def test_what_is_stored_suffices_for_the_merging(tmp_path, suppression):
       'offset': np.float32(rng.normal(scale=5, size=[30, 35, 2]))}
   truth = {key: np.int32(3) for key in heads.TRUTH}
   path = heads.path_of(str(tmp_path), 4)
-  heads.write(path, outputs, truth, color_model.SPEC, threshold=0.3)
-  stored = heads.read(path, color_model.SPEC)
   settings = merging.MergingSettings(
-      0.3, 3, stuff_area_limit=40, suppression=suppression, min_agreement=0.1)
+      0.3, 3, stuff_area_limit=40, min_agreement=0.1, **options)
+  monkeypatch.setattr(search, 'LOWEST_THRESHOLD', 0.3)
+  heads.write(path, outputs, truth, color_model.SPEC,
+              tuning.least_heat(settings))
+  stored = heads.read(path, color_model.SPEC)
   first, second = (merging.merge_classes(
       *(tf.constant(maps[key])[tf.newaxis] for key in outputs), classes=3,
       thing_ids=color_model.SPEC.thing_ids, label_divisor=100, void_label=900,
