@@ -53,7 +53,7 @@ def end_at_once() -> None:
   """Makes the program end without deleting what TensorFlow has made.
 
   A thread of tf.data adjusts each pipeline at growing intervals, of a minute at
-  last; the deletion of an iterator that feeds several devices waits for it.
+  last; the deletion of an iterator that a strategy's devices read waits for it.
   Registered first, this runs after all other functions of `atexit`.
   """
   atexit.register(_end)

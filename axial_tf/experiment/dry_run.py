@@ -123,6 +123,8 @@ def _batches(task: registry.Task, strategy: tf.distribute.Strategy,
 
 def _validation_seconds(task, model, strategy, steps: int) -> List[float]:
   """Returns the times of a few validation steps, the first with tracing."""
+  if not steps:
+    return []
   batches = _batches(task, strategy, 'validation')
 
   # With an iterator, as in a run, images of other sizes need no new graph.

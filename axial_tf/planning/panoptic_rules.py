@@ -196,9 +196,7 @@ def turned(facts: Facts) -> List[Choice]:
 def scale_range(scale_: float, passes: float) -> Choice:
   """Varies the scale more, the more often an image is seen."""
   low, high = (0.8, 1.4) if passes >= MANY_PASSES else (0.9, 1.1)
-  by = min(scale_, 1.0) or 1.0
-  # Below 1, images are shrunk on reading already.
-  base = scale_ / by
+  base = max(scale_, 1.0)  # Below 1, images are shrunk on reading already.
   return Choice('AugmentationSettings.scale_range',
                 (round(low * base, 2), round(high * base, 2)),
                 f'{passes:.3g} passes, scale {scale_:g}',
@@ -290,11 +288,13 @@ def boundary_weight(facts: Facts, scale_: float) -> Optional[Choice]:
   if facts.instances is None or not facts.instances.gap:
     return None
   touching = facts.instances.gap < facts.instances.diameters[2]
+  why = ('things stand apart' if not touching
+         else 'borders tell touching things apart' if is_of_things(facts)
+         else 'most classes are stuff')
   return Choice('LossSettings.boundary_weight',
                 2.0 if touching and is_of_things(facts) else 1.0,
                 f'centers {facts.instances.gap * scale_:.3g} apart, scaled',
-                'borders tell touching things apart' if touching else
-                'things stand apart')
+                why)
 
 
 def top_k(steps: int) -> Choice:
