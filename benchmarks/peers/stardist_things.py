@@ -10,8 +10,8 @@ environment of its own, which needs nothing of this package:
   python -m axial_tf.evaluate --predictions=stardist_val.json \\
     --ground_truth=nuclei_panoptic/annotations/panoptic_val.json
 
-The data are in COCO's panoptic layout, with the images of both splits in
-images/. Settings are StarDist's own defaults (32 rays, grid 2) and the
+The data are in COCO's panoptic layout, with images in images/train and
+images/val. Settings are StarDist's own defaults (32 rays) and the
 augmentation of its examples: flips, turns and intensity. It ends training after
 the given minutes, and chooses its thresholds on a tenth of the training images,
 which are not trained on. Pixels outside all things are the first stuff.
@@ -45,7 +45,7 @@ def read(data: pathlib.Path, split: str):
   for annotation in content['annotations']:
     name = names[annotation['image_id']]
     images.append(normalize(np.asarray(
-        Image.open(data / 'images' / name).convert('RGB'), np.float32),
+        Image.open(data / 'images' / split / name).convert('RGB'), np.float32),
         1, 99.8, axis=(0, 1, 2)))
     png = np.asarray(Image.open(
         data / 'annotations' / f'panoptic_{split}' / annotation['file_name']
