@@ -83,12 +83,15 @@ def restore(value, hint, name: str = ''):
   Args:
     value: output of dataclasses.asdict for a field, or an argument, with this
       annotation.
-    hint: a settings dataclass, such a class or None, a tuple of them, or any
-      other annotation.
+    hint: a settings dataclass, such a class or None, a tuple of them, several
+      such classes of distinct fields, or any other annotation.
     name: name of the field, for errors.
   """
   kinds = [option for option in (hint, *typing.get_args(hint))
            if dataclasses.is_dataclass(option)]
+  if len(kinds) > 1 and isinstance(value, dict):
+    kinds = [kind for kind in kinds if set(value) == {
+        field.name for field in dataclasses.fields(kind)}]
   if len(kinds) == 1 and typing.get_origin(hint) is tuple:
     if not isinstance(value, (list, tuple)):
       raise errors.UserError(f'expected a list under "{name}"')

@@ -19,7 +19,7 @@ from axial_tf import settings as settings_lib
 from axial_tf.experiment import experiment
 from axial_tf.files import atomic_files, json_files, model_folders, paths
 from axial_tf.inference import multi_scale as multi_scale_lib
-from axial_tf.panoptic import merging_settings
+from axial_tf.inference.decoding import kinds
 from axial_tf.specs import specs
 from axial_tf.tasks import panoptic, registry
 
@@ -33,7 +33,7 @@ class Choice:
     multi_scale: views of an image.
   """
 
-  merging: merging_settings.MergingSettings
+  merging: kinds.MergingSettings
   multi_scale: multi_scale_lib.MultiScaleSettings
 
   def __post_init__(self):
@@ -43,7 +43,7 @@ class Choice:
   def of(cls, settings: panoptic.PanopticTaskSettings, spec: specs.Spec
          ) -> 'Choice':
     """Returns what a task's settings configure."""
-    return cls(settings.merging or spec.merging_settings(),
+    return cls(panoptic.merging_settings(settings, spec),
                settings.multi_scale)
 
 

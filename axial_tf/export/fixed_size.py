@@ -15,9 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from axial_tf import errors, optional_imports
-from axial_tf.data.common import resizing
 from axial_tf.export import comparison, saved_model
-from axial_tf.inference import multi_scale
 from axial_tf.inference import panoptic as panoptic_inference
 from axial_tf.layers.attention import backends
 
@@ -128,11 +126,7 @@ def check(inference: panoptic_inference.PanopticInference, content: bytes,
 
 def _heads_function(inference, height: int, width: int):
   def heads(image_tensor):
-    outputs = multi_scale.heads(
-        lambda images, size: inference.model(
-            images, training=False, output_size=size),
-        resizing.to_model_range(image_tensor), inference.multi_scale)
-    return dict(outputs)
+    return inference.heads(image_tensor)
 
   return tf.function(
       heads, autograph=False, input_signature=[

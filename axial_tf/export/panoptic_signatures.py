@@ -134,6 +134,4 @@ def _segment_all(inference, images):
 
 def _all_heads(inference, images):
   """Returns the heads for images of one size, which are not resized."""
-  outputs = inference(images)
-  return {key: outputs[key] for key in (
-      'semantic_probabilities', 'center_heatmap', 'offset')}
+  return inference.heads(images)

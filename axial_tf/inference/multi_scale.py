@@ -7,7 +7,7 @@ elsewhere, with flips). One view is in memory at a time.
 """
 
 import dataclasses
-from typing import Callable, Dict, Iterator, Optional, Tuple
+from typing import Callable, Dict, Iterator, NamedTuple, Optional, Tuple
 
 import tensorflow as tf
 
@@ -56,19 +56,30 @@ class MultiScaleSettings:
     return len(self.scales) * (2 if self.flip else 1)
 
 
-def heads(network: Network, images: tf.Tensor, settings: MultiScaleSettings
-          ) -> Dict[str, tf.Tensor]:
-  """Returns the averaged heads at the size of the images.
+class View(NamedTuple):
+  """One view of an image.
+
+  Attributes:
+    pixel: float32 [2], height and width of the view's pixels in pixels of the
+      image; None at scale 1.
+    flip: whether the view is mirrored.
+  """
+
+  pixel: Optional[tf.Tensor]
+  flip: bool
+
+
+def average(network: Network, images: tf.Tensor, settings: MultiScaleSettings,
+            of_image: Callable[[Dict[str, tf.Tensor], View],
+                               Dict[str, tf.Tensor]]) -> Dict[str, tf.Tensor]:
+  """Returns the mean of the heads over all views.
 
   Args:
-    network: see `Network`; it gives 'semantic_logits', 'center_heatmap' and
-      'offset' as `panoptic_deeplab.PanopticDeepLab` does.
+    network: see `Network`.
     images: float32 [batch, height, width, 3] in -1..1.
     settings: the views.
-
-  Returns:
-    float32 'semantic_probabilities' [batch, height, width, classes],
-    'center_heatmap' [batch, height, width] and 'offset' [..., 2] in pixels.
+    of_image: maps the network's outputs for a view to heads of the image, whose
+      sizes are the same for all views.
   """
   # All views call the network in the same way, so that a graph holds it once.
   output_size = (
@@ -78,38 +89,30 @@ def heads(network: Network, images: tf.Tensor, settings: MultiScaleSettings
     # A view starts when the previous one is done, or all would be in memory.
     with tf.control_dependencies(
         [] if total is None else list(total.values())):
-      view = _view(
-          network, tf.identity(images), scale, flip, output_size)
-    total = view if total is None else {
-        key: total[key] + value for key, value in view.items()}
+      heads = _heads(
+          network, tf.identity(images), scale, flip, output_size, of_image)
+    total = heads if total is None else {
+        key: total[key] + value for key, value in heads.items()}
   if settings.count == 1:
     return total
   return {key: value / settings.count for key, value in total.items()}
 
 
-def _view(network, images, scale: float, flip: bool, output_size
-          ) -> Dict[str, tf.Tensor]:
+def _heads(network, images, scale: float, flip: bool, output_size, of_image
+           ) -> Dict[str, tf.Tensor]:
   """Returns the heads of one view, mapped back to the images."""
   size = resize.size_of(images)
-  scaled = tuple(_scaled(n, scale) for n in size)
+  pixel = None
   if scale != 1.0:
+    scaled = tuple(_scaled(n, scale) for n in size)
     images = resize.resize(images, scaled)
-  if flip:
-    images = tf.reverse(images, [2])
-  outputs = network(images, output_size)
-  probabilities = tf.nn.softmax(outputs['semantic_logits'])
-  heatmap, offset = outputs['center_heatmap'], outputs['offset']
-  if scale != 1.0:
-    offset *= tf.stack([  # Pixels of the view to pixels of the image.
+    pixel = tf.stack([
         tf.cast(tf.maximum(n - 1, 1), tf.float32)
         / tf.cast(tf.maximum(m - 1, 1), tf.float32)
         for n, m in zip(size, scaled)])
   if flip:
-    probabilities, heatmap, offset = (
-        tf.reverse(x, [2]) for x in (probabilities, heatmap, offset))
-    offset *= tf.constant([1.0, -1.0])
-  return {'semantic_probabilities': probabilities, 'center_heatmap': heatmap,
-          'offset': offset}
+    images = tf.reverse(images, [2])
+  return of_image(network(images, output_size), View(pixel, flip))
 
 
 def _scaled(size: resize.Size, scale: float) -> resize.Size:

@@ -15,7 +15,9 @@ from axial_tf.data.common import resizing
 from axial_tf.files import model_folders
 from axial_tf.inference import compiled_network
 from axial_tf.inference import multi_scale as multi_scale_lib
-from axial_tf.panoptic import merging, segments
+from axial_tf.inference.decoding import decoding as decoding_lib
+from axial_tf.inference.decoding import kinds
+from axial_tf.panoptic import segments
 from axial_tf.specs import dataset_spec
 
 
@@ -23,9 +25,10 @@ class PanopticInference(tf.Module):
   """Scales images, runs the model, and merges its heads.
 
   Attributes:
-    model: the network, see `axial_tf.models.panoptic_deeplab`.
+    model: the network, see `axial_tf.models.panoptic_networks`.
     spec: the data set whose categories the model knows.
-    merging: settings for merging the heads into a panoptic map.
+    merging: settings for merging the heads into a panoptic map; their type
+      decides how, see `decoding.kinds`.
     multi_scale: the views of an image over which the heads are averaged.
     max_long_side: `predict` shrinks images with a longer side to it and brings
       the map back to the image's size; None runs each image at its own size.
@@ -39,7 +42,7 @@ class PanopticInference(tf.Module):
   def __init__(
       self, model: Callable[..., Dict[str, tf.Tensor]],
       spec: dataset_spec.DatasetSpec,
-      merging_settings: merging.MergingSettings,
+      merging_settings: kinds.MergingSettings,
       max_long_side: Optional[int] = None, enlarge: bool = False,
       multi_scale: Optional[multi_scale_lib.MultiScaleSettings] = None,
       size: Optional[Tuple[int, int]] = None):
@@ -56,7 +59,12 @@ class PanopticInference(tf.Module):
   @property
   def max_segments(self) -> int:
     """Rows of the segment table: the largest number of segments."""
-    return self.merging.max_centers + len(self.spec.stuff_ids)
+    return self.decoding.max_instances + len(self.spec.stuff_ids)
+
+  @property
+  def decoding(self) -> decoding_lib.Decoding:
+    """What turns the heads into a panoptic map."""
+    return kinds.build(self.merging, self.spec)
 
   def traced(self) -> 'PanopticInference':
     """Returns an inference whose network is one shared graph function.
@@ -116,21 +124,24 @@ class PanopticInference(tf.Module):
 
     Returns:
       At the size of the images: 'panoptic_map' int32 [batch, height, width];
-      float32 'score_map' (see `merging.merge`), 'semantic_probabilities'
-      [..., classes], 'center_heatmap' and 'offset' [..., 2], (y, x) in pixels.
+      float32 'score_map' (see `merging.merge`), and 'semantic_probabilities'
+      [..., classes]. The heads that `decoding` lists.
     """
     if self.size is not None:
       images = tf.ensure_shape(images, [None, *self.size, 3])
-    heads = multi_scale_lib.heads(
+    heads = self.heads(images)
+    return {**self.decoding.merge(heads), **heads}
+
+  def heads(self, images: tf.Tensor) -> Dict[str, tf.Tensor]:
+    """Returns the averaged heads of images as they are, see `decoding`.
+
+    Args:
+      images: RGB [batch, height, width, 3], uint8 or float32 in 0..255.
+    """
+    return self.decoding.heads(
         lambda images, size: self.model(
             images, training=False, output_size=size),
         resizing.to_model_range(images), self.multi_scale)
-    merged = merging.merge(
-        heads['semantic_probabilities'], heads['center_heatmap'],
-        heads['offset'],
-        thing_ids=self.spec.thing_ids, label_divisor=self.spec.label_divisor,
-        void_label=self.spec.void_label, settings=self.merging)
-    return {**merged, **heads}
 
   def predict(self, images: tf.Tensor) -> Dict[str, tf.Tensor]:
     """Segments images, resized as `max_long_side` says.

@@ -8,7 +8,7 @@ from axial_tf.models import (
   ablations,
   backbones,
   deeplab2_models,
-  panoptic_deeplab,
+  panoptic_networks,
   variants,
 )
 
@@ -32,12 +32,12 @@ def variant_settings(variant: str, **overrides) -> backbones.BackboneSettings:
 
 
 def panoptic_settings(
-    variant: str, **overrides) -> panoptic_deeplab.PanopticDeepLabSettings:
+    variant: str, **overrides) -> panoptic_networks.PanopticSettings:
   """Returns the settings of a panoptic row of ROWS, with overrides.
 
   Args:
     variant: key of ROWS.
-    **overrides: fields of PanopticDeepLabSettings; None keeps the variant's.
+    **overrides: fields of the row's settings; None keeps the variant's.
 
   Raises:
     errors.UserError: an unknown variant or field, or a value out of range.

@@ -16,11 +16,12 @@ from axial_tf.models import (
   classifier,
   panoptic_decoder,
   panoptic_deeplab,
+  panoptic_networks,
   xception,
 )
 
 _Settings = Union[
-    backbones.BackboneSettings, panoptic_deeplab.PanopticDeepLabSettings]
+    backbones.BackboneSettings, panoptic_networks.PanopticSettings]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Variant:
 
   @property
   def is_panoptic(self) -> bool:
-    return isinstance(self.settings, panoptic_deeplab.PanopticDeepLabSettings)
+    return isinstance(self.settings, panoptic_networks.SETTINGS)
 
   @property
   def num_classes(self) -> int:
@@ -81,7 +82,7 @@ class Variant:
     """Returns the panoptic model or the classifier."""
     num_classes = num_classes or self.num_classes
     if self.is_panoptic:
-      return panoptic_deeplab.PanopticDeepLab(self.settings, num_classes)
+      return panoptic_networks.build(self.settings, num_classes)
     return classifier.Classifier(
         classifier.ClassifierSettings(self.settings), num_classes)
 

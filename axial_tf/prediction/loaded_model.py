@@ -27,8 +27,9 @@ class Segmenter(NamedTuple):
   Attributes:
     spec: categories of the model.
     predict: `panoptic_inference.PanopticInference.predict`.
-    heads: images uint8 [batch, height, width, 3] to 'center_heatmap' [batch,
-      height, width] and 'offset' [..., 2], without resizing them.
+    heads: images uint8 [batch, height, width, 3] to what
+      `panoptic_inference.PanopticInference.heads` returns.
+    head_names: their names.
     max_long_side: see `panoptic_inference.PanopticInference`.
     enlarge: see there, too.
     inference: the model itself; None for an export, which has no Keras layers.
@@ -36,6 +37,7 @@ class Segmenter(NamedTuple):
   spec: dataset_spec.DatasetSpec
   predict: _Function
   heads: _Function
+  head_names: Sequence[str]
   max_long_side: Optional[int]
   enlarge: bool
   inference: Optional[panoptic_inference.PanopticInference]
@@ -48,7 +50,7 @@ class Segmenter(NamedTuple):
     signature = [tf.TensorSpec([None, None, None, 3], tf.uint8)]
     predict_any, heads = (
         tf.function(function, input_signature=signature, autograph=False)
-        for function in (traced.predict, traced.__call__))
+        for function in (traced.predict, traced.heads))
     predict_compiled = tf.function(
         inference.compiled().predict, autograph=False)
     is_compiled = compilation.Recurring(mode)
@@ -57,15 +59,15 @@ class Segmenter(NamedTuple):
       return (predict_compiled if is_compiled(images.shape)
               else predict_any)(images)
 
-    return cls(inference.spec, predict, heads, inference.max_long_side,
-               inference.enlarge, inference)
+    return cls(inference.spec, predict, heads, inference.decoding.HEADS,
+               inference.max_long_side, inference.enlarge, inference)
 
   @classmethod
   def of_export(cls, loaded, spec: dataset_spec.DatasetSpec,
                 rules: Dict[str, Any]) -> 'Segmenter':
     """Returns the interface of a SavedModel, by the rules in its model.json."""
     _require_output(loaded, 'image_tensor', 'num_segments')
-    _require_output(loaded, 'heads', 'offset')
+    _require_output(loaded, 'heads', 'semantic_probabilities')
 
     # The reference to `loaded` keeps the variables alive.
     def predict(images):
@@ -74,8 +76,9 @@ class Segmenter(NamedTuple):
     def heads(images):
       return loaded.signatures['heads'](image_tensor=images)
 
-    return cls(spec, predict, heads, rules['max_long_side'], rules['enlarge'],
-               None)
+    return cls(spec, predict, heads,
+               tuple(loaded.signatures['heads'].structured_outputs),
+               rules['max_long_side'], rules['enlarge'], None)
 
   def resized(self, images: tf.Tensor) -> tf.Tensor:
     """Returns images at the size at which `predict` runs the network."""

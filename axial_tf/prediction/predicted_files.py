@@ -13,6 +13,9 @@ from axial_tf.prediction import predictor, results
 _SEGMENT_KEYS = ('id', 'category', 'name', 'score', 'area', 'box', 'is_thing')
 
 
+_NOT_OF_HEADS = ('overlay', 'attention')
+
+
 class Pictures(NamedTuple):
   """The pictures to draw.
 
@@ -37,6 +40,12 @@ class Pictures(NamedTuple):
           f'image, which --tile avoids; leave one of the two out')
     if 'attention' in self.names:
       model.check_attention(self.layer, self.head)
+    for name in self.names:
+      known = (*_NOT_OF_HEADS, *model.head_pictures)
+      if name not in known:
+        raise errors.UserError(
+            f'--pictures: expected some of {", ".join(known)} for this model, '
+            f'got {name}')
 
   def draw(self, model: predictor.Predictor, result: results.PanopticResult
            ) -> Dict[str, np.ndarray]:
@@ -51,12 +60,10 @@ class Pictures(NamedTuple):
       drawn['overlay'] = visualize.stack([
           shown.picture, visualize.legend(
               shown.panoptic_map, shown.spec, shown.image.shape[1])])
-    if 'heatmap' in self.names or 'offsets' in self.names:
-      heads = model.heads(result)
-      if 'heatmap' in self.names:
-        drawn['heatmap'] = heads.heatmap_picture
-      if 'offsets' in self.names:
-        drawn['offsets'] = heads.offset_picture
+    of_heads = [name for name in self.names if name not in _NOT_OF_HEADS]
+    if of_heads:
+      pictures = model.heads(result).pictures()
+      drawn.update({name: pictures[name] for name in of_heads})
     if 'attention' in self.names:
       height, width = result.panoptic_map.shape
       drawn['attention'] = model.attention(

@@ -24,37 +24,38 @@ from axial_tf.layers import compilation
 from axial_tf.prediction import loaded_model, tiles
 from axial_tf.prediction.results import PanopticResult
 from axial_tf.specs import dataset_spec
+from axial_tf.visualize import head_pictures
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Heads:
-  """Outputs of the instance heads, at the size that the network saw.
+  """Outputs of the network, at the size that it saw.
 
   Attributes:
     image: uint8 RGB [height, width, 3].
-    center_heatmap: float32 [height, width].
-    offset: float32 [height, width, 2], (y, x) in pixels to the center.
+    maps: the heads by name, see `axial_tf.inference.decoding`. Of
+      Panoptic-DeepLab, float32: 'semantic_probabilities' [height, width,
+      classes], 'center_heatmap' [height, width] and 'offset' [height, width,
+      2], (y, x) in pixels to the center.
     panoptic_map: int32 [height, width].
     spec: the categories.
   """
 
   image: np.ndarray
-  center_heatmap: np.ndarray
-  offset: np.ndarray
+  maps: Dict[str, np.ndarray]
   panoptic_map: np.ndarray
   spec: dataset_spec.DatasetSpec
 
-  @property
-  def heatmap_picture(self) -> np.ndarray:
-    """The centers as heat over the image, uint8 RGB."""
-    return visualize.center_heatmap(self.image, self.center_heatmap)
+  def pictures(self) -> Dict[str, np.ndarray]:
+    """Draws the heads, uint8 RGB by name.
 
-  @property
-  def offset_picture(self) -> np.ndarray:
-    """Directions to the centers, on things, as hues, uint8 RGB."""
+    Those of Panoptic-DeepLab are 'heatmap', the centers as heat over the image,
+    and 'offsets', on things the directions to the centers as hues.
+    """
     is_thing = np.isin(
         self.panoptic_map // self.spec.label_divisor, self.spec.thing_ids)
-    return visualize.offset_wheel(self.image, self.offset, is_thing)
+    return head_pictures.draw(
+        self.image, is_thing, self.maps, self.image.shape[:2])
 
 
 class Predictor:
@@ -176,7 +177,7 @@ class Predictor:
         for index, image in enumerate(pixels)]
 
   def heads(self, result: PanopticResult) -> Heads:
-    """Returns the outputs of the instance heads for the image of a result.
+    """Returns the outputs of the network for the image of a result.
 
     Raises:
       errors.UserError: it is too large for the memory.
@@ -185,9 +186,15 @@ class Predictor:
     with self._memory_error('the image', result.image.shape):
       outputs = self._model.heads(shown)
     return Heads(
-        shown[0].numpy(), outputs['center_heatmap'][0].numpy(),
-        outputs['offset'][0].numpy(), resizing.nearest_array(
-            result.panoptic_map, *shown.shape[1:3]), result.spec)
+        shown[0].numpy(),
+        {name: value[0].numpy() for name, value in outputs.items()},
+        resizing.nearest_array(result.panoptic_map, *shown.shape[1:3]),
+        result.spec)
+
+  @property
+  def head_pictures(self) -> Tuple[str, ...]:
+    """Names of the pictures that the heads of this model have."""
+    return head_pictures.names(self._model.head_names)
 
   def attention_layers(self) -> Dict[str, int]:
     """Returns name -> number of heads of the layers with axial attention.

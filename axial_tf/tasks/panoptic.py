@@ -19,14 +19,15 @@ from axial_tf.evaluation import (
 )
 from axial_tf.inference import multi_scale as multi_scale_lib
 from axial_tf.inference import panoptic as panoptic_inference
+from axial_tf.inference.decoding import kinds as decodings
 from axial_tf.keras2 import keras
 from axial_tf.layers import padding
-from axial_tf.models import panoptic_deeplab
+from axial_tf.models import panoptic_networks
 from axial_tf.panoptic import losses as losses_lib
-from axial_tf.panoptic import merging as merging_lib
 from axial_tf.panoptic import segments as segments_lib
 from axial_tf.specs import dataset_spec
 from axial_tf.tasks import trained_task
+from axial_tf.tasks.methods import kinds
 from axial_tf.training import (
   exchange,
   optimizers,
@@ -54,9 +55,10 @@ class PanopticTaskSettings:
     spec: name of a shipped dataset spec or path of a JSON file.
     data: records and their augmentation.
     model: the network.
-    losses: weights of the three losses.
-    merging: settings of the merging of heads into a panoptic map; None takes
-      the spec's.
+    losses: weights of the losses, of the network's kind.
+    merging: settings of the merging of heads into a panoptic map, of the
+      network's kind; None takes the spec's for Panoptic-DeepLab, else the
+      defaults.
     multi_scale: views of an image that validation and exports average over.
     instance_ap: whether validation also reports COCO's AP of the things, which
       takes longer than the other scores.
@@ -66,9 +68,9 @@ class PanopticTaskSettings:
 
   spec: settings_lib.Path
   data: panoptic_pipeline.PanopticDataSettings
-  model: panoptic_deeplab.PanopticDeepLabSettings
-  losses: losses_lib.LossSettings = losses_lib.LossSettings()
-  merging: Optional[merging_lib.MergingSettings] = None
+  model: panoptic_networks.PanopticSettings
+  losses: kinds.LossSettings = losses_lib.LossSettings()
+  merging: Optional[decodings.MergingSettings] = None
   multi_scale: multi_scale_lib.MultiScaleSettings = (
       multi_scale_lib.MultiScaleSettings())
   instance_ap: bool = False
@@ -79,6 +81,13 @@ class PanopticTaskSettings:
     settings_lib.require(
         self.tensorboard_images >= 0, self, 'tensorboard_images',
         'an int >= 0')
+    misfit = kinds.of(self.model).misfit(
+        self.losses, self.data.targets, self.merging)
+    if misfit is not None:
+      name, expected, given = misfit
+      raise errors.UserError(
+          f'{name}: expected @{expected.__name__}() for the model '
+          f'{type(self.model).__name__}, got {given.__name__}')
 
 
 def load_spec(settings: PanopticTaskSettings) -> dataset_spec.DatasetSpec:
@@ -90,21 +99,28 @@ def load_spec(settings: PanopticTaskSettings) -> dataset_spec.DatasetSpec:
   return dataset_spec.DatasetSpec.load(settings.spec)
 
 
+def merging_settings(
+    settings: PanopticTaskSettings, spec: dataset_spec.DatasetSpec
+) -> decodings.MergingSettings:
+  """Returns the settings of the merging, configured or by default."""
+  return settings.merging or kinds.of(settings.model).default_merging(spec)
+
+
 def build_inference(
     settings: PanopticTaskSettings, spec: dataset_spec.DatasetSpec, model
 ) -> panoptic_inference.PanopticInference:
   """Returns the image-to-panoptic inference of validation and export."""
   return panoptic_inference.PanopticInference(
-      model, spec, settings.merging or spec.merging_settings(),
+      model, spec, merging_settings(settings, spec),
       max_long_side=settings.data.max_long_side,
       enlarge=settings.data.enlarge, multi_scale=settings.multi_scale)
 
 
 def build_model(
     settings: PanopticTaskSettings, spec: dataset_spec.DatasetSpec
-) -> panoptic_deeplab.PanopticDeepLab:
+) -> keras.Model:
   """Returns the network with its variables created."""
-  model = panoptic_deeplab.PanopticDeepLab(settings.model, spec.num_classes)
+  model = panoptic_networks.build(settings.model, spec.num_classes)
   side = 2 * settings.model.backbone.output_stride + 1
   model(tf.zeros([1, side, side, 3]), training=False)
   return model
@@ -131,14 +147,14 @@ class PanopticTask(trained_task.TrainedTask):
   """Training and validation steps of a panoptic network."""
 
   BEST_METRIC = 'pq'
-  VALUES = ('semantic_loss', 'center_loss', 'offset_loss')
-
   def __init__(
       self, settings: PanopticTaskSettings, run: run_settings.RunSettings,
       optimizer: optimizers.OptimizerSettings,
       logging_dir: Optional[str] = None):
     super().__init__(
         settings, load_spec(settings), run, optimizer, logging_dir)
+    self._method = kinds.of(settings.model)
+    self.VALUES = self._method.values
     self._inference = self._compiled = None
     self._bar = None
 
@@ -176,7 +192,7 @@ class PanopticTask(trained_task.TrainedTask):
         inputs, self.spec, self._settings.data.targets,
         self._settings.model.padding)
     outputs = model(targets['image'], training=True, small_logits=True)
-    return losses_lib.panoptic_losses(
+    return self._method.losses(
         outputs, targets, ignore_label=self.spec.ignore_label,
         settings=self._settings.losses,
         logits_stride=self._settings.model.heads_stride,
@@ -193,7 +209,7 @@ class PanopticTask(trained_task.TrainedTask):
     shown = {}
     if self._settings.tensorboard_images:
       shown = {key: {**inputs, **outputs}[key]
-               for key in validation_pictures.HEAD_KEYS}
+               for key in ('image', *self._inference.decoding.HEADS)}
     return {
         'prediction': outputs['panoptic_map'], **scores, **shown,
         **{key: inputs[key] for key in _PASSED_KEYS}}
@@ -249,7 +265,8 @@ class PanopticTask(trained_task.TrainedTask):
       if self._settings.instance_ap:
         state['ap'] = instance_ap.InstanceAP(self.spec)
       state['pictures'] = validation_pictures.ValidationPictures(
-          self.spec, self._settings.tensorboard_images)
+          self.spec, self._settings.tensorboard_images,
+          self._inference.decoding.HEADS)
       self._bar = progress.validation_bar()
     state['pictures'].add(step_logs)
     keys = _IMAGE_KEYS + (_SCORE_KEYS if 'ap' in state else ())

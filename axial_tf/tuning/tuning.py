@@ -54,6 +54,11 @@ def tune(settings: experiment.Experiment, model_dir: str, checkpoint: str,
   strategy = run.prepare(settings.run)
   spec = registry.of(settings.task).load_spec(settings.task)
   start = tuned.Choice.of(settings.task, spec)
+  if not isinstance(start.merging, merging_settings.MergingSettings):
+    raise errors.UserError(
+        f'{model_dir}: expected a Panoptic-DeepLab, whose merging can be '
+        f'tuned, got a network with {type(start.merging).__name__}; set these '
+        f'with --gin_params instead')
   views = dict.fromkeys((start.multi_scale, *views))
   threshold = least_heat(start.merging)
   with _scratch() as folder:

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from axial_tf import errors
 from axial_tf.inference import multi_scale
+from axial_tf.inference.decoding import center_decoding
 from axial_tf.keras2 import keras
 from axial_tf.layers import resize
 from axial_tf.models import axial_resnet, panoptic_decoder, panoptic_deeplab
@@ -39,6 +40,11 @@ def to_the_brightest(images, output_size):
   return {**outputs, 'center_heatmap': outputs['center_heatmap'][..., 0]}
 
 
+def _heads(network, images, views):
+  return center_decoding.CenterDecoding(None, None).heads(
+      network, images, views)
+
+
 def _images():
   """Smooth pictures; scaling by 0.5 and 2 keeps their brightest pixel."""
   y, x = np.mgrid[:33, :41].astype(np.float32)
@@ -56,7 +62,7 @@ def _same(a, b, atol):
 def test_one_view_is_the_network_itself():
   images = _images()
   direct = to_the_brightest(images, None)
-  heads = multi_scale.heads(to_the_brightest, images, Settings())
+  heads = _heads(to_the_brightest, images, Settings())
   _same(heads, {
       'semantic_probabilities': tf.nn.softmax(direct['semantic_logits']),
       'center_heatmap': direct['center_heatmap'],
@@ -69,8 +75,8 @@ def test_one_view_is_the_network_itself():
 def test_views_of_one_scene_agree(settings):
   """Offsets are converted to image pixels, mirrored ones flipped back."""
   images = _images()
-  expected = multi_scale.heads(to_the_brightest, images, Settings())
-  heads = multi_scale.heads(to_the_brightest, images, settings)
+  expected = _heads(to_the_brightest, images, Settings())
+  heads = _heads(to_the_brightest, images, settings)
   np.testing.assert_allclose(heads['offset'], expected['offset'], atol=1e-4)
   # Interpolation flattens the tops a little.
   _same(heads, expected, 0.03)
@@ -85,7 +91,7 @@ def test_the_mean_is_over_probabilities_not_logits():
     logits = tf.constant([[[[9.0, 0.0], [0.0, 0.0]]]])
     return {**outputs, 'semantic_logits': logits}
 
-  heads = multi_scale.heads(network, images, Settings(flip=True))
+  heads = _heads(network, images, Settings(flip=True))
   certain = 1 / (1 + np.exp(-9))
   np.testing.assert_allclose(
       heads['semantic_probabilities'][0, 0, :, 0], (certain + 0.5) / 2,
@@ -112,7 +118,7 @@ def test_views_are_computed_one_after_the_other():
     return to_the_brightest(images, output_size)
 
   settings = Settings((0.5, 1.0, 1.5), flip=True)
-  tf.function(lambda images: multi_scale.heads(network, images, settings))(
+  tf.function(lambda images: _heads(network, images, settings))(
       _images())
   assert most[0] == 1
 
@@ -120,13 +126,13 @@ def test_views_are_computed_one_after_the_other():
 def test_unknown_sizes_and_xla_give_the_same():
   settings = Settings((0.7, 1.0, 1.3), flip=True)
   images = _images()[:, :30, :37]
-  eager = multi_scale.heads(to_the_brightest, images, settings)
+  eager = _heads(to_the_brightest, images, settings)
   dynamic = tf.function(
-      lambda images: multi_scale.heads(to_the_brightest, images, settings),
+      lambda images: _heads(to_the_brightest, images, settings),
       input_signature=[tf.TensorSpec([None, None, None, 3], tf.float32)])
   _same(dynamic(images), eager, 1e-4)
   compiled = tf.function(
-      lambda images: multi_scale.heads(to_the_brightest, images, settings),
+      lambda images: _heads(to_the_brightest, images, settings),
       jit_compile=True)
   _same(compiled(images), eager, 1e-4)
 

@@ -11,7 +11,7 @@ from axial_tf.data.panoptic import pipeline as panoptic_pipeline
 from axial_tf.data.panoptic import training_batch
 from axial_tf.layers import padding
 from axial_tf.specs import dataset_spec
-from axial_tf.visualize.tensorboard import picture_sizes
+from axial_tf.visualize import head_pictures, picture_sizes
 
 
 def draw(settings: panoptic_pipeline.PanopticDataSettings,
@@ -27,8 +27,7 @@ def draw(settings: panoptic_pipeline.PanopticDataSettings,
     seed: seed of their choice and augmentation.
 
   Returns:
-    Pictures by name, uint8 RGB: the image, its segments, and the targets of
-    centers and offsets.
+    Pictures by name, uint8 RGB: the image, its segments, and the targets.
 
   Raises:
     errors.UserError: as `panoptic_pipeline.train_dataset`.
@@ -41,26 +40,25 @@ def draw(settings: panoptic_pipeline.PanopticDataSettings,
       panoptic_pipeline.train_dataset(few, spec, count, seed=seed)))
   targets = training_batch.unpack(batch, spec, settings.targets, kind)
   image = resizing.to_uint8(127.5 * (targets['image'] + 1))
-  maps = {key: tensor.numpy() for key, tensor in (
-      ('image', image), ('panoptic', batch['panoptic']),
-      ('heatmap', targets['center_heatmap']), ('offset', targets['offset']),
-      ('is_thing', targets['offset_weight'] > 0))}
+  maps = {key: tensor.numpy() for key, tensor in {
+      **targets, 'image': image, 'panoptic': batch['panoptic']}.items()}
   return {
       f'training/{number}': _draw(
-          spec, **{key: values[number - 1] for key, values in maps.items()})
+          spec, {key: values[number - 1] for key, values in maps.items()})
       for number in range(1, count + 1)}
 
 
-def _draw(spec, image, panoptic, heatmap, offset, is_thing) -> np.ndarray:
-  size = picture_sizes.shown_size(*panoptic.shape)
-  image = picture_sizes.resize_image(image, *size)
-  offset = picture_sizes.resize_offset(offset, *size)
-  panoptic, heatmap, is_thing = (
-      resizing.nearest_array(values, *size)
-      for values in (panoptic, heatmap, is_thing))
+def _draw(spec, maps) -> np.ndarray:
+  seen = maps['panoptic'].shape
+  size = picture_sizes.shown_size(*seen)
+  image = picture_sizes.resize_image(maps['image'], *size)
+  panoptic = resizing.nearest_array(maps['panoptic'], *size)
+  # Crowds are things without an instance, and have no targets.
+  train_id, instance = np.divmod(panoptic, spec.label_divisor)
+  of_targets = head_pictures.draw(
+      image, np.isin(train_id, spec.thing_ids) & (instance > 0), maps, seen)
   return visualize.side_by_side(
       [image,
        visualize.panoptic_overlay(image, panoptic, spec, labels=True),
-       visualize.center_heatmap(image, heatmap),
-       visualize.offset_wheel(image, offset, is_thing)],
-      ['image', 'ground truth', 'centers', 'offsets'])
+       *of_targets.values()],
+      ['image', 'ground truth', *of_targets])

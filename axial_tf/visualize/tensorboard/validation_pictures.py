@@ -13,13 +13,11 @@ from axial_tf import visualize
 from axial_tf.data.common import resizing
 from axial_tf.specs import dataset_spec
 from axial_tf.training import exchange
-from axial_tf.visualize.tensorboard import picture_sizes
+from axial_tf.visualize import head_pictures, picture_sizes
 
-# Outputs that pictures need of a validation step besides sizes and maps.
-HEAD_KEYS = ('image', 'center_heatmap', 'offset')
-_KEYS = HEAD_KEYS + (
-    'panoptic', 'prediction', 'height', 'width', 'raw_height', 'raw_width',
-    'place')
+_KEYS = (
+    'image', 'panoptic', 'prediction', 'height', 'width', 'raw_height',
+    'raw_width', 'place')
 
 
 class ValidationPictures:
@@ -29,15 +27,18 @@ class ValidationPictures:
   the first ones of all.
   """
 
-  def __init__(self, spec: dataset_spec.DatasetSpec, count: int):
+  def __init__(self, spec: dataset_spec.DatasetSpec, count: int,
+               heads: Sequence[str]):
     """Begins a validation, on all workers.
 
     Args:
       spec: spec of the labels.
       count: images to draw; none are drawn if no summaries are recorded.
+      heads: names of the network's heads.
     """
     is_wanted = exchange.of_chief(bool(tf.summary.should_record_summaries()))
     self._spec = spec
+    self._keys = (*_KEYS, *heads)
     self._count = self._missing = count if is_wanted else 0
     self._drawn = {}  # Pictures by name, by the place of their image.
 
@@ -46,18 +47,18 @@ class ValidationPictures:
 
     Args:
       step_logs: outputs of each replica, tensors with a batch axis: uint8
-        'image', padded from 'height' and 'width'; float32 'center_heatmap' and
-        'offset' and int32 'prediction' of its size; int32 'panoptic', the
-        ground truth, padded from 'raw_height' and 'raw_width'; int64 'place' in
-        the order of the data.
+        'image', padded from 'height' and 'width'; its heads; int32 'prediction'
+        of its size; int32 'panoptic', the ground truth, padded from
+        'raw_height' and 'raw_width'; int64 'place' in the order of the data.
     """
     if not self._missing:
       return
-    for replica in zip(*(step_logs[key] for key in _KEYS)):
+    for replica in zip(*(step_logs[key] for key in self._keys)):
       # Only images to draw are copied from the device.
       for index in range(min(self._missing, replica[0].shape[0])):
         image = {
-            key: tensor[index].numpy() for key, tensor in zip(_KEYS, replica)}
+            key: tensor[index].numpy()
+            for key, tensor in zip(self._keys, replica)}
         self._drawn[int(image['place'])] = self._draw(image)
         self._missing -= 1
 
@@ -95,10 +96,9 @@ class ValidationPictures:
     pixels = picture_sizes.resize_image(
         image['image'][:seen[0], :seen[1]], *shown)
     truth, prediction = resized('panoptic', raw), resized('prediction')
-    offset = picture_sizes.resize_offset(
-        image['offset'][:seen[0], :seen[1]], *shown)
     is_thing = np.isin(
         prediction // self._spec.label_divisor, self._spec.thing_ids)
+    of_heads = head_pictures.draw(pixels, is_thing, image, seen)
     return {
         'segments': visualize.side_by_side(
             [pixels,
@@ -107,8 +107,6 @@ class ValidationPictures:
                  pixels, prediction, self._spec, labels=True),
              visualize.error_map(pixels, truth, prediction, self._spec)],
             ['image', 'ground truth', 'prediction', 'errors']),
-        'heads': visualize.side_by_side(
-            [visualize.center_heatmap(pixels, resized('center_heatmap')),
-             visualize.offset_wheel(pixels, offset, is_thing)],
-            ['centers', 'offsets']),
+        'heads': visualize.side_by_side(list(of_heads.values()),
+                                        list(of_heads)),
     }

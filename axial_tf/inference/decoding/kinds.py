@@ -1,0 +1,19 @@
+"""Lists the decodings by the settings of their merging."""
+
+from typing import Union
+
+from axial_tf.inference.decoding import center_decoding, decoding
+from axial_tf.panoptic import merging_settings
+from axial_tf.specs import dataset_spec
+
+MergingSettings = Union[merging_settings.MergingSettings]
+
+_KINDS = {
+    merging_settings.MergingSettings: center_decoding.CenterDecoding,
+}
+
+
+def build(settings: MergingSettings, spec: dataset_spec.DatasetSpec
+          ) -> decoding.Decoding:
+  """Returns the decoding that the settings belong to."""
+  return _KINDS[type(settings)](settings, spec)
