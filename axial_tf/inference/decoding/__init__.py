@@ -1,1 +1,1 @@
-"""From the heads of a network to a panoptic map, one module for each kind."""
+"""Turns heads into panoptic maps, one module for each kind of network."""

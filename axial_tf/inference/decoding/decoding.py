@@ -1,4 +1,4 @@
-"""What each kind of panoptic network needs to become a panoptic map."""
+"""Defines how the heads of a network become a panoptic map."""
 
 import abc
 from typing import Dict, Tuple

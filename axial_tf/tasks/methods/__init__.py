@@ -1,1 +1,1 @@
-"""How each kind of panoptic network learns and is looked at."""
+"""Lists how each kind of panoptic network learns."""

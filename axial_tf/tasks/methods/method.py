@@ -1,4 +1,4 @@
-"""What the panoptic task needs to know about a kind of network."""
+"""Describes how a kind of panoptic network learns, for the panoptic task."""
 
 from typing import Callable, Dict, NamedTuple, Optional, Tuple
 

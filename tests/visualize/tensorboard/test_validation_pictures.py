@@ -20,6 +20,8 @@ _SPEC = dataset_spec.DatasetSpec(
         dataset_spec.Category(1, 0, 'road', False, (128, 64, 128)),
         dataset_spec.Category(2, 1, 'car', True, (0, 0, 142))))
 
+_HEADS = ('center_heatmap', 'offset')
+
 
 def _replica(brightness, height=60, width=200, raw=(30, 100)):
   """One image for each brightness, its place, in a batch with padding."""
@@ -65,7 +67,7 @@ def _write(folder, steps, count=3):
   writer = tf.summary.create_file_writer(str(folder))
   with writer.as_default():
     for step in steps:
-      pictures = validation_pictures.ValidationPictures(_SPEC, count)
+      pictures = validation_pictures.ValidationPictures(_SPEC, count, _HEADS)
       pictures.add(_logs(_replica([10, 60]), _replica([])))
       pictures.add(_logs(_replica([110]), _replica([160])))
       pictures.add(_logs(_replica([210]), _replica([250])))
@@ -90,7 +92,7 @@ def test_the_first_images_are_written_at_each_validation(tmp_path):
 
 def test_large_images_are_shrunk(tmp_path):
   with tf.summary.create_file_writer(str(tmp_path)).as_default() as writer:
-    pictures = validation_pictures.ValidationPictures(_SPEC, 1)
+    pictures = validation_pictures.ValidationPictures(_SPEC, 1, _HEADS)
     pictures.add(_logs(_replica([90], raw=(500, 2000))))
     pictures.write(1)
     writer.flush()
@@ -105,7 +107,7 @@ def test_nothing_is_drawn_unless_requested(tmp_path, monkeypatch):
       validation_pictures.ValidationPictures, '_draw', pytest.fail)
   assert not _write(tmp_path / 'none', [1], count=0)
   # Without a writer, as in a validation outside of a run.
-  pictures = validation_pictures.ValidationPictures(_SPEC, 3)
+  pictures = validation_pictures.ValidationPictures(_SPEC, 3, _HEADS)
   pictures.add(_logs(_replica([10])))
   pictures.write(1)
 
@@ -117,7 +119,7 @@ def test_the_first_images_of_all_workers_are_written(tmp_path):
       ([250, 60], [10, 110, 210, 160]), ([], [250, 210, 160, 10, 60, 110]))):
     folder = tmp_path / str(number)
     with tf.summary.create_file_writer(str(folder)).as_default() as writer:
-      workers = [validation_pictures.ValidationPictures(_SPEC, 6)
+      workers = [validation_pictures.ValidationPictures(_SPEC, 6, _HEADS)
                  for _ in parts]
       for worker, part in zip(workers, parts):
         worker.add(_logs(_replica(part)))
