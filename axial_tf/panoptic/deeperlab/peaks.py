@@ -33,7 +33,7 @@ def find(votes: tf.Tensor, scores: tf.Tensor, short_offset: tf.Tensor,
     votes: float32 [height, width, 5].
     scores: float32 [height, width, 5]; peaks up to `threshold` are left out.
     short_offset: float32 [height, width, 5, 2], in pixels of this map.
-    threshold: at least 0.
+    threshold: score, at least 0.
     most: number of peaks to keep, those with the highest scores.
   """
   height, width, count = shapes.sizes(votes)
