@@ -102,8 +102,6 @@ def find_instances(heads: Dict[str, tf.Tensor], is_thing: tf.Tensor,
   long_offset = refinement.refine_long(
       long_offset, short_offset, settings.long_by_long,
       settings.long_by_short)
-  middle_offset = refinement.refine_middle(
-      middle_offset, short_offset, settings.middle_by_short)
   radius = settings.radius / stride
   votes = hough.fused_votes(
       heatmap, short_offset, long_offset, is_thing, radius,
@@ -111,11 +109,13 @@ def find_instances(heads: Dict[str, tf.Tensor], is_thing: tf.Tensor,
   scores = votes
   if settings.rescoring:
     scores = heatmap * rescoring.expected_similarity(votes, radius)
+  starts = peaks.find(
+      votes, scores, short_offset, settings.keypoint_threshold,
+      settings.max_keypoints)
   found = detection.detect(
-      peaks.find(votes, scores, short_offset, settings.keypoint_threshold,
-                 settings.max_keypoints),
-      scores, middle_offset, settings.keypoint_distance / stride,
-      settings.max_instances)
+      starts, detection.follow(
+          starts, middle_offset, short_offset, settings.middle_by_short),
+      scores, settings.keypoint_distance / stride, settings.max_instances)
   found = found._replace(keypoints=found.keypoints * stride)
   return (detection.suppress_boxes(found, settings.max_box_overlap),
           long_offset * stride)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from axial_tf.panoptic import greedy, shapes
-from axial_tf.panoptic.deeperlab import keypoints, sampling
+from axial_tf.panoptic.deeperlab import keypoints, refinement, sampling
 from axial_tf.panoptic.deeperlab import peaks as peaks_lib
 
 
@@ -30,19 +30,18 @@ class Instances(NamedTuple):
   found: tf.Tensor
 
 
-def detect(peaks: peaks_lib.Peaks, score_map: tf.Tensor,
-           middle_offset: tf.Tensor, radius: float, most: int) -> Instances:
+def detect(peaks: peaks_lib.Peaks, points: tf.Tensor, score_map: tf.Tensor,
+           radius: float, most: int) -> Instances:
   """Starts instances from peaks.
 
   Args:
     peaks: see `peaks.find`.
+    points: float32 [n, 5, 2], see `follow`.
     score_map: float32 [height, width, 5], scores of keypoints at any place.
-    middle_offset: float32 [height, width, 8, 2], in pixels of this map.
     radius: up to this distance, in pixels of this map, a peak belongs to an
       instance with a keypoint of its kind.
     most: number of instances kept, those with the highest scores.
   """
-  points = follow(peaks, middle_offset)
   scores = sampling.sample(score_map[..., tf.newaxis], points)[..., 0]
   is_own = tf.equal(
       peaks.kinds[:, tf.newaxis], tf.range(keypoints.COUNT))
@@ -59,7 +58,8 @@ def detect(peaks: peaks_lib.Peaks, score_map: tf.Tensor,
   return _best(points, tf.where(is_kept, scores, 0.0), most)
 
 
-def follow(peaks: peaks_lib.Peaks, middle_offset: tf.Tensor) -> tf.Tensor:
+def follow(peaks: peaks_lib.Peaks, middle_offset: tf.Tensor,
+           short_offset: tf.Tensor, by_short: int) -> tf.Tensor:
   """Finds the other keypoints of the instances of peaks.
 
   A corner leads to the center and from there to the other corners; a keypoint
@@ -68,23 +68,25 @@ def follow(peaks: peaks_lib.Peaks, middle_offset: tf.Tensor) -> tf.Tensor:
   Args:
     peaks: see `peaks.find`.
     middle_offset: float32 [height, width, 8, 2], in pixels of this map.
+    short_offset: see `refinement.follow_edges`.
+    by_short: number of steps by which short offsets refine those of edges.
 
   Returns:
     float32 [n, 5, 2], (y, x).
   """
   corners = keypoints.CORNERS
 
-  def along(edges, start):
-    starts = tf.repeat(start[:, tf.newaxis], corners, axis=1)
-    return sampling.sample(middle_offset[:, :, edges], starts)
+  def ends(start, edges):
+    return refinement.follow_edges(
+        start, edges, middle_offset, short_offset, by_short)
 
-  to_center = tf.gather(
-      along(slice(corners, None), peaks.points),
+  centers = tf.gather(
+      ends(peaks.points, range(corners, 2 * corners)),
       tf.minimum(peaks.kinds, corners - 1), batch_dims=1)
   is_center = tf.equal(peaks.kinds, keypoints.CENTER)[:, tf.newaxis]
-  center = tf.where(is_center, peaks.points, peaks.points + to_center)
-  others = center[:, tf.newaxis] + along(slice(corners), center)
-  found = tf.concat([others, center[:, tf.newaxis]], 1)
+  center = tf.where(is_center, peaks.points, centers)
+  found = tf.concat(
+      [ends(center, range(corners)), center[:, tf.newaxis]], 1)
   is_own = tf.equal(
       peaks.kinds[:, tf.newaxis], tf.range(keypoints.COUNT))
   return tf.where(

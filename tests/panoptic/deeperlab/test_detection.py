@@ -35,10 +35,10 @@ def test_detection_is_a_queue_of_keypoints(jit_compile):
   detect = tf.function(detection.detect, jit_compile=jit_compile)
   for _ in range(8):
     peaks = _random_peaks(rng, 60, rng.integers(60))
-    middle = tf.constant(rng.normal(0, 4, [21, 21, 8, 2]), tf.float32)
+    points = rng.uniform(0, 20, [60, 5, 2]).astype(np.float32)
+    points[np.arange(60), peaks.kinds] = peaks.points
     scores = tf.constant(rng.uniform(size=[21, 21, 5]), tf.float32)
-    got = detect(peaks, scores, middle, 5.0, 60)
-    points = detection.follow(peaks, middle).numpy()
+    got = detect(peaks, tf.constant(points), scores, 5.0, 60)
     expected = _visit(peaks, points, 5.0)
     assert got.found == len(expected)
     np.testing.assert_allclose(
@@ -56,7 +56,8 @@ def test_a_star_is_followed_from_a_corner_and_from_its_center():
   # Each starts a little off; only its own keypoint remains so.
   starts = points + 0.25
   got = detection.follow(peaks_lib.Peaks(
-      tf.constant(starts), tf.range(5), tf.ones(5)), middle)
+      tf.constant(starts), tf.range(5), tf.ones(5)), middle,
+      tf.zeros([12, 12, 5, 2]), 2)
   for kind in range(5):
     expected = points.copy()
     expected[kind] = starts[kind]
@@ -69,7 +70,7 @@ def test_the_score_is_the_mean_over_the_keypoints():
   scores = np.zeros([12, 12, 5], np.float32)
   scores[5, 5] = [0.1, 0.2, 0.0, 0.3, 0.4]
   got = detection.detect(
-      peaks, tf.constant(scores), tf.zeros([12, 12, 8, 2]), 1.0, 3)
+      peaks, tf.fill([1, 5, 2], 5.0), tf.constant(scores), 1.0, 3)
   np.testing.assert_allclose(got.scores[0], (0.9 + 0.1 + 0.2 + 0.3 + 0.4) / 5)
 
 
