@@ -14,6 +14,7 @@ from axial_tf.models import (
   axial_resnet,
   backbones,
   classifier,
+  deeperlab,
   panoptic_decoder,
   panoptic_deeplab,
   panoptic_networks,
@@ -187,4 +188,7 @@ VARIANTS: Dict[str, Variant] = {
         panoptic(local(position_sensitive=False)), cityscapes(17.3, 317.7)),
     'panoptic_deeplab_ps_attention': Variant(
         panoptic(local()), cityscapes(17.3, 326.7)),
+    # No source has its counts.
+    'deeperlab_xception71': Variant(
+        deeperlab.DeeperLabSettings(xception.XceptionSettings())),
 }

@@ -46,11 +46,12 @@ def mirrored(heads: Dict[str, tf.Tensor]) -> Dict[str, tf.Tensor]:
       the keypoints under 'keypoint_...', 'long_offset', 'short_offset' and
       'middle_offset'; all others are only mirrored.
   """
-  return {name: _mirrored(name, head) for name, head in heads.items()}
+  return {name: swapped(name, tf.reverse(head, [2]))
+          for name, head in heads.items()}
 
 
-def _mirrored(name: str, head: tf.Tensor) -> tf.Tensor:
-  head = tf.reverse(head, [2])
+def swapped(name: str, head: tf.Tensor) -> tf.Tensor:
+  """Swaps left and right in the channels of a head, see `mirrored`."""
   if name.startswith('keypoint_'):
     return tf.gather(head, FLIPPED, axis=-1)
   if not name.endswith('_offset'):

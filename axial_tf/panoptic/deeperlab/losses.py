@@ -11,7 +11,7 @@ division of offsets by the radius.
 
 import dataclasses
 import math
-from typing import Dict
+from typing import Dict, Optional
 
 import tensorflow as tf
 
@@ -67,6 +67,7 @@ def deeperlab_losses(
     ignore_label: int,
     settings: DeeperLabLossSettings = DeeperLabLossSettings(),
     logits_stride: int = 1,
+    panoptic: Optional[tf.Tensor] = None,
 ) -> Dict[str, tf.Tensor]:
   """Computes the weighted losses of each sample in float32.
 
@@ -81,12 +82,14 @@ def deeperlab_losses(
     ignore_label: train id that the semantic loss skips.
     settings: see `DeeperLabLossSettings`.
     logits_stride: pixels of the targets between two semantic logits.
+    panoptic: the label, which is not needed here.
 
   Returns:
     float32 `[batch]` under `semantic_loss`, `heatmap_loss`, `long_loss`,
     `short_loss` and `middle_loss`, each with its factor applied, and their sum
     under `total_loss`.
   """
+  del panoptic  # Other networks' losses weigh its borders.
   semantic = losses.mean_of_hardest(
       losses.weighted_cross_entropy(
           outputs['semantic_logits'], targets['semantic'],

@@ -2,11 +2,15 @@
 
 from typing import Union
 
-from axial_tf.models import panoptic_deeplab, panoptic_networks
+from axial_tf.models import deeperlab, panoptic_deeplab, panoptic_networks
 from axial_tf.panoptic import losses, merging_settings, targets
+from axial_tf.panoptic.deeperlab import decoding_settings
+from axial_tf.panoptic.deeperlab import losses as deeperlab_losses
+from axial_tf.panoptic.deeperlab import targets as keypoint_targets
 from axial_tf.tasks.methods import method
 
-LossSettings = Union[losses.LossSettings]
+LossSettings = Union[
+    losses.LossSettings, deeperlab_losses.DeeperLabLossSettings]
 
 _KINDS = {
     panoptic_deeplab.PanopticDeepLabSettings: method.Method(
@@ -15,6 +19,14 @@ _KINDS = {
         losses.LossSettings, targets.TargetSettings,
         merging_settings.MergingSettings,
         lambda spec: spec.merging_settings()),
+    deeperlab.DeeperLabSettings: method.Method(
+        deeperlab_losses.deeperlab_losses,
+        ('semantic_loss', 'heatmap_loss', 'long_loss', 'short_loss',
+         'middle_loss'),
+        deeperlab_losses.DeeperLabLossSettings,
+        keypoint_targets.KeypointTargetSettings,
+        decoding_settings.DeeperLabDecodingSettings,
+        lambda spec: decoding_settings.DeeperLabDecodingSettings()),
 }
 
 
