@@ -1,9 +1,10 @@
 """Measures the upper bound of PQ: ground truth as targets, merged and scored.
 
 A network that predicts its training targets perfectly cannot score more than
-this. There are three variants: heads at the image's resolution merged with the
-spec's settings; the same keeping stuff of any area; and heads at stride 4,
-upsampled as in the network, keeping stuff of any area.
+this. There are three variants of Panoptic-DeepLab: heads at the image's
+resolution merged with the spec's settings; the same keeping stuff of any area;
+and heads at stride 4, upsampled as in the network, keeping stuff of any area.
+The last one has an equal of DeeperLab.
 
 Example (after `python -m data_prep.convert ... --output_dir=datasets/coco`):
   python benchmarks/ceiling.py --spec=coco \\
@@ -28,6 +29,11 @@ from axial_tf.evaluation import label_maps, panoptic_quality
 from axial_tf.files import paths as paths_lib
 from axial_tf.layers import resize
 from axial_tf.panoptic import merging, targets
+from axial_tf.panoptic.deeperlab import decoding
+from axial_tf.panoptic.deeperlab import targets as keypoint_targets
+from axial_tf.panoptic.deeperlab.decoding_settings import (
+  DeeperLabDecodingSettings,
+)
 from axial_tf.specs import dataset_spec
 
 _RECORDS = cli.define_path('records', None, 'pattern of the shards.')
@@ -71,6 +77,22 @@ def merge(heads, spec, settings):
       void_label=spec.void_label, settings=settings)['panoptic_map'][0].numpy()
 
 
+def decode_keypoints(panoptic: tf.Tensor, spec, settings) -> np.ndarray:
+  """Decodes DeeperLab's heads at stride 4, equal to the targets of a label."""
+  maps = keypoint_targets.keypoint_targets(
+      panoptic, thing_ids=spec.thing_ids, label_divisor=spec.label_divisor,
+      ignore_label=spec.ignore_label)
+  classes = tf.one_hot(maps['semantic'], spec.num_classes)
+  return decoding.decode(
+      tf.argmax(classes, -1, output_type=tf.int32),
+      {name: maps[name] for name in (
+          'keypoint_heatmap', 'long_offset', 'short_offset',
+          'middle_offset')},
+      classes=spec.num_classes, thing_ids=spec.thing_ids,
+      label_divisor=spec.label_divisor, void_label=spec.void_label,
+      settings=settings)['panoptic_map'][0].numpy()
+
+
 def lost_segments(truth, prediction, spec):
   """Yields (category name, label, area, best IoU) of segments not matched."""
   pairs = label_maps.overlaps(truth, prediction, spec)
@@ -104,11 +126,14 @@ def measure(paths, spec: dataset_spec.DatasetSpec) -> None:
   keep_stuff = dataclasses.replace(settings, stuff_area_limit=0)
   ways = (
       (f'full resolution, stuff below {settings.stuff_area_limit} pixels '
-       f'dropped', lambda heads: merge(heads, spec, settings)),
+       f'dropped', lambda _, heads: merge(heads, spec, settings)),
       ('full resolution, all stuff kept',
-       lambda heads: merge(heads, spec, keep_stuff)),
+       lambda _, heads: merge(heads, spec, keep_stuff)),
       (f'heads at stride {_STRIDE}, all stuff kept',
-       lambda heads: merge(at_stride(heads), spec, keep_stuff)),
+       lambda _, heads: merge(at_stride(heads), spec, keep_stuff)),
+      (f'DeeperLab: heads at stride {_STRIDE}, all stuff kept',
+       lambda panoptic, _: decode_keypoints(
+           panoptic, spec, DeeperLabDecodingSettings())),
   )
   scores = [panoptic_quality.PanopticQuality(spec) for _ in ways]
   lost = [[] for _ in ways]
@@ -117,7 +142,7 @@ def measure(paths, spec: dataset_spec.DatasetSpec) -> None:
     truth = example['panoptic'].numpy()
     heads = perfect_heads(example['panoptic'], spec)
     for score, losses, (_, predict) in zip(scores, lost, ways):
-      prediction = predict(heads)
+      prediction = predict(example['panoptic'], heads)
       score.update(truth, prediction)
       file = paths_lib.printable(os.fsdecode(example['filename'].numpy()))
       losses += [
