@@ -77,20 +77,19 @@ def merge(heads, spec, settings):
       void_label=spec.void_label, settings=settings)['panoptic_map'][0].numpy()
 
 
-def decode_keypoints(panoptic: tf.Tensor, spec, settings) -> np.ndarray:
+def decode_keypoints(panoptic: tf.Tensor, heads, spec) -> np.ndarray:
   """Decodes DeeperLab's heads at stride 4, equal to the targets of a label."""
   maps = keypoint_targets.keypoint_targets(
       panoptic, thing_ids=spec.thing_ids, label_divisor=spec.label_divisor,
       ignore_label=spec.ignore_label)
-  classes = tf.one_hot(maps['semantic'], spec.num_classes)
   return decoding.decode(
-      tf.argmax(classes, -1, output_type=tf.int32),
+      tf.argmax(at_stride(heads)[0], -1, output_type=tf.int32),
       {name: maps[name] for name in (
           'keypoint_heatmap', 'long_offset', 'short_offset',
           'middle_offset')},
       classes=spec.num_classes, thing_ids=spec.thing_ids,
       label_divisor=spec.label_divisor, void_label=spec.void_label,
-      settings=settings)['panoptic_map'][0].numpy()
+      settings=DeeperLabDecodingSettings())['panoptic_map'][0].numpy()
 
 
 def lost_segments(truth, prediction, spec):
@@ -132,8 +131,7 @@ def measure(paths, spec: dataset_spec.DatasetSpec) -> None:
       (f'heads at stride {_STRIDE}, all stuff kept',
        lambda _, heads: merge(at_stride(heads), spec, keep_stuff)),
       (f'DeeperLab: heads at stride {_STRIDE}, all stuff kept',
-       lambda panoptic, _: decode_keypoints(
-           panoptic, spec, DeeperLabDecodingSettings())),
+       lambda panoptic, heads: decode_keypoints(panoptic, heads, spec)),
   )
   scores = [panoptic_quality.PanopticQuality(spec) for _ in ways]
   lost = [[] for _ in ways]

@@ -135,7 +135,7 @@ def expand(
     `semantic` and `semantic_weight` [batch, height, width], see
     `axial_tf.panoptic.targets.expand`, and float32 maps [batch, h, w, ...] of
     the pixels (stride * i, stride * j); offsets are (y, x) in pixels of the
-    crop, and 0 where their weights are:
+    crop, and 0 outside of instances or disks:
       keypoint_heatmap: [..., 5], 1 in disks, else 0.
       keypoint_weight: [...], 1 on all but ignored and crowd pixels.
       long_offset: [..., 10], from pixels of instances to their keypoints.
@@ -167,29 +167,28 @@ def _of_keypoints(kind, row, points, count, radius: float, stride: int):
   owner, in_disk = nearest_keypoints(points, count, pixel, radius)
   short_weight = in_disk * is_counted[..., tf.newaxis]
 
-  def offsets(rows, ends, weight):
+  def offsets(rows, ends, inside):
     # [batch, h, w, ends, 2]
     places = tf.gather(
         tf.reshape(points, [tf.shape(points)[0], -1, 2]),
         rows * keypoints.COUNT + tf.constant(ends), batch_dims=1)
-    return keypoints.flat((places - pixel) * weight[..., tf.newaxis])
+    return keypoints.flat((places - pixel) * inside[..., tf.newaxis])
 
   long_weight = tf.repeat(
       is_instance[..., tf.newaxis], keypoints.COUNT, axis=-1)
   starts = np.array(keypoints.EDGE_STARTS)
-  middle_weight = tf.gather(short_weight, starts, axis=-1)
   everyone = tuple(range(keypoints.COUNT))
   return {
       'keypoint_heatmap': in_disk,
       'keypoint_weight': is_counted,
       'long_offset': offsets(row[..., tf.newaxis], everyone, long_weight),
       'long_weight': long_weight,
-      'short_offset': offsets(owner, everyone, short_weight),
+      'short_offset': offsets(owner, everyone, in_disk),
       'short_weight': short_weight,
       'middle_offset': offsets(
           tf.gather(owner, starts, axis=-1), keypoints.EDGE_ENDS,
-          middle_weight),
-      'middle_weight': middle_weight,
+          tf.gather(in_disk, starts, axis=-1)),
+      'middle_weight': tf.gather(short_weight, starts, axis=-1),
   }
 
 

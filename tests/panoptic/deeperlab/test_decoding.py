@@ -312,6 +312,17 @@ def test_all_void_has_no_instance():
   assert not _round_trip(label).any()  # The class that takes its place.
 
 
+def test_instances_on_void_and_crowds_are_reproduced():
+  label = np.full([1, 40, 40], _VOID)
+  label[0, :20] = 256  # A crowd.
+  label[0, 5:15, 5:15], label[0, 12:30, 20:35] = 257, 258
+  label[0, 33:] = 3 * 256
+  got = _round_trip(label)[0]
+  known = (label[0] != _VOID) & (label[0] != 256)
+  assert _same_segments(label[0][known], got[known])
+  assert len(np.unique(got)) == 4  # Two instances, and stuff in place of void.
+
+
 def test_nan_heads_are_no_crash():
   labels = tf.constant(np.pad(np.full([1, 5, 5], 257), [(0, 0), (3, 3), (3, 3)]
                               ), tf.int32)

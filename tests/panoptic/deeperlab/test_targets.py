@@ -66,15 +66,13 @@ def _plain(label, radius, stride):
         continue
       points = instances[int(np.argmin(squares))][1]
       maps['keypoint_heatmap'][i, j, kind] = 1
-      if counts:
-        maps['short_offset'][i, j, 2 * kind:2 * kind + 2] = (
-            points[kind] - place)
-        maps['short_weight'][i, j, kind] = 1
+      maps['short_offset'][i, j, 2 * kind:2 * kind + 2] = points[kind] - place
+      maps['short_weight'][i, j, kind] = counts
       for edge, (start, end) in enumerate(keypoints.EDGES):
-        if counts and start == kind:
+        if start == kind:
           maps['middle_offset'][i, j, 2 * edge:2 * edge + 2] = (
               points[end] - place)
-          maps['middle_weight'][i, j, edge] = 1
+          maps['middle_weight'][i, j, edge] = counts
   return maps
 
 
