@@ -176,25 +176,40 @@ def test_beyond_the_limits_most_scenes_are_reproduced(perfect):
   assert len(right) == 192 and np.mean(right) > 0.95
 
 
-def test_xla_and_unknown_sizes_give_the_same(perfect):
+@pytest.fixture(scope='module')
+def small():
+  """Two labels of few instances, their heads at stride 4, and the map."""
   rng = np.random.default_rng(2)
   labels = np.stack([np.where(
       scene % 256 > 3, 256 + scene % 256, scene)
-      for scene in (_scene(rng) for _ in range(2))]).astype(np.int32)
-  heads = _heads(tf.constant(labels), stride=4)
-  expected = _decode(tf.constant(labels), heads, 4)
-  compiled = tf.function(_decode, jit_compile=True)(
-      tf.constant(labels), heads, 4)
-  loose = tf.function(
+      for scene in (_scene(rng) for _ in range(2))])
+  labels = tf.constant(labels, tf.int32)
+  heads = _heads(labels, stride=4)
+  return labels, heads, _decode(labels, heads, 4)
+
+
+def _same_outputs(outputs, expected):
+  np.testing.assert_array_equal(
+      outputs['panoptic_map'], expected['panoptic_map'])
+  np.testing.assert_allclose(
+      outputs['score_map'], expected['score_map'], atol=1e-5)
+
+
+def test_a_graph_of_unknown_sizes_gives_the_same(small):
+  labels, heads, expected = small
+  graph = tf.function(
       lambda labels, heads: _decode(labels, heads, 4), input_signature=[
           tf.TensorSpec([None, None, None], tf.int32),
           {name: tf.TensorSpec([None, None, None, head.shape[-1]])
-           for name, head in heads.items()}])(tf.constant(labels), heads)
-  for outputs in (compiled, loose):
-    np.testing.assert_array_equal(
-        outputs['panoptic_map'], expected['panoptic_map'])
-    np.testing.assert_allclose(
-        outputs['score_map'], expected['score_map'], atol=1e-5)
+           for name, head in heads.items()}])
+  _same_outputs(graph(labels, heads), expected)
+
+
+@pytest.mark.slow
+def test_xla_compiles_all_of_it(small):
+  labels, heads, expected = small
+  _same_outputs(tf.function(_decode, jit_compile=True)(
+      labels, heads, 4), expected)
 
 
 # Sizes that no stride divides; instances far enough apart for stride 4.

@@ -141,8 +141,9 @@ def test_pixels_go_to_the_instance_with_the_nearest_keypoints(stride, size):
   np.testing.assert_allclose(chosen[is_thing], best[is_thing], rtol=1e-5)
 
 
-def test_without_instances_all_things_are_one():
-  got = assignment.assign_pixels(
+@pytest.mark.parametrize('jit_compile', [False, True])
+def test_without_instances_all_things_are_one(jit_compile):
+  got = tf.function(assignment.assign_pixels, jit_compile=jit_compile)(
       tf.zeros([3, 3, 5, 2]), tf.constant(np.eye(9) > 0),
       tf.zeros([4, 5, 2]), tf.constant(0), 4)
   np.testing.assert_array_equal(got, np.eye(9))
