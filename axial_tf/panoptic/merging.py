@@ -101,7 +101,7 @@ def merge_classes(
   if settings.checks_instances:
     instance = instance_checks.checked(
         offset, instance, centers, found, settings)
-  return _label_pixels(
+  return label_pixels(
       semantic, instance, scores, found, classes, thing_ids, label_divisor,
       void_label, settings)
 
@@ -268,7 +268,7 @@ def _candidates(y, x, is_thing, centers, found):
       is_candidate, dtype=tf.int32)
 
 
-def _label_pixels(
+def label_pixels(
     semantic, instance, scores, found, classes, thing_ids, label_divisor,
     void_label, settings) -> Dict[str, tf.Tensor]:
   """Votes on classes, numbers instances, removes small stuff.

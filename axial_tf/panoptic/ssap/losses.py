@@ -1,0 +1,122 @@
+"""The losses of SSAP, per sample.
+
+L = L_semantic + sum over levels of their cross entropies and of the weighted
+squared errors of affinities, which are sigmoids. That the error is squared, and
+how the many affinities of 1 are balanced, is unconfirmed; the settings have all
+numbers.
+"""
+
+from typing import Dict, Sequence
+
+import tensorflow as tf
+
+from axial_tf.panoptic import label_ids, shapes
+from axial_tf.panoptic import losses as losses_lib
+from axial_tf.panoptic.ssap import affinity_targets, windows
+from axial_tf.panoptic.ssap.affinity_settings import AffinityLossSettings
+
+_FINEST = windows.STRIDES[-1]
+
+
+def ssap_losses(
+    outputs: Dict[str, tf.Tensor],
+    panoptic: tf.Tensor,
+    *,
+    window: int,
+    thing_ids: Sequence[int],
+    label_divisor: int,
+    ignore_label: int,
+    settings: AffinityLossSettings = AffinityLossSettings(),
+) -> Dict[str, tf.Tensor]:
+  """Computes the weighted losses of each sample in float32.
+
+  Which easy pixels are left out follows from the label, so that a resumed run
+  repeats it.
+
+  Args:
+    outputs: `semantic_logits_S` [batch, h, w, classes] and `affinity_logits_S`
+      [batch, h, w, window * window] for each stride S of `windows.STRIDES`, of
+      static size, as `models.ssap.SSAP` returns them; any float type.
+    panoptic: int32 [batch, height, width], see `label_ids`.
+    window: side of the affinities' window.
+    thing_ids: train ids of the countable classes.
+    label_divisor: see `label_ids`.
+    ignore_label: train id of void.
+    settings: see `AffinityLossSettings`.
+
+  Returns:
+    float32 `[batch]` under `semantic_loss`, `coarse_semantic_loss` and
+    `affinity_loss`, each with its factors applied, and their sum under
+    `total_loss`.
+  """
+  category = panoptic // label_divisor
+  if settings.treat_crowd_as_ignore:
+    is_crowd = label_ids.member_mask(category, thing_ids) & tf.equal(
+        panoptic % label_divisor, 0)
+    category = tf.where(is_crowd, ignore_label, category)
+  semantic = losses_lib.mean_of_hardest(
+      losses_lib.weighted_cross_entropy(
+          outputs[f'semantic_logits_{_FINEST}'], category, 1.0, ignore_label,
+          _FINEST), settings.semantic_top_k)
+
+  coarse, affinity = [], []
+  for stride, weight in zip(windows.STRIDES, settings.level_weights):
+    logits = outputs[f'semantic_logits_{stride}']
+    size = shapes.sizes(logits)[1:3]
+    if stride != _FINEST:
+      coarse.append(losses_lib.mean_of_nonzero(
+          losses_lib.weighted_cross_entropy(
+              logits, affinity_targets.sampled(
+                  category, stride, size, ignore_label), 1.0, ignore_label)))
+    targets = affinity_targets.affinity_targets(
+        affinity_targets.sampled(
+            panoptic, stride, size, ignore_label * label_divisor),
+        window=window, thing_ids=thing_ids, label_divisor=label_divisor,
+        ignore_label=ignore_label)
+    affinity.append(weight * affinity_loss(
+        outputs[f'affinity_logits_{stride}'], targets, settings,
+        seed=tf.stack([tf.reduce_sum(panoptic), stride])))
+  losses = {
+      'semantic_loss': settings.semantic_weight * semantic,
+      'coarse_semantic_loss': (
+          settings.coarse_semantic_weight * tf.add_n(coarse)),
+      'affinity_loss': settings.affinity_weight * tf.add_n(affinity),
+  }
+  return {**losses, 'total_loss': tf.add_n(list(losses.values()))}
+
+
+def affinity_loss(
+    logits: tf.Tensor, targets: Dict[str, tf.Tensor],
+    settings: AffinityLossSettings, seed: tf.Tensor) -> tf.Tensor:
+  """Mean squared error of the affinities of one level.
+
+  Args:
+    logits: [batch, h, w, window * window] of any float type.
+    targets: results of `affinity_targets.affinity_targets`.
+    settings: `easy_drop_rate` and `object_weight`.
+    seed: int32 [2], the seed of the random choice of easy pixels.
+
+  Returns:
+    float32 [batch]; 0 without any valid affinity.
+  """
+  kept = targets['valid'] & is_kept(
+      targets, settings.easy_drop_rate, seed)[..., tf.newaxis]
+  kept = tf.cast(kept, tf.float32)
+  error = tf.math.squared_difference(
+      tf.sigmoid(tf.cast(logits, tf.float32)),
+      tf.cast(targets['affinity'], tf.float32))
+  factor = tf.where(targets['object'], settings.object_weight, 1.0)
+  total = tf.reduce_sum(error * kept * factor[..., tf.newaxis], [1, 2, 3])
+  return total / tf.maximum(tf.reduce_sum(kept, [1, 2, 3]), 1.0)
+
+
+def is_kept(targets: Dict[str, tf.Tensor], rate: float, seed: tf.Tensor
+            ) -> tf.Tensor:
+  """Drops some of the pixels whose valid affinities are all 1.
+
+  Returns:
+    bool [batch, h, w].
+  """
+  is_easy = tf.reduce_all(targets['affinity'] | ~targets['valid'], -1)
+  chance = tf.random.stateless_uniform(tf.shape(is_easy), seed)
+  return ~is_easy | (chance >= rate)
