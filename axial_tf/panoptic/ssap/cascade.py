@@ -41,11 +41,11 @@ def partition(levels: Sequence[Level]) -> List[np.ndarray]:
     The segments of each level, int32 [h, w]: from 1 on, 0 on stuff.
   """
   found = []
-  regions, carried = np.zeros(levels[0].is_thing.shape, np.int64), _NONE
+  regions = np.zeros(levels[0].is_thing.shape, np.int64)
+  of_node, edges = np.zeros(0, np.int64), _NONE
   for number, level in enumerate(levels):
+    carried = contraction.between(of_node, edges)
     if number:
-      # The nodes of what is carried are segments - 1.
-      carried = contraction.between(of_node, edges)
       regions = handed_down(found[-1], level.weights)
     nodes, numbers = _nodes(level.is_thing, regions)
     edges = _joined(_carried(carried, numbers),
@@ -121,13 +121,14 @@ def handed_down(segments: np.ndarray, weights: np.ndarray) -> np.ndarray:
     int64 [2 h - 1, 2 w - 1], 0 where pixels are to be decided.
   """
   inside = inner(segments)
+  height, width = inside.shape
   regions = np.zeros(weights.shape[:2], np.int64)
   regions[::2, ::2] = inside
   for offsets in (((-1, 0), (1, 0)), ((0, -1), (0, 1)),
                   ((-1, -1), (-1, 1), (1, -1), (1, 1))):
     dy, dx = (abs(n) for n in offsets[0])
-    coarse = [inside[(y > 0):inside.shape[0] - (y < 0),
-                     (x > 0):inside.shape[1] - (x < 0)] for y, x in offsets]
+    coarse = [inside[max(y, 0):height + min(y, 0),
+                     max(x, 0):width + min(x, 0)] for y, x in offsets]
     total = sum(_weights_to(weights, *offset)[dy::2, dx::2]
                 for offset in offsets)
     agrees = np.logical_and.reduce([other == coarse[0] for other in coarse])

@@ -9,9 +9,8 @@ from typing import Dict, List, Sequence, Tuple
 import tensorflow as tf
 
 from axial_tf.panoptic import shapes
-from axial_tf.panoptic.ssap import contraction_in_graph
+from axial_tf.panoptic.ssap import contraction_in_graph, windows
 from axial_tf.panoptic.ssap import edges as edges_lib
-from axial_tf.panoptic.ssap import windows
 
 
 def partition(levels: Sequence[Dict[str, tf.Tensor]], window: int
@@ -29,15 +28,15 @@ def partition(levels: Sequence[Dict[str, tf.Tensor]], window: int
   found = []
   regions = tf.zeros(tf.shape(levels[0]['is_thing']), tf.int64)
   none = tf.zeros([0], tf.int64)
-  carried = none, none, tf.zeros([0], tf.float64)
+  of_node, edges = none, (none, none, tf.zeros([0], tf.float64))
   for number, level in enumerate(levels):
+    carried = _between(of_node, edges)
     if number:
-      carried = _between(of_node, edges)
       regions = handed_down(found[-1], level['weights'], window)
     nodes, place, has_region, count = _nodes(level['is_thing'], regions)
     edges = _joined(
         _carried(carried, place, has_region),
-        *_edges_of_pixels(level['weights'], nodes, count, window))
+        _edges_of_pixels(level['weights'], nodes, count, window))
     of_node = contraction_in_graph.contract(tf.reduce_max(nodes) + 1, edges)
     found.append(tf.cast(tf.gather(
         tf.concat([[0], of_node + 1], 0), nodes + 1), tf.int32))
@@ -99,15 +98,14 @@ def _between(segments: tf.Tensor, edges):
 def _edges_of_pixels(weights: tf.Tensor, nodes: tf.Tensor, regions: tf.Tensor,
                      window: int):
   """Lists the edges of which at least one pixel is in no region."""
-  found = []
-  for channel, offset in enumerate(windows.forward_offsets(window)):
-    second = _shifted(nodes + 1, *offset) - 1
-    is_edge = (tf.minimum(nodes, second) >= 0) & (
-        tf.maximum(nodes, second) >= regions)
-    found.append((
-        tf.boolean_mask(nodes, is_edge), tf.boolean_mask(second, is_edge),
-        tf.cast(tf.boolean_mask(weights[..., channel], is_edge), tf.float64)))
-  return found
+  second = tf.stack([
+      _shifted(nodes + 1, *offset) - 1
+      for offset in windows.forward_offsets(window)], -1)
+  first = tf.broadcast_to(nodes[..., tf.newaxis], tf.shape(second))
+  is_edge = (tf.minimum(first, second) >= 0) & (
+      tf.maximum(first, second) >= regions)
+  return tuple(tf.boolean_mask(values, is_edge) for values in (
+      first, second, tf.cast(weights, tf.float64)))
 
 
 def handed_down(segments: tf.Tensor, weights: tf.Tensor, window: int
@@ -119,8 +117,8 @@ def handed_down(segments: tf.Tensor, weights: tf.Tensor, window: int
   for offsets in (((-1, 0), (1, 0)), ((0, -1), (0, 1)),
                   ((-1, -1), (-1, 1), (1, -1), (1, 1))):
     dy, dx = (abs(n) for n in offsets[0])
-    coarse = [inside[(y > 0):height - (y < 0), (x > 0):width - (x < 0)]
-              for y, x in offsets]
+    coarse = [inside[max(y, 0):height + min(y, 0),
+                     max(x, 0):width + min(x, 0)] for y, x in offsets]
     total = tf.add_n([
         _weights_to(weights, *offset, window)[dy::2, dx::2]
         for offset in offsets])

@@ -16,6 +16,7 @@ from axial_tf.panoptic.ssap import affinity_targets, windows
 from axial_tf.panoptic.ssap.affinity_settings import AffinityLossSettings
 
 _FINEST = windows.STRIDES[-1]
+_DEFAULTS = AffinityLossSettings()
 
 
 def ssap_losses(
@@ -26,7 +27,7 @@ def ssap_losses(
     thing_ids: Sequence[int],
     label_divisor: int,
     ignore_label: int,
-    settings: AffinityLossSettings = AffinityLossSettings(),
+    settings: AffinityLossSettings = _DEFAULTS,
 ) -> Dict[str, tf.Tensor]:
   """Computes the weighted losses of each sample in float32.
 

@@ -102,7 +102,7 @@ def _largest(instance: np.ndarray, settings: CascadeSettings):
   areas = np.bincount(instance.reshape(-1))
   areas[0] = 0
   areas[areas < max(settings.min_instance_area, 1)] = 0
-  # Of equal areas, the first remain.
+  # The first ones of equal area remain.
   kept = np.argsort(-areas, kind='stable')[:settings.max_instances]
   is_kept = np.zeros(areas.size, bool)
   is_kept[kept] = areas[kept] > 0
