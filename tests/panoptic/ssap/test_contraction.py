@@ -115,8 +115,9 @@ def test_the_queue_equals_bioimage_cpp():
   graph = pytest.importorskip('bioimage_cpp').graph
   for seed in range(100):
     edges = contraction.summed(12, _random(seed, 12, 30))
-    peer = graph.undirected_graph(
-        12, np.stack([edges.first, edges.second], 1).astype(np.uint64))
+    peer = graph.undirected_graph(12)
+    peer.insert_edges(
+        np.stack([edges.first, edges.second], 1).astype(np.uint64))
     objective = graph.multicut.MulticutObjective(peer, edges.weights)
     expected = graph.multicut.GreedyAdditiveMulticut().optimize(objective)
     found = contraction.contract(12, edges)
