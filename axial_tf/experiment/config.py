@@ -28,8 +28,10 @@ from axial_tf.models import (
   panoptic_decoder,
   panoptic_deeplab,
   settings_by_name,
+  ssap,
 )
 from axial_tf.panoptic import losses, merging, targets
+from axial_tf.panoptic.ssap import affinity_settings, cascade_settings
 from axial_tf.tasks import classification, panoptic
 from axial_tf.training import optimizers, run_settings
 
@@ -46,8 +48,11 @@ CONFIGURABLES = (
     targets.TargetSettings,
     losses.LossSettings,
     merging.MergingSettings,
+    affinity_settings.AffinityLossSettings,
+    cascade_settings.CascadeSettings,
     multi_scale.MultiScaleSettings,
     panoptic_deeplab.PanopticDeepLabSettings,
+    ssap.SSAPSettings,
     classifier.ClassifierSettings,
     panoptic_decoder.BranchSettings,
     panoptic_decoder.DecoderSettings,

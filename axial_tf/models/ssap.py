@@ -21,7 +21,7 @@ from axial_tf.layers import (
   resize,
 )
 from axial_tf.layers import padding as padding_lib
-from axial_tf.models import axial_resnet, backbones
+from axial_tf.models import axial_resnet, backbones, image_sizes
 from axial_tf.panoptic.ssap import windows
 
 _COARSEST, _FINEST = windows.STRIDES[0], windows.STRIDES[-1]
@@ -42,8 +42,8 @@ class SSAPSettings:
       'gray' is DeepLab2's.
   """
   backbone: backbones.BackboneSettings = axial_resnet.AxialResNetSettings(
-      stem='resnet', spatial='convolution', blocks=(3, 4, 23, 3),
-      output_stride=32)
+      stem='resnet', stem_width_multiplier=1.0, spatial='convolution',
+      span=None, blocks=(3, 4, 23, 3), output_stride=32)
   decoder_channels: int = 256
   branch_channels: int = 256
   window: int = 5
@@ -112,7 +112,8 @@ class SSAP(keras.Model):
     heads = self.heads(images, training=training)
     logits = heads[f'semantic_logits_{_FINEST}']
     if not small_logits:
-      logits = self._enlarge(logits, resize.size_of(images), output_size)
+      logits = image_sizes.enlarge(
+          logits, _FINEST, resize.size_of(images), _COARSEST, output_size)
     return {'semantic_logits': logits, **heads}
 
   def heads(self, images, training=False) -> Dict[str, tf.Tensor]:
@@ -144,24 +145,8 @@ class SSAP(keras.Model):
     return found
 
   def pad(self, images):
-    """Pads at the right and bottom to k * 64 + 1, k at least 1.
-
-    With such sizes the corners of all maps coincide.
-    """
-    margins = [_legal_size(size) - size for size in resize.size_of(images)]
-    if all(isinstance(margin, int) and margin == 0 for margin in margins):
-      return images
-    return padding_lib.enlarge(images, margins, self._settings.padding)
-
-  def _enlarge(self, logits, size, output_size):
-    """Resizes logits of the padded images from stride 4 to the images."""
-    if output_size is not None:
-      return resize.sample(logits, output_size, tuple(
-          tf.cast(n - 1, tf.float32)
-          / tf.cast(_FINEST * tf.maximum(m - 1, 1), tf.float32)
-          for n, m in zip(size, output_size)))
-    padded = tuple(_legal_size(n) for n in size)
-    return resize.resize(logits, padded)[:, :size[0], :size[1]]
+    """Pads at the right and bottom to k * 64 + 1, k at least 1."""
+    return image_sizes.pad(images, _COARSEST, self._settings.padding)
 
   def multiply_adds(
       self, height: int, width: int, *, padded: bool = True) -> int:
@@ -179,7 +164,8 @@ class SSAP(keras.Model):
     """
     multiply_adds.require_built(self)
     if padded:
-      height, width = _legal_size(height), _legal_size(width)
+      height, width = (
+          image_sizes.legal(size, _COARSEST) for size in (height, width))
 
     def size(stride):
       return -(-height // stride), -(-width // stride)
@@ -281,12 +267,3 @@ class Branch(keras.layers.Layer):
     multiply_adds.require_built(self)
     return (self.hidden.multiply_adds(height, width)
             + height * width * self.last.kernel.shape.num_elements())
-
-
-def _legal_size(size: resize.Size) -> resize.Size:
-  count = -(-(size - 1) // _COARSEST)
-  if isinstance(count, int):
-    count = max(count, 1)
-  else:
-    count = tf.maximum(count, 1)
-  return count * _COARSEST + 1

@@ -17,6 +17,7 @@ from axial_tf.models import (
   panoptic_decoder,
   panoptic_deeplab,
   panoptic_networks,
+  ssap,
   xception,
 )
 
@@ -187,4 +188,6 @@ VARIANTS: Dict[str, Variant] = {
         panoptic(local(position_sensitive=False)), cityscapes(17.3, 317.7)),
     'panoptic_deeplab_ps_attention': Variant(
         panoptic(local()), cityscapes(17.3, 326.7)),
+    # No source has its counts, nor how it is made in detail.
+    'ssap_resnet101': Variant(ssap.SSAPSettings(_resnet(_RESNET101))),
 }

@@ -74,15 +74,19 @@ def test_a_training_step_moves_all_parts(model):
   label = np.zeros([2, 65, 65], np.int32)
   label[:, 10:50, 10:40] = 11
   label[:, 20:40, 30:60] = 12
+  ones = tf.ones([2, 65, 65])
+  targets = {
+      'semantic': tf.constant(label // 10), 'semantic_weight': ones,
+      'center_weight': ones, 'offset_weight': tf.cast(label > 0, tf.float32)}
+  settings = affinity_settings.AffinityLossSettings(
+      level_weights=(1, 1, 1, 1, 1))
 
   def step():
     with tf.GradientTape() as tape:
       outputs = model(images, training=True, small_logits=True)
       loss = tf.reduce_sum(losses.ssap_losses(
-          outputs, tf.constant(label), window=5, thing_ids=(1,),
-          label_divisor=10, ignore_label=9,
-          settings=affinity_settings.AffinityLossSettings(
-              level_weights=(1, 1, 1, 1, 1)))['total_loss'])
+          outputs, targets, ignore_label=9, panoptic=tf.constant(label),
+          settings=settings)['total_loss'])
     return loss, tape.gradient(loss, model.trainable_variables)
 
   before, gradients = step()

@@ -25,8 +25,6 @@ class AffinityLossSettings:
       out at random, since these are most of an image (unconfirmed).
     object_weight: factor of the affinities of pixels of things; the mean is not
       divided by it (unconfirmed).
-    treat_crowd_as_ignore: whether the cross entropies ignore crowds, too;
-      affinities always do.
   """
   semantic_weight: float = 1.0
   coarse_semantic_weight: float = 1.0
@@ -35,7 +33,6 @@ class AffinityLossSettings:
   semantic_top_k: float = 0.2
   easy_drop_rate: float = 0.8
   object_weight: float = 3.0
-  treat_crowd_as_ignore: bool = True
 
   def __post_init__(self):
     settings_lib.check_types(self)

@@ -169,7 +169,7 @@ def _pair(size: Tuple[int, int], offset: Tuple[int, int]):
 
 
 def _window(weights: np.ndarray) -> int:
-  return round((2 * weights.shape[-1] + 1) ** 0.5)
+  return windows.side(2 * weights.shape[-1] + 1)
 
 
 def _joined(*edges: contraction.Edges) -> contraction.Edges:

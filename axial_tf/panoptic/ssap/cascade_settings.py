@@ -1,6 +1,7 @@
 """Settings of the cascaded graph partition, without TensorFlow."""
 
 import dataclasses
+from typing import Tuple
 
 from axial_tf import settings as settings_lib
 from axial_tf.panoptic.ssap import windows
@@ -21,6 +22,8 @@ class CascadeSettings:
       becomes void.
     min_instance_area: an instance with fewer pixels becomes void; 0 keeps all.
     max_instances: number of instances kept, those with the most pixels.
+    in_graph: whether operations of TensorFlow partition the levels, rather than
+      Python: slower, but possible in an export.
   """
   start_stride: int = windows.STRIDES[0]
   stop_stride: int = windows.STRIDES[-1]
@@ -28,6 +31,10 @@ class CascadeSettings:
   stuff_area_limit: int = 2048
   min_instance_area: int = 0
   max_instances: int = 500
+  in_graph: bool = False
+
+  # As in the paper's merging, an area equal to the limit is kept.
+  void_stuff_at_limit = False
 
   def __post_init__(self):
     settings_lib.check_types(self)
@@ -42,7 +49,7 @@ class CascadeSettings:
     require(self.max_instances >= 1, self, 'max_instances', '>= 1')
 
   @property
-  def strides(self):
+  def strides(self) -> Tuple[int, ...]:
     """Strides of the levels that are partitioned, from coarse to fine."""
     return tuple(stride for stride in windows.STRIDES
                  if self.stop_stride <= stride <= self.start_stride)

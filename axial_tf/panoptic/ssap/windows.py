@@ -5,6 +5,7 @@ it, row by row; channel 12 of a 5x5 window is the pixel itself. The same two
 pixels, seen from the other one, have channel 24 - i.
 """
 
+import math
 from typing import Tuple
 
 # Strides of the pyramid's maps, from coarse to fine.
@@ -14,6 +15,11 @@ STRIDES = (64, 32, 16, 8, 4)
 def channels(window: int) -> int:
   """Returns the number of pixels in a window."""
   return window * window
+
+
+def side(count: int) -> int:
+  """Returns the side of the window with this many channels."""
+  return math.isqrt(count)
 
 
 def offsets(window: int) -> Tuple[Tuple[int, int], ...]:

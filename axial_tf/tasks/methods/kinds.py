@@ -2,11 +2,14 @@
 
 from typing import Union
 
-from axial_tf.models import panoptic_deeplab, panoptic_networks
+from axial_tf.models import panoptic_deeplab, panoptic_networks, ssap
 from axial_tf.panoptic import losses, merging_settings, targets
+from axial_tf.panoptic.ssap import affinity_settings, cascade_settings
+from axial_tf.panoptic.ssap import losses as ssap_losses
 from axial_tf.tasks.methods import method
 
-LossSettings = Union[losses.LossSettings]
+LossSettings = Union[
+    losses.LossSettings, affinity_settings.AffinityLossSettings]
 
 _KINDS = {
     panoptic_deeplab.PanopticDeepLabSettings: method.Method(
@@ -15,6 +18,13 @@ _KINDS = {
         losses.LossSettings, targets.TargetSettings,
         merging_settings.MergingSettings,
         lambda spec: spec.merging_settings()),
+    ssap.SSAPSettings: method.Method(
+        ssap_losses.ssap_losses,
+        ('semantic_loss', 'coarse_semantic_loss', 'affinity_loss'),
+        affinity_settings.AffinityLossSettings, targets.TargetSettings,
+        cascade_settings.CascadeSettings,
+        lambda spec: cascade_settings.CascadeSettings(
+            stuff_area_limit=spec.merging_settings().stuff_area_limit)),
 }
 
 

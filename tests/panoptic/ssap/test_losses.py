@@ -3,6 +3,7 @@ import pytest
 import tensorflow as tf
 
 from axial_tf import errors
+from axial_tf.panoptic import instance_maps, targets
 from axial_tf.panoptic.ssap import (
   affinity_settings,
   affinity_targets,
@@ -11,17 +12,20 @@ from axial_tf.panoptic.ssap import (
 )
 
 Settings = affinity_settings.AffinityLossSettings
-_LABELS = {'thing_ids': (1,), 'label_divisor': 10, 'ignore_label': 9}
 
 
 def _targets(label):
+  """Targets of labels [h, w], where 90 is void and 10 a crowd."""
+  label = np.array(label, np.int32)[np.newaxis]
   return affinity_targets.affinity_targets(
-      tf.constant(label, tf.int32)[tf.newaxis], window=5, **_LABELS)
+      tf.constant(label), tf.constant(~np.isin(label, (10, 90))), 5)
 
 
-def _loss(logits, targets, **settings):
+def _loss(logits, label, **settings):
+  is_object = tf.constant(np.isin(label, (11, 12)))[tf.newaxis]
   return float(losses.affinity_loss(
-      logits, targets, Settings(**settings), tf.constant([1, 2]))[0])
+      logits, _targets(label), is_object, Settings(**settings),
+      tf.constant([1, 2]))[0])
 
 
 def _scene(size=65, seed=0):
@@ -37,9 +41,9 @@ def _outputs(label, perfect, classes=2):
   outputs = {}
   for stride in windows.STRIDES:
     level = label[:, ::stride, ::stride]
-    targets = affinity_targets.affinity_targets(
-        tf.constant(level), window=5, **_LABELS)
-    sign = 2 * tf.cast(targets['affinity'], tf.float32) - 1
+    of_level = affinity_targets.affinity_targets(
+        tf.constant(level), tf.constant(level != 90), 5)
+    sign = 2 * tf.cast(of_level['affinity'], tf.float32) - 1
     category = tf.one_hot(level // 10, classes)
     scale = 50.0 if perfect else 0.0
     outputs[f'affinity_logits_{stride}'] = scale * sign
@@ -49,44 +53,51 @@ def _outputs(label, perfect, classes=2):
 
 def test_a_mean_over_valid_pairs_with_a_factor_on_objects():
   label = np.array([[11, 11, 0], [0, 90, 10]])
-  targets = _targets(label)
+  of_label = _targets(label)
   logits = tf.random.stateless_normal([1, 2, 3, 25], [1, 2])
-  valid = targets['valid'].numpy()
-  error = (1 / (1 + np.exp(-logits.numpy())) - targets['affinity'].numpy())**2
+  valid = of_label['valid'].numpy()
+  error = (1 / (1 + np.exp(-logits.numpy())) - of_label['affinity'].numpy())**2
   factor = np.where(label == 11, 5.0, 1.0)[np.newaxis, ..., np.newaxis]
   expected = (error * factor * valid).sum() / valid.sum()
   np.testing.assert_allclose(
-      _loss(logits, targets, easy_drop_rate=0.0, object_weight=5.0), expected,
+      _loss(logits, label, easy_drop_rate=0.0, object_weight=5.0), expected,
       rtol=1e-5)
 
 
 def test_only_easy_pixels_are_dropped_at_the_rate_and_repeatably():
   label = np.zeros([100, 100], np.int32)
   label[:50] = 11
-  targets = _targets(label)
-  kept = losses.is_kept(targets, 0.8, tf.constant([3, 4]))[0].numpy()
+  of_label = _targets(label)
+  kept = losses.is_kept(of_label, 0.8, tf.constant([3, 4]))[0].numpy()
   assert kept[48:52].all()
   assert 0.17 < kept[:48].mean() < 0.23
   np.testing.assert_array_equal(
-      kept, losses.is_kept(targets, 0.8, tf.constant([3, 4]))[0])
-  other = losses.is_kept(targets, 0.8, tf.constant([3, 5]))[0].numpy()
+      kept, losses.is_kept(of_label, 0.8, tf.constant([3, 4]))[0])
+  other = losses.is_kept(of_label, 0.8, tf.constant([3, 5]))[0].numpy()
   assert (kept != other).any()
 
 
 def test_void_and_crowds_alone_cost_nothing():
   logits = tf.random.stateless_normal([1, 2, 2, 25], [1, 2])
-  assert _loss(logits, _targets([[90, 90], [10, 10]])) == 0.0
+  assert _loss(logits, [[90, 90], [10, 10]]) == 0.0
 
 
 @pytest.mark.parametrize('jit_compile', [False, True])
 def test_all_losses_of_a_network(jit_compile):
   label = np.stack([_scene(), np.full([65, 65], 90, np.int32)])
+  of_label = targets.expand(
+      {'panoptic': tf.constant(label), **tf.map_fn(
+          lambda one: instance_maps.instance_maps(
+              one, thing_ids=(1,), label_divisor=10, ignore_label=9,
+              small_area=0, reach=1), tf.constant(label),
+          fn_output_signature={'instance': tf.int32, 'center_r2': tf.int16})},
+      label_divisor=10, ignore_label=9)
 
   @tf.function(jit_compile=jit_compile)
   def compute(outputs):
     return losses.ssap_losses(
-        outputs, tf.constant(label), window=5,
-        settings=Settings(easy_drop_rate=0.0, object_weight=1.0), **_LABELS)
+        outputs, of_label, ignore_label=9, panoptic=tf.constant(label),
+        settings=Settings(easy_drop_rate=0.0, object_weight=1.0))
 
   blind, perfect = (compute(_outputs(label, p)) for p in (False, True))
   # Affinities of 1/2, and classes of probability 1/2.
