@@ -5,8 +5,8 @@ from typing import Callable, Dict, Iterable, Mapping, NamedTuple, Tuple
 import numpy as np
 
 from axial_tf.data.common import resizing
+from axial_tf.visualize import affinities, picture_sizes
 from axial_tf.visualize import heads as heads_lib
-from axial_tf.visualize import picture_sizes
 
 Pictures = Dict[str, np.ndarray]
 
@@ -51,5 +51,16 @@ def _centers(pixels, is_thing, heads, seen) -> Pictures:
   }
 
 
+def _affinities(pixels, is_thing, heads, seen) -> Pictures:
+  del is_thing  # Levels have things of their own.
+  return {
+      'affinities': affinities.affinity_levels(pixels, heads, seen),
+      'partitions': affinities.partition_levels(pixels, heads, seen),
+  }
+
+
 # By a head that only this kind of network has.
-_KINDS = {'center_heatmap': _Kind(('heatmap', 'offsets'), _centers)}
+_KINDS = {
+    'center_heatmap': _Kind(('heatmap', 'offsets'), _centers),
+    'edge_weights_64': _Kind(('affinities', 'partitions'), _affinities),
+}

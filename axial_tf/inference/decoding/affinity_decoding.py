@@ -64,34 +64,39 @@ class AffinityDecoding(decoding.Decoding):
     return heads
 
   def merge(self, heads) -> Dict[str, tf.Tensor]:
+    """As `Decoding.merge`, with scores of 1 but on void.
+
+    A segment's score then is the mean probability of its class (unconfirmed).
+    """
     probabilities = heads['semantic_probabilities']
     category = tf.argmax(probabilities, -1, output_type=tf.int32)
-    maps = (category, tf.reduce_max(probabilities, -1),
-            *(heads[name] for name in self.HEADS))
+    labels = {
+        'classes': probabilities.shape[-1], 'thing_ids': self.spec.thing_ids,
+        'label_divisor': self.spec.label_divisor,
+        'void_label': self.spec.void_label, 'settings': self.settings}
+    maps = category, *(heads[name] for name in self.HEADS)
     if self.settings.in_graph:
-      return tf.map_fn(
-          lambda image: self._merge_in_graph(probabilities.shape[-1], *image),
-          maps, parallel_iterations=1, fn_output_signature={
-              'panoptic_map': tf.int32, 'score_map': tf.float32})
-    panoptic, scores = tf.numpy_function(
-        lambda *values: self._merge_on_host(probabilities.shape[-1], *values),
-        maps, (tf.int32, tf.float32), stateful=False)
-    return {'panoptic_map': tf.ensure_shape(panoptic, category.shape),
-            'score_map': tf.ensure_shape(scores, category.shape)}
+      panoptic = tf.map_fn(
+          lambda image: self._merge_in_graph(*image, **labels), maps,
+          parallel_iterations=1, fn_output_signature=tf.int32)
+    else:
+      panoptic = tf.numpy_function(
+          lambda *values: self._merge_on_host(*values, **labels), maps,
+          tf.int32, stateful=False)
+    panoptic = tf.ensure_shape(panoptic, category.shape)
+    return {'panoptic_map': panoptic, 'score_map': tf.cast(
+        tf.not_equal(panoptic, self.spec.void_label), tf.float32)}
 
-  def _merge_on_host(self, classes: int, category, probability, *heads):
+  def _merge_on_host(self, category, *heads, **labels):
     """Decodes a batch of arrays, which may be empty."""
     panoptic = np.zeros(category.shape, np.int32)
-    scores = np.zeros(category.shape, np.float32)
     for index in range(len(category)):
-      found = ssap_decoding.decode(
+      panoptic[index] = ssap_decoding.decode(
           {name: values[index] for name, values in zip(self.HEADS, heads)},
-          category[index], probability[index], **self._labels(classes))
-      panoptic[index], scores[index] = (
-          found['panoptic_map'], found['score_map'])
-    return panoptic, scores
+          category[index], **labels)
+    return panoptic
 
-  def _merge_in_graph(self, classes: int, category, probability, *heads):
+  def _merge_in_graph(self, category, *heads, **labels):
     """Decodes one image."""
     heads = dict(zip(self.HEADS, heads))
     window = ssap_decoding.window_of(heads)
@@ -100,15 +105,8 @@ class AffinityDecoding(decoding.Decoding):
          'is_thing': heads[f'{ssap_decoding.THINGS}{stride}'] > 0}
         for stride in self.settings.strides]
     return pixel_labels_in_graph.panoptic_labels(
-        cascade_in_graph.partition(levels, window)[-1], category, probability,
-        stride=self.settings.stop_stride, window=window,
-        **self._labels(classes))
-
-  def _labels(self, classes: int):
-    return {
-        'classes': classes, 'thing_ids': self.spec.thing_ids,
-        'label_divisor': self.spec.label_divisor,
-        'void_label': self.spec.void_label, 'settings': self.settings}
+        cascade_in_graph.partition(levels, window)[-1], category,
+        stride=self.settings.stop_stride, window=window, **labels)
 
 
 def _classes_of_image(outputs, view: multi_scale.View) -> Dict[str, tf.Tensor]:

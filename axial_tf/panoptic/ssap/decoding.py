@@ -1,6 +1,6 @@
 """Decodes the heads of one image into a panoptic map, without TensorFlow."""
 
-from typing import Dict, List, Mapping, Sequence
+from typing import List, Mapping, Sequence
 
 import numpy as np
 
@@ -14,10 +14,9 @@ HEADS = tuple(f'{name}{stride}' for stride in windows.STRIDES
 
 
 def decode(
-    heads: Mapping[str, np.ndarray], category: np.ndarray,
-    probability: np.ndarray, *, classes: int, thing_ids: Sequence[int],
-    label_divisor: int, void_label: int, settings: CascadeSettings
-) -> Dict[str, np.ndarray]:
+    heads: Mapping[str, np.ndarray], category: np.ndarray, *, classes: int,
+    thing_ids: Sequence[int], label_divisor: int, void_label: int,
+    settings: CascadeSettings) -> np.ndarray:
   """Partitions the levels and labels the pixels of an image.
 
   Args:
@@ -25,7 +24,6 @@ def decode(
       edges of a pixel] and 'things_S' [h, w], 1 on things and 0 elsewhere; see
       `edges.level_maps`.
     category: int32 [height, width], the most probable classes.
-    probability: float32 [height, width], their probabilities.
     classes: number of semantic classes.
     thing_ids: train ids of the countable classes.
     label_divisor: see `label_ids`.
@@ -36,10 +34,9 @@ def decode(
     See `pixel_labels.panoptic_labels`.
   """
   return pixel_labels.panoptic_labels(
-      partitions(heads, settings)[-1], category, probability,
-      stride=settings.stop_stride, window=window_of(heads), classes=classes,
-      thing_ids=thing_ids, label_divisor=label_divisor, void_label=void_label,
-      settings=settings)
+      partitions(heads, settings)[-1], category, stride=settings.stop_stride,
+      window=window_of(heads), classes=classes, thing_ids=thing_ids,
+      label_divisor=label_divisor, void_label=void_label, settings=settings)
 
 
 def partitions(heads: Mapping[str, np.ndarray], settings: CascadeSettings

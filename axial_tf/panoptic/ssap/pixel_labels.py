@@ -5,7 +5,7 @@ the class that most of its pixels have; stuff keeps its class unless its area is
 too small, as in the merging of Panoptic-DeepLab. TensorFlow is not needed.
 """
 
-from typing import Dict, Sequence, Tuple
+from typing import Sequence, Tuple
 
 import numpy as np
 
@@ -14,16 +14,14 @@ from axial_tf.panoptic.ssap.cascade_settings import CascadeSettings
 
 
 def panoptic_labels(
-    segments: np.ndarray, category: np.ndarray, probability: np.ndarray, *,
-    stride: int, window: int, classes: int, thing_ids: Sequence[int],
-    label_divisor: int, void_label: int, settings: CascadeSettings
-) -> Dict[str, np.ndarray]:
+    segments: np.ndarray, category: np.ndarray, *, stride: int, window: int,
+    classes: int, thing_ids: Sequence[int], label_divisor: int,
+    void_label: int, settings: CascadeSettings) -> np.ndarray:
   """Labels the pixels of an image.
 
   Args:
     segments: int32 [h, w], the last result of `cascade.partition`.
     category: int32 [height, width], the most probable classes.
-    probability: float32 [height, width], their probabilities.
     stride: pixels of the image between two of `segments`.
     window: side of the window; cells of things without a segment take the
       nearest one in it.
@@ -35,10 +33,7 @@ def panoptic_labels(
     settings: see `CascadeSettings`.
 
   Returns:
-    panoptic_map: int32 [height, width]; the instances of a class count from 1.
-    score_map: float32 [height, width]; on things, the mean over the instance
-      of the probability of its class, which counts as 0 where another class is
-      the most probable (ours); 1 on stuff, 0 on void.
+    int32 [height, width]; the instances of a class count from 1.
   """
   is_thing = np.isin(np.arange(classes), thing_ids)
   instance = np.where(
@@ -57,12 +52,7 @@ def panoptic_labels(
   labels[1:] = np.where(
       numbers < label_divisor, classes_of * label_divisor + numbers,
       void_label)[:, np.newaxis]
-  scores = np.ones([count + 1, classes], np.float32)
-  scores[1:] = _mean_scores(
-      instance, category, probability, votes, classes_of)[:, np.newaxis]
-  scores[labels == void_label] = 0
-  return {'panoptic_map': labels[instance, category],
-          'score_map': scores[instance, category]}
+  return labels[instance, category]
 
 
 def filled(segments: np.ndarray, window: int) -> np.ndarray:
@@ -116,12 +106,3 @@ def _numbers_within_class(category: np.ndarray) -> np.ndarray:
     is_same = category == found
     numbers[is_same] = np.arange(1, is_same.sum() + 1)
   return numbers
-
-
-def _mean_scores(instance, category, probability, votes, classes_of):
-  """Returns float64 [instances], see `panoptic_labels`."""
-  agrees = (instance > 0) & (
-      np.append(-1, classes_of)[instance] == category)
-  total = np.bincount(
-      instance[agrees], probability[agrees], votes.shape[0])[1:]
-  return total / np.maximum(votes[1:].sum(-1), 1)

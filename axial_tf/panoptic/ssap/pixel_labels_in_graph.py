@@ -1,6 +1,6 @@
 """Labels pixels as `pixel_labels` does, in operations of TensorFlow."""
 
-from typing import Dict, Sequence
+from typing import Sequence
 
 import tensorflow as tf
 
@@ -16,10 +16,9 @@ from axial_tf.panoptic.ssap.cascade_settings import CascadeSettings
 
 
 def panoptic_labels(
-    segments: tf.Tensor, category: tf.Tensor, probability: tf.Tensor, *,
-    stride: int, window: int, classes: int, thing_ids: Sequence[int],
-    label_divisor: int, void_label: int, settings: CascadeSettings
-) -> Dict[str, tf.Tensor]:
+    segments: tf.Tensor, category: tf.Tensor, *, stride: int, window: int,
+    classes: int, thing_ids: Sequence[int], label_divisor: int,
+    void_label: int, settings: CascadeSettings) -> tf.Tensor:
   """Labels the pixels of one image; see `pixel_labels.panoptic_labels`."""
   instance = tf.where(
       label_ids.member_mask(category, thing_ids),
@@ -32,16 +31,7 @@ def panoptic_labels(
       found[tf.newaxis], classes, thing_ids, label_divisor, void_label,
       merging_settings.MergingSettings(
           stuff_area_limit=settings.stuff_area_limit))
-  panoptic = merged['panoptic_map'][0]
-  is_void = tf.equal(panoptic, void_label)
-  agrees = (instance > 0) & tf.equal(panoptic // label_divisor, category)
-  scores = tf.math.divide_no_nan(
-      histogram.histogram(
-          instance, slots + 1, tf.where(agrees, probability, 0.0)),
-      tf.cast(histogram.histogram(instance, slots + 1), tf.float32))
-  score = tf.where(instance > 0, tf.gather(scores, instance), 1.0)
-  return {'panoptic_map': panoptic,
-          'score_map': tf.where(is_void, 0.0, score)}
+  return merged['panoptic_map'][0]
 
 
 def _filled(segments: tf.Tensor, window: int) -> tf.Tensor:

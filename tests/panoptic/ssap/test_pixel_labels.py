@@ -14,63 +14,50 @@ _LABELS = {'classes': 4, 'thing_ids': (1, 2), 'label_divisor': 10,
            'void_label': 90, 'window': 5}
 
 
-def _label(segments, category, probability=None, stride=1, **settings):
-  category = np.array(category, np.int32)
-  if probability is None:
-    probability = np.ones(category.shape)
+def _label(segments, category, stride=1, **settings):
   settings = Settings(**{'stuff_area_limit': 0, **settings})
-  arguments = (np.array(segments, np.int32), category,
-               np.array(probability, np.float32))
+  maps = np.array(segments, np.int32), np.array(category, np.int32)
   found = pixel_labels.panoptic_labels(
-      *arguments, stride=stride, settings=settings, **_LABELS)
+      *maps, stride=stride, settings=settings, **_LABELS)
   in_graph = pixel_labels_in_graph.panoptic_labels(
-      *map(tf.constant, arguments), stride=stride, settings=settings,
-      **_LABELS)
-  np.testing.assert_array_equal(
-      in_graph['panoptic_map'], found['panoptic_map'])
-  np.testing.assert_allclose(
-      in_graph['score_map'], found['score_map'], atol=1e-6)
-  return found['panoptic_map'].tolist(), found['score_map']
+      *map(tf.constant, maps), stride=stride, settings=settings, **_LABELS)
+  np.testing.assert_array_equal(in_graph, found)
+  return found.tolist()
 
 
-def test_instances_take_the_class_of_most_pixels_and_its_mean_score():
-  panoptic, scores = _label(
-      [[5, 5, 5, 2, 0]], [[1, 1, 2, 2, 3]], [[0.9, 0.6, 0.8, 0.5, 0.7]])
-  assert panoptic == [[11, 11, 11, 21, 30]]
-  np.testing.assert_allclose(scores, [[0.5, 0.5, 0.5, 0.5, 1]], rtol=1e-6)
+def test_instances_take_the_class_of_most_pixels():
+  assert _label([[5, 5, 5, 2, 0]], [[1, 1, 2, 2, 3]]) == [
+      [11, 11, 11, 21, 30]]
 
 
 def test_numbers_count_within_a_class_up_to_the_divisor():
   row = list(range(1, 13))
-  panoptic, scores = _label([row], [[1] * 12])
-  assert panoptic == [[11, 12, 13, 14, 15, 16, 17, 18, 19, 90, 90, 90]]
-  assert scores[0, 8] == 1 and scores[0, 9] == 0
+  assert _label([row], [[1] * 12]) == [
+      [11, 12, 13, 14, 15, 16, 17, 18, 19, 90, 90, 90]]
 
 
 def test_stuff_below_its_limit_is_void():
-  panoptic, scores = _label(
-      [[0, 0, 0]], [[0, 0, 3]], stuff_area_limit=2)
-  assert panoptic == [[0, 0, 90]]
-  assert scores.tolist() == [[1, 1, 0]]
+  assert _label(
+      [[0, 0, 0]], [[0, 0, 3]], stuff_area_limit=2) == [[0, 0, 90]]
 
 
 def test_things_without_a_segment_take_the_nearest_in_the_window():
-  panoptic, _ = _label([[7, 0, 0, 0, 0, 8]], [[1] * 6])
+  panoptic = _label([[7, 0, 0, 0, 0, 8]], [[1] * 6])
   assert panoptic == [[11, 11, 11, 12, 12, 12]]
-  panoptic, _ = _label([[7, 0, 0, 0, 0, 0]], [[1] * 6])
+  panoptic = _label([[7, 0, 0, 0, 0, 0]], [[1] * 6])
   assert panoptic == [[11, 11, 11, 90, 90, 90]]
 
 
 def test_small_instances_and_those_beyond_the_limit_are_void():
   segments, category = [[1, 2, 2, 3, 3, 3]], [[1] * 6]
-  assert _label(segments, category, min_instance_area=2)[0] == [
+  assert _label(segments, category, min_instance_area=2) == [
       [90, 11, 11, 12, 12, 12]]
-  assert _label(segments, category, max_instances=1)[0] == [
+  assert _label(segments, category, max_instances=1) == [
       [90, 90, 90, 11, 11, 11]]
 
 
 def test_pixels_take_the_nearest_cell():
-  panoptic, _ = _label([[1, 2]], [[1] * 8], stride=4)
+  panoptic = _label([[1, 2]], [[1] * 8], stride=4)
   assert panoptic == [[11, 11, 12, 12, 12, 12, 12, 12]]
 
 
@@ -78,8 +65,8 @@ def test_random_maps_are_labeled_alike_in_the_graph():
   rng = np.random.default_rng(0)
   for seed in range(5):
     _label(rng.integers(0, 40, [5, 7]), rng.integers(0, 4, [18, 26]),
-           rng.uniform(size=[18, 26]), stride=4, stuff_area_limit=30,
-           min_instance_area=seed, max_instances=20)
+           stride=4, stuff_area_limit=30, min_instance_area=seed,
+           max_instances=20)
 
 
 @pytest.mark.parametrize('settings', [
