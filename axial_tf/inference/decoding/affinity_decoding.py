@@ -1,5 +1,6 @@
 """SSAP: affinities of pixels, and a partition of their graph."""
 
+import dataclasses
 from typing import Dict, List
 
 import numpy as np
@@ -10,11 +11,14 @@ from axial_tf.inference.decoding import decoding
 from axial_tf.models import image_sizes
 from axial_tf.panoptic.ssap import (
   cascade_in_graph,
+  cascade_settings,
   edges,
   pixel_labels_in_graph,
   windows,
 )
 from axial_tf.panoptic.ssap import decoding as ssap_decoding
+
+_SERVED_STRIDE = 8
 
 
 class AffinityDecoding(decoding.Decoding):
@@ -30,6 +34,18 @@ class AffinityDecoding(decoding.Decoding):
   @property
   def max_instances(self) -> int:
     return self.settings.max_instances
+
+  @property
+  def served_settings(self) -> cascade_settings.CascadeSettings:
+    """Operations of TensorFlow, and no level finer than stride 8.
+
+    Pixels below it take the nearest segment, which deviates from SSAP: a flat
+    graph of stride 4 takes such operations too long.
+    """
+    return dataclasses.replace(
+        self.settings, in_graph=True,
+        start_stride=max(self.settings.start_stride, _SERVED_STRIDE),
+        stop_stride=max(self.settings.stop_stride, _SERVED_STRIDE))
 
   def heads(self, network, images, views) -> Dict[str, tf.Tensor]:
     """As `Decoding.heads`. Only class probabilities are of all scales.
