@@ -20,8 +20,8 @@ def decode(
   """Partitions the levels and labels the pixels of an image.
 
   Args:
-    heads: for each stride S of the settings, 'edge_weights_S' float32 [h, w,
-      edges of a pixel] and 'things_S' [h, w], 1 on things and 0 elsewhere; see
+    heads: heads by name: 'edge_weights_S' float32 [h, w, edges of a pixel] and
+      'things_S' [h, w], 1 on things and 0 elsewhere, for each stride S; see
       `edges.level_maps`.
     category: int32 [height, width], the most probable classes.
     classes: number of semantic classes.
