@@ -45,7 +45,8 @@ def main() -> None:
     print(f'network: {network_time(spec.num_classes):.2f} s')
   if not _RECORDS.value:
     return
-  print('image            noise  segments  cascade    flat  flat/cascade  served')
+  print('image            noise  segments  cascade    flat  flat/cascade'
+        '  served')
   paths = record_files.verify_shards(_RECORDS.value).paths
   for serialized in tf.data.TFRecordDataset(list(paths)):
     example = records.decode_panoptic_example(serialized)
@@ -66,8 +67,8 @@ def row(label: np.ndarray, spec: dataset_spec.DatasetSpec, noise: str) -> str:
   if noise == 'random':
     heads = perfect_affinities.heads(np.zeros_like(label), spec, noise=1.0)
     for name, values in heads.items():
-      is_edge = name.startswith(decoding.EDGES)
-      heads[name] = np.float32(values % 2 - 1 if is_edge else 1)
+      heads[name] = (values % 2 - 1 if name.startswith(decoding.EDGES)
+                     else np.ones_like(values))
   else:
     heads = perfect_affinities.heads(label, spec, float(noise))
   category = label // spec.label_divisor

@@ -15,6 +15,7 @@ from axial_tf.models import (
   panoptic_decoder,
   panoptic_deeplab,
   settings_by_name,
+  ssap,
   variants,
   xception,
 )
@@ -35,7 +36,11 @@ def _tiny(variant: variants.Variant) -> variants.Variant:
         backbone, width_multiplier=0.125, stem_width_multiplier=0.125,
         blocks=(1, 1, 1, 1), heads=2)
   settings = backbone
-  if variant.is_panoptic:
+  if isinstance(variant.settings, ssap.SSAPSettings):
+    settings = dataclasses.replace(
+        variant.settings, backbone=backbone, decoder_channels=8,
+        branch_channels=8)
+  elif variant.is_panoptic:
     settings = dataclasses.replace(
         variant.settings, backbone=backbone, semantic=_BRANCH,
         instance=_BRANCH, decoder=dataclasses.replace(
@@ -53,7 +58,7 @@ _COMBINED = {
 
 
 def test_structures_are_all_that_differ():
-  assert len(_STRUCTURES) == 10
+  assert len(_STRUCTURES) == 11
 
 
 @pytest.mark.parametrize(
