@@ -90,8 +90,8 @@ def _define_own_flags() -> None:
       'overlap', None, 'pixels that neighboring tiles share, at least as many '
       'as things are wide; default: a quarter of the tile.')
   flags.DEFINE_list(
-      'pictures', None, 'which of overlay, heatmap, offsets, attention to '
-      'draw; empty for none. Default: overlay with --format=files.')
+      'pictures', None, 'which of overlay, heatmap, offsets, attention (of an '
+      'SSAP: overlay, affinities, partitions) to draw; empty for none. Default: overlay with --format=files.')
   flags.DEFINE_string(
       'pixel', None, 'y,x of the pixel whose attention is drawn; default: the '
       'middle of each image.')
