@@ -21,6 +21,7 @@ and, of these, the requested --pictures:
   <name>_overlay.png    the image under its colored, labeled segments; legend
   <name>_heatmap.png    where the model sees centers of things
   <name>_offsets.png    the direction from each pixel to its center
+  <name>_affinities.png, <name>_partitions.png  levels of an SSAP
   <name>_attention.png  what --pixel attends to in --layer: its column, its
                         row, and the two together; --model is a training run
 
@@ -91,7 +92,8 @@ def _define_own_flags() -> None:
       'as things are wide; default: a quarter of the tile.')
   flags.DEFINE_list(
       'pictures', None, 'which of overlay, heatmap, offsets, attention (of an '
-      'SSAP: overlay, affinities, partitions) to draw; empty for none. Default: overlay with --format=files.')
+      'SSAP overlay, affinities, partitions) to draw; empty for none. Default: '
+      'overlay with --format=files.')
   flags.DEFINE_string(
       'pixel', None, 'y,x of the pixel whose attention is drawn; default: the '
       'middle of each image.')
