@@ -100,6 +100,22 @@ def test_a_training_step_moves_all_parts(model):
   model.set_weights(weights)
 
 
+def test_mixed_precision_and_xla_agree_with_full_precision(model):
+  images = tf.random.stateless_normal([1, 65, 65, 3], [1, 2])
+  expected = model(images)
+  compiled = tf.function(model, jit_compile=True)(images)
+  with harness.precision('mixed_bfloat16'):
+    mixed = ssap.SSAP(_tiny(), 3)
+    mixed(images)
+    mixed.set_weights(model.get_weights())
+    outputs = mixed(images)
+  for key, values in expected.items():
+    np.testing.assert_allclose(compiled[key], values, atol=1e-4, err_msg=key)
+    assert outputs[key].dtype == tf.float32
+    scale = np.abs(values).max()
+    assert np.abs(outputs[key] - values).mean() < 0.05 * scale
+
+
 def test_a_model_is_restored_from_its_config(model, tmp_path):
   names.check(model)
   images = tf.random.stateless_normal([1, 65, 65, 3], [1, 2])
