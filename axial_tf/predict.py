@@ -23,6 +23,7 @@ and, of these, the requested --pictures:
                         corners of their boxes)
   <name>_offsets.png    the direction from each pixel to its center
   <name>_short_offsets.png  of DeeperLab: that to the keypoint nearby
+  <name>_affinities.png, <name>_partitions.png  levels of an SSAP
   <name>_attention.png  what --pixel attends to in --layer: its column, its
                         row, and the two together; --model is a training run
 
@@ -92,8 +93,9 @@ def _define_own_flags() -> None:
       'overlap', None, 'pixels that neighboring tiles share, at least as many '
       'as things are wide; default: a quarter of the tile.')
   flags.DEFINE_list(
-      'pictures', None, 'which of overlay, heatmap, offsets, short_offsets, '
-      'attention to draw; empty for none. Default: overlay with '
+      'pictures', None, 'which of overlay, attention, heatmap, offsets (of a '
+      'DeeperLab also short_offsets; of an SSAP affinities, partitions instead '
+      'of the last two) to draw; empty for none. Default: overlay with '
       '--format=files.')
   flags.DEFINE_string(
       'pixel', None, 'y,x of the pixel whose attention is drawn; default: the '

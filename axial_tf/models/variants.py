@@ -18,6 +18,7 @@ from axial_tf.models import (
   panoptic_decoder,
   panoptic_deeplab,
   panoptic_networks,
+  ssap,
   xception,
 )
 
@@ -191,4 +192,6 @@ VARIANTS: Dict[str, Variant] = {
     # No source has its counts.
     'deeperlab_xception71': Variant(
         deeperlab.DeeperLabSettings(xception.XceptionSettings())),
+    # No source has its counts, nor how it is made in detail.
+    'ssap_resnet101': Variant(ssap.SSAPSettings(_resnet(_RESNET101))),
 }

@@ -5,8 +5,8 @@ from typing import Callable, Dict, Iterable, Mapping, NamedTuple, Tuple
 import numpy as np
 
 from axial_tf.data.common import resizing
+from axial_tf.visualize import affinities, picture_sizes
 from axial_tf.visualize import heads as heads_lib
-from axial_tf.visualize import picture_sizes
 
 Pictures = Dict[str, np.ndarray]
 _STRIDE = 4  # Pixels of an image between two of a map of keypoints.
@@ -32,7 +32,10 @@ def names(heads: Iterable[str]) -> Tuple[str, ...]:
 
 
 def _kind(heads: Iterable[str]) -> '_Kind':
-  return next(kind for head, kind in _KINDS.items() if head in heads)
+  for head, kind in _KINDS.items():
+    if head in heads:
+      return kind
+  raise ValueError(f'no pictures for {list(heads)}')
 
 
 class _Kind(NamedTuple):
@@ -82,9 +85,18 @@ def _enlarged(head, seen, shown) -> np.ndarray:
   return head
 
 
+def _affinities(pixels, is_thing, heads, seen) -> Pictures:
+  del is_thing  # Levels have things of their own.
+  return {
+      'affinities': affinities.affinity_levels(pixels, heads, seen),
+      'partitions': affinities.partition_levels(pixels, heads, seen),
+  }
+
+
 # By a head that only this kind of network has.
 _KINDS = {
     'center_heatmap': _Kind(('heatmap', 'offsets'), _centers),
     'keypoint_heatmap': _Kind(
         ('heatmap', 'offsets', 'short_offsets'), _keypoints),
+    'edge_weights_64': _Kind(('affinities', 'partitions'), _affinities),
 }

@@ -16,6 +16,7 @@ from axial_tf.models import (
   panoptic_decoder,
   panoptic_deeplab,
   settings_by_name,
+  ssap,
   variants,
   xception,
 )
@@ -41,6 +42,10 @@ def _tiny(variant: variants.Variant) -> variants.Variant:
         variant.settings, backbone=backbone, aspp_channels=4,
         low_level_channels=2, decoder_channels=2, semantic_channels=4,
         instance_channels=4)
+  elif isinstance(variant.settings, ssap.SSAPSettings):
+    settings = dataclasses.replace(
+        variant.settings, backbone=backbone, decoder_channels=8,
+        branch_channels=8)
   elif variant.is_panoptic:
     settings = dataclasses.replace(
         variant.settings, backbone=backbone, semantic=_BRANCH,
