@@ -9,6 +9,7 @@ from axial_tf import settings as settings_lib
 from axial_tf.keras2 import keras
 from axial_tf.layers import multiply_adds, resize
 from axial_tf.layers import padding as padding_lib
+from axial_tf.layers import stem as stem_lib
 from axial_tf.models import axial_resnet, backbones, panoptic_decoder
 
 
@@ -48,8 +49,9 @@ class PanopticDeepLabSettings:
     require = settings_lib.require
     require(self.offset_scale > 0, self, 'offset_scale', 'a number > 0')
     # The decoders rely on strides 4 and 8.
-    require(getattr(self.backbone, 'stem', None) != 'small', self, 'backbone',
-            "a stem other than 'small', which is for classifiers")
+    stem = getattr(self.backbone, 'stem', None)
+    require(stem not in stem_lib.SMALL, self, 'backbone',
+            f'a stem other than {stem!r}, which is for classifiers')
     for field in ('semantic', 'instance'):
       branch = getattr(self, field)
       require(
