@@ -74,9 +74,9 @@ class DeeperLabSettings:
             'kernel_size', 'an odd number >= 1')
     require(self.offset_scale > 0, self, 'offset_scale', 'a number > 0')
     require(self.backbone.output_stride == _OUTPUT_STRIDE
-            and getattr(self.backbone, 'stem', None) != 'small', self,
-            'backbone', "output_stride = 16 and a stem other than 'small': the "
-            'decoder joins strides 16 and 4')
+            and not backbones.is_for_small_images(self.backbone), self,
+            'backbone', 'output_stride = 16 and a stem other than those for '
+            'small images: the decoder joins strides 16 and 4')
 
   @property
   def heads_stride(self) -> int:

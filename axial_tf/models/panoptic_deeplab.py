@@ -53,8 +53,8 @@ class PanopticDeepLabSettings:
     require = settings_lib.require
     require(self.offset_scale > 0, self, 'offset_scale', 'a number > 0')
     # The decoders rely on strides 4 and 8.
-    require(getattr(self.backbone, 'stem', None) != 'small', self, 'backbone',
-            "a stem other than 'small', which is for classifiers")
+    require(not backbones.is_for_small_images(self.backbone), self, 'backbone',
+            "a stem other than those for small images")
     for field in ('semantic', 'instance'):
       branch = getattr(self, field)
       require(

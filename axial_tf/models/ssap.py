@@ -52,8 +52,8 @@ class SSAPSettings:
   def __post_init__(self):
     settings_lib.check_types(self)
     require = settings_lib.require
-    require(getattr(self.backbone, 'stem', None) != 'small', self, 'backbone',
-            "a stem other than 'small', which is for classifiers")
+    require(not backbones.is_for_small_images(self.backbone), self, 'backbone',
+            'a stem other than those for small images')
     for field in ('decoder_channels', 'branch_channels'):
       require(getattr(self, field) >= 1, self, field, 'at least 1')
     require(self.window >= 3 and self.window % 2 == 1, self, 'window',

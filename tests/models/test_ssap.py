@@ -162,7 +162,7 @@ def test_the_row_of_the_paper():
     (lambda: ssap.SSAPSettings(window=1), 'an odd number from 3 on'),
     (lambda: ssap.SSAPSettings(decoder_channels=0), 'at least 1'),
     (lambda: ssap.SSAPSettings(axial_resnet.AxialResNetSettings(
-        stem='small')), 'is for classifiers'),
+        stem='small')), 'for small images'),
 ])
 def test_bad_settings(make, message):
   with pytest.raises(errors.UserError, match=message):
