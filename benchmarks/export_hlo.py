@@ -57,8 +57,8 @@ _KINDS = {
     'ours': ('einsum', 'float32', 'gpu'),
     'published': ('equation', 'float32', 'gpu'),
     'ours_bf16': ('einsum', 'bfloat16', 'gpu'),
-    'ours_tpu': ('einsum', 'float32', 'tpu'),
-    'ours_tpu_bf16': ('einsum', 'bfloat16', 'tpu'),
+    'ours_tpu': ('lanes', 'float32', 'tpu'),
+    'ours_tpu_bf16': ('lanes', 'bfloat16', 'tpu'),
 }
 
 _OUTPUT_DIR = cli.define_path('output_dir', None, 'folder of the programs.')

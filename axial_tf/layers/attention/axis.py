@@ -19,6 +19,10 @@ from axial_tf.layers.shapes import sizes
 # At larger depths matrix products are quicker than elementwise ones.
 _DEEPEST_FUSED = 16
 
+# Matrices of dense grow with the cube of the length, and longer axes fill the
+# lanes and the matrix units of a TPU.
+_LONGEST_IN_LANES = 128
+
 
 class Call(NamedTuple):
   """What a call is computed by, besides tensors.
@@ -71,7 +75,19 @@ def describe(layer, inputs: tf.Tensor, training: bool, stride: int) -> Call:
     normalizer = dataclasses.replace(normalizer, fused=False)
   return Call(
       settings, channels, normalizer, uses_batch, stride,
-      'einsum' if backend == 'compiled' else backend, compiled)
+      _form(backend, settings, inputs, stride), compiled)
+
+
+def _form(backend, settings, inputs, stride) -> str:
+  """Returns the form of chunks that a backend has."""
+  if backend == 'compiled':
+    return 'einsum'
+  if backend != 'lanes':
+    return backend
+  if not inputs.shape.is_fully_defined():
+    return 'einsum'
+  keys = span.cut(inputs.shape[1], settings.span, stride).offset_rows.shape[1]
+  return 'lanes' if keys <= _LONGEST_IN_LANES else 'einsum'
 
 
 def _fits_fused(settings, channels, inputs) -> bool:
@@ -114,9 +130,10 @@ class Axis:
     other: length of the other axis.
     blocks: cut of the axis.
     queries: number of queries on the axis.
-    rows: number of rows: images, blocks and positions on the other axis.
+    rows: number of rows: images, blocks and positions on the other axis; in
+      lanes, of groups of them.
     form: how chunks are computed; see chunk.
-    chunk: number of maps in a chunk, at most.
+    chunk: number of maps in a chunk, at most; in lanes, of groups of them.
   """
 
   def __init__(self, call: Call, inputs: tf.Tensor):
@@ -127,18 +144,22 @@ class Axis:
     self.heads = self.settings.heads
     self.dtype = precision.wide(inputs.dtype)
     self.batch, self.length, self.other, _ = sizes(inputs)
+    on_accelerator = self.form in ('einsum', 'lanes')
     # Compiled programs would store tables of positions at each use.
-    self._origin = 0 if self.form != 'einsum' else graph_ops.once(
+    self._origin = 0 if not on_accelerator else graph_ops.once(
         'zero', lambda: unfolded.zero(inputs))
     self.blocks = self._once('blocks', lambda: span.cut(
         self.length, self.settings.span, self._stride, self._origin))
     self.queries = -(-self.length // self._stride)
     self.rows = self.batch * self.blocks.count * self.other
     # Other forms are those of CPUs, which gain nothing from short types.
-    self.compute_dtype = (
-        inputs.dtype if self.form == 'einsum' else self.dtype)
+    self.compute_dtype = inputs.dtype if on_accelerator else self.dtype
     self.chunk = chunks.chunk_size(
         *sizes(self.blocks.offset_rows), self.settings.chunk_bytes)
+    if self.form == 'lanes':
+      rows, self.rows = self.rows, chunks.groups(
+          self.batch * self.blocks.count, self.other, self.chunk)
+      self.chunk = max(self.chunk * self.rows // rows, 1)
 
   def visible(self) -> tf.Tensor:
     """Returns whether positions see offsets, [t, x, w] of zeros and ones.
@@ -156,32 +177,49 @@ class Axis:
 
   def pair_addend(self) -> Optional[tf.Tensor]:
     """Returns what keeps queries from keys beyond the span, [l, m]."""
-    return self._addend(self.blocks.pair_mask, 'pairs')
+    return self.by_pair(self._addend(self.blocks.pair_mask, 'pairs'))
+
+  def by_pair(self, values: Optional[tf.Tensor]) -> Optional[tf.Tensor]:
+    """Returns values [l, m] such that they meet maps."""
+    if self.form != 'lanes' or values is None:
+      return values
+    return tf.expand_dims(values, 2)
 
   def key_addend(self) -> Optional[tf.Tensor]:
     """Returns what keeps queries from keys beyond the axis, [n, 1, m]."""
     addend = self._addend(self.blocks.key_mask, 'keys')
-    return None if addend is None else tf.expand_dims(
-        self._repeat_blocks(addend), 1)
+    return None if addend is None else self._repeat_blocks(addend, 1)
 
   def query_mask(self) -> Optional[tf.Tensor]:
     """Returns which queries are within the axis, [n, l, 1]; None if all."""
     mask = self.blocks.query_mask
-    return None if mask is None else tf.expand_dims(self._repeat_blocks(
-        graph_ops.constant(mask, self.compute_dtype)), 2)
+    return None if mask is None else self._repeat_blocks(
+        graph_ops.constant(mask, self.compute_dtype), 2)
 
   def _addend(self, mask, name):
     return None if mask is None else self._once(
         (name, self.compute_dtype), lambda: graph_ops.constant(
             span.addend(mask, self.compute_dtype), self.compute_dtype))
 
-  def _repeat_blocks(self, values):
-    """Repeats values of the blocks for all rows: [blocks, w] -> [n, w]."""
+  def _repeat_blocks(self, values, axis):
+    """Repeats values [blocks, w] for all rows, with 1 at an axis: [n, 1, w]."""
     count, width = sizes(values)
+    if self.form == 'lanes':
+      return self._repeat_in_lanes(values)
     repeated = graph_ops.tile(
         graph_ops.reshape(values, [1, count, 1, width]),
         [self.batch, 1, self.other * self.heads, 1])
-    return graph_ops.reshape(repeated, [-1, width])
+    return tf.expand_dims(graph_ops.reshape(repeated, [-1, width]), axis)
+
+  def _repeat_in_lanes(self, values):
+    """Repeats values [blocks, w] for all rows: [n, 1, w, lane]."""
+    width = sizes(values)[1]
+    in_groups = graph_ops.reshape(
+        graph_ops.tile(values, [self.batch, 1]), [self.rows, 1, -1, width, 1])
+    turned = graph_ops.transpose(graph_ops.tile(
+        in_groups, [1, self.heads, 1, 1, self.other]), [0, 1, 3, 2, 4])
+    return graph_ops.reshape(
+        turned, [self.rows * self.heads, 1, width, -1])
 
   def _once(self, name, make):
     """Returns make(), which depends on the cut only, once in a graph."""

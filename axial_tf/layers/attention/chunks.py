@@ -37,6 +37,19 @@ def map_bytes(queries: Size, keys: Size) -> Size:
   return 4 * queries * keys
 
 
+def groups(blocks: int, other: int, chunk: int) -> int:
+  """Returns into how many groups, which are computed at once, to cut rows.
+
+  Args:
+    blocks: number of images and blocks of a local span; groups divide it.
+    other: number of rows of each.
+    chunk: number of rows in a group, at most, unless blocks have more.
+  """
+  even = (n for n in range(1, blocks + 1)
+          if blocks % n == 0 and blocks // n * other <= chunk)
+  return next(even, blocks)
+
+
 def apply(function: Callable[[Any], Tuple[Tensors, Tensors]], rows: Any,
           chunk: Size) -> Tuple[List[tf.Tensor], List[tf.Tensor]]:
   """Applies a function to chunks of rows.

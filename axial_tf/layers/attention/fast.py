@@ -21,6 +21,9 @@ from axial_tf.layers.attention import chunk as chunk_lib
 from axial_tf.layers.attention import (
   chunks,
   compiled,
+  dense,
+  heads,
+  lanes,
   layout,
   logit_norm,
   moments,
@@ -137,11 +140,14 @@ class _Passes:
     if retrieved is None:
       total = self._retrieve_total(rows, shared, gains)
     else:
-      total = chunk_lib.total(self._axis.settings, retrieved.terms, gains)
+      total = chunk_lib.total(
+          self._axis.settings, heads.axis_of_terms(self._axis.form),
+          retrieved.terms, gains)
     axis = self._axis
+    to_pixels = (
+        layout.from_lanes if axis.form == 'lanes' else layout.to_pixels)
     outputs = span.join(
-        layout.to_pixels(total, axis.heads, axis.other), axis.blocks,
-        axis.queries)
+        to_pixels(total, axis.heads, axis.other), axis.blocks, axis.queries)
     kept = _Kept(qkv, reserved, gathered, position, logit, by_position,
                  output, retrieved)
     return tf.cast(outputs, inputs.dtype), self._statistics(kept), kept
@@ -192,6 +198,10 @@ class _Passes:
     turn = functools.partial(
         layout.to_vectors, heads=self._axis.heads,
         dtype=self._axis.compute_dtype)
+    if self._axis.form == 'lanes':
+      turn = functools.partial(
+          layout.to_lanes, heads=self._axis.heads, groups=self._axis.rows,
+          dtype=self._axis.compute_dtype)
     if len(pixels) == 1 and span.is_whole(blocks) and blocks.stride == 1:
       query, key, value = turn(pixels[0], [keys, keys, values])
       return _Vectors(query, key, value, self._positioned(query, key))
@@ -237,20 +247,23 @@ class _Passes:
     query_rpe, key_rpe, value_rpe = (
         next(of_pairs) if used else None for used in (
             terms.query_position, terms.key_position, terms.value_position))
+    shared = chunk_lib.Shared(
+        query_rpe, key_rpe, value_rpe, axis.pair_addend())
     return chunk_lib.Rows(
         vectors.query if terms.content or terms.query_position else None,
         vectors.key if terms.content or terms.key_position else None,
         vectors.value if terms.value_content else None,
         None if logit is None else self._logit_norm.scales(logit),
         axis.key_addend()
-    ), chunk_lib.Shared(query_rpe, key_rpe, value_rpe, axis.pair_addend())
+    ), dense.of(shared) if axis.form == 'lanes' else shared
 
   def _retrieve(self, rows, shared):
     """Returns what all queries retrieve, 0 for those beyond the axis."""
     axis = self._axis
     outputs, _ = chunks.apply(
-        lambda part: (chunks.tensors(chunk_lib.retrieve(
-            axis.settings, axis.form, part, shared)), []), rows, axis.chunk)
+        lanes.of_groups(lambda part: (chunks.tensors(chunk_lib.retrieve(
+            axis.settings, axis.form, part, shared)), []), axis.form),
+        rows, axis.chunk)
     mask = axis.query_mask()
     if mask is not None:
       outputs[0] *= mask
@@ -261,9 +274,9 @@ class _Passes:
     """Returns the sum of what is retrieved, for known gains."""
     axis = self._axis
     outputs, _ = chunks.apply(
-        lambda part: ([chunk_lib.retrieve(
+        lanes.of_groups(lambda part: ([chunk_lib.retrieve(
             axis.settings, axis.form, part[0], shared, part[1]).terms], []),
-        (rows, gains), axis.chunk)
+            axis.form), (rows, gains), axis.chunk)
     return outputs[0]
 
   # Backward pass.
@@ -282,12 +295,11 @@ class _Passes:
     rows, shared = self._operands(vectors, gathered, logit)
     if retrieved is None:
       retrieved = self._retrieve(rows, shared)
-    grad = layout.from_pixels(
-        span.split_queries(
-            tf.cast(grad_outputs, self._axis.compute_dtype),
-            self._axis.blocks), self._axis.heads)
+    grad = self._by_row(span.split_queries(
+        tf.cast(grad_outputs, self._axis.compute_dtype), self._axis.blocks))
     grad_terms = graph_ops.concat(
-        [grad] * self._axis.terms.num_value_terms, 2)
+        [grad] * self._axis.terms.num_value_terms,
+        heads.axis_of_terms(self._axis.form))
     grad_output = None
     if output is not None:
       grad_terms, grad_output = self._output_norm.gradient(
@@ -320,22 +332,37 @@ class _Passes:
         tf.matmul(flat, grad_values, transpose_a=True), *grad_tables,
         *_of_norms(parameters, (grad_qkv, grad_logit, grad_output))]
 
+  def _by_row(self, pixels):
+    """Turns gradients of what is retrieved, summed over terms."""
+    axis = self._axis
+    if axis.form != 'lanes':
+      return layout.from_pixels(pixels, axis.heads)
+    grad, = layout.to_lanes(
+        pixels, [axis.channels[2]], axis.heads, axis.rows, axis.compute_dtype)
+    return grad
+
   def _chunk_gradients(self, rows, shared, retrieved, grad):
     """Returns the gradients of the operands of the chunks."""
-    delta = None
-    if self._axis.settings.activation == 'softmax':
-      delta = graph_ops.reduce_sum(grad * retrieved.terms, 2, keepdims=True)
+    axis, delta = self._axis, None
+    if axis.settings.activation == 'softmax':
+      delta = graph_ops.reduce_sum(
+          grad * retrieved.terms, heads.axis_of_terms(axis.form), keepdims=True)
+      if axis.form == 'lanes':
+        delta = graph_ops.transpose(delta, [0, 2, 1, 3])
     found = []
 
     def chunk_gradient(part):
       found[:] = chunk_lib.gradient(
-          self._axis.settings, self._axis.form, part[0], shared, part[1])
+          axis.settings, axis.form, part[0], shared, part[1])
       return tuple(map(chunks.tensors, found))
 
     by_row, summed = chunks.apply(
-        chunk_gradient, (rows, chunk_lib.Upstream(
-            grad, delta, retrieved.log_normalizer)), self._axis.chunk)
-    return chunks.fill(found[0], by_row), chunks.fill(found[1], summed)
+        lanes.of_groups(chunk_gradient, axis.form),
+        (rows, chunk_lib.Upstream(grad, delta, retrieved.log_normalizer)),
+        axis.chunk)
+    by_row, summed = map(chunks.fill, found, (by_row, summed))
+    return by_row, dense.pairs_of(summed, *sizes(
+        axis.blocks.offset_rows)) if axis.form == 'lanes' else summed
 
 
 def _of_norms(parameters, grads):

@@ -8,7 +8,7 @@ from axial_tf import settings as settings_lib
 from axial_tf.layers import normalization
 
 Backend = Literal[
-    'auto', 'matmul', 'einsum', 'compiled', 'fused', 'equation']
+    'auto', 'matmul', 'einsum', 'lanes', 'compiled', 'fused', 'equation']
 
 _ACTIVATIONS = ('softmax', 'sigmoid')
 
