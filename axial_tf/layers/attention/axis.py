@@ -12,7 +12,7 @@ from axial_tf.layers import (
   normalization,
   precision,
 )
-from axial_tf.layers.attention import chunks, span
+from axial_tf.layers.attention import chunks, lanes, span
 from axial_tf.layers.attention import settings as settings_lib
 from axial_tf.layers.shapes import sizes
 
@@ -112,6 +112,15 @@ def _require_whole_maps(settings, length: Optional[int], stride: int) -> None:
         f'suits the device')
 
 
+def groups(call: Call, inputs: tf.Tensor) -> int:
+  """Returns the number of groups of rows for a call in lanes."""
+  batch, length, other, _ = inputs.shape
+  queries, keys = span.cut(
+      length, call.settings.span, call.stride).offset_rows.shape
+  return lanes.count(batch, other, chunks.chunk_size(
+      queries, keys, call.settings.chunk_bytes))
+
+
 class Axis:
   """What the parts of a call share.
 
@@ -128,6 +137,7 @@ class Axis:
     batch: number of images.
     length: length of the axis.
     other: length of the other axis.
+    origin: 0, as for span.cut().
     blocks: cut of the axis.
     queries: number of queries on the axis.
     rows: number of rows: images, blocks and positions on the other axis; in
@@ -146,20 +156,22 @@ class Axis:
     self.batch, self.length, self.other, _ = sizes(inputs)
     on_accelerator = self.form in ('einsum', 'lanes')
     # Compiled programs would store tables of positions at each use.
-    self._origin = 0 if not on_accelerator else graph_ops.once(
+    self.origin = 0 if not on_accelerator else graph_ops.once(
         'zero', lambda: unfolded.zero(inputs))
     self.blocks = self._once('blocks', lambda: span.cut(
-        self.length, self.settings.span, self._stride, self._origin))
+        self.length, self.settings.span, self._stride, self.origin))
     self.queries = -(-self.length // self._stride)
-    self.rows = self.batch * self.blocks.count * self.other
+    self.rows = self.batch * self.blocks.count
     # Other forms are those of CPUs, which gain nothing from short types.
     self.compute_dtype = inputs.dtype if on_accelerator else self.dtype
     self.chunk = chunks.chunk_size(
         *sizes(self.blocks.offset_rows), self.settings.chunk_bytes)
     if self.form == 'lanes':
-      rows, self.rows = self.rows, chunks.groups(
-          self.batch * self.blocks.count, self.other, self.chunk)
-      self.chunk = max(self.chunk * self.rows // rows, 1)
+      groups = self.rows * self.heads
+      # Several groups are joined, so all or one.
+      self.chunk = groups if groups * self.other <= self.chunk else 1
+    else:
+      self.rows *= self.other
 
   def visible(self) -> tf.Tensor:
     """Returns whether positions see offsets, [t, x, w] of zeros and ones.
@@ -172,7 +184,7 @@ class Axis:
     return self._once(
         ('visible', self.dtype, *directions), lambda: graph_ops.constant(
             span.stack([
-                span.seen(self.length, reach, direction, self._origin)
+                span.seen(self.length, reach, direction, self.origin)
                 for direction in directions]), self.dtype))
 
   def pair_addend(self) -> Optional[tf.Tensor]:
@@ -196,30 +208,31 @@ class Axis:
     return None if mask is None else self._repeat_blocks(
         graph_ops.constant(mask, self.compute_dtype), 2)
 
+  def apply(self, function, rows):
+    """Applies a function to chunks of rows, as chunks.apply()."""
+    by_chunk = lanes.apply if self.form == 'lanes' else chunks.apply
+    return by_chunk(function, rows, self.chunk)
+
   def _addend(self, mask, name):
     return None if mask is None else self._once(
         (name, self.compute_dtype), lambda: graph_ops.constant(
             span.addend(mask, self.compute_dtype), self.compute_dtype))
 
   def _repeat_blocks(self, values, axis):
-    """Repeats values [blocks, w] for all rows, with 1 at an axis: [n, 1, w]."""
+    """Repeats values [blocks, w] for all rows, with 1 at an axis: [n, 1, w].
+
+    In lanes, [n, 1, w, 1].
+    """
     count, width = sizes(values)
     if self.form == 'lanes':
-      return self._repeat_in_lanes(values)
+      repeated = graph_ops.tile(graph_ops.reshape(
+          values, [1, count, 1, width]), [self.batch, 1, self.heads, 1])
+      return graph_ops.reshape(repeated, [-1, 1, width, 1])
     repeated = graph_ops.tile(
         graph_ops.reshape(values, [1, count, 1, width]),
         [self.batch, 1, self.other * self.heads, 1])
     return tf.expand_dims(graph_ops.reshape(repeated, [-1, width]), axis)
 
-  def _repeat_in_lanes(self, values):
-    """Repeats values [blocks, w] for all rows: [n, 1, w, lane]."""
-    width = sizes(values)[1]
-    in_groups = graph_ops.reshape(
-        graph_ops.tile(values, [self.batch, 1]), [self.rows, 1, -1, width, 1])
-    turned = graph_ops.transpose(graph_ops.tile(
-        in_groups, [1, self.heads, 1, 1, self.other]), [0, 1, 3, 2, 4])
-    return graph_ops.reshape(
-        turned, [self.rows * self.heads, 1, width, -1])
 
   def _once(self, name, make):
     """Returns make(), which depends on the cut only, once in a graph."""
@@ -227,4 +240,4 @@ class Axis:
       return make()
     return graph_ops.once(
         (name, self.length, self.settings.span, self._stride,
-         isinstance(self._origin, int)), make)
+         isinstance(self.origin, int)), make)

@@ -37,21 +37,9 @@ def map_bytes(queries: Size, keys: Size) -> Size:
   return 4 * queries * keys
 
 
-def groups(blocks: int, other: int, chunk: int) -> int:
-  """Returns into how many groups, which are computed at once, to cut rows.
-
-  Args:
-    blocks: number of images and blocks of a local span; groups divide it.
-    other: number of rows of each.
-    chunk: number of rows in a group, at most, unless blocks have more.
-  """
-  even = (n for n in range(1, blocks + 1)
-          if blocks % n == 0 and blocks // n * other <= chunk)
-  return next(even, blocks)
-
-
 def apply(function: Callable[[Any], Tuple[Tensors, Tensors]], rows: Any,
-          chunk: Size) -> Tuple[List[tf.Tensor], List[tf.Tensor]]:
+          chunk: Size, one_body: bool = False
+          ) -> Tuple[List[tf.Tensor], List[tf.Tensor]]:
   """Applies a function to chunks of rows.
 
   Args:
@@ -60,6 +48,8 @@ def apply(function: Callable[[Any], Tuple[Tensors, Tensors]], rows: Any,
     rows: tensors with the same first axis, in any structure; None stays None.
     chunk: number of rows in a chunk, at most. Zeros fill the last chunk; rows
       of zeros must add nothing to the sums.
+    one_body: whether all chunks are computed in the loop, for compilers; else
+      the first is not, so that its results need no memory of their own.
 
   Returns:
     The results, joined and summed.
@@ -96,8 +86,13 @@ def apply(function: Callable[[Any], Tuple[Tensors, Tensors]], rows: Any,
 
   outputs, sums = run(0)
   arrays = [
-      tf.TensorArray(x.dtype, chunks, element_shape=x.shape).write(0, x)
-      for x in outputs]
+      tf.TensorArray(x.dtype, chunks, element_shape=x.shape) for x in outputs]
+  first = 0 if one_body else 1
+  if one_body:
+    # What the sizes are taken from is pruned.
+    sums = [tf.zeros_like(x) for x in sums]
+  else:
+    arrays = [array.write(0, x) for array, x in zip(arrays, outputs)]
 
   def step(index, arrays, sums):
     outputs, terms = run(index)
@@ -105,8 +100,8 @@ def apply(function: Callable[[Any], Tuple[Tensors, Tensors]], rows: Any,
             [a + x for a, x in zip(sums, terms)])
 
   _, arrays, sums = tf.while_loop(
-      lambda index, *_: index < chunks, step, (1, arrays, list(sums)),
-      maximum_iterations=chunks - 1)
+      lambda index, *_: index < chunks, step, (first, arrays, list(sums)),
+      maximum_iterations=chunks - first)
   return [join(array) for array in arrays], sums
 
 

@@ -22,46 +22,61 @@ _AT_QUERY, _AT_KEY = 0, 1
 _PLACES = _AT_QUERY, _AT_KEY, _AT_QUERY
 
 
-def of(shared: chunk.Shared) -> chunk.Shared:
+def of(shared: chunk.Shared, origin: Size) -> chunk.Shared:
   """Returns the matrices of embeddings [o, d, p].
 
   They are [(o, p), (d, o)] of r^q, [(o, p), (d, p)] of r^k and [(o, p), (e, o)]
   of r^v; the mask stays.
+
+  Args:
+    shared: embeddings; None stays None.
+    origin: 0, as for span.cut().
   """
-  return chunk.Shared(*map(_matrix, shared[:3], _PLACES), shared.pair_mask)
+  return chunk.Shared(*(
+      _matrix(x, place, origin) for x, place in zip(shared[:3], _PLACES)),
+      shared.pair_mask)
 
 
-def pairs_of(matrices: chunk.Shared, queries: Size, keys: Size
+def pairs_of(matrices: chunk.Shared, queries: Size, keys: Size, origin: Size
              ) -> chunk.Shared:
   """Returns what stands where of() puts embeddings, [o, d, p]."""
   return chunk.Shared(*(
-      _pairs(matrix, place, queries, keys)
+      _pairs(matrix, place, queries, keys, origin)
       for matrix, place in zip(matrices[:3], _PLACES)), None)
 
 
-def _matrix(embeddings, place):
+def _matrix(embeddings, place, origin):
   if embeddings is None:
     return None
-  queries, _, keys = sizes(embeddings)
-  parts = tf.expand_dims(graph_ops.transpose(embeddings, [0, 2, 1]), 3)
-  return graph_ops.reshape(
-      parts * _diagonal(place, queries, keys, embeddings.dtype),
-      [queries * keys, -1])
+  queries, depth, keys = sizes(embeddings)
+  pairs = graph_ops.reshape(
+      graph_ops.transpose(embeddings, [0, 2, 1]), [queries * keys, depth])
+  spread, here = _spread(
+      place, queries, keys, depth, origin, embeddings.dtype)
+  return tf.matmul(pairs, spread) * here
 
 
-def _pairs(matrix, place, queries, keys):
+def _pairs(matrix, place, queries, keys, origin):
   if matrix is None:
     return None
-  parts = graph_ops.reshape(matrix, [queries, keys, -1, (queries, keys)[place]])
-  return graph_ops.transpose(graph_ops.reduce_sum(
-      parts * _diagonal(place, queries, keys, matrix.dtype), 3), [0, 2, 1])
+  depth = sizes(matrix)[1] // (queries, keys)[place]
+  spread, here = _spread(place, queries, keys, depth, origin, matrix.dtype)
+  pairs = tf.matmul(matrix * here, spread, transpose_b=True)
+  return graph_ops.transpose(
+      graph_ops.reshape(pairs, [queries, keys, depth]), [0, 2, 1])
 
 
-def _diagonal(place, queries, keys, dtype):
-  """Returns ones where the last axis is the position at `place`, else 0."""
+def _spread(place, queries, keys, depth, origin, dtype):
+  """Returns what repeats depths for all positions, and where they belong.
+
+  Two matrices of zeros and ones, [d, (d, x)] and [(o, p), (d, x)]. As products
+  of matrices, compilers neither compute the large matrix again in each chunk
+  nor have another form of it in between.
+  """
   size = (queries, keys)[place]
-  positions = tf.range(size)
-  shape = [1, 1, 1, 1]
-  shape[place] = size
-  return tf.cast(tf.equal(
-      graph_ops.reshape(positions, shape), positions), dtype)
+  columns = origin + tf.range(depth * size)
+  pairs = origin + tf.range(queries * keys)
+  position = pairs % keys if place == _AT_KEY else pairs // keys
+  return (
+      tf.cast(tf.equal(tf.range(depth)[:, None], columns // size), dtype),
+      tf.cast(tf.equal(position[:, None], columns % size), dtype))

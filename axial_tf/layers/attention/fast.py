@@ -101,12 +101,25 @@ def _call_directly(function, static, *operands):
 
 
 def _forward(call, inputs, parameters):
-  return _Passes(axis_lib.Axis(call, inputs)).forward(inputs, parameters)
+  if call.form != 'lanes':
+    return _Passes(axis_lib.Axis(call, inputs)).forward(inputs, parameters)
+  batch, groups = inputs.shape[0], axis_lib.groups(call, inputs)
+  inputs = lanes.group(inputs, groups)
+  outputs, statistics, kept = _Passes(
+      axis_lib.Axis(call, inputs)).forward(inputs, parameters)
+  return lanes.ungroup(outputs, batch), statistics, kept
 
 
 def _backward(call, inputs, parameters, kept, grad_outputs):
-  return _Passes(axis_lib.Axis(call, inputs)).backward(
+  if call.form != 'lanes':
+    return _Passes(axis_lib.Axis(call, inputs)).backward(
+        inputs, parameters, kept, grad_outputs)
+  batch, groups = inputs.shape[0], axis_lib.groups(call, inputs)
+  inputs, grad_outputs = (
+      lanes.group(x, groups) for x in (inputs, grad_outputs))
+  grad_inputs, *grads = _Passes(axis_lib.Axis(call, inputs)).backward(
       inputs, parameters, kept, grad_outputs)
+  return [lanes.ungroup(grad_inputs, batch), *grads]
 
 
 class _Passes:
@@ -144,10 +157,10 @@ class _Passes:
           self._axis.settings, heads.axis_of_terms(self._axis.form),
           retrieved.terms, gains)
     axis = self._axis
-    to_pixels = (
-        layout.from_lanes if axis.form == 'lanes' else layout.to_pixels)
-    outputs = span.join(
-        to_pixels(total, axis.heads, axis.other), axis.blocks, axis.queries)
+    pixels = layout.from_lanes(total, axis.heads) if (
+        axis.form == 'lanes') else (
+            layout.to_pixels(total, axis.heads, axis.other))
+    outputs = span.join(pixels, axis.blocks, axis.queries)
     kept = _Kept(qkv, reserved, gathered, position, logit, by_position,
                  output, retrieved)
     return tf.cast(outputs, inputs.dtype), self._statistics(kept), kept
@@ -182,6 +195,8 @@ class _Passes:
         tf.cast(kernel, affine.scale.dtype) * affine.scale, inputs.dtype)
     bias = tf.cast(affine.shift, inputs.dtype)
     parts = [(inputs, slice(None))]
+    if self._axis.form == 'lanes':
+      return self._project_apart(inputs, kernel, bias), affine, []
     if self._axis.blocks.stride > 1:
       place = self._axis.channels[0]
       parts = [(span.queried(inputs, self._axis.blocks), slice(None, place)),
@@ -190,6 +205,16 @@ class _Passes:
         self._pixels(x, tf.nn.bias_add(
             _product(x, kernel[:, part]), bias[part])) for x, part in parts
     ], affine, []
+
+  def _project_apart(self, inputs, kernel, bias):
+    """Returns queries, keys and values, for which to split is to copy."""
+    keys, _, values = self._axis.channels
+    operands = span.queried(inputs, self._axis.blocks), inputs, inputs
+    return [
+        self._pixels(x, tf.nn.bias_add(_product(x, part), shift))
+        for x, part, shift in zip(
+            operands, graph_ops.split(kernel, [keys, keys, values], 1),
+            graph_ops.split(bias, [keys, keys, values], 0))]
 
   def _vectors(self, *pixels):
     """Turns queries, keys and values, together or the queries apart."""
@@ -200,12 +225,17 @@ class _Passes:
         dtype=self._axis.compute_dtype)
     if self._axis.form == 'lanes':
       turn = functools.partial(
-          layout.to_lanes, heads=self._axis.heads, groups=self._axis.rows,
+          layout.to_lanes, heads=self._axis.heads,
           dtype=self._axis.compute_dtype)
     if len(pixels) == 1 and span.is_whole(blocks) and blocks.stride == 1:
       query, key, value = turn(pixels[0], [keys, keys, values])
       return _Vectors(query, key, value, self._positioned(query, key))
     axis = []
+    if len(pixels) == 3:
+      query, key, value = pixels
+      return _Vectors(*turn(span.split_queries(query, blocks), [keys]),
+                      *turn(span.windows(key, blocks), [keys]),
+                      *turn(span.windows(value, blocks), [values]), axis)
     if len(pixels) == 1:
       if self._axis.uses_batch:
         axis = self._positioned(
@@ -255,15 +285,14 @@ class _Passes:
         vectors.value if terms.value_content else None,
         None if logit is None else self._logit_norm.scales(logit),
         axis.key_addend()
-    ), dense.of(shared) if axis.form == 'lanes' else shared
+    ), dense.of(shared, axis.origin) if axis.form == 'lanes' else shared
 
   def _retrieve(self, rows, shared):
     """Returns what all queries retrieve, 0 for those beyond the axis."""
     axis = self._axis
-    outputs, _ = chunks.apply(
-        lanes.of_groups(lambda part: (chunks.tensors(chunk_lib.retrieve(
-            axis.settings, axis.form, part, shared)), []), axis.form),
-        rows, axis.chunk)
+    outputs, _ = axis.apply(
+        lambda part: (chunks.tensors(chunk_lib.retrieve(
+            axis.settings, axis.form, part, shared)), []), rows)
     mask = axis.query_mask()
     if mask is not None:
       outputs[0] *= mask
@@ -273,10 +302,10 @@ class _Passes:
   def _retrieve_total(self, rows, shared, gains):
     """Returns the sum of what is retrieved, for known gains."""
     axis = self._axis
-    outputs, _ = chunks.apply(
-        lanes.of_groups(lambda part: ([chunk_lib.retrieve(
+    outputs, _ = axis.apply(
+        lambda part: ([chunk_lib.retrieve(
             axis.settings, axis.form, part[0], shared, part[1]).terms], []),
-            axis.form), (rows, gains), axis.chunk)
+        (rows, gains))
     return outputs[0]
 
   # Backward pass.
@@ -337,9 +366,8 @@ class _Passes:
     axis = self._axis
     if axis.form != 'lanes':
       return layout.from_pixels(pixels, axis.heads)
-    grad, = layout.to_lanes(
-        pixels, [axis.channels[2]], axis.heads, axis.rows, axis.compute_dtype)
-    return grad
+    return layout.to_lanes(
+        pixels, [axis.channels[2]], axis.heads, axis.compute_dtype)[0]
 
   def _chunk_gradients(self, rows, shared, retrieved, grad):
     """Returns the gradients of the operands of the chunks."""
@@ -356,13 +384,14 @@ class _Passes:
           axis.settings, axis.form, part[0], shared, part[1])
       return tuple(map(chunks.tensors, found))
 
-    by_row, summed = chunks.apply(
-        lanes.of_groups(chunk_gradient, axis.form),
-        (rows, chunk_lib.Upstream(grad, delta, retrieved.log_normalizer)),
-        axis.chunk)
+    by_row, summed = axis.apply(
+        chunk_gradient, (rows, chunk_lib.Upstream(
+            grad, delta, retrieved.log_normalizer)))
     by_row, summed = map(chunks.fill, found, (by_row, summed))
-    return by_row, dense.pairs_of(summed, *sizes(
-        axis.blocks.offset_rows)) if axis.form == 'lanes' else summed
+    if axis.form == 'lanes':
+      summed = dense.pairs_of(
+          summed, *sizes(axis.blocks.offset_rows), axis.origin)
+    return by_row, summed
 
 
 def _of_norms(parameters, grads):

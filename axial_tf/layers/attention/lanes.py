@@ -7,31 +7,67 @@ groups; a chunk has one last axis for all of its rows: vectors and what is
 retrieved [d, x, lane], maps [o, p, lane].
 """
 
-from typing import Any, Callable, Sequence, Tuple
+from typing import Any, Callable, List, Sequence, Tuple
+
+import tensorflow as tf
 
 from axial_tf.layers import graph_ops
 from axial_tf.layers.attention import chunks
 from axial_tf.layers.shapes import sizes
 
 
-def of_groups(function: Callable[[Any], Tuple[Sequence, Sequence]], form: str
-              ) -> Callable[[Any], Tuple[Sequence, Sequence]]:
-  """Returns a function of groups for one of rows, as chunks.apply() has them.
+def group(pixels: tf.Tensor, groups: int) -> tf.Tensor:
+  """[b, x, other, c] -> [groups, x, lane, c], with rows (b, other) as lanes.
+
+  Attention is separate for each row, so that groups are images to an axis.
+  """
+  batch, length, other, channels = sizes(pixels)
+  if groups == batch:
+    return pixels
+  return graph_ops.reshape(graph_ops.transpose(graph_ops.reshape(
+      pixels, [groups, batch // groups, length, other, channels]),
+      [0, 2, 1, 3, 4]), [groups, length, batch // groups * other, channels])
+
+
+def ungroup(pixels: tf.Tensor, batch: int) -> tf.Tensor:
+  """Inverse of group()."""
+  groups, length, lanes, channels = sizes(pixels)
+  if groups == batch:
+    return pixels
+  return graph_ops.reshape(graph_ops.transpose(graph_ops.reshape(
+      pixels, [groups, length, batch // groups, -1, channels]),
+      [0, 2, 1, 3, 4]), [batch, length, lanes * groups // batch, channels])
+
+
+def count(batch: int, other: int, chunk: int) -> int:
+  """Returns the number of groups.
 
   Args:
-    function: function of operands with an axis of rows: in lanes the last one.
-    form: form of the chunk; unless it is 'lanes', the function itself is
-      returned.
+    batch: number of images; groups divide it.
+    other: number of rows of an image.
+    chunk: number of rows of a group, at most, unless images have more.
   """
-  if form != 'lanes':
-    return function
+  even = (n for n in range(1, batch + 1)
+          if batch % n == 0 and batch // n * other <= chunk)
+  return next(even, batch)
 
-  def call(groups):
+
+def apply(function: Callable[[Any], Tuple[Sequence, Sequence]], rows: Any,
+          chunk: int) -> Tuple[List[tf.Tensor], List[tf.Tensor]]:
+  """Applies a function to chunks of groups; see chunks.apply().
+
+  Args:
+    function: function of operands with one last axis of rows.
+    rows: operands in groups.
+    chunk: number of groups in a chunk, at most.
+  """
+
+  def of_groups(groups):
     outputs, sums = function(_join(groups))
     count = sizes(chunks.tensors(groups)[0])[0]
     return [_split(x, count) for x in outputs], sums
 
-  return call
+  return chunks.apply(of_groups, rows, chunk, one_body=True)
 
 
 def _join(groups):

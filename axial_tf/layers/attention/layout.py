@@ -6,7 +6,6 @@ other axis) and heads, depth, position; what is retrieved is [n, x, e]. See
 heads for their order in lanes, which have functions of their own.
 """
 
-import math
 from typing import List, Sequence
 
 import tensorflow as tf
@@ -45,34 +44,24 @@ def from_pixels(pixels: tf.Tensor, heads: int) -> tf.Tensor:
 
 
 def to_lanes(pixels: tf.Tensor, channels: Sequence[int], heads: int,
-             groups: int, dtype: tf.DType) -> List[tf.Tensor]:
-  """Returns one [n, d, x, lane] for each of channels.
+             dtype: tf.DType) -> List[tf.Tensor]:
+  """[n, x, lane, sum of channels] -> one [n, d, x, lane] for each of channels.
 
   Args:
-    pixels: [b, x, other, sum of channels].
+    pixels: pixels of groups of rows.
     channels: channels of all heads of each of the vectors.
     heads: number of heads.
-    groups: number of groups of rows; where b is of images and not of blocks,
-      groups of whole images are fewer.
     dtype: type of the vectors.
   """
-  batch, length, other, total = sizes(pixels)
-  groups = math.gcd(groups, batch)
-  lanes = batch // groups * other
-  turned = graph_ops.reshape(graph_ops.transpose(graph_ops.reshape(
-      tf.cast(pixels, dtype), [groups, batch // groups, length, other, total]),
-      [0, 4, 2, 1, 3]), [groups, total, length, lanes])
+  groups, length, lanes, _ = sizes(pixels)
+  turned = graph_ops.transpose(tf.cast(pixels, dtype), [0, 3, 1, 2])
   return [
       graph_ops.reshape(x, [groups * heads, count // heads, length, lanes])
       for x, count in zip(graph_ops.split(turned, channels, 1), channels)]
 
 
-def from_lanes(vectors: tf.Tensor, heads: int, other: graph_ops.Size
-               ) -> tf.Tensor:
-  """[n, d, x, lane] -> [b, x, other, heads * d]."""
+def from_lanes(vectors: tf.Tensor, heads: int) -> tf.Tensor:
+  """[n, d, x, lane] -> [n, x, lane, heads * d]."""
   count, depth, length, lanes = sizes(vectors)
-  groups, batch = count // heads, lanes // other
-  turned = graph_ops.transpose(graph_ops.reshape(
-      vectors, [groups, heads * depth, length, batch, other]), [0, 3, 2, 4, 1])
-  return graph_ops.reshape(
-      turned, [groups * batch, length, other, heads * depth])
+  return graph_ops.transpose(graph_ops.reshape(
+      vectors, [count // heads, heads * depth, length, lanes]), [0, 2, 3, 1])

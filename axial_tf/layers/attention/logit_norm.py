@@ -31,7 +31,7 @@ class LogitNorm:
         vectors.query, vectors.key, self._axis.heads,
         self._axis.by_pair(graph_ops.constant(mask, self._axis.dtype)),
         'matmul' if self._axis.form == 'fused' else self._axis.form,
-        self._axis.chunk)
+        self._axis.apply)
 
   def _pairs(self):
     """Returns how many pairs the statistics count."""

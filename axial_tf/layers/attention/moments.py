@@ -15,12 +15,12 @@ Letters: n rows and heads, h heads, d depth, x position, w offset, t terms. For
 tensors in lanes see heads.
 """
 
-from typing import List, NamedTuple, Tuple
+from typing import Callable, List, NamedTuple, Tuple
 
 import tensorflow as tf
 
 from axial_tf.layers import graph_ops, precision
-from axial_tf.layers.attention import chunks, heads, lanes
+from axial_tf.layers.attention import heads
 from axial_tf.layers.attention.contract import contract
 from axial_tf.layers.shapes import sizes
 
@@ -65,7 +65,7 @@ class MaskedContent:
   """q_o.k_p over the pairs of all rows that a mask allows."""
 
   def __init__(self, query: tf.Tensor, key: tf.Tensor, num_heads: int,
-               pair_mask: tf.Tensor, form: str, chunk: graph_ops.Size):
+               pair_mask: tf.Tensor, form: str, apply: Callable):
     """Keeps the operands.
 
     Args:
@@ -74,13 +74,13 @@ class MaskedContent:
       num_heads: h.
       pair_mask: [o, p], in lanes [o, p, 1], of zeros and ones.
       form: form of the products, as in contract().
-      chunk: number of rows and heads in a chunk.
+      apply: applies a function to chunks of rows; see Axis.apply().
     """
     self._vectors = query, key
     self._heads = num_heads
     self._mask = pair_mask
     self._form = form
-    self._chunk = chunk
+    self._apply = apply
 
   def sums(self) -> Sums:
     def chunk_sums(vectors):
@@ -89,8 +89,7 @@ class MaskedContent:
               for x in (terms, tf.square(terms))], []
 
     in_lanes = self._form == 'lanes'
-    found, _ = chunks.apply(
-        lanes.of_groups(chunk_sums, self._form), self._vectors, self._chunk)
+    found, _ = self._apply(chunk_sums, self._vectors)
     return tuple(
         graph_ops.reshape(
             heads.over_rows(x, self._heads, self._form), [1, -1])
@@ -108,12 +107,11 @@ class MaskedContent:
       return [contract('nop,ndp->ndo', grad, key, self._form),
               contract('nop,ndo->ndp', grad, query, self._form)], []
 
-    return tuple(chunks.apply(
-        lanes.of_groups(chunk_gradient, self._form),
+    return tuple(self._apply(
+        chunk_gradient,
         (*self._vectors, *_by_row(
             grad_sums, twice_grad_squares, self._vectors[0], self._heads,
-            self._form)),
-        self._chunk)[0])
+            self._form)))[0])
 
   def _terms(self, query, key):
     return self._mask * precision.widen(
