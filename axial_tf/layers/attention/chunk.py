@@ -194,7 +194,7 @@ def gradient(settings: settings_lib.AttentionSettings, form: str, rows: Rows,
     total.append(precision.scaled(grad, scale))
     if scale is not None:
       grad_scales.append(graph_ops.reduce_sum(
-          grad * vectors, _axes(form).row, keepdims=True))
+          grad * tf.cast(vectors, grad.dtype), _axes(form).row, keepdims=True))
 
   if scaled.content is not None:
     grad_key.append(product('nop,ndo->ndp', grad_logits, scaled.content))

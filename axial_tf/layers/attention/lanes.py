@@ -83,13 +83,11 @@ def _join_one(tensor, lanes):
     return graph_ops.reshape(tensor, [first, second, own])
   if own < lanes:
     tensor = graph_ops.tile(tensor, [1, 1, 1, lanes])
-  return graph_ops.reshape(
-      graph_ops.transpose(tensor, [1, 2, 0, 3]), [first, second, count * lanes])
+  # As a transpose, it would be part of all uses.
+  return tf.concat(tf.unstack(tensor), 2)
 
 
 def _split(tensor, count):
   """[.., n * lane] -> [n, .., lane]."""
-  *rest, lanes = sizes(tensor)
-  return graph_ops.transpose(
-      graph_ops.reshape(tensor, [*rest, count, lanes // count]),
-      [len(rest), *range(len(rest)), len(rest) + 1])
+  return tf.stack(graph_ops.split(
+      tensor, [sizes(tensor)[-1] // count] * count, tensor.ndim - 1))
