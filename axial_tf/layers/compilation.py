@@ -59,7 +59,7 @@ def backend_of_device(fits_fused: bool) -> str:
   """
   where = devices.of_programs()
   if where != 'cpu':
-    return 'compiled' if where == 'gpu' else 'einsum'
+    return 'compiled' if where == 'gpu' else 'lanes'
   # Compiling takes seconds: not for one call, and not for each image size.
   return 'fused' if tf.inside_function() and fits_fused else 'matmul'
 

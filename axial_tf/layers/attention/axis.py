@@ -84,7 +84,7 @@ def _form(backend, settings, inputs, stride) -> str:
     return 'einsum'
   if backend != 'lanes':
     return backend
-  if not inputs.shape.is_fully_defined():
+  if not inputs.shape.num_elements():  # None if unknown.
     return 'einsum'
   keys = span.cut(inputs.shape[1], settings.span, stride).offset_rows.shape[1]
   return 'lanes' if keys <= _LONGEST_IN_LANES else 'einsum'

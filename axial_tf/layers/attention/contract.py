@@ -15,7 +15,7 @@ from axial_tf.layers.shapes import sizes
 
 
 # Sums over maps in lanes are unrolled up to this depth.
-_DEEPEST_UNROLLED = 32
+_DEEPEST_UNROLLED = 16
 
 
 class _Operand(NamedTuple):

@@ -62,11 +62,13 @@ class AttentionSettings:
     backend: implementation of axial attention: 'fused' compiles each chunk of
       rows with XLA into few loops over its map; 'matmul' uses ordinary
       TensorFlow operations only, which any server has; 'einsum' leaves their
-      layout to the compiler of an accelerator; 'compiled' compiles an axis as
+      layout to the compiler of an accelerator; 'lanes' has rows along the
+      lanes of a TPU, and is 'einsum' where sizes are unknown while tracing or
+      queries see more than 128 keys; 'compiled' compiles an axis as
       a whole with XLA, one program for all layers of equal shapes, and is
       'einsum' where sizes are unknown while tracing or replicas share batch
       norm statistics;
-      'auto' is 'compiled' on GPUs, 'einsum' on TPUs, elsewhere 'fused' for
+      'auto' is 'compiled' on GPUs, 'lanes' on TPUs, elsewhere 'fused' for
       global attention and static image sizes in graph functions, and 'matmul'
       otherwise;
       'equation' computes equation 3 as it is written and keeps all maps.
