@@ -112,8 +112,10 @@ def _require_whole_maps(settings, length: Optional[int], stride: int) -> None:
         f'suits the device')
 
 
-def groups(call: Call, inputs: tf.Tensor) -> int:
-  """Returns the number of groups of rows for a call in lanes."""
+def groups(call: Call, inputs: tf.Tensor) -> Optional[int]:
+  """Returns the number of groups of rows for a call in lanes, else None."""
+  if call.form != 'lanes':
+    return None
   batch, length, other, _ = inputs.shape
   queries, keys = span.cut(
       length, call.settings.span, call.stride).offset_rows.shape

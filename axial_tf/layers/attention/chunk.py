@@ -15,8 +15,8 @@ weights again, so that no map outlives its chunk.
 Letters: n rows and heads (rows: batch, blocks of a local span, the other
 axis), o queries, p keys, d depth of queries and keys, e depth of values, t
 terms. Maps are [n, o, p]; vectors have the position last, so that vector
-instructions run along it. In the form 'lanes', n is the last axis instead of the
-first, letters in front of it follow the alphabet, what differs by row is
+instructions run along it. In the form 'lanes', n is the last axis instead of
+the first, letters in front of it follow the alphabet, factors of rows are
 [t, 1, n], and embeddings are matrices of dense.
 """
 
@@ -87,10 +87,9 @@ class _Axes(NamedTuple):
   """Places of axes.
 
   Attributes:
-    terms: axis along which terms lie side by side, of what is retrieved and of
-      factors.
-    keys: that of keys, of maps.
-    row: all axes but n.
+    terms: place of terms side by side, in what is retrieved and in factors.
+    keys: place of the keys in maps.
+    row: places of all axes but n.
   """
   terms: int
   keys: int

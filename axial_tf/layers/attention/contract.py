@@ -13,7 +13,6 @@ import tensorflow as tf
 from axial_tf.layers import graph_ops, precision
 from axial_tf.layers.shapes import sizes
 
-
 # Sums over maps in lanes are unrolled up to this depth.
 _DEEPEST_UNROLLED = 16
 

@@ -16,7 +16,6 @@ from axial_tf.layers.attention import chunk
 from axial_tf.layers.graph_ops import Size
 from axial_tf.layers.shapes import sizes
 
-
 # Where vectors that meet r^q, r^k and r^v are: at the query or at the key.
 _AT_QUERY, _AT_KEY = 0, 1
 _PLACES = _AT_QUERY, _AT_KEY, _AT_QUERY

@@ -101,25 +101,20 @@ def _call_directly(function, static, *operands):
 
 
 def _forward(call, inputs, parameters):
-  if call.form != 'lanes':
-    return _Passes(axis_lib.Axis(call, inputs)).forward(inputs, parameters)
   batch, groups = inputs.shape[0], axis_lib.groups(call, inputs)
   inputs = lanes.group(inputs, groups)
   outputs, statistics, kept = _Passes(
       axis_lib.Axis(call, inputs)).forward(inputs, parameters)
-  return lanes.ungroup(outputs, batch), statistics, kept
+  return lanes.ungroup(outputs, groups, batch), statistics, kept
 
 
 def _backward(call, inputs, parameters, kept, grad_outputs):
-  if call.form != 'lanes':
-    return _Passes(axis_lib.Axis(call, inputs)).backward(
-        inputs, parameters, kept, grad_outputs)
   batch, groups = inputs.shape[0], axis_lib.groups(call, inputs)
   inputs, grad_outputs = (
       lanes.group(x, groups) for x in (inputs, grad_outputs))
   grad_inputs, *grads = _Passes(axis_lib.Axis(call, inputs)).backward(
       inputs, parameters, kept, grad_outputs)
-  return [lanes.ungroup(grad_inputs, batch), *grads]
+  return [lanes.ungroup(grad_inputs, groups, batch), *grads]
 
 
 class _Passes:
@@ -157,10 +152,9 @@ class _Passes:
           self._axis.settings, heads.axis_of_terms(self._axis.form),
           retrieved.terms, gains)
     axis = self._axis
-    pixels = layout.from_lanes(total, axis.heads) if (
-        axis.form == 'lanes') else (
-            layout.to_pixels(total, axis.heads, axis.other))
-    outputs = span.join(pixels, axis.blocks, axis.queries)
+    outputs = span.join(
+        layout.to_pixels(total, axis.heads, axis.other, axis.form),
+        axis.blocks, axis.queries)
     kept = _Kept(qkv, reserved, gathered, position, logit, by_position,
                  output, retrieved)
     return tf.cast(outputs, inputs.dtype), self._statistics(kept), kept
@@ -222,11 +216,7 @@ class _Passes:
     keys, _, values = self._axis.channels
     turn = functools.partial(
         layout.to_vectors, heads=self._axis.heads,
-        dtype=self._axis.compute_dtype)
-    if self._axis.form == 'lanes':
-      turn = functools.partial(
-          layout.to_lanes, heads=self._axis.heads,
-          dtype=self._axis.compute_dtype)
+        dtype=self._axis.compute_dtype, form=self._axis.form)
     if len(pixels) == 1 and span.is_whole(blocks) and blocks.stride == 1:
       query, key, value = turn(pixels[0], [keys, keys, values])
       return _Vectors(query, key, value, self._positioned(query, key))
@@ -324,8 +314,10 @@ class _Passes:
     rows, shared = self._operands(vectors, gathered, logit)
     if retrieved is None:
       retrieved = self._retrieve(rows, shared)
-    grad = self._by_row(span.split_queries(
-        tf.cast(grad_outputs, self._axis.compute_dtype), self._axis.blocks))
+    grad = layout.from_pixels(
+        span.split_queries(
+            tf.cast(grad_outputs, self._axis.compute_dtype),
+            self._axis.blocks), self._axis.heads, self._axis.form)
     grad_terms = graph_ops.concat(
         [grad] * self._axis.terms.num_value_terms,
         heads.axis_of_terms(self._axis.form))
@@ -360,14 +352,6 @@ class _Passes:
             grad_values, parameters.kernel, transpose_b=True), sizes(inputs)),
         tf.matmul(flat, grad_values, transpose_a=True), *grad_tables,
         *_of_norms(parameters, (grad_qkv, grad_logit, grad_output))]
-
-  def _by_row(self, pixels):
-    """Turns gradients of what is retrieved, summed over terms."""
-    axis = self._axis
-    if axis.form != 'lanes':
-      return layout.from_pixels(pixels, axis.heads)
-    return layout.to_lanes(
-        pixels, [axis.channels[2]], axis.heads, axis.compute_dtype)[0]
 
   def _chunk_gradients(self, rows, shared, retrieved, grad):
     """Returns the gradients of the operands of the chunks."""

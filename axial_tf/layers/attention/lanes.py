@@ -1,13 +1,13 @@
-"""Rows along the lanes of a TPU, whose number is not small.
+"""Rows along the lanes of a TPU.
 
-A TPU computes on 128 numbers along the last axis at a time, and most of them
-would be padding if that were a short axis of positions. Rows come in groups of
-one head, [n, d, x, lane], so that heads share numbers and a chunk is some
-groups; a chunk has one last axis for all of its rows: vectors and what is
-retrieved [d, x, lane], maps [o, p, lane].
+A TPU computes on 128 numbers along the last axis at a time; most of them would
+be padding if that were a short axis of positions. Rows are many: they come in
+groups of one head, [n, d, x, lane], of which a chunk has one or all, with one
+last axis for all of its rows: vectors and what is retrieved [d, x, lane], maps
+[o, p, lane].
 """
 
-from typing import Any, Callable, List, Sequence, Tuple
+from typing import Any, Callable, List, Optional, Sequence, Tuple
 
 import tensorflow as tf
 
@@ -16,23 +16,28 @@ from axial_tf.layers.attention import chunks
 from axial_tf.layers.shapes import sizes
 
 
-def group(pixels: tf.Tensor, groups: int) -> tf.Tensor:
+def group(pixels: tf.Tensor, groups: Optional[int]) -> tf.Tensor:
   """[b, x, other, c] -> [groups, x, lane, c], with rows (b, other) as lanes.
 
   Attention is separate for each row, so that groups are images to an axis.
+
+  Args:
+    pixels: pixels of images.
+    groups: number of groups, which divides b; None for no groups.
   """
   batch, length, other, channels = sizes(pixels)
-  if groups == batch:
+  if groups in (None, batch):
     return pixels
   return graph_ops.reshape(graph_ops.transpose(graph_ops.reshape(
       pixels, [groups, batch // groups, length, other, channels]),
       [0, 2, 1, 3, 4]), [groups, length, batch // groups * other, channels])
 
 
-def ungroup(pixels: tf.Tensor, batch: int) -> tf.Tensor:
-  """Inverse of group()."""
-  groups, length, lanes, channels = sizes(pixels)
-  if groups == batch:
+def ungroup(pixels: tf.Tensor, groups: Optional[int], batch: Optional[int]
+            ) -> tf.Tensor:
+  """Inverse of group(); `batch` is b."""
+  _, length, lanes, channels = sizes(pixels)
+  if groups in (None, batch):
     return pixels
   return graph_ops.reshape(graph_ops.transpose(graph_ops.reshape(
       pixels, [groups, length, batch // groups, -1, channels]),

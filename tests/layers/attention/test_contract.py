@@ -44,7 +44,10 @@ def test_elementwise_products_equal_numpy(equation):
 def test_products_in_lanes_equal_numpy(equation, depth):
   """Axes follow the alphabet, rows are last; large depths are not unrolled."""
   sizes = {**_SIZES, 'd': depth, 'e': depth}
-  turn = lambda letters: ''.join(sorted(letters.replace('n', ''))) + 'n'
+
+  def turn(letters):
+    return ''.join(sorted(letters.replace('n', ''))) + 'n'
+
   rng = np.random.default_rng(0)
   operands, result = equation.split('->')
   operands = list(map(turn, operands.split(',')))
