@@ -19,9 +19,10 @@ from axial_tf.layers.shapes import sizes
 # At larger depths matrix products are quicker than elementwise ones.
 _DEEPEST_FUSED = 16
 
-# Matrices of dense grow with the cube of the length, and longer axes fill the
-# lanes and the matrix units of a TPU.
-_LONGEST_IN_LANES = 128
+# Numbers along the last axis that a TPU computes on at a time: longer axes fill
+# them themselves, and fewer rows do not. Deeper heads are for its matrix units.
+_LANES = 128
+_DEEPEST_IN_LANES = 16
 
 
 class Call(NamedTuple):
@@ -68,26 +69,34 @@ def describe(layer, inputs: tf.Tensor, training: bool, stride: int) -> Call:
   backend = settings.backend
   if backend == 'auto':
     backend = compilation.backend_of_device(
-        _fits_fused(settings, channels, inputs))
+        _fits_fused(settings, channels, inputs),
+        _fits_lanes(settings, channels, inputs))
   compiled = compilation.axis_is_program(
       backend, inputs.shape, uses_batch and normalizer.synchronized)
   if compiled and normalizer is not None:
     normalizer = dataclasses.replace(normalizer, fused=False)
   return Call(
       settings, channels, normalizer, uses_batch, stride,
-      _form(backend, settings, inputs, stride), compiled)
+      _form(backend, settings, inputs), compiled)
 
 
-def _form(backend, settings, inputs, stride) -> str:
-  """Returns the form of chunks that a backend has."""
-  if backend == 'compiled':
+def _form(backend, settings, inputs) -> str:
+  """Returns the form of chunks that a backend has for an axis."""
+  if backend == 'lanes' and not (
+      inputs.shape.is_fully_defined() and inputs.shape.num_elements()
+      and span.sees_all(inputs.shape[1], settings.span)):
     return 'einsum'
-  if backend != 'lanes':
-    return backend
-  if not inputs.shape.num_elements():  # None if unknown.
-    return 'einsum'
-  keys = span.cut(inputs.shape[1], settings.span, stride).offset_rows.shape[1]
-  return 'lanes' if keys <= _LONGEST_IN_LANES else 'einsum'
+  return 'einsum' if backend == 'compiled' else backend
+
+
+def _fits_lanes(settings, channels, inputs) -> bool:
+  """Whether the backend 'lanes' suits an axis."""
+  if not inputs.shape.is_fully_defined():
+    return False
+  batch, length, other, _ = inputs.shape
+  return (span.sees_all(length, settings.span) and length <= _LANES
+          and batch * other >= _LANES
+          and channels[0] // settings.heads <= _DEEPEST_IN_LANES)
 
 
 def _fits_fused(settings, channels, inputs) -> bool:
@@ -191,24 +200,19 @@ class Axis:
 
   def pair_addend(self) -> Optional[tf.Tensor]:
     """Returns what keeps queries from keys beyond the span, [l, m]."""
-    return self.by_pair(self._addend(self.blocks.pair_mask, 'pairs'))
-
-  def by_pair(self, values: Optional[tf.Tensor]) -> Optional[tf.Tensor]:
-    """Returns values [l, m] such that they meet maps."""
-    if self.form != 'lanes' or values is None:
-      return values
-    return tf.expand_dims(values, 2)
+    return self._addend(self.blocks.pair_mask, 'pairs')
 
   def key_addend(self) -> Optional[tf.Tensor]:
     """Returns what keeps queries from keys beyond the axis, [n, 1, m]."""
     addend = self._addend(self.blocks.key_mask, 'keys')
-    return None if addend is None else self._repeat_blocks(addend, 1)
+    return None if addend is None else tf.expand_dims(
+        self._repeat_blocks(addend), 1)
 
   def query_mask(self) -> Optional[tf.Tensor]:
     """Returns which queries are within the axis, [n, l, 1]; None if all."""
     mask = self.blocks.query_mask
-    return None if mask is None else self._repeat_blocks(
-        graph_ops.constant(mask, self.compute_dtype), 2)
+    return None if mask is None else tf.expand_dims(self._repeat_blocks(
+        graph_ops.constant(mask, self.compute_dtype)), 2)
 
   def apply(self, function, rows):
     """Applies a function to chunks of rows, as chunks.apply()."""
@@ -220,20 +224,13 @@ class Axis:
         (name, self.compute_dtype), lambda: graph_ops.constant(
             span.addend(mask, self.compute_dtype), self.compute_dtype))
 
-  def _repeat_blocks(self, values, axis):
-    """Repeats values [blocks, w] for all rows, with 1 at an axis: [n, 1, w].
-
-    In lanes, [n, 1, w, 1].
-    """
+  def _repeat_blocks(self, values):
+    """Repeats values of the blocks for all rows: [blocks, w] -> [n, w]."""
     count, width = sizes(values)
-    if self.form == 'lanes':
-      repeated = graph_ops.tile(graph_ops.reshape(
-          values, [1, count, 1, width]), [self.batch, 1, self.heads, 1])
-      return graph_ops.reshape(repeated, [-1, 1, width, 1])
     repeated = graph_ops.tile(
         graph_ops.reshape(values, [1, count, 1, width]),
         [self.batch, 1, self.other * self.heads, 1])
-    return tf.expand_dims(graph_ops.reshape(repeated, [-1, width]), axis)
+    return graph_ops.reshape(repeated, [-1, width])
 
 
   def _once(self, name, make):

@@ -59,8 +59,8 @@ class Shared(NamedTuple):
     query_rpe: r^q [o, d, p].
     key_rpe: r^k [o, d, p].
     value_rpe: r^v [o, e, p].
-    pair_mask: [o, p], or [o, p, 1] in lanes, 0 for the pairs within the span
-      and a large negative number for the others.
+    pair_mask: [o, p], 0 for the pairs within the span and a large negative
+      number for the others.
   """
   query_rpe: Maybe
   key_rpe: Maybe

@@ -25,15 +25,14 @@ def of(shared: chunk.Shared, origin: Size) -> chunk.Shared:
   """Returns the matrices of embeddings [o, d, p].
 
   They are [(o, p), (d, o)] of r^q, [(o, p), (d, p)] of r^k and [(o, p), (e, o)]
-  of r^v; the mask stays.
+  of r^v.
 
   Args:
     shared: embeddings; None stays None.
     origin: 0, as for span.cut().
   """
   return chunk.Shared(*(
-      _matrix(x, place, origin) for x, place in zip(shared[:3], _PLACES)),
-      shared.pair_mask)
+      _matrix(x, place, origin) for x, place in zip(shared[:3], _PLACES)), None)
 
 
 def pairs_of(matrices: chunk.Shared, queries: Size, keys: Size, origin: Size

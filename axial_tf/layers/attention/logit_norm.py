@@ -29,9 +29,9 @@ class LogitNorm:
           vectors.query, vectors.key, self._axis.heads, self._axis.form)
     return moments.MaskedContent(
         vectors.query, vectors.key, self._axis.heads,
-        self._axis.by_pair(graph_ops.constant(mask, self._axis.dtype)),
+        graph_ops.constant(mask, self._axis.dtype),
         'matmul' if self._axis.form == 'fused' else self._axis.form,
-        self._axis.apply)
+        self._axis.chunk)
 
   def _pairs(self):
     """Returns how many pairs the statistics count."""

@@ -15,12 +15,12 @@ Letters: n rows and heads, h heads, d depth, x position, w offset, t terms. For
 tensors in lanes see heads.
 """
 
-from typing import Callable, List, NamedTuple, Tuple
+from typing import List, NamedTuple, Tuple
 
 import tensorflow as tf
 
 from axial_tf.layers import graph_ops, precision
-from axial_tf.layers.attention import heads
+from axial_tf.layers.attention import chunks, heads
 from axial_tf.layers.attention.contract import contract
 from axial_tf.layers.shapes import sizes
 
@@ -65,31 +65,30 @@ class MaskedContent:
   """q_o.k_p over the pairs of all rows that a mask allows."""
 
   def __init__(self, query: tf.Tensor, key: tf.Tensor, num_heads: int,
-               pair_mask: tf.Tensor, form: str, apply: Callable):
+               pair_mask: tf.Tensor, form: str, chunk: graph_ops.Size):
     """Keeps the operands.
 
     Args:
       query: [n, d, o].
       key: [n, d, p].
       num_heads: h.
-      pair_mask: [o, p], in lanes [o, p, 1], of zeros and ones.
+      pair_mask: [o, p] of zeros and ones.
       form: form of the products, as in contract().
-      apply: applies a function to chunks of rows; see Axis.apply().
+      chunk: number of rows and heads in a chunk.
     """
     self._vectors = query, key
     self._heads = num_heads
     self._mask = pair_mask
     self._form = form
-    self._apply = apply
+    self._chunk = chunk
 
   def sums(self) -> Sums:
     def chunk_sums(vectors):
       terms = self._terms(*vectors)
-      return [graph_ops.reduce_sum(x, [0, 1] if in_lanes else [1, 2])
+      return [graph_ops.reduce_sum(x, [1, 2])
               for x in (terms, tf.square(terms))], []
 
-    in_lanes = self._form == 'lanes'
-    found, _ = self._apply(chunk_sums, self._vectors)
+    found, _ = chunks.apply(chunk_sums, self._vectors, self._chunk)
     return tuple(
         graph_ops.reshape(
             heads.over_rows(x, self._heads, self._form), [1, -1])
@@ -107,11 +106,12 @@ class MaskedContent:
       return [contract('nop,ndp->ndo', grad, key, self._form),
               contract('nop,ndo->ndp', grad, query, self._form)], []
 
-    return tuple(self._apply(
+    return tuple(chunks.apply(
         chunk_gradient,
         (*self._vectors, *_by_row(
             grad_sums, twice_grad_squares, self._vectors[0], self._heads,
-            self._form)))[0])
+            self._form)),
+        self._chunk)[0])
 
   def _terms(self, query, key):
     return self._mask * precision.widen(

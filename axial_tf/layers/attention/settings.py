@@ -63,14 +63,14 @@ class AttentionSettings:
       rows with XLA into few loops over its map; 'matmul' uses ordinary
       TensorFlow operations only, which any server has; 'einsum' leaves their
       layout to the compiler of an accelerator; 'lanes' has rows along the
-      lanes of a TPU, and is 'einsum' where sizes are unknown while tracing or
-      queries see more than 128 keys; 'compiled' compiles an axis as
-      a whole with XLA, one program for all layers of equal shapes, and is
-      'einsum' where sizes are unknown while tracing or replicas share batch
-      norm statistics;
-      'auto' is 'compiled' on GPUs, 'lanes' on TPUs, elsewhere 'fused' for
-      global attention and static image sizes in graph functions, and 'matmul'
-      otherwise;
+      lanes of a TPU, and is 'einsum' where sizes are unknown while tracing and
+      for local spans; 'compiled' compiles an axis as a whole with XLA, one
+      program for all layers of equal shapes, and is 'einsum' where sizes are
+      unknown while tracing or replicas share batch norm statistics;
+      'auto' is 'compiled' on GPUs, on TPUs 'lanes' for global attention of
+      many rows along a short axis and 'einsum' otherwise, elsewhere 'fused'
+      for global attention and static image sizes in graph functions, and
+      'matmul' otherwise;
       'equation' computes equation 3 as it is written and keeps all maps.
     chunk_bytes: size of a chunk's map in bytes, at least that of one row;
       None for what suits the machine.
