@@ -7,9 +7,9 @@ optimizer, recompute='axial' and 2 images, and 'enlarge', its heatmap of centers
 from stride 4 to all pixels, with the gradient. For the small case 'check',
 check.npz also has all arguments and the expected result.
 
-'ours' is the path used on accelerators, einsums in chunks of 256 MB as on GPUs;
-'ours_tpu' has TPUs' chunks of 16 MB and resizes by products; 'published' is
-equation 3 as published, with global spans, and keeps all maps.
+'ours' is the path used on GPUs, einsums in chunks of 256 MB; 'ours_tpu' is that
+of TPUs, in chunks of 16 MB, short axes along the lanes, resizes by products;
+'published' is equation 3 as published, with global spans, and keeps all maps.
 
   python benchmarks/export_hlo.py --output_dir=/tmp/hlo
   python benchmarks/export_hlo.py --output_dir=/tmp/hlo --cases=check
@@ -57,8 +57,8 @@ _KINDS = {
     'ours': ('einsum', 'float32', 'gpu'),
     'published': ('equation', 'float32', 'gpu'),
     'ours_bf16': ('einsum', 'bfloat16', 'gpu'),
-    'ours_tpu': ('einsum', 'float32', 'tpu'),
-    'ours_tpu_bf16': ('einsum', 'bfloat16', 'tpu'),
+    'ours_tpu': ('auto', 'float32', 'tpu'),
+    'ours_tpu_bf16': ('auto', 'bfloat16', 'tpu'),
 }
 
 _OUTPUT_DIR = cli.define_path('output_dir', None, 'folder of the programs.')

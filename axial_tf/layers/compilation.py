@@ -51,15 +51,18 @@ def backend_of_run(mode: Mode) -> Optional[str]:
   return 'matmul' if where == 'cpu' else 'einsum'
 
 
-def backend_of_device(fits_fused: bool) -> str:
+def backend_of_device(fits_fused: bool, fits_lanes: bool) -> str:
   """Returns the backend of an attention axis whose settings have 'auto'.
 
   Args:
     fits_fused: whether the loops of the backend 'fused' suit the axis.
+    fits_lanes: whether the backend 'lanes' does.
   """
   where = devices.of_programs()
-  if where != 'cpu':
-    return 'compiled' if where == 'gpu' else 'einsum'
+  if where == 'gpu':
+    return 'compiled'
+  if where == 'tpu':
+    return 'lanes' if fits_lanes else 'einsum'
   # Compiling takes seconds: not for one call, and not for each image size.
   return 'fused' if tf.inside_function() and fits_fused else 'matmul'
 

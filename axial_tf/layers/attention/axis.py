@@ -12,12 +12,17 @@ from axial_tf.layers import (
   normalization,
   precision,
 )
-from axial_tf.layers.attention import chunks, span
+from axial_tf.layers.attention import chunks, lanes, span
 from axial_tf.layers.attention import settings as settings_lib
 from axial_tf.layers.shapes import sizes
 
 # At larger depths matrix products are quicker than elementwise ones.
 _DEEPEST_FUSED = 16
+
+# Numbers along the last axis that a TPU computes on at a time: longer axes fill
+# them themselves, and fewer rows do not. Deeper heads are for its matrix units.
+_LANES = 128
+_DEEPEST_IN_LANES = 16
 
 
 class Call(NamedTuple):
@@ -64,14 +69,34 @@ def describe(layer, inputs: tf.Tensor, training: bool, stride: int) -> Call:
   backend = settings.backend
   if backend == 'auto':
     backend = compilation.backend_of_device(
-        _fits_fused(settings, channels, inputs))
+        _fits_fused(settings, channels, inputs),
+        _fits_lanes(settings, channels, inputs))
   compiled = compilation.axis_is_program(
       backend, inputs.shape, uses_batch and normalizer.synchronized)
   if compiled and normalizer is not None:
     normalizer = dataclasses.replace(normalizer, fused=False)
   return Call(
       settings, channels, normalizer, uses_batch, stride,
-      'einsum' if backend == 'compiled' else backend, compiled)
+      _form(backend, settings, inputs), compiled)
+
+
+def _form(backend, settings, inputs) -> str:
+  """Returns the form of chunks that a backend has for an axis."""
+  if backend == 'lanes' and not (
+      inputs.shape.is_fully_defined() and inputs.shape.num_elements()
+      and span.sees_all(inputs.shape[1], settings.span)):
+    return 'einsum'
+  return 'einsum' if backend == 'compiled' else backend
+
+
+def _fits_lanes(settings, channels, inputs) -> bool:
+  """Whether the backend 'lanes' suits an axis."""
+  if not inputs.shape.is_fully_defined():
+    return False
+  batch, length, other, _ = inputs.shape
+  return (span.sees_all(length, settings.span) and length <= _LANES
+          and batch * other >= _LANES
+          and channels[0] // settings.heads <= _DEEPEST_IN_LANES)
 
 
 def _fits_fused(settings, channels, inputs) -> bool:
@@ -96,6 +121,17 @@ def _require_whole_maps(settings, length: Optional[int], stride: int) -> None:
         f'suits the device')
 
 
+def groups(call: Call, inputs: tf.Tensor) -> Optional[int]:
+  """Returns the number of groups of rows for a call in lanes, else None."""
+  if call.form != 'lanes':
+    return None
+  batch, length, other, _ = inputs.shape
+  queries, keys = span.cut(
+      length, call.settings.span, call.stride).offset_rows.shape
+  return lanes.count(batch, other, chunks.chunk_size(
+      queries, keys, call.settings.chunk_bytes))
+
+
 class Axis:
   """What the parts of a call share.
 
@@ -112,11 +148,13 @@ class Axis:
     batch: number of images.
     length: length of the axis.
     other: length of the other axis.
+    origin: 0, as for span.cut().
     blocks: cut of the axis.
     queries: number of queries on the axis.
-    rows: number of rows: images, blocks and positions on the other axis.
+    rows: number of rows: images, blocks and positions on the other axis; in
+      lanes, of groups of them.
     form: how chunks are computed; see chunk.
-    chunk: number of maps in a chunk, at most.
+    chunk: number of maps in a chunk, at most; in lanes, of groups of them.
   """
 
   def __init__(self, call: Call, inputs: tf.Tensor):
@@ -127,18 +165,24 @@ class Axis:
     self.heads = self.settings.heads
     self.dtype = precision.wide(inputs.dtype)
     self.batch, self.length, self.other, _ = sizes(inputs)
+    on_accelerator = self.form in ('einsum', 'lanes')
     # Compiled programs would store tables of positions at each use.
-    self._origin = 0 if self.form != 'einsum' else graph_ops.once(
+    self.origin = 0 if not on_accelerator else graph_ops.once(
         'zero', lambda: unfolded.zero(inputs))
     self.blocks = self._once('blocks', lambda: span.cut(
-        self.length, self.settings.span, self._stride, self._origin))
+        self.length, self.settings.span, self._stride, self.origin))
     self.queries = -(-self.length // self._stride)
-    self.rows = self.batch * self.blocks.count * self.other
+    self.rows = self.batch * self.blocks.count
     # Other forms are those of CPUs, which gain nothing from short types.
-    self.compute_dtype = (
-        inputs.dtype if self.form == 'einsum' else self.dtype)
+    self.compute_dtype = inputs.dtype if on_accelerator else self.dtype
     self.chunk = chunks.chunk_size(
         *sizes(self.blocks.offset_rows), self.settings.chunk_bytes)
+    if self.form == 'lanes':
+      groups = self.rows * self.heads
+      # Several groups are joined, so all or one.
+      self.chunk = groups if groups * self.other <= self.chunk else 1
+    else:
+      self.rows *= self.other
 
   def visible(self) -> tf.Tensor:
     """Returns whether positions see offsets, [t, x, w] of zeros and ones.
@@ -151,7 +195,7 @@ class Axis:
     return self._once(
         ('visible', self.dtype, *directions), lambda: graph_ops.constant(
             span.stack([
-                span.seen(self.length, reach, direction, self._origin)
+                span.seen(self.length, reach, direction, self.origin)
                 for direction in directions]), self.dtype))
 
   def pair_addend(self) -> Optional[tf.Tensor]:
@@ -170,6 +214,11 @@ class Axis:
     return None if mask is None else tf.expand_dims(self._repeat_blocks(
         graph_ops.constant(mask, self.compute_dtype)), 2)
 
+  def apply(self, function, rows):
+    """Applies a function to chunks of rows, as chunks.apply()."""
+    by_chunk = lanes.apply if self.form == 'lanes' else chunks.apply
+    return by_chunk(function, rows, self.chunk)
+
   def _addend(self, mask, name):
     return None if mask is None else self._once(
         (name, self.compute_dtype), lambda: graph_ops.constant(
@@ -183,10 +232,11 @@ class Axis:
         [self.batch, 1, self.other * self.heads, 1])
     return graph_ops.reshape(repeated, [-1, width])
 
+
   def _once(self, name, make):
     """Returns make(), which depends on the cut only, once in a graph."""
     if not isinstance(self.length, int):
       return make()
     return graph_ops.once(
         (name, self.length, self.settings.span, self._stride,
-         isinstance(self._origin, int)), make)
+         isinstance(self.origin, int)), make)

@@ -15,11 +15,13 @@ weights again, so that no map outlives its chunk.
 Letters: n rows and heads (rows: batch, blocks of a local span, the other
 axis), o queries, p keys, d depth of queries and keys, e depth of values, t
 terms. Maps are [n, o, p]; vectors have the position last, so that vector
-instructions run along it.
+instructions run along it. In the form 'lanes', n is the last axis instead of
+the first, letters in front of it follow the alphabet, factors of rows are
+[t, 1, n], and embeddings are matrices of dense.
 """
 
 import functools
-from typing import NamedTuple, Optional, Tuple
+from typing import NamedTuple, Optional, Sequence, Tuple
 
 import tensorflow as tf
 
@@ -81,13 +83,26 @@ class _Scaled(NamedTuple):
   shift: Maybe
 
 
+class _Axes(NamedTuple):
+  """Places of axes.
+
+  Attributes:
+    terms: place of terms side by side, in what is retrieved and in factors.
+    keys: place of the keys in maps.
+    row: places of all axes but n.
+  """
+  terms: int
+  keys: int
+  row: Sequence[int]
+
+
 class Retrieved(NamedTuple):
   """What the queries retrieve.
 
   Attributes:
     terms: weighted sums of values and of r^v side by side, [n, o, t * e].
-    log_normalizer: logarithm of the softmax's denominator [n, o, 1], where the
-      gradient needs it.
+    log_normalizer: logarithm of the softmax's denominator [n, o, 1], in
+      lanes [o, 1, n], where the gradient needs it.
   """
   terms: tf.Tensor
   log_normalizer: Maybe
@@ -109,7 +124,8 @@ class Upstream(NamedTuple):
 
   Attributes:
     terms: gradient of Retrieved.terms.
-    delta: sum of it times Retrieved.terms, [n, o, 1]; None for a sigmoid.
+    delta: sum of it times Retrieved.terms, [n, o, 1], in lanes [o, 1, n]; None
+      for a sigmoid.
     log_normalizer: log_normalizer of Retrieved.
   """
   terms: tf.Tensor
@@ -123,8 +139,9 @@ def retrieve(settings: settings_lib.AttentionSettings, form: str, rows: Rows,
 
   Args:
     settings: settings of the attention.
-    form: 'matmul' or 'einsum' for the form of products in contract(), or
-      'fused': terms of logits in loops compiled by XLA, the rest as 'matmul'.
+    form: 'matmul', 'einsum' or 'lanes' for the form of products in contract(),
+      or 'fused': terms of logits in loops compiled by XLA, the rest as
+      'matmul'.
     rows: operands of the chunk.
     shared: operands of all chunks.
     gains: batch norm of the terms, to return their sum [n, o, e] instead.
@@ -132,7 +149,7 @@ def retrieve(settings: settings_lib.AttentionSettings, form: str, rows: Rows,
   # Compiled by itself, as the XLA of TensorFlow 2.20 would compute the logits
   # again for each use of them.
   pairs = fused.call(
-      _logits, settings, form, rows, shared, _scale(settings, rows)[1])
+      _logits, settings, form, rows, shared, _scale(settings, form, rows)[1])
   weights, share, log_normalizer = fused.call(_activate, settings, form, pairs)
   product = _product(form)
   content = position = None
@@ -140,15 +157,22 @@ def retrieve(settings: settings_lib.AttentionSettings, form: str, rows: Rows,
     content = product('nop,nep->noe', weights, rows.value)
   if shared.value_rpe is not None:
     position = product('nop,oep->noe', weights, shared.value_rpe)
-  return Retrieved(fused.call(
-      _combine, settings, form, content, position, share, gains),
-      log_normalizer)
+  terms = fused.call(
+      _combine, settings, form, content, position, share, gains)
+  return Retrieved(_rounded(terms, rows), log_normalizer)
 
 
-def total(settings: settings_lib.AttentionSettings, terms: tf.Tensor,
-          gains: Gains) -> tf.Tensor:
-  """Sums the terms that lie side by side: [n, l, t * e] -> [n, l, e]."""
-  return _sum(_by_term(settings, terms), settings, gains)
+def total(settings: settings_lib.AttentionSettings, axis: int,
+          terms: tf.Tensor, gains: Gains) -> tf.Tensor:
+  """Sums the terms that lie side by side: [n, l, t * e] -> [n, l, e].
+
+  Args:
+    settings: settings of the attention.
+    axis: axis of the terms.
+    terms: Retrieved.terms of all chunks.
+    gains: batch norm of the terms.
+  """
+  return _sum(_by_term(settings, axis, terms), settings, axis, gains)
 
 
 def gradient(settings: settings_lib.AttentionSettings, form: str, rows: Rows,
@@ -157,8 +181,8 @@ def gradient(settings: settings_lib.AttentionSettings, form: str, rows: Rows,
 
   Those of `shared` are to be summed over the chunks.
   """
-  grads = _by_term(settings, upstream.terms)
-  scales, scaled = _scale(settings, rows)
+  grads = _by_term(settings, _axes(form).terms, upstream.terms)
+  scales, scaled = _scale(settings, form, rows)
   weights, grad_logits = fused.call(
       _weights_and_gradient, settings, form, rows, shared, scaled, upstream)
   product = _product(form)
@@ -169,7 +193,7 @@ def gradient(settings: settings_lib.AttentionSettings, form: str, rows: Rows,
     total.append(precision.scaled(grad, scale))
     if scale is not None:
       grad_scales.append(graph_ops.reduce_sum(
-          grad * vectors, [1, 2], keepdims=True))
+          grad * tf.cast(vectors, grad.dtype), _axes(form).row, keepdims=True))
 
   if scaled.content is not None:
     grad_key.append(product('nop,ndo->ndp', grad_logits, scaled.content))
@@ -185,20 +209,22 @@ def gradient(settings: settings_lib.AttentionSettings, form: str, rows: Rows,
             scales.key, grad_key)
   if scaled.shift is not None:
     grad_scales.append(graph_ops.reduce_sum(
-        grad_logits, [1, 2], keepdims=True))
+        grad_logits, _axes(form).row, keepdims=True))
   if rows.value is not None:
     grad_value = product('nop,noe->nep', weights, grads[0])
   if shared.value_rpe is not None:
     grad_value_rpe = product('nop,noe->oep', weights, grads[-1])
   return (
-      Rows(*(graph_ops.add_n(x) if x else None for x in (grad_query, grad_key)),
-           grad_value,
-           graph_ops.concat(grad_scales, 2) if grad_scales else None, None),
+      Rows(*(_rounded(graph_ops.add_n(x), rows) if x else None
+             for x in (grad_query, grad_key)),
+           None if grad_value is None else _rounded(grad_value, rows),
+           graph_ops.concat(grad_scales, _axes(form).terms)
+           if grad_scales else None, None),
       Shared(*(None if x is None else precision.widen(x) for x in (
           grad_query_rpe, grad_key_rpe, grad_value_rpe)), None))
 
 
-def _scale(settings, rows):
+def _scale(settings, form, rows):
   """Returns the factors of the terms, and the vectors times them."""
   terms = settings.terms
   in_use = (terms.content, terms.query_position, terms.key_position)
@@ -207,7 +233,8 @@ def _scale(settings, rows):
   if rows.scales is None:
     return _Scaled(None, None, None, None), vectors
   in_use += (settings.activation == 'sigmoid',)
-  parts = iter(graph_ops.split(rows.scales, [1] * sum(in_use), 2))
+  parts = iter(graph_ops.split(
+      rows.scales, [1] * sum(in_use), _axes(form).terms))
   scales = _Scaled(*(next(parts) if used else None for used in in_use))
   return scales, _Scaled(*(
       None if x is None else precision.scaled(x, scale)
@@ -238,30 +265,33 @@ def _activate(settings, form, pairs):
     return tf.sigmoid(pairs), None, None
   if form == 'matmul':
     return tf.nn.softmax(pairs), None, None
+  keys = _axes(form).keys
   largest = fused.largest(pairs) if form == 'fused' else (
-      graph_ops.reduce_max(pairs, 2, keepdims=True))
+      graph_ops.reduce_max(pairs, keys, keepdims=True))
   weights = tf.exp(pairs - largest)
-  denominator = graph_ops.reduce_sum(weights, 2, keepdims=True)
+  denominator = graph_ops.reduce_sum(weights, keys, keepdims=True)
   return (weights, 1 / denominator,
           precision.widen(largest) + tf.math.log(denominator))
 
 
 def _combine(settings, form, content, position, share, gains):
   """Returns what is retrieved times `share`, side by side or summed."""
-  del form
   parts = [x for x in (content, position) if x is not None]
   if share is not None:
+    if form == 'lanes':
+      share = graph_ops.transpose(share, [1, 0, 2])
     parts = [precision.scaled(x, share) for x in parts]
-  return graph_ops.concat(parts, 2) if gains is None else _sum(
-      parts, settings, gains)
+  if gains is not None:
+    return _sum(parts, settings, _axes(form).terms, gains)
+  return graph_ops.concat(parts, _axes(form).terms)
 
 
-def _sum(parts, settings, gains):
+def _sum(parts, settings, axis, gains):
   dtype = parts[0].dtype
   parts = [precision.widen(x) for x in parts]
   if gains.factor is not None:
     parts = [x * factor for x, factor in zip(
-        parts, _by_term(settings, gains.factor))]
+        parts, _by_term(settings, axis, gains.factor))]
   if gains.offset is not None:
     parts[0] += gains.offset
   return tf.cast(graph_ops.add_n(parts), dtype)
@@ -271,7 +301,7 @@ def _weights_and_gradient(settings, form, rows, shared, scaled, upstream):
   """Returns the weights and the gradient of the logits."""
   pairs = _logits(settings, form, rows, shared, scaled)
   product = _product(form, of_map=True)
-  grads = _by_term(settings, upstream.terms)
+  grads = _by_term(settings, _axes(form).terms, upstream.terms)
   terms = []
   if rows.value is not None:
     terms.append(product('noe,nep->nop', grads[0], rows.value))
@@ -298,6 +328,15 @@ def _product(form, of_map=False):
   return functools.partial(contract, form=form)
 
 
-def _by_term(settings, terms):
+def _axes(form):
+  return _Axes(0, 1, (0, 1)) if form == 'lanes' else _Axes(2, 2, (1, 2))
+
+
+def _rounded(values, rows):
+  """Casts to the type of vectors."""
+  return tf.cast(values, next(x for x in rows if x is not None).dtype)
+
+
+def _by_term(settings, axis, terms):
   count = settings.terms.num_value_terms
-  return graph_ops.split(terms, [terms.shape[2] // count] * count, 2)
+  return graph_ops.split(terms, [terms.shape[axis] // count] * count, axis)

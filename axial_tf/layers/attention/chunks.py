@@ -38,7 +38,8 @@ def map_bytes(queries: Size, keys: Size) -> Size:
 
 
 def apply(function: Callable[[Any], Tuple[Tensors, Tensors]], rows: Any,
-          chunk: Size) -> Tuple[List[tf.Tensor], List[tf.Tensor]]:
+          chunk: Size, one_body: bool = False
+          ) -> Tuple[List[tf.Tensor], List[tf.Tensor]]:
   """Applies a function to chunks of rows.
 
   Args:
@@ -47,6 +48,8 @@ def apply(function: Callable[[Any], Tuple[Tensors, Tensors]], rows: Any,
     rows: tensors with the same first axis, in any structure; None stays None.
     chunk: number of rows in a chunk, at most. Zeros fill the last chunk; rows
       of zeros must add nothing to the sums.
+    one_body: whether all chunks are computed in the loop, for compilers; else
+      the first is not, so that its results need no memory of their own.
 
   Returns:
     The results, joined and summed.
@@ -83,8 +86,13 @@ def apply(function: Callable[[Any], Tuple[Tensors, Tensors]], rows: Any,
 
   outputs, sums = run(0)
   arrays = [
-      tf.TensorArray(x.dtype, chunks, element_shape=x.shape).write(0, x)
-      for x in outputs]
+      tf.TensorArray(x.dtype, chunks, element_shape=x.shape) for x in outputs]
+  first = 0 if one_body else 1
+  if one_body:
+    # What the sizes are taken from is pruned.
+    sums = [tf.zeros_like(x) for x in sums]
+  else:
+    arrays = [array.write(0, x) for array, x in zip(arrays, outputs)]
 
   def step(index, arrays, sums):
     outputs, terms = run(index)
@@ -92,8 +100,8 @@ def apply(function: Callable[[Any], Tuple[Tensors, Tensors]], rows: Any,
             [a + x for a, x in zip(sums, terms)])
 
   _, arrays, sums = tf.while_loop(
-      lambda index, *_: index < chunks, step, (1, arrays, list(sums)),
-      maximum_iterations=chunks - 1)
+      lambda index, *_: index < chunks, step, (first, arrays, list(sums)),
+      maximum_iterations=chunks - first)
   return [join(array) for array in arrays], sums
 
 

@@ -10,7 +10,11 @@ from typing import List, NamedTuple, Optional
 
 import tensorflow as tf
 
-from axial_tf.layers import graph_ops
+from axial_tf.layers import graph_ops, precision
+from axial_tf.layers.shapes import sizes
+
+# Sums over maps in lanes are unrolled up to this depth.
+_DEEPEST_UNROLLED = 16
 
 
 class _Operand(NamedTuple):
@@ -42,10 +46,13 @@ def contract(equation: str, a: tf.Tensor, b: tf.Tensor, form: str
     form: 'matmul', transposes around one matrix product, which is quickest on
       CPUs; 'einsum', one operation, whose layout the compiler of an
       accelerator chooses; 'elementwise', a sum of elementwise products, which
-      XLA fuses with what follows.
+      XLA fuses with what follows; 'lanes', for tensors of lanes, and those of
+      dense in place of operands without n.
   """
   if form == 'einsum':
     return tf.einsum(equation, a, b)
+  if form == 'lanes':
+    return _in_lanes(equation, a, b)
   if form == 'elementwise':
     return _elementwise(equation, a, b)
   plan = _plan(equation)
@@ -95,3 +102,60 @@ def _elementwise(equation, a, b):
 
   return functools.reduce(tf.add, (
       x * y for x, y in zip(*map(slices, (a, b), operands.split(',')))))
+
+
+def _in_lanes(equation, a, b):
+  """Expects [.., lane] with the letters in front by the alphabet.
+
+  Computes in the type of sums, as the vector units of a TPU do anyway.
+  """
+  operands, result = equation.split('->')
+  left, right = operands.split(',')
+  a, b = map(precision.widen, (a, b))
+  if 'n' not in result:
+    return tf.matmul(_flat(a), _flat(b), transpose_b=True)
+  if 'n' in right:
+    return _sum_in_lanes(*map(_in_front, (left, right, result)), a, b)
+  product = tf.matmul(b, _flat(a), transpose_a=left == 'nop')
+  known = dict(zip(_in_front(left), sizes(a)))
+  total, lanes = sizes(product)
+  first, second = _in_front(result)
+  if first in known:
+    shape = known[first], total // known[first], lanes
+  else:
+    shape = total // known[second], known[second], lanes
+  return graph_ops.reshape(product, shape)
+
+
+def _sum_in_lanes(left, right, result, a, b):
+  # In this order, nothing is to be turned.
+  letters = sorted({*left, *right})
+  summed, = {*letters} - {*result}
+  depth = letters[0]  # d or e
+
+  def aligned(tensor, own):
+    return tensor[tuple(slice(None) if x in own else None for x in letters)]
+
+  a, b = aligned(a, left), aligned(b, right)
+  deepest = max(a.shape[0], b.shape[0])
+  if deepest > _DEEPEST_UNROLLED:
+    return graph_ops.reduce_sum(a * b, letters.index(summed))
+  # The compiler makes fewer passes over maps of slices.
+  parts = [
+      x * y for x, y in zip(*(
+          tf.unstack(x) if x.shape[0] == deepest else [x[0]] * deepest
+          for x in (a, b)))]
+  if summed == depth:
+    return functools.reduce(tf.add, parts)
+  return tf.stack([
+      graph_ops.reduce_sum(x, letters.index(summed) - 1) for x in parts])
+
+
+def _in_front(letters):
+  return sorted(letters.replace('n', ''))
+
+
+def _flat(tensor):
+  """[a, b, lane] -> [a * b, lane]."""
+  first, second, lanes = sizes(tensor)
+  return graph_ops.reshape(tensor, [first * second, lanes])

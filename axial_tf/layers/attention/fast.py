@@ -21,6 +21,9 @@ from axial_tf.layers.attention import chunk as chunk_lib
 from axial_tf.layers.attention import (
   chunks,
   compiled,
+  dense,
+  heads,
+  lanes,
   layout,
   logit_norm,
   moments,
@@ -98,12 +101,20 @@ def _call_directly(function, static, *operands):
 
 
 def _forward(call, inputs, parameters):
-  return _Passes(axis_lib.Axis(call, inputs)).forward(inputs, parameters)
+  batch, groups = inputs.shape[0], axis_lib.groups(call, inputs)
+  inputs = lanes.group(inputs, groups)
+  outputs, statistics, kept = _Passes(
+      axis_lib.Axis(call, inputs)).forward(inputs, parameters)
+  return lanes.ungroup(outputs, groups, batch), statistics, kept
 
 
 def _backward(call, inputs, parameters, kept, grad_outputs):
-  return _Passes(axis_lib.Axis(call, inputs)).backward(
+  batch, groups = inputs.shape[0], axis_lib.groups(call, inputs)
+  inputs, grad_outputs = (
+      lanes.group(x, groups) for x in (inputs, grad_outputs))
+  grad_inputs, *grads = _Passes(axis_lib.Axis(call, inputs)).backward(
       inputs, parameters, kept, grad_outputs)
+  return [lanes.ungroup(grad_inputs, groups, batch), *grads]
 
 
 class _Passes:
@@ -137,11 +148,13 @@ class _Passes:
     if retrieved is None:
       total = self._retrieve_total(rows, shared, gains)
     else:
-      total = chunk_lib.total(self._axis.settings, retrieved.terms, gains)
+      total = chunk_lib.total(
+          self._axis.settings, heads.axis_of_terms(self._axis.form),
+          retrieved.terms, gains)
     axis = self._axis
     outputs = span.join(
-        layout.to_pixels(total, axis.heads, axis.other), axis.blocks,
-        axis.queries)
+        layout.to_pixels(total, axis.heads, axis.other, axis.form),
+        axis.blocks, axis.queries)
     kept = _Kept(qkv, reserved, gathered, position, logit, by_position,
                  output, retrieved)
     return tf.cast(outputs, inputs.dtype), self._statistics(kept), kept
@@ -176,6 +189,8 @@ class _Passes:
         tf.cast(kernel, affine.scale.dtype) * affine.scale, inputs.dtype)
     bias = tf.cast(affine.shift, inputs.dtype)
     parts = [(inputs, slice(None))]
+    if self._axis.form == 'lanes':
+      return self._project_apart(inputs, kernel, bias), affine, []
     if self._axis.blocks.stride > 1:
       place = self._axis.channels[0]
       parts = [(span.queried(inputs, self._axis.blocks), slice(None, place)),
@@ -185,17 +200,32 @@ class _Passes:
             _product(x, kernel[:, part]), bias[part])) for x, part in parts
     ], affine, []
 
+  def _project_apart(self, inputs, kernel, bias):
+    """Returns queries, keys and values, for which to split is to copy."""
+    keys, _, values = self._axis.channels
+    operands = span.queried(inputs, self._axis.blocks), inputs, inputs
+    return [
+        self._pixels(x, tf.nn.bias_add(_product(x, part), shift))
+        for x, part, shift in zip(
+            operands, graph_ops.split(kernel, [keys, keys, values], 1),
+            graph_ops.split(bias, [keys, keys, values], 0))]
+
   def _vectors(self, *pixels):
     """Turns queries, keys and values, together or the queries apart."""
     blocks = self._axis.blocks
     keys, _, values = self._axis.channels
     turn = functools.partial(
         layout.to_vectors, heads=self._axis.heads,
-        dtype=self._axis.compute_dtype)
+        dtype=self._axis.compute_dtype, form=self._axis.form)
     if len(pixels) == 1 and span.is_whole(blocks) and blocks.stride == 1:
       query, key, value = turn(pixels[0], [keys, keys, values])
       return _Vectors(query, key, value, self._positioned(query, key))
     axis = []
+    if len(pixels) == 3:
+      query, key, value = pixels
+      return _Vectors(*turn(span.split_queries(query, blocks), [keys]),
+                      *turn(span.windows(key, blocks), [keys]),
+                      *turn(span.windows(value, blocks), [values]), axis)
     if len(pixels) == 1:
       if self._axis.uses_batch:
         axis = self._positioned(
@@ -237,20 +267,22 @@ class _Passes:
     query_rpe, key_rpe, value_rpe = (
         next(of_pairs) if used else None for used in (
             terms.query_position, terms.key_position, terms.value_position))
+    shared = chunk_lib.Shared(
+        query_rpe, key_rpe, value_rpe, axis.pair_addend())
     return chunk_lib.Rows(
         vectors.query if terms.content or terms.query_position else None,
         vectors.key if terms.content or terms.key_position else None,
         vectors.value if terms.value_content else None,
         None if logit is None else self._logit_norm.scales(logit),
         axis.key_addend()
-    ), chunk_lib.Shared(query_rpe, key_rpe, value_rpe, axis.pair_addend())
+    ), dense.of(shared, axis.origin) if axis.form == 'lanes' else shared
 
   def _retrieve(self, rows, shared):
     """Returns what all queries retrieve, 0 for those beyond the axis."""
     axis = self._axis
-    outputs, _ = chunks.apply(
+    outputs, _ = axis.apply(
         lambda part: (chunks.tensors(chunk_lib.retrieve(
-            axis.settings, axis.form, part, shared)), []), rows, axis.chunk)
+            axis.settings, axis.form, part, shared)), []), rows)
     mask = axis.query_mask()
     if mask is not None:
       outputs[0] *= mask
@@ -260,10 +292,10 @@ class _Passes:
   def _retrieve_total(self, rows, shared, gains):
     """Returns the sum of what is retrieved, for known gains."""
     axis = self._axis
-    outputs, _ = chunks.apply(
+    outputs, _ = axis.apply(
         lambda part: ([chunk_lib.retrieve(
             axis.settings, axis.form, part[0], shared, part[1]).terms], []),
-        (rows, gains), axis.chunk)
+        (rows, gains))
     return outputs[0]
 
   # Backward pass.
@@ -285,9 +317,10 @@ class _Passes:
     grad = layout.from_pixels(
         span.split_queries(
             tf.cast(grad_outputs, self._axis.compute_dtype),
-            self._axis.blocks), self._axis.heads)
+            self._axis.blocks), self._axis.heads, self._axis.form)
     grad_terms = graph_ops.concat(
-        [grad] * self._axis.terms.num_value_terms, 2)
+        [grad] * self._axis.terms.num_value_terms,
+        heads.axis_of_terms(self._axis.form))
     grad_output = None
     if output is not None:
       grad_terms, grad_output = self._output_norm.gradient(
@@ -322,20 +355,27 @@ class _Passes:
 
   def _chunk_gradients(self, rows, shared, retrieved, grad):
     """Returns the gradients of the operands of the chunks."""
-    delta = None
-    if self._axis.settings.activation == 'softmax':
-      delta = graph_ops.reduce_sum(grad * retrieved.terms, 2, keepdims=True)
+    axis, delta = self._axis, None
+    if axis.settings.activation == 'softmax':
+      delta = graph_ops.reduce_sum(
+          grad * retrieved.terms, heads.axis_of_terms(axis.form), keepdims=True)
+      if axis.form == 'lanes':
+        delta = graph_ops.transpose(delta, [0, 2, 1, 3])
     found = []
 
     def chunk_gradient(part):
       found[:] = chunk_lib.gradient(
-          self._axis.settings, self._axis.form, part[0], shared, part[1])
+          axis.settings, axis.form, part[0], shared, part[1])
       return tuple(map(chunks.tensors, found))
 
-    by_row, summed = chunks.apply(
+    by_row, summed = axis.apply(
         chunk_gradient, (rows, chunk_lib.Upstream(
-            grad, delta, retrieved.log_normalizer)), self._axis.chunk)
-    return chunks.fill(found[0], by_row), chunks.fill(found[1], summed)
+            grad, delta, retrieved.log_normalizer)))
+    by_row, summed = map(chunks.fill, found, (by_row, summed))
+    if axis.form == 'lanes':
+      summed = dense.pairs_of(
+          summed, *sizes(axis.blocks.offset_rows), axis.origin)
+    return by_row, summed
 
 
 def _of_norms(parameters, grads):

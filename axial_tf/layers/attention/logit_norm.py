@@ -6,7 +6,6 @@ import tensorflow as tf
 from axial_tf.layers import graph_ops
 from axial_tf.layers.attention import axis as axis_lib
 from axial_tf.layers.attention import heads, moments, span
-from axial_tf.layers.shapes import sizes
 
 
 class LogitNorm:
@@ -26,7 +25,8 @@ class LogitNorm:
     """Returns what has the sums of the content term."""
     mask = self._axis.blocks.pair_mask
     if mask is None:
-      return moments.Content(vectors.query, vectors.key, self._axis.heads)
+      return moments.Content(
+          vectors.query, vectors.key, self._axis.heads, self._axis.form)
     return moments.MaskedContent(
         vectors.query, vectors.key, self._axis.heads,
         graph_ops.constant(mask, self._axis.dtype),
@@ -51,7 +51,7 @@ class LogitNorm:
         sums.append(self._content_moments(vectors).sums())
       if position is not None:
         found, by_position = position.sums(
-            vectors.axis, self._axis.heads)
+            vectors.axis, self._axis.heads, self._axis.form)
         sums.append(found)
       values = tuple(
           graph_ops.reshape(graph_ops.concat(x, 0), [-1]) / self._pairs()
@@ -67,7 +67,7 @@ class LogitNorm:
           tf.cast(logit.shift, self._axis.dtype), self._places)
       scale = graph_ops.concat(
           [scale, graph_ops.reduce_sum(shift, 1, keepdims=True)], 1)
-    return heads.to_rows(scale, self._axis.rows)
+    return heads.to_rows(scale, self._axis.rows, self._axis.form)
 
   def gradient(self, parameters, logit, vectors, position, by_position,
                grad_scales):
@@ -78,8 +78,9 @@ class LogitNorm:
       of axis queries and keys, and of the embeddings by offset.
     """
     terms, count = self._axis.terms, self._axis.terms.num_logit_terms
-    grad = graph_ops.transpose(graph_ops.reduce_sum(graph_ops.reshape(
-        grad_scales, [-1, self._axis.heads, sizes(grad_scales)[2]]), 0), [1, 0])
+    axis = heads.axis_of_terms(self._axis.form)
+    grad = graph_ops.transpose(heads.over_rows(
+        grad_scales, self._axis.heads, self._axis.form), [axis, 3 - axis, 0])
     grad_shift = None
     if self._axis.settings.activation == 'sigmoid':
       grad, grad_shift = graph_ops.split(grad, [count, 1], 0)
@@ -99,6 +100,7 @@ class LogitNorm:
         by_block = self._content_moments(vectors).gradient(*by_part[0])
       if position is not None:
         by_axis, by_offset = position.gradient(
-            vectors.axis, self._axis.heads, by_position, *by_part[-1])
+            vectors.axis, self._axis.heads, self._axis.form, by_position,
+            *by_part[-1])
         by_offset = tf.unstack(by_offset)
     return grad_logit, by_block, by_axis, by_offset

@@ -11,7 +11,8 @@ one chunk of rows at a time.
 Each class has sums and sums of squares, each [t, h], and their gradient, which
 takes twice the gradient of the squares.
 
-Letters: n rows and heads, h heads, d depth, x position, w offset, t terms.
+Letters: n rows and heads, h heads, d depth, x position, w offset, t terms. For
+tensors in lanes see heads.
 """
 
 from typing import List, NamedTuple, Tuple
@@ -29,28 +30,33 @@ Sums = Tuple[tf.Tensor, tf.Tensor]
 class Content:
   """q_o.k_p over all pairs."""
 
-  def __init__(self, query: tf.Tensor, key: tf.Tensor, num_heads: int):
-    """Takes queries [n, d, o] and keys [n, d, p]."""
+  def __init__(self, query: tf.Tensor, key: tf.Tensor, num_heads: int,
+               form: str):
+    """Takes queries [n, d, o] and keys [n, d, p] of a form of chunks."""
     self._vectors = precision.widen(query), precision.widen(key)
     self._heads = num_heads
+    self._form = form
     self._totals = [
         graph_ops.reduce_sum(x, 2, keepdims=True) for x in self._vectors]
     self._grams = [
-        tf.matmul(x, x, transpose_b=True) for x in self._vectors]
+        _gram_in_lanes(x) if form == 'lanes' else (
+            tf.matmul(x, x, transpose_b=True)) for x in self._vectors]
 
   def sums(self) -> Sums:
     return tuple(
         graph_ops.reshape(graph_ops.reduce_sum(
-            heads.over_rows(a * b, self._heads), [1, 2]), [1, -1])
+            heads.over_rows(a * b, self._heads, self._form), [1, 2]), [1, -1])
         for a, b in (self._totals, self._grams))
 
   def gradient(self, grad_sums: tf.Tensor, twice_grad_squares: tf.Tensor
                ) -> Tuple[tf.Tensor, tf.Tensor]:
     """Returns the gradients of queries and keys from those of the sums."""
     linear, quadratic = _by_row(
-        grad_sums, twice_grad_squares, self._vectors[0], self._heads)
+        grad_sums, twice_grad_squares, self._vectors[0], self._heads,
+        self._form)
+    multiply = _multiply_in_lanes if self._form == 'lanes' else tf.matmul
     return tuple(
-        linear * total + tf.matmul(quadratic * gram, vectors)
+        linear * total + multiply(quadratic * gram, vectors)
         for vectors, total, gram in zip(
             self._vectors, self._totals[::-1], self._grams[::-1]))
 
@@ -84,7 +90,8 @@ class MaskedContent:
 
     found, _ = chunks.apply(chunk_sums, self._vectors, self._chunk)
     return tuple(
-        graph_ops.reshape(heads.over_rows(x, self._heads), [1, -1])
+        graph_ops.reshape(
+            heads.over_rows(x, self._heads, self._form), [1, -1])
         for x in found)
 
   def gradient(self, grad_sums: tf.Tensor, twice_grad_squares: tf.Tensor
@@ -102,7 +109,8 @@ class MaskedContent:
     return tuple(chunks.apply(
         chunk_gradient,
         (*self._vectors, *_by_row(
-            grad_sums, twice_grad_squares, self._vectors[0], self._heads)),
+            grad_sums, twice_grad_squares, self._vectors[0], self._heads,
+            self._form)),
         self._chunk)[0])
 
   def _terms(self, query, key):
@@ -145,20 +153,23 @@ class Position(NamedTuple):
         graph_ops.reshape(tf.matmul(visible, graph_ops.reshape(
             pairs, [terms, -1, depth * depth])), [terms, -1, 1, depth, depth]))
 
-  def sums(self, vectors: List[tf.Tensor], num_heads: int
+  def sums(self, vectors: List[tf.Tensor], num_heads: int, form: str
            ) -> Tuple[Sums, Tuple[tf.Tensor, tf.Tensor]]:
     """Returns the sums over queries, keys or both, t tensors [n, d, x].
 
     Also returns the sums over rows of x and of x x^T, for gradient().
     """
-    x = _by_position(vectors, num_heads)
-    total = graph_ops.reduce_sum(x, 4, keepdims=True)
-    square = tf.matmul(x, x, transpose_b=True)
+    if form == 'lanes':
+      total, square = _over_lanes(vectors, num_heads)
+    else:
+      x = _by_position(vectors, num_heads)
+      total = graph_ops.reduce_sum(x, 4, keepdims=True)
+      square = tf.matmul(x, x, transpose_b=True)
     return (graph_ops.reduce_sum(total * self.row, [1, 3, 4]),
             graph_ops.reduce_sum(square * self.gram, [1, 3, 4])
             ), (total, square)
 
-  def gradient(self, vectors: List[tf.Tensor], num_heads: int,
+  def gradient(self, vectors: List[tf.Tensor], num_heads: int, form: str,
                over_rows: Tuple[tf.Tensor, tf.Tensor], grad_sums: tf.Tensor,
                twice_grad_squares: tf.Tensor
                ) -> Tuple[List[tf.Tensor], tf.Tensor]:
@@ -167,6 +178,7 @@ class Position(NamedTuple):
     Args:
       vectors: as for sums().
       num_heads: h.
+      form: form of chunks.
       over_rows: second result of sums().
       grad_sums: gradients of the sums.
       twice_grad_squares: twice the gradients of the sums of squares.
@@ -175,13 +187,17 @@ class Position(NamedTuple):
     linear, quadratic = (
         graph_ops.reshape(x, [terms, 1, num_heads, 1, 1])
         for x in (grad_sums, twice_grad_squares))
-    x = _by_position(vectors, num_heads)
-    grad = tf.matmul(quadratic * self.gram, x) + linear * self.row
-    grad_vectors = [
-        graph_ops.reshape(graph_ops.transpose(part, [2, 1, 0]),
-                          [-1, depth, sizes(part)[0]])
-        for part in tf.unstack(graph_ops.reshape(
-            grad, [terms, sizes(x)[1], num_heads * depth, -1]))]
+    if form == 'lanes':
+      grad_vectors = self._gradient_in_lanes(
+          vectors, num_heads, grad_sums, twice_grad_squares)
+    else:
+      x = _by_position(vectors, num_heads)
+      grad = tf.matmul(quadratic * self.gram, x) + linear * self.row
+      grad_vectors = [
+          graph_ops.reshape(graph_ops.transpose(part, [2, 1, 0]),
+                            [-1, depth, sizes(part)[0]])
+          for part in tf.unstack(graph_ops.reshape(
+              grad, [terms, sizes(x)[1], num_heads * depth, -1]))]
     total, square = (
         graph_ops.reduce_sum(factor * value, 2)
         for factor, value in zip((linear, quadratic), over_rows))
@@ -194,6 +210,21 @@ class Position(NamedTuple):
         self.visible, graph_ops.reshape(total, [terms, -1, depth]),
         transpose_a=True)
 
+  def _gradient_in_lanes(self, vectors, num_heads, *grads):
+    found = []
+    for x, row, gram, *by_head in zip(
+        vectors, *map(tf.unstack, (self.row, self.gram, *grads))):
+      linear, quadratic = (
+          heads.to_rows(tf.expand_dims(value, 1),
+                        sizes(x)[0] // num_heads, 'lanes')
+          for value in by_head)
+      # [x, 1, d, 1] -> [1, d, x, 1] and [x, 1, d, d] -> [1, d, d, x, 1].
+      row = graph_ops.transpose(row, [1, 2, 0, 3])
+      gram = tf.expand_dims(graph_ops.transpose(gram, [1, 2, 3, 0]), 4)
+      found.append(linear * row + quadratic * graph_ops.reduce_sum(
+          gram * tf.expand_dims(precision.widen(x), 1), 2))
+    return found
+
 
 def _by_position(vectors, num_heads):
   """Tensors [n, d, x] -> [t, x, h, d, rows]."""
@@ -204,9 +235,38 @@ def _by_position(vectors, num_heads):
   return precision.widen(graph_ops.reshape(
       tf.stack(turned), [len(vectors), length, num_heads, depth, -1]))
 
-def _by_row(grad_sums, twice_grad_squares, vectors, num_heads):
+
+def _over_lanes(vectors, num_heads):
+  """Returns sums over rows, as the second result of Position.sums()."""
+  totals, squares = [], []
+  for x in map(precision.widen, vectors):
+    total = heads.over_rows(x, num_heads, 'lanes')
+    square = heads.over_rows(_pairs(x), num_heads, 'lanes')
+    totals.append(graph_ops.transpose(total, [2, 0, 1]))
+    squares.append(graph_ops.transpose(square, [3, 0, 1, 2]))
+  return tf.expand_dims(tf.stack(totals), 4), tf.stack(squares)
+
+
+def _pairs(x):
+  """Products of depths: [n, d, x, lane] -> [n, d, d, x, lane]."""
+  return tf.expand_dims(x, 2) * tf.expand_dims(x, 1)
+
+
+def _gram_in_lanes(x):
+  """Sums x x^T over positions: [n, d, x, lane] -> [n, d, d, lane]."""
+  return graph_ops.reduce_sum(_pairs(x), 3)
+
+
+def _multiply_in_lanes(matrices, x):
+  """[n, d, d, lane] x [n, d, x, lane] -> [n, d, x, lane]."""
+  return graph_ops.reduce_sum(
+      tf.expand_dims(matrices, 3) * tf.expand_dims(x, 1), 2)
+
+
+def _by_row(grad_sums, twice_grad_squares, vectors, num_heads, form):
   """Returns factors [n, 1, 1] of what is summed and of the sum's terms."""
   both = graph_ops.transpose(
       graph_ops.concat([grad_sums, twice_grad_squares], 0), [1, 0])
   return graph_ops.split(
-      heads.to_rows(both, sizes(vectors)[0] // num_heads), [1, 1], 2)
+      heads.to_rows(both, sizes(vectors)[0] // num_heads, form),
+      [1, 1], heads.axis_of_terms(form))

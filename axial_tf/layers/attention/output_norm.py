@@ -50,7 +50,8 @@ class OutputNorm:
   def _over_queries(self, values):
     """Sums [n, l, w] over rows and queries: [h * w]."""
     return graph_ops.reshape(graph_ops.reduce_sum(
-        heads.over_rows(values, self._axis.heads), 1), [-1])
+        heads.over_rows(values, self._axis.heads, self._axis.form),
+        3 - heads.axis_of_terms(self._axis.form)), [-1])
 
   def gains(self, output):
     """Returns the batch norm of what is retrieved, by row."""
@@ -58,7 +59,8 @@ class OutputNorm:
         tf.cast(output.shift, self._axis.dtype),
         [self._axis.heads, self._axis.terms.num_value_terms, -1]), 1)
     return chunk_lib.Gains(
-        self._factors(output), heads.to_rows(shift, self._axis.rows))
+        self._factors(output), heads.to_rows(
+            shift, self._axis.rows, self._axis.form))
 
   def _factors(self, output):
     return self._to_rows(tf.cast(output.scale, self._axis.dtype))
@@ -66,7 +68,8 @@ class OutputNorm:
   def _to_rows(self, values):
     """[h * w] -> [n, 1, w]."""
     return heads.to_rows(
-        graph_ops.reshape(values, [self._axis.heads, -1]), self._axis.rows)
+        graph_ops.reshape(values, [self._axis.heads, -1]), self._axis.rows,
+        self._axis.form)
 
   def gradient(self, parameters, output, retrieved, by_term):
     """Returns the gradients of what is retrieved and of its batch norm.

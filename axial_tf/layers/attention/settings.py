@@ -8,7 +8,7 @@ from axial_tf import settings as settings_lib
 from axial_tf.layers import normalization
 
 Backend = Literal[
-    'auto', 'matmul', 'einsum', 'compiled', 'fused', 'equation']
+    'auto', 'matmul', 'einsum', 'lanes', 'compiled', 'fused', 'equation']
 
 _ACTIVATIONS = ('softmax', 'sigmoid')
 
@@ -62,13 +62,15 @@ class AttentionSettings:
     backend: implementation of axial attention: 'fused' compiles each chunk of
       rows with XLA into few loops over its map; 'matmul' uses ordinary
       TensorFlow operations only, which any server has; 'einsum' leaves their
-      layout to the compiler of an accelerator; 'compiled' compiles an axis as
-      a whole with XLA, one program for all layers of equal shapes, and is
-      'einsum' where sizes are unknown while tracing or replicas share batch
-      norm statistics;
-      'auto' is 'compiled' on GPUs, 'einsum' on TPUs, elsewhere 'fused' for
-      global attention and static image sizes in graph functions, and 'matmul'
-      otherwise;
+      layout to the compiler of an accelerator; 'lanes' has rows along the
+      lanes of a TPU, and is 'einsum' where sizes are unknown while tracing and
+      for local spans; 'compiled' compiles an axis as a whole with XLA, one
+      program for all layers of equal shapes, and is 'einsum' where sizes are
+      unknown while tracing or replicas share batch norm statistics;
+      'auto' is 'compiled' on GPUs, on TPUs 'lanes' for global attention of
+      many rows along a short axis and 'einsum' otherwise, elsewhere 'fused'
+      for global attention and static image sizes in graph functions, and
+      'matmul' otherwise;
       'equation' computes equation 3 as it is written and keeps all maps.
     chunk_bytes: size of a chunk's map in bytes, at least that of one row;
       None for what suits the machine.

@@ -37,6 +37,26 @@ def test_elementwise_products_equal_numpy(equation):
       np.einsum(equation, *operands), atol=1e-12)
 
 
+@pytest.mark.parametrize('depth', [2, 40])
+@pytest.mark.parametrize('equation', [
+    x for x in _EQUATIONS if all('n' in y for y in x.split('->')[0].split(','))
+    and 'n' in x.split('->')[1]])
+def test_products_in_lanes_equal_numpy(equation, depth):
+  """Axes follow the alphabet, rows are last; large depths are not unrolled."""
+  sizes = {**_SIZES, 'd': depth, 'e': depth}
+
+  def turn(letters):
+    return ''.join(sorted(letters.replace('n', ''))) + 'n'
+
+  rng = np.random.default_rng(0)
+  operands, result = equation.split('->')
+  operands = list(map(turn, operands.split(',')))
+  values = [rng.normal(size=[sizes[x] for x in y]) for y in operands]
+  np.testing.assert_allclose(
+      contract(equation, *map(tf.constant, values), 'lanes'),
+      np.einsum(f'{",".join(operands)}->{turn(result)}', *values), atol=1e-11)
+
+
 def test_turns_no_operand_that_need_not_be():
   """The product of queries and keys is one matrix product."""
   graph = tf.function(

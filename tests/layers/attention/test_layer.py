@@ -122,7 +122,8 @@ def test_backends_and_chunk_sizes_equal_the_equation(
   results = []
   for backend, chunk_bytes in (
       ('equation', None), ('matmul', 1 << 30), ('matmul', 1 << 15),
-      ('einsum', 1 << 15), ('compiled', 1 << 15), ('fused', 1 << 15)):
+      ('einsum', 1 << 15), ('lanes', 1 << 15), ('lanes', 1 << 30),
+      ('compiled', 1 << 15), ('fused', 1 << 15)):
     layer.set_weights(initial)
     with backends.use(layer, backend, chunk_bytes):
       # Ordinary operations run eagerly, others and chunks in a graph.
@@ -135,7 +136,7 @@ def test_backends_and_chunk_sizes_equal_the_equation(
 
 
 @pytest.mark.parametrize(
-    'backend', ['matmul', 'einsum', 'compiled', 'fused', 'equation'])
+    'backend', ['matmul', 'einsum', 'lanes', 'compiled', 'fused', 'equation'])
 def test_large_logits_do_not_overflow(backend):
   layer = attention_layer.AxialAttention(
       8, 16, heads=2, norm=None, backend=backend)

@@ -17,7 +17,9 @@ from tests.layers import harness
     (True, None, 'mixed_bfloat16', 'sigmoid', 'einsum'),
     (True, None, 'mixed_float16', 'softmax', 'compiled'),
     (True, 17, 'mixed_bfloat16', 'softmax', 'compiled'),
-    (True, 17, 'mixed_float16', 'sigmoid', 'einsum')])
+    (True, 17, 'mixed_float16', 'sigmoid', 'einsum'),
+    (False, None, 'mixed_bfloat16', 'softmax', 'lanes'),
+    (True, None, 'mixed_bfloat16', 'softmax', 'lanes')])
 def test_a_layer_in_a_short_type_is_close_to_float32(
     training, span, policy, activation, backend):
   inputs = np.random.default_rng(1).normal(
