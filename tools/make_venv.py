@@ -38,7 +38,8 @@ def main(folder, python_is_given, of_docs=False):
           f'is {dotted(sys.version_info)}; remove the folder, or add for '
           f'example {"DOCS_" if of_docs else ""}VENV=.venv-'
           f'{dotted(sys.version_info)}')
-    (install_docs if of_docs else install)(os.path.join(folder, 'bin', 'python'), version)
+    (install_docs if of_docs else install)(
+        os.path.join(folder, 'bin', 'python'), version)
   except Mistake as mistake:
     sys.exit(f'error: {mistake}')
   except subprocess.CalledProcessError as failure:

@@ -1,8 +1,8 @@
 """Adds to the site of the documentation what is not a file of docs/.
 
-MkDocs calls these functions, see mkdocs.yml. The README, the changelog and
-CONTRIBUTING become pages, the API is listed, and links to further files of the
-project lead to copies of them, as on a page of docs/ they lead to the files.
+MkDocs calls the first two functions, see mkdocs.yml. The README, the changelog
+and CONTRIBUTING become pages, the API is listed, and links to further files of
+the project lead to copies of them, as on a page of docs/ they lead to the files.
 """
 
 import importlib
@@ -12,8 +12,6 @@ import posixpath
 import re
 import sys
 from typing import Dict, List
-
-from mkdocs.structure import files as files_lib
 
 _ROOT = pathlib.Path(__file__).resolve().parent.parent
 # Pages that lie outside of docs/.
@@ -27,6 +25,8 @@ _TITLES = {'errors': 'Errors', 'specs': 'Categories and classes'}
 
 def on_files(files, config):
   """Adds the pages and copies; lists pages that mkdocs.yml does not know."""
+  from mkdocs.structure import files as files_lib
+
   sources = {f'docs/{path.relative_to(_ROOT / "docs").as_posix()}'
              for path in (_ROOT / 'docs').rglob('*.md')} | set(_PAGES)
   for source in sorted(sources):
@@ -93,10 +93,8 @@ def _relink(link: str, source: str) -> str:
 def _api() -> str:
   """Returns a page with all names that `axial_tf` exports, by their rooms."""
   sys.path.insert(0, os.fspath(_ROOT))
-  try:
-    exports = importlib.import_module('axial_tf')._EXPORTS
-  finally:
-    sys.path.pop(0)
+  exports = importlib.import_module('axial_tf')._EXPORTS
+  sys.path.pop(0)
   rooms: Dict[str, List[str]] = {}
   for name, module in exports.items():
     rooms.setdefault(module.split('.')[1], []).append(name)
