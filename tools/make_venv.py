@@ -21,7 +21,9 @@ LOCKS = {(3, 11): 'requirements.lock', (3, 12): 'requirements-3.12.lock',
 _EXTRAS = '.[demo,test,dev]'
 # What builds the site of the documentation, which needs no TensorFlow. Ruff
 # breaks the lines of signatures. The lock holds for the Pythons of LOCKS.
-DOCS = ('mkdocs-material', 'mkdocstrings[python]', 'ruff')
+DOCS = ('mkdocs-material', 'mkdocstrings[python]', 'ruff',
+        # The last releases of mkdocstrings for these know no newer ones.
+        'pymdown-extensions<12;python_version<"3.11"')
 DOCS_LOCK = 'requirements-docs.lock'
 
 

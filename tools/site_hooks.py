@@ -2,7 +2,7 @@
 
 MkDocs calls the first two functions, see mkdocs.yml. The README, the changelog
 and CONTRIBUTING become pages, the API is listed, and links to further files of
-the project lead to copies of them, as on a page of docs/ they lead to the files.
+the project, which work in the source tree, lead to copies of them.
 """
 
 import importlib
