@@ -62,10 +62,10 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/python tools/check_english.py
 
-# A broken link or a missing reference is an error.
+# A broken link or a missing reference is an error (not with --quiet).
 docs: $(DOCS_STAMP)
 	PATH="$(abspath $(DOCS_VENV))/bin:$$PATH" NO_MKDOCS_2_WARNING=1 \
-	  $(DOCS_VENV)/bin/mkdocs build --strict --quiet
+	  $(DOCS_VENV)/bin/mkdocs build --strict
 	@echo 'open build/site/index.html'
 
 bench: $(STAMP)
