@@ -27,6 +27,14 @@ def test_versions_of_what_is_there(capsys):
   assert 'tf-models-official' in shown and 'platform' in shown
 
 
+def test_reports_of_bugs_ask_for_them(project_root):
+  folder = project_root / '.github' / 'ISSUE_TEMPLATE'
+  texts = [path.read_text() for path in folder.glob('*.md')]
+  assert texts and all(text.startswith('---\nname: ') for text in texts)
+  assert any('axial_tf.show_versions()' in text and '--print_config' in text
+             for text in texts)
+
+
 def test_missing_and_broken_packages_are_told(capsys, monkeypatch):
   class Broken:
     def find_spec(self, name, path=None, target=None):
