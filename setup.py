@@ -43,10 +43,11 @@ _EXTRAS = {
             'tensorflow[and-cuda]==2.20.*' + _NEW],
     'onnx': _ONNX,
     'serving': _SERVING,
-    # panopticapi-lite needs numpy 1.
-    'test': [_BEAM, *_ONNX, *_SERVING, 'cityscapesscripts', 'hotcoco',
-             'hypothesis', 'panopticapi-lite' + _OLD, 'pytest', 'pytest-xdist',
-             'scikit-learn', 'wheel'],
+    # panopticapi-lite needs numpy 1, bioimage-cpp Python 3.10.
+    'test': [_BEAM, *_ONNX, *_SERVING,
+             'bioimage-cpp; python_version >= "3.10"', 'cityscapesscripts',
+             'hotcoco', 'hypothesis', 'panopticapi-lite' + _OLD, 'pytest',
+             'pytest-xdist', 'scikit-learn', 'wheel'],
     'dev': ['ruff'],
 }
 

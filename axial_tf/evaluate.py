@@ -7,7 +7,8 @@ Example:
 Predictions and ground truth are each a JSON file and a folder of PNGs in COCO's
 panoptic format, as for panopticapi; Cityscapes and Mapillary Vistas use it,
 too. The PNGs of X.json are expected in the folder X. Prints PQ of things and
-stuff, mean IoU, and, where all predicted things have a "score", their AP.
+stuff, mean IoU, Parsing Covering, and, where all predicted things have a
+"score", their AP.
 
 --format selects the rules for AP and mean IoU: with cityscapes, groups of
 objects count in the mean IoU, and the AP is that of its evaluator.

@@ -19,8 +19,11 @@ Writes for each image, below --output_dir in the same subfolders:
   <name>.json           the segments: id, category, score, area, box
 and, of these, the requested --pictures:
   <name>_overlay.png    the image under its colored, labeled segments; legend
-  <name>_heatmap.png    where the model sees centers of things
+  <name>_heatmap.png    where the model sees centers of things (DeeperLab: also
+                        corners of their boxes)
   <name>_offsets.png    the direction from each pixel to its center
+  <name>_short_offsets.png  of DeeperLab: that to the keypoint nearby
+  <name>_affinities.png, <name>_partitions.png  levels of an SSAP
   <name>_attention.png  what --pixel attends to in --layer: its column, its
                         row, and the two together; --model is a training run
 
@@ -90,8 +93,10 @@ def _define_own_flags() -> None:
       'overlap', None, 'pixels that neighboring tiles share, at least as many '
       'as things are wide; default: a quarter of the tile.')
   flags.DEFINE_list(
-      'pictures', None, 'which of overlay, heatmap, offsets, attention to '
-      'draw; empty for none. Default: overlay with --format=files.')
+      'pictures', None, 'which of overlay, attention, heatmap, offsets (of a '
+      'DeeperLab also short_offsets; of an SSAP affinities, partitions instead '
+      'of the last two) to draw; empty for none. Default: overlay with '
+      '--format=files.')
   flags.DEFINE_string(
       'pixel', None, 'y,x of the pixel whose attention is drawn; default: the '
       'middle of each image.')

@@ -37,8 +37,8 @@ def _define_flags() -> None:
   flags.DEFINE_bool(
       'flip', False, 'also try each set of scales with mirrored images.')
   flags.DEFINE_integer(
-      'images', None, 'number of validation images, the first ones; default: '
-      'all.', lower_bound=2)
+      'images', 500, 'largest number of validation images, the first ones; '
+      'each of some 150 settings is tried on all of them.', lower_bound=2)
   flags.DEFINE_multi_string(
       'gin_params', None, "one gin binding such as \"RECORDS='/data/coco'\"; "
       'overrides the configuration of the run; may be repeated.')

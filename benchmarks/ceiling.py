@@ -1,9 +1,12 @@
 """Measures the upper bound of PQ: ground truth as targets, merged and scored.
 
 A network that predicts its training targets perfectly cannot score more than
-this. There are three variants: heads at the image's resolution merged with the
-spec's settings; the same keeping stuff of any area; and heads at stride 4,
-upsampled as in the network, keeping stuff of any area.
+this. There are three variants of Panoptic-DeepLab: heads at the image's
+resolution merged with the spec's settings; the same keeping stuff of any area;
+and heads at stride 4, upsampled as in the network, keeping stuff of any area.
+The last one has an equal of DeeperLab. Two more are SSAP's, from affinities at
+strides 64 to 4, and from those at strides 64 to 8 as in an export; both have
+classes at the image's resolution and keep stuff of any area.
 
 Example (after `python -m data_prep.convert ... --output_dir=datasets/coco`):
   python benchmarks/ceiling.py --spec=coco \\
@@ -14,12 +17,15 @@ Without --records it makes and uses the embedded digits sample.
 
 import dataclasses
 import os
+import pathlib
 import subprocess
 import sys
 import tempfile
 
 import numpy as np
 import tensorflow as tf
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from axial_tf import cli
 from axial_tf.data.common import record_files
@@ -28,7 +34,15 @@ from axial_tf.evaluation import label_maps, panoptic_quality
 from axial_tf.files import paths as paths_lib
 from axial_tf.layers import resize
 from axial_tf.panoptic import merging, targets
+from axial_tf.panoptic.deeperlab import decoding as keypoint_decoding
+from axial_tf.panoptic.deeperlab import targets as keypoint_targets
+from axial_tf.panoptic.deeperlab.decoding_settings import (
+  DeeperLabDecodingSettings,
+)
+from axial_tf.panoptic.ssap import cascade_settings
+from axial_tf.panoptic.ssap import decoding as affinity_decoding
 from axial_tf.specs import dataset_spec
+from benchmarks import perfect_affinities
 
 _RECORDS = cli.define_path('records', None, 'pattern of the shards.')
 _SPEC = cli.define_path(
@@ -71,6 +85,33 @@ def merge(heads, spec, settings):
       void_label=spec.void_label, settings=settings)['panoptic_map'][0].numpy()
 
 
+def decode_keypoints(panoptic: tf.Tensor, heads, spec) -> np.ndarray:
+  """Decodes DeeperLab's heads at stride 4, equal to the targets of a label."""
+  maps = keypoint_targets.keypoint_targets(
+      panoptic, thing_ids=spec.thing_ids, label_divisor=spec.label_divisor,
+      ignore_label=spec.ignore_label)
+  return keypoint_decoding.decode(
+      tf.argmax(at_stride(heads)[0], -1, output_type=tf.int32),
+      {name: maps[name] for name in (
+          'keypoint_heatmap', 'long_offset', 'short_offset',
+          'middle_offset')},
+      classes=spec.num_classes, thing_ids=spec.thing_ids,
+      label_divisor=spec.label_divisor, void_label=spec.void_label,
+      settings=DeeperLabDecodingSettings())['panoptic_map'][0].numpy()
+
+
+def partition(panoptic, spec, stop_stride: int):
+  """Returns SSAP's map of a label from its affinities and classes."""
+  # Void is stuff, which is compared with nothing.
+  category = np.minimum(panoptic // spec.label_divisor, spec.num_classes)
+  return affinity_decoding.decode(
+      perfect_affinities.heads(panoptic, spec), category,
+      classes=spec.num_classes + 1, thing_ids=spec.thing_ids,
+      label_divisor=spec.label_divisor, void_label=spec.void_label,
+      settings=cascade_settings.CascadeSettings(
+          stop_stride=stop_stride, stuff_area_limit=0))
+
+
 def lost_segments(truth, prediction, spec):
   """Yields (category name, label, area, best IoU) of segments not matched."""
   pairs = label_maps.overlaps(truth, prediction, spec)
@@ -104,11 +145,16 @@ def measure(paths, spec: dataset_spec.DatasetSpec) -> None:
   keep_stuff = dataclasses.replace(settings, stuff_area_limit=0)
   ways = (
       (f'full resolution, stuff below {settings.stuff_area_limit} pixels '
-       f'dropped', lambda heads: merge(heads, spec, settings)),
+       f'dropped', lambda _, heads: merge(heads, spec, settings)),
       ('full resolution, all stuff kept',
-       lambda heads: merge(heads, spec, keep_stuff)),
+       lambda _, heads: merge(heads, spec, keep_stuff)),
       (f'heads at stride {_STRIDE}, all stuff kept',
-       lambda heads: merge(at_stride(heads), spec, keep_stuff)),
+       lambda _, heads: merge(at_stride(heads), spec, keep_stuff)),
+      (f'DeeperLab: heads at stride {_STRIDE}, all stuff kept',
+       lambda panoptic, heads: decode_keypoints(panoptic, heads, spec)),
+      *((f'SSAP to stride {stride}, all stuff kept',
+         lambda panoptic, _, stride=stride: partition(
+             panoptic.numpy(), spec, stride)) for stride in (4, 8)),
   )
   scores = [panoptic_quality.PanopticQuality(spec) for _ in ways]
   lost = [[] for _ in ways]
@@ -117,7 +163,7 @@ def measure(paths, spec: dataset_spec.DatasetSpec) -> None:
     truth = example['panoptic'].numpy()
     heads = perfect_heads(example['panoptic'], spec)
     for score, losses, (_, predict) in zip(scores, lost, ways):
-      prediction = predict(heads)
+      prediction = predict(example['panoptic'], heads)
       score.update(truth, prediction)
       file = paths_lib.printable(os.fsdecode(example['filename'].numpy()))
       losses += [

@@ -23,10 +23,11 @@ def test_the_ceiling_is_100_except_for_small_stuff(records):
       f'--records={records}/val2017-*.tfrecord').stdout
   pq = [float(line.split()[1]) for line in output.splitlines()
         if line.startswith('all ')]
-  with_limit, all_stuff, at_stride_4 = pq
+  with_limit, all_stuff, at_stride_4, keypoints_at_stride_4, ssap_4, ssap_8 = pq
   assert all_stuff == 100.0
   assert with_limit < 100.0 and 'blanket' in output
-  assert at_stride_4 > 85.0
+  assert at_stride_4 > 85.0 and keypoints_at_stride_4 > 85.0
+  assert ssap_4 > ssap_8 > 80.0
 
 
 @pytest.mark.slow

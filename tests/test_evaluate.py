@@ -40,7 +40,7 @@ def test_table_and_json(files):
               f'--json={files / "out" / "scores.json"}')
   assert done.returncode == 0, done.stderr
   result = json.loads((files / 'out' / 'scores.json').read_text())
-  assert set(result) == {'pq', 'ap', 'miou'}
+  assert set(result) == {'pq', 'ap', 'miou', 'pc'}
   pq = result['pq']
   assert set(pq) == {'all', 'things', 'stuff', 'per_class'}
   assert pq['stuff'] == {'pq': 0.75, 'sq': 0.75, 'rq': 1.0, 'n': 1}
@@ -51,9 +51,13 @@ def test_table_and_json(files):
   assert result['ap']['ap'] == pytest.approx(51 / 101)
   assert result['miou']['per_class']['7'] == 0.75
   assert result['miou']['pixel_accuracy'] == 5 / 8
+  # Two cars of one size: one is covered as a whole, the other not at all.
+  covering = result['pc']['per_class']
+  assert covering['7'] == 0.75 and covering['3'] == 0.5
   rows = {line.split()[0]: line.split() for line in done.stdout.splitlines()}
   assert rows['all'][1] == '70.83' and rows['car'][1] == '66.67'
-  assert 'AP 50.50' in done.stdout and 'mIoU 62.50' in done.stdout
+  for score in ('AP 50.50', 'mIoU 62.50', 'PC 62.50'):
+    assert score in done.stdout
 
 
 def test_a_mistake_is_one_line_that_names_the_image(files):

@@ -10,6 +10,7 @@ from axial_tf.evaluation import (
   mean_iou,
   panoptic_files,
   panoptic_quality,
+  parsing_covering,
 )
 from axial_tf.specs import dataset_spec
 
@@ -23,12 +24,13 @@ class FileScores:
     Args:
       spec: the categories.
       rules: rules of AP and mean IoU: 'coco', 'cityscapes' or 'mapillary',
-        which has coco's; PQ is the same in all.
+        which has coco's; PQ and PC are the same in all.
     """
     is_cityscapes = rules == 'cityscapes'
     self._spec = spec
     self._quality = panoptic_quality.PanopticQuality(spec)
     self._iou = mean_iou.MeanIoU(spec, count_crowds=is_cityscapes)
+    self._covering = parsing_covering.ParsingCovering(spec)
     self._ap = (cityscapes_ap.CityscapesAP(spec) if is_cityscapes
                 else instance_ap.InstanceAP(spec))
     self._image_without_scores = None
@@ -37,6 +39,7 @@ class FileScores:
     """Adds one image."""
     self._quality.add(image.pairs)
     self._iou.add(image.pairs)
+    self._covering.add(image.pairs)
     is_thing = np.isin(
         image.pairs.predicted_segments.classes, self._spec.thing_ids)
     if self._image_without_scores is not None:
@@ -52,13 +55,15 @@ class FileScores:
     Returns:
       'pq': {'all', 'things', 'stuff': each {'pq', 'sq', 'rq', 'n'},
       'per_class'}; 'ap': what the metric returns, or None where a predicted
-      thing has no score; 'miou': {'miou', 'pixel_accuracy', 'per_class'}.
+      thing has no score; 'miou': {'miou', 'pixel_accuracy', 'per_class'};
+      'pc': {'all', 'things', 'stuff': each {'pc', 'n'}, 'per_class'}.
     """
     return {
         'pq': self._by_source_id(self._quality.result()),
         'ap': (None if self._image_without_scores is not None
                else self._by_source_id(self._ap.result())),
-        'miou': self._by_source_id(self._iou.result())}
+        'miou': self._by_source_id(self._iou.result()),
+        'pc': self._by_source_id(self._covering.result())}
 
   def _by_source_id(self, result: Dict[str, Any]) -> Dict[str, Any]:
     return {**result, 'per_class': {
@@ -72,6 +77,7 @@ class FileScores:
     iou = self._iou.result()
     lines.append(f'mIoU {100 * iou["miou"]:.2f}  pixel accuracy '
                  f'{100 * iou["pixel_accuracy"]:.2f}')
+    lines.append(parsing_covering.format_line(self._covering.result()))
     if self._image_without_scores is not None:
       lines.append(
           f'AP: none, as there are things without "score" (image '

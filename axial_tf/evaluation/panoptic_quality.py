@@ -16,14 +16,10 @@ from typing import Any, Dict
 
 import numpy as np
 
-from axial_tf.evaluation import label_maps
+from axial_tf.evaluation import exact_sums, label_maps
 from axial_tf.specs import dataset_spec
 
 _GROUPS = ('all', 'things', 'stuff')
-# A float64 above 1/2 is a multiple of 2**-53. Sums of these parts are exact, so
-# that the order of images, and how workers divide them, does not matter.
-_PARTS = 53
-_LOW_PARTS = 26
 
 
 class PanopticQuality:
@@ -31,7 +27,7 @@ class PanopticQuality:
 
   def __init__(self, spec: dataset_spec.DatasetSpec):
     self._spec = spec
-    # Columns: sum of IoU in parts (high and low digits), TP, FP, FN.
+    # Columns: sum of IoU (digits of `exact_sums`), TP, FP, FN.
     self._sums = np.zeros([spec.num_classes, 5], np.int64)
 
   def update(self, ground_truth: np.ndarray, prediction: np.ndarray) -> None:
@@ -64,10 +60,10 @@ class PanopticQuality:
 
     true_classes = pairs.true_segments.classes
     matched_classes = true_classes[truth[matched]]
-    parts = np.ldexp(iou[matched], _PARTS).astype(np.int64)
+    high, low = exact_sums.split(iou[matched])
     for column, classes, counts in (
-        (0, matched_classes, parts >> _LOW_PARTS),
-        (1, matched_classes, parts & ((1 << _LOW_PARTS) - 1)),
+        (0, matched_classes, high),
+        (1, matched_classes, low),
         (2, matched_classes, 1),
         (3, pairs.predicted_segments.classes[false], 1),
         (4, true_classes[missed], 1)):
@@ -116,7 +112,7 @@ def _forgives(segments: label_maps.Segments) -> np.ndarray:
 
 def _class_scores(high: int, low: int, tp: int, fp: int, fn: int
                   ) -> Dict[str, float]:
-  iou = ((high << _LOW_PARTS) + low) / (1 << _PARTS)
+  iou = exact_sums.join(high, low)
   matches = tp + 0.5 * fp + 0.5 * fn
   return {
       'pq': iou / matches if matches else 0.0,

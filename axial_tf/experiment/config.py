@@ -25,11 +25,17 @@ from axial_tf.layers import normalization
 from axial_tf.layers.attention import settings as attention_settings
 from axial_tf.models import (
   classifier,
+  deeperlab,
   panoptic_decoder,
   panoptic_deeplab,
   settings_by_name,
+  ssap,
 )
 from axial_tf.panoptic import losses, merging, targets
+from axial_tf.panoptic.deeperlab import decoding_settings
+from axial_tf.panoptic.deeperlab import losses as deeperlab_losses
+from axial_tf.panoptic.deeperlab import targets as keypoint_targets
+from axial_tf.panoptic.ssap import affinity_settings, cascade_settings
 from axial_tf.tasks import classification, panoptic
 from axial_tf.training import optimizers, run_settings
 
@@ -46,8 +52,15 @@ CONFIGURABLES = (
     targets.TargetSettings,
     losses.LossSettings,
     merging.MergingSettings,
+    keypoint_targets.KeypointTargetSettings,
+    deeperlab_losses.DeeperLabLossSettings,
+    decoding_settings.DeeperLabDecodingSettings,
+    affinity_settings.AffinityLossSettings,
+    cascade_settings.CascadeSettings,
     multi_scale.MultiScaleSettings,
     panoptic_deeplab.PanopticDeepLabSettings,
+    deeperlab.DeeperLabSettings,
+    ssap.SSAPSettings,
     classifier.ClassifierSettings,
     panoptic_decoder.BranchSettings,
     panoptic_decoder.DecoderSettings,

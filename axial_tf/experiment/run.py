@@ -149,6 +149,7 @@ def _run(settings, strategy, model_dir, mode, stop) -> Optional[dict]:
         loss_guard.LossGuard(runner.trainer, model_dir, settings.run),
         line, _StopAction(controller, stop))
     if is_chief:
+      _print_unused_tuning(settings.task, model_dir)
       run_folder.require_space(
           model_dir, runner.trainer.model,
           settings.run.checkpoints_to_keep + 1 + settings.run.keep_best)
@@ -192,6 +193,16 @@ def _print_tuning(settings, spec, model_dir, checkpoint) -> None:
       settings.data.validation_pattern)
   if line is not None:
     print(line, file=sys.stderr, flush=True)
+
+
+def _print_unused_tuning(settings, model_dir) -> None:
+  """Says that a training does not use what was tuned for the run, if it was."""
+  if isinstance(settings, panoptic.PanopticTaskSettings) and (
+      tuned.load(model_dir) is not None):
+    print(f'{tuned.path(model_dir)}: not used by validations of a training, '
+          f'so that they differ by the weights alone; it was tuned for an '
+          f'earlier checkpoint: run axial_tf.tune again when the training ends',
+          file=sys.stderr, flush=True)
 
 
 def _train(controller, settings, model_dir, validate) -> Optional[dict]:

@@ -149,10 +149,10 @@ def _batch_sizes() -> Tuple[int, ...]:
 
 def _check(version) -> None:
   """Compares a version with its checkpoint."""
+  from axial_tf import settings as settings_lib
   from axial_tf.experiment import restore
   from axial_tf.export import saved_model
   from axial_tf.inference import multi_scale
-  from axial_tf.panoptic import merging_settings
 
   existing = model_folders.versions(FLAGS.export_dir)
   if not existing or version not in (None, *existing):
@@ -163,14 +163,14 @@ def _check(version) -> None:
   version_dir = os.path.join(FLAGS.export_dir, str(version or existing[-1]))
   content = model_folders.read_model_json(version_dir)
   task = model_folders.find(FLAGS.model_dir).task or model_folders.PANOPTIC
-  views = merging = None
+  views = None
   try:
     content[task.spec]
     rules, checkpoint = content['input_rules'], content['checkpoint']
     if task is model_folders.PANOPTIC:
       views = multi_scale.MultiScaleSettings(
           tuple(rules['scales']), rules['flip'])
-      merging = merging_settings.MergingSettings(**content['merging'])
+      content['merging']
   except (KeyError, TypeError) as error:
     raise errors.UserError(
         f'{version_dir}: model.json lacks data to compare it with '
@@ -179,7 +179,9 @@ def _check(version) -> None:
   inference = restore.load_inference(
       FLAGS.model_dir, os.path.join(FLAGS.model_dir, checkpoint))
   if views is not None:
-    inference.multi_scale, inference.merging = views, merging
+    inference.multi_scale = views
+    inference.merging = settings_lib.from_dict(
+        type(inference.merging), content['merging'], 'merging')
   differences = saved_model.check(inference, version_dir)
   print(f'{version_dir} equals {checkpoint} of {FLAGS.model_dir}: '
         f'{differences}')

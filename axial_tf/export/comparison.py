@@ -81,6 +81,7 @@ def compare_segments(
     inference: panoptic_inference.PanopticInference, signatures, samples,
     from_files) -> Differences:
   """Compares heads, panoptic maps and their PNGs."""
+  inference = inference.served()
   head_difference, agreement = 0.0, 1.0
   for index, image in enumerate(samples):
     height, width = image.shape[:2]

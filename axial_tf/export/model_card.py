@@ -7,7 +7,7 @@ from axial_tf.files import model_folders
 # Validation metrics, the most important ones first.
 _METRICS = (
     ('pq', 'PQ'), ('sq', 'SQ'), ('rq', 'RQ'), ('pq_things', 'PQ, things'),
-    ('pq_stuff', 'PQ, stuff'), ('miou', 'mIoU'), ('ap', 'AP'),
+    ('pq_stuff', 'PQ, stuff'), ('miou', 'mIoU'), ('ap', 'AP'), ('pc', 'PC'),
     ('pixel_accuracy', 'pixel accuracy'), ('top1', 'top-1'),
     ('top5', 'top-5'))
 

@@ -47,7 +47,8 @@ def build(inference: panoptic_inference.PanopticInference,
     compiles the network, for images that it sees at this size; others are bad
     files.
   """
-  original, inference = inference, inference.traced()
+  original = inference.served()
+  inference = original.traced()
 
   @tf.function(autograph=False, input_signature=[request_decoding.FILES])
   def serving_default(image_bytes):

@@ -12,7 +12,9 @@ from axial_tf import errors
 
 # axial_tf.predict writes <name>_<picture>.png for each image, in addition to
 # <name>_panoptic.png and <name>.json.
-PICTURES = ('overlay', 'heatmap', 'offsets', 'attention')
+PICTURES = (
+    'overlay', 'heatmap', 'offsets', 'short_offsets', 'affinities',
+    'partitions', 'attention')
 _ENDINGS = tuple(f'_{name}.png' for name in ('panoptic', *PICTURES))
 # For evaluators, it writes folders next to this file.
 _LIST = 'panoptic.json'

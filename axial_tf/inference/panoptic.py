@@ -109,6 +109,12 @@ class PanopticInference(tf.Module):
         compiled_network.compiled(self.model), self.spec, self.merging,
         self.max_long_side, self.enlarge, self.multi_scale, size)
 
+  def served(self) -> 'PanopticInference':
+    """Returns an inference of operations of TensorFlow only, for an export."""
+    return PanopticInference(
+        self.model, self.spec, self.decoding.served_settings,
+        self.max_long_side, self.enlarge, self.multi_scale, self.size)
+
   def without_stuff_limit(self) -> 'PanopticInference':
     """Returns an inference that keeps stuff of any area."""
     return PanopticInference(

@@ -16,16 +16,18 @@ from axial_tf.layers.residual import basic, bottleneck
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
 
-KINDS = ('resnet', 'inception', 'axial', 'small', 'wide')
+KINDS = ('resnet', 'inception', 'axial', 'small', 'small_inception', 'wide')
+# For images of a few dozen pixels.
+SMALL = ('small', 'small_inception')
 
 
 def stride(kind: str, pooling: bool) -> int:
   """Returns the stride of a stem's output."""
-  return (1 if kind == 'small' else 2) * (2 if pooling else 1)
+  return (1 if kind in SMALL else 2) * (2 if pooling else 1)
 
 
 class Stem(configured.ConfiguredLayer):
-  """A stem of stride 2 (of 1 if 'small'), twice that with max-pooling.
+  """A stem of stride 2 (of 1 if of SMALL kinds), twice that with max-pooling.
 
   The last batch norm is not activated: blocks start with a ReLU.
   """
@@ -47,8 +49,9 @@ class Stem(configured.ConfiguredLayer):
     Args:
       kind: 'resnet' for one 7x7 convolution; 'inception' for three of 3x3, the
         last with twice the filters, as in Panoptic-DeepLab (section 3.2);
-        'axial' for the three bottlenecks of the stand-alone model; 'small' for
-        one 3x3 convolution of stride 1, for images of a few dozen pixels;
+        'axial' for the three bottlenecks of the stand-alone model; for images
+        of a few dozen pixels, 'small' for one 3x3 convolution of stride 1 and
+        'small_inception' for those of 'inception' with stride 1;
         'wide' for one 3x3 convolution and three basic blocks of twice the
         filters, as in Wider ResNets.
       filters: channels of the first convolution, or of the middle of each
@@ -76,9 +79,11 @@ class Stem(configured.ConfiguredLayer):
     elif kind == 'small':
       self.convs = [convolution.ConvNorm(
           filters, 3, relu=False, norm=norm, name='conv1')]
-    elif kind == 'inception':
+    elif kind in ('inception', 'small_inception'):
       self.convs = [
-          convolution.ConvNorm(filters, 3, strides=2, norm=norm, name='conv1'),
+          convolution.ConvNorm(
+              filters, 3, strides=stride(kind, pooling=False), norm=norm,
+              name='conv1'),
           convolution.ConvNorm(filters, 3, norm=norm, name='conv2'),
           convolution.ConvNorm(
               2 * filters, 3, relu=False, norm=norm, name='conv3')]

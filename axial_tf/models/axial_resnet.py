@@ -45,10 +45,10 @@ class AxialResNetSettings:
     output_stride: stride of 'res5': 32, or less by dropping strides of the
       last stages; 3x3 convolutions after a dropped stride are dilated.
     stem: 'resnet' (one 7x7 convolution), 'inception' (three of 3x3), 'axial'
-      (three bottlenecks with axial attention), or 'small' (one 3x3 convolution
-      of stride 1) for images of a few dozen pixels. With 'small' the first
-      stage keeps the stride of the stem, 1 or with pooling 2, and 'res5' has
-      up to 8 times that.
+      (three bottlenecks with axial attention), or for images of a few dozen
+      pixels 'small' (one 3x3 convolution of stride 1) or 'small_inception'
+      (three of them). With these two the first stage keeps the stride of the
+      stem, 1 or with pooling 2, and 'res5' has up to 8 times that.
     stem_span: span of the attention of an axial stem.
     stem_pooling: whether max-pooling ends the stem, which brings stride 4
       before the first stage; otherwise its first block has stride 2.
@@ -72,7 +72,8 @@ class AxialResNetSettings:
   attention_norm: bool = True
   average_pooling: bool = False
   output_stride: int = 16
-  stem: Literal['resnet', 'inception', 'axial', 'small'] = 'inception'
+  stem: Literal['resnet', 'inception', 'axial', 'small',
+                'small_inception'] = 'inception'
   stem_span: Optional[int] = 15
   stem_pooling: bool = True
   standardize_images: bool = False
@@ -142,7 +143,7 @@ class AxialResNetSettings:
   @property
   def first_stage_stride(self) -> int:
     """Stride of 'res2'; each later stage doubles it, up to `output_stride`."""
-    return self.stem_stride if self.stem == 'small' else 4
+    return self.stem_stride if self.stem in stem_lib.SMALL else 4
 
   @property
   def stem_filters(self) -> float:

@@ -5,11 +5,17 @@ from typing import Union
 
 from axial_tf import settings as settings_lib
 from axial_tf.keras2 import keras
+from axial_tf.layers import stem
 from axial_tf.models import axial_resnet, hybrid_resnet, xception
 
 BackboneSettings = Union[
     axial_resnet.AxialResNetSettings, hybrid_resnet.HybridResNetSettings,
     xception.XceptionSettings]
+
+
+def is_for_small_images(settings: BackboneSettings) -> bool:
+  """Whether the stem keeps stride 1 or 2, where decoders expect 4."""
+  return getattr(settings, 'stem', None) in stem.SMALL
 
 
 def build(settings: BackboneSettings, name: str) -> keras.Model:

@@ -171,13 +171,14 @@ def _fusion(channels, decoder, norm, name):
 
 
 class Head(keras.layers.Layer):
-  """A 5x5 separable convolution and a linear 1x1 convolution."""
+  """A separable convolution, 5x5 unless told, and a linear 1x1 convolution."""
 
   def __init__(self, hidden_channels: int, output_channels: int,
-               norm: normalization.BatchNormSettings, **kwargs):
+               norm: normalization.BatchNormSettings,
+               kernel_size: int = _KERNEL_SIZE, **kwargs):
     super().__init__(**kwargs)
     self.hidden = convolution.SeparableConvNorm(
-        hidden_channels, _KERNEL_SIZE, norm=norm, name='hidden')
+        hidden_channels, kernel_size, norm=norm, name='hidden')
     self.last = keras.layers.Conv2D(
         output_channels, 1, name='last',
         kernel_initializer=keras.initializers.TruncatedNormal(stddev=0.01))

@@ -9,7 +9,12 @@ from axial_tf import settings as settings_lib
 from axial_tf.keras2 import keras
 from axial_tf.layers import multiply_adds, resize
 from axial_tf.layers import padding as padding_lib
-from axial_tf.models import axial_resnet, backbones, panoptic_decoder
+from axial_tf.models import (
+  axial_resnet,
+  backbones,
+  image_sizes,
+  panoptic_decoder,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,8 +53,8 @@ class PanopticDeepLabSettings:
     require = settings_lib.require
     require(self.offset_scale > 0, self, 'offset_scale', 'a number > 0')
     # The decoders rely on strides 4 and 8.
-    require(getattr(self.backbone, 'stem', None) != 'small', self, 'backbone',
-            "a stem other than 'small', which is for classifiers")
+    require(not backbones.is_for_small_images(self.backbone), self, 'backbone',
+            "a stem other than those for small images")
     for field in ('semantic', 'instance'):
       branch = getattr(self, field)
       require(
@@ -112,7 +117,9 @@ class PanopticDeepLab(keras.Model):
     size = resize.size_of(images)
     heads = self.heads(images, training=training)
     outputs = {
-        key: self._enlarge(value, size, output_size)
+        key: image_sizes.enlarge(
+            value, self._settings.heads_stride, size,
+            self._settings.backbone.output_stride, output_size)
         for key, value in heads.items()
         if not (small_logits and key == 'semantic_logits')}
     return {
@@ -141,39 +148,9 @@ class PanopticDeepLab(keras.Model):
     }
 
   def pad(self, images):
-    """Pads at the right and bottom to k * output_stride + 1, k at least 1.
-
-    With such sizes the corners of all feature maps coincide.
-    """
-    margins = [
-        self._legal_size(size) - size for size in resize.size_of(images)]
-    if all(isinstance(margin, int) and margin == 0 for margin in margins):
-      return images
-    return padding_lib.enlarge(images, margins, self._settings.padding)
-
-  def _legal_size(self, size):
-    stride = self._settings.backbone.output_stride
-    count = -(-(size - 1) // stride)
-    if isinstance(count, int):
-      count = max(count, 1)
-    else:
-      count = tf.maximum(count, 1)
-    return count * stride + 1
-
-  def _enlarge(self, outputs, size, output_size):
-    """Resizes maps of the padded images from `heads_stride` to the images.
-
-    Maps of `output_size` are sampled from the small ones directly: a map of
-    all classes at the size of a larger image would take gigabytes.
-    """
-    if output_size is not None:
-      return resize.sample(outputs, output_size, tuple(
-          tf.cast(n - 1, tf.float32)
-          / tf.cast(self._settings.heads_stride * tf.maximum(m - 1, 1),
-                    tf.float32)
-          for n, m in zip(size, output_size)))
-    padded = tuple(self._legal_size(n) for n in size)
-    return resize.resize(outputs, padded)[:, :size[0], :size[1]]
+    """Pads at the right and bottom to k * output_stride + 1, k at least 1."""
+    return image_sizes.pad(
+        images, self._settings.backbone.output_stride, self._settings.padding)
 
   def multiply_adds(
       self, height: int, width: int, *, padded: bool = True) -> int:
@@ -191,9 +168,10 @@ class PanopticDeepLab(keras.Model):
       errors.UserError: the model is not built.
     """
     multiply_adds.require_built(self)
-    if padded:
-      height, width = self._legal_size(height), self._legal_size(width)
     stride = self._settings.backbone.output_stride
+    if padded:
+      height, width = (
+          image_sizes.legal(size, stride) for size in (height, width))
     small = tuple(
         -(-size // self._settings.heads_stride) for size in (height, width))
     return (

@@ -8,12 +8,16 @@ Their settings have `backbone`, `padding` and `heads_stride`; they have `pad`,
 from typing import Union
 
 from axial_tf.keras2 import keras
-from axial_tf.models import panoptic_deeplab
+from axial_tf.models import deeperlab, panoptic_deeplab, ssap
 
-PanopticSettings = Union[panoptic_deeplab.PanopticDeepLabSettings]
+PanopticSettings = Union[
+    panoptic_deeplab.PanopticDeepLabSettings, deeperlab.DeeperLabSettings,
+    ssap.SSAPSettings]
 
 _NETWORKS = {
     panoptic_deeplab.PanopticDeepLabSettings: panoptic_deeplab.PanopticDeepLab,
+    deeperlab.DeeperLabSettings: deeperlab.DeeperLab,
+    ssap.SSAPSettings: ssap.SSAP,
 }
 SETTINGS = tuple(_NETWORKS)
 

@@ -14,9 +14,11 @@ from axial_tf.models import (
   axial_resnet,
   backbones,
   classifier,
+  deeperlab,
   panoptic_decoder,
   panoptic_deeplab,
   panoptic_networks,
+  ssap,
   xception,
 )
 
@@ -201,4 +203,9 @@ VARIANTS: Dict[str, Variant] = {
         cityscapes(17.3, 317.7, score=58.7)),
     'panoptic_deeplab_ps_attention': Variant(
         panoptic(local()), cityscapes(17.3, 326.7, score=59.9)),
+    # No source has its counts.
+    'deeperlab_xception71': Variant(
+        deeperlab.DeeperLabSettings(xception.XceptionSettings())),
+    # No source has its counts, nor how it is made in detail.
+    'ssap_resnet101': Variant(ssap.SSAPSettings(_resnet(_RESNET101))),
 }

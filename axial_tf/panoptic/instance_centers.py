@@ -5,6 +5,8 @@ faster; `areas_and_centers` makes a list of all runs, whose length XLA would
 have to know.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 import tensorflow as tf
 
@@ -22,12 +24,39 @@ def runs_of(slot: tf.Tensor) -> tf.Tensor:
   return tf.concat([ends_here, tf.ones_like(slot[:, :1], tf.bool)], 1)
 
 
+class Runs(NamedTuple):
+  """Runs of one slot within a row; each field is int64 [runs] or int32.
+
+  Attributes:
+    slot: int32, slot of the run.
+    row: its y.
+    first: x of its first pixel.
+    last: x of its last pixel.
+  """
+
+  slot: tf.Tensor
+  row: tf.Tensor
+  first: tf.Tensor
+  last: tf.Tensor
+
+
+def list_runs(slot: tf.Tensor, ends_here: tf.Tensor) -> Runs:
+  """Lists the runs of a map, in the order of rows and columns.
+
+  Args:
+    slot: int32 [height, width].
+    ends_here: see `runs_of`.
+  """
+  width = tf.shape(slot, tf.int64)[1]
+  last = tf.where(tf.reshape(ends_here, [-1]))[:, 0]  # [runs]
+  first = tf.concat([tf.zeros([1], tf.int64), last[:-1] + 1], 0)
+  row = last // width
+  return Runs(tf.gather(tf.reshape(slot, [-1]), last), row,
+              first - row * width, last - row * width)
+
+
 def areas_and_centers(slot: tf.Tensor, ends_here: tf.Tensor, slots: int):
   """Counts pixels and averages their coordinates, run by run.
-
-  There are far fewer runs than pixels, except in noise. Sums are integers,
-  their quotients at least 1 / (2 area) away from a tie unless they are one, so
-  float64 rounds each mean as exact arithmetic would.
 
   Args:
     slot: int32 [height, width], 0 ... slots - 1.
@@ -38,23 +67,50 @@ def areas_and_centers(slot: tf.Tensor, ends_here: tf.Tensor, slots: int):
     int32 areas [slots] and int32 mean coordinates [slots, 2], (y, x), rounded
     half to even; 0 where there are no pixels.
   """
-  width = tf.shape(slot, tf.int64)[1]
-  last = tf.where(tf.reshape(ends_here, [-1]))[:, 0]  # [runs]
-  first = tf.concat([tf.zeros([1], tf.int64), last[:-1] + 1], 0)
-  slot_of_run = tf.gather(tf.reshape(slot, [-1]), last)
-  length, row = last - first + 1, last // width
+  area, mean = areas_and_means(list_runs(slot, ends_here), slots)
+  return area, tf.cast(tf.round(mean), tf.int32)
+
+
+def areas_and_means(runs: Runs, slots: int):
+  """Counts pixels and averages their coordinates.
+
+  There are far fewer runs than pixels, except in noise. Sums are integers,
+  their quotients at least 1 / (2 area) away from a tie unless they are one, so
+  float64 rounds each mean as exact arithmetic would.
+
+  Args:
+    runs: the runs of all slots.
+    slots: number of rows of the results.
+
+  Returns:
+    int32 areas [slots] and float64 mean coordinates [slots, 2], (y, x); 0 where
+    there are no pixels.
+  """
+  length = runs.last - runs.first + 1
 
   def sum_by_slot(weights):
-    return histogram.histogram(slot_of_run, slots, weights)
+    return histogram.histogram(runs.slot, slots, weights)
 
   area = sum_by_slot(length)
-  # The mean x of a run is (first + last) / 2, counted within its row.
-  twice_x = sum_by_slot(length * (first + last - 2 * row * width))
-  total = tf.stack([2 * sum_by_slot(length * row), twice_x], -1)
+  # The mean x of a run is (first + last) / 2.
+  twice_x = sum_by_slot(length * (runs.first + runs.last))
+  total = tf.stack([2 * sum_by_slot(length * runs.row), twice_x], -1)
   mean = tf.math.divide_no_nan(
       tf.cast(total, tf.float64),
       tf.cast(2 * area[:, tf.newaxis], tf.float64))
-  return tf.cast(area, tf.int32), tf.cast(tf.round(mean), tf.int32)
+  return tf.cast(area, tf.int32), mean
+
+
+def boxes(runs: Runs, slots: int) -> tf.Tensor:
+  """Returns int64 [slots, 4]: (ymin, xmin, ymax, xmax), all inclusive.
+
+  Rows of slots without pixels are meaningless.
+  """
+  ymin, xmin = (tf.math.unsorted_segment_min(values, runs.slot, slots)
+                for values in (runs.row, runs.first))
+  ymax, xmax = (tf.math.unsorted_segment_max(values, runs.slot, slots)
+                for values in (runs.row, runs.last))
+  return tf.stack([ymin, xmin, ymax, xmax], -1)
 
 
 def squared_distance(centers: tf.Tensor, count: tf.Tensor, height, width,

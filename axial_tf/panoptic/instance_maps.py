@@ -56,17 +56,13 @@ def instance_maps(
       center_r2: int16 or int32, see `instance_centers.squared_distance`; with
         `sigma_of_area` int16, see `relative_squared_distance` there.
   """
-  compile_pass = tf.function(autograph=False, jit_compile=True)
-  if not compiled:
-    compile_pass = _as_it_is
-  kinds = _Kinds(thing_ids, label_divisor)
+  compile_pass = compiled_if(compiled)
+  kinds = LabelKinds(thing_ids, label_divisor)
   slots = len(kinds.of_slot)
 
   @compile_pass
   def look_for_runs(panoptic):
-    slot = tf.where(
-        tf.equal(panoptic // label_divisor, ignore_label), kinds.ignored,
-        tf.minimum(panoptic, kinds.others))
+    slot = kinds.slots(panoptic, ignore_label)
     return slot, instance_centers.runs_of(slot)
 
   @compile_pass
@@ -120,7 +116,7 @@ def kind_and_center(instance: tf.Tensor):
           tf.stack([tf.cast(y, tf.float32), tf.cast(x, tf.float32)], -1))
 
 
-class _Kinds:
+class LabelKinds:
   """A table of the kinds of labels, with one slot for each label of a thing.
 
   Attributes:
@@ -131,6 +127,7 @@ class _Kinds:
   """
 
   def __init__(self, thing_ids: Sequence[int], label_divisor: int):
+    self._label_divisor = label_divisor
     self.others = (max(thing_ids, default=-1) + 1) * label_divisor
     self.ignored = self.others + 1
     category, instance = np.divmod(np.arange(self.others), label_divisor)
@@ -140,6 +137,15 @@ class _Kinds:
     self.of_slot[:self.others][is_thing & (instance == 0)] = CROWD
     self.of_slot[self.ignored] = IGNORED
 
+  def slots(self, panoptic: tf.Tensor, ignore_label: int) -> tf.Tensor:
+    """Returns the slot of each pixel of a label map, int32 of its shape."""
+    return tf.where(
+        tf.equal(panoptic // self._label_divisor, ignore_label), self.ignored,
+        tf.minimum(panoptic, self.others))
 
-def _as_it_is(function):
-  return function
+
+def compiled_if(compiled: bool) -> Callable[[Callable], Callable]:
+  """Returns what XLA compiles functions with, or what leaves them alone."""
+  if compiled:
+    return tf.function(autograph=False, jit_compile=True)
+  return lambda function: function

@@ -101,7 +101,7 @@ def merge_classes(
   if settings.checks_instances:
     instance = instance_checks.checked(
         offset, instance, centers, found, settings)
-  return _label_pixels(
+  return label_pixels(
       semantic, instance, scores, found, classes, thing_ids, label_divisor,
       void_label, settings)
 
@@ -268,13 +268,26 @@ def _candidates(y, x, is_thing, centers, found):
       is_candidate, dtype=tf.int32)
 
 
-def _label_pixels(
-    semantic, instance, scores, found, classes, thing_ids, label_divisor,
-    void_label, settings) -> Dict[str, tf.Tensor]:
+def label_pixels(
+    semantic: tf.Tensor, instance: tf.Tensor, scores: tf.Tensor,
+    found: tf.Tensor, classes: int, thing_ids: Sequence[int],
+    label_divisor: int, void_label: int, settings: MergingSettings
+) -> Dict[str, tf.Tensor]:
   """Votes on classes, numbers instances, removes small stuff.
 
   All decisions are made in a table of (image, instance, class) with instance 0
   for stuff; each pixel then looks up its label and its score there.
+
+  Args:
+    semantic: int32 `[batch, height, width]`, classes.
+    instance: int32 of this shape, see `assign_pixels`.
+    scores: float32 `[batch, slots]`, scores of the instances.
+    found: int32 `[batch]`, number of instances.
+    classes: number of semantic classes.
+    thing_ids: see `merge`; so are the arguments that are not listed.
+
+  Returns:
+    See `merge`.
   """
   batch = shapes.sizes(semantic)[0]
   rows = tf.shape(scores)[1] + 1 if scores.shape[1] is None else (

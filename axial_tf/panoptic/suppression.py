@@ -9,7 +9,7 @@ peak that was kept is dropped.
 import numpy as np
 import tensorflow as tf
 
-from axial_tf.panoptic import shapes
+from axial_tf.panoptic import greedy, shapes
 
 
 def suppress(
@@ -35,21 +35,7 @@ def suppress(
       center[:, :, tf.newaxis], center[:, tf.newaxis]), -1)
   drops = has_disk[..., tf.newaxis] & (
       tf.cast(distance, tf.float32) < reach[..., tf.newaxis])
-  # [batch, higher, lower]: the diagonal and all below it are cleared.
-  rank = tf.range(tf.shape(heat)[1])
-  drops &= rank[:, tf.newaxis] < rank
-
-  # A peak is final once all higher ones are. Each pass applies the rule to all
-  # peaks at once, so their number is that of the longest chain of peaks that
-  # drop one another, not that of the peaks.
-  def apply_rule(is_kept, _):
-    kept = ~tf.reduce_any(drops & is_kept[..., tf.newaxis], 1)
-    return kept, tf.reduce_any(kept != is_kept)
-
-  is_kept, _ = tf.while_loop(
-      lambda _, is_changing: is_changing, apply_rule,
-      (tf.ones_like(heat, tf.bool), True))
-  return tf.where(is_kept, heat, 0.0)
+  return tf.where(greedy.keep(drops), heat, 0.0)
 
 
 def squared_distance_to_border(

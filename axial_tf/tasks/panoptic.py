@@ -16,6 +16,7 @@ from axial_tf.evaluation import (
   label_maps,
   mean_iou,
   panoptic_quality,
+  parsing_covering,
 )
 from axial_tf.inference import multi_scale as multi_scale_lib
 from axial_tf.inference import panoptic as panoptic_inference
@@ -261,7 +262,8 @@ class PanopticTask(trained_task.TrainedTask):
     if state is None:
       state = {
           'quality': panoptic_quality.PanopticQuality(self.spec),
-          'iou': mean_iou.MeanIoU(self.spec)}
+          'iou': mean_iou.MeanIoU(self.spec),
+          'covering': parsing_covering.ParsingCovering(self.spec)}
       if self._settings.instance_ap:
         state['ap'] = instance_ap.InstanceAP(self.spec)
       state['pictures'] = validation_pictures.ValidationPictures(
@@ -281,6 +283,7 @@ class PanopticTask(trained_task.TrainedTask):
     pairs = overlaps(image, self.spec)
     state['quality'].add(pairs)
     state['iou'].add(pairs)
+    state['covering'].add(pairs)
     if 'ap' in state:
       rows = image['num_segments']
       scores = dict(zip(image['segment_ids'][:rows].tolist(),
@@ -290,7 +293,7 @@ class PanopticTask(trained_task.TrainedTask):
           int(image['place']))
 
   def reduce_aggregated_logs(self, aggregated_logs, global_step=None):
-    """Returns `{'pq', 'sq', 'rq', 'pq_things', ..., 'miou'}` in 0..1.
+    """Returns `{'pq', 'sq', 'rq', 'pq_things', ..., 'miou', 'pc'}` in 0..1.
 
     With `instance_ap` also 'ap', 'ap50' and so on, if the ground truth has
     such instances. All workers get the scores of all images.
@@ -311,9 +314,12 @@ class PanopticTask(trained_task.TrainedTask):
     iou_result = aggregated_logs['iou'].result()
     logs['miou'] = float(iou_result['miou'])
     logs['pixel_accuracy'] = float(iou_result['pixel_accuracy'])
+    covering = aggregated_logs['covering'].result()
+    logs['pc'] = float(covering['all']['pc'])
     self.validation_table = (
         panoptic_quality.format_table(result, self.spec)
-        + f'\nmIoU {100 * logs["miou"]:.2f}')
+        + f'\nmIoU {100 * logs["miou"]:.2f}\n'
+        + parsing_covering.format_line(covering))
     if 'ap' in aggregated_logs:
       ap_result = aggregated_logs['ap'].result()
       logs.update({key: ap_result[key] for key in instance_ap.KEYS

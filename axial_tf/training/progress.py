@@ -84,7 +84,7 @@ def metrics_at(model_dir: str, step: int) -> Optional[Dict[str, Any]]:
   return found
 
 
-def validation_bar(total=None):
+def validation_bar():
   """A progress bar over validation images."""
-  return tqdm(total=total, desc='validation', unit=' images', leave=False,
+  return tqdm(desc='validation', unit=' images', leave=False,
               file=sys.stderr, mininterval=0.5)

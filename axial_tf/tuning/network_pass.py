@@ -67,7 +67,7 @@ def run(settings: experiment.Experiment, strategy: tf.distribute.Strategy,
   with strategy.scope(), out_of_memory.validation(settings, model_dir), (
       reading_errors.reading_errors(
           data.train_pattern, data.validation_pattern)), (
-              progress.validation_bar(limit)) as bar:
+              progress.validation_bar()) as bar:
     for image in itertools.islice(images(), limit):
       size = slice(int(image['raw_height'])), slice(int(image['raw_width']))
       truth = {**image, 'panoptic': image['panoptic'][size]}

@@ -5,10 +5,11 @@ from typing import Callable, Dict, Iterable, Mapping, NamedTuple, Tuple
 import numpy as np
 
 from axial_tf.data.common import resizing
+from axial_tf.visualize import affinities, picture_sizes
 from axial_tf.visualize import heads as heads_lib
-from axial_tf.visualize import picture_sizes
 
 Pictures = Dict[str, np.ndarray]
+_STRIDE = 4  # Pixels of an image between two of a map of keypoints.
 
 
 def draw(pixels: np.ndarray, is_thing: np.ndarray,
@@ -31,7 +32,10 @@ def names(heads: Iterable[str]) -> Tuple[str, ...]:
 
 
 def _kind(heads: Iterable[str]) -> '_Kind':
-  return next(kind for head, kind in _KINDS.items() if head in heads)
+  for head, kind in _KINDS.items():
+    if head in heads:
+      return kind
+  raise ValueError(f'no pictures for {list(heads)}')
 
 
 class _Kind(NamedTuple):
@@ -51,5 +55,48 @@ def _centers(pixels, is_thing, heads, seen) -> Pictures:
   }
 
 
+def _keypoints(pixels, is_thing, heads, seen) -> Pictures:
+  """Draws all keypoints, the long offsets to centers, and the short ones.
+
+  Those are drawn in disks: of all keypoints there, to the likeliest one.
+  """
+  shown = pixels.shape[:2]
+  heat, long, short = (
+      _enlarged(heads[name], seen, shown)
+      for name in ('keypoint_heatmap', 'long_offset', 'short_offset'))
+  unit = np.float32([n / m for n, m in zip(shown, seen)])
+  best = heat.argmax(-1)[..., np.newaxis, np.newaxis]
+  nearest = np.take_along_axis(
+      short.reshape(*shown, -1, 2), best, axis=2)[:, :, 0]
+  return {
+      'heatmap': heads_lib.center_heatmap(pixels, heat.max(-1)),
+      'offsets': heads_lib.offset_wheel(
+          pixels, long.reshape(*shown, -1, 2)[:, :, -1] * unit, is_thing),
+      'short_offsets': heads_lib.offset_wheel(
+          pixels, nearest * unit, heat.max(-1) > 0.5, 'keypoint'),
+  }
+
+
+def _enlarged(head, seen, shown) -> np.ndarray:
+  """Samples a head at stride 4 of an image at the size that is shown."""
+  for axis in (0, 1):
+    places = np.linspace(0, (seen[axis] - 1) / _STRIDE, shown[axis])
+    head = head.take(np.round(places).astype(int), axis, mode='clip')
+  return head
+
+
+def _affinities(pixels, is_thing, heads, seen) -> Pictures:
+  del is_thing  # Levels have things of their own.
+  return {
+      'affinities': affinities.affinity_levels(pixels, heads, seen),
+      'partitions': affinities.partition_levels(pixels, heads, seen),
+  }
+
+
 # By a head that only this kind of network has.
-_KINDS = {'center_heatmap': _Kind(('heatmap', 'offsets'), _centers)}
+_KINDS = {
+    'center_heatmap': _Kind(('heatmap', 'offsets'), _centers),
+    'keypoint_heatmap': _Kind(
+        ('heatmap', 'offsets', 'short_offsets'), _keypoints),
+    'edge_weights_64': _Kind(('affinities', 'partitions'), _affinities),
+}

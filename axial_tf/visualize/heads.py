@@ -41,7 +41,8 @@ def center_heatmap(image: np.ndarray, heatmap: np.ndarray) -> np.ndarray:
 
 
 def offset_wheel(image: np.ndarray, offset: np.ndarray,
-                 is_thing: Optional[np.ndarray] = None) -> np.ndarray:
+                 is_thing: Optional[np.ndarray] = None,
+                 to: str = 'center') -> np.ndarray:
   """Returns directions to the center as hues, with a color wheel below.
 
   A pixel has the color of the wheel in the direction of its center; the
@@ -52,6 +53,7 @@ def offset_wheel(image: np.ndarray, offset: np.ndarray,
     offset: [height, width, 2], (y, x) in pixels from pixel to center.
     is_thing: bool [height, width], pixels whose offsets have a meaning; None
       for all.
+    to: name, for the legend, of what the offsets point to.
 
   Returns:
     uint8 RGB, white at the right where the legend is wider than the image.
@@ -74,10 +76,10 @@ def offset_wheel(image: np.ndarray, offset: np.ndarray,
   grey = 0.55 * image.mean(-1, keepdims=True)
   picture = np.where(is_thing[..., np.newaxis], colors, grey)
   return canvas.stack([
-      np.round(picture).astype(np.uint8), _wheel(image.shape[1], reach)])
+      np.round(picture).astype(np.uint8), _wheel(image.shape[1], reach, to)])
 
 
-def _wheel(width: int, reach: float) -> np.ndarray:
+def _wheel(width: int, reach: float, to: str) -> np.ndarray:
   """Returns a strip with the wheel, radius 1, and its scale.
 
   It is `width` wide, or wider if the text needs it.
@@ -89,7 +91,7 @@ def _wheel(width: int, reach: float) -> np.ndarray:
   colors[np.hypot(y, x) > 1] = 255
   font = canvas.font(12 * unit)
   pixels = 'pixel' if round(reach) == 1 else 'pixels'
-  lines = 'direction to the center', f'rim: {reach:.0f} {pixels} away'
+  lines = f'direction to the {to}', f'rim: {reach:.0f} {pixels} away'
   width = max(width, 68 * unit + int(max(map(font.getlength, lines))))
   strip = Image.new('RGB', (width, _STRIP * unit), 'white')
   strip.paste(

@@ -13,6 +13,7 @@ from axial_tf.models import (
   ablations,
   classifier,
   panoptic_deeplab,
+  panoptic_networks,
   variants,
 )
 from axial_tf.specs import dataset_spec
@@ -27,7 +28,8 @@ _CLASSIFIERS = [name for name in _EXPERIMENTS if any(
         'experiments/cifar10_axial_resnet.gin'))]
 # Panoptic models of the paper, by its recipes.
 _PUBLISHED = [name for name in _EXPERIMENTS if re.search(
-    '/(coco|cityscapes|mapillary)_(axial|panoptic)_deeplab_', name)]
+    '/(coco|cityscapes|mapillary)_((axial|panoptic)_deeplab|deeperlab|ssap)_',
+    name)]
 # Settings that the user must give.
 _REQUIRED = ["RECORDS = '/nowhere'"]
 
@@ -38,11 +40,11 @@ def test_every_experiment_parses_and_its_model_runs(name):
   experiment = config.parse([name], _REQUIRED)
   assert isinstance(experiment.task, panoptic.PanopticTaskSettings)
   spec = dataset_spec.DatasetSpec.load(experiment.task.spec)
-  model = panoptic_deeplab.PanopticDeepLab(
-      experiment.task.model, spec.num_classes)
+  model = panoptic_networks.build(experiment.task.model, spec.num_classes)
   outputs = model(tf.zeros([1, 33, 49, 3]), training=False)
   assert outputs['semantic_logits'].shape == [1, 33, 49, spec.num_classes]
-  assert outputs['offset'].shape == [1, 33, 49, 2]
+  if isinstance(model, panoptic_deeplab.PanopticDeepLab):
+    assert outputs['offset'].shape == [1, 33, 49, 2]
 
 
 @pytest.mark.parametrize('name', _PUBLISHED)

@@ -131,10 +131,11 @@ def test_sizes_round_up(overrides, stem_stride):
 
 
 @pytest.mark.parametrize('spatial', ['axial', 'convolution'])
-@pytest.mark.parametrize('pooling, first', [(False, 1), (True, 2)])
-def test_the_small_stem_keeps_small_images_large(pooling, first, spatial):
+@pytest.mark.parametrize('stem, pooling, first', [
+    ('small', False, 1), ('small_inception', True, 2)])
+def test_small_stems_keep_small_images_large(stem, pooling, first, spatial):
   settings = axial_resnet.AxialResNetSettings(
-      stem='small', stem_pooling=pooling, spatial=spatial, span=None,
+      stem=stem, stem_pooling=pooling, spatial=spatial, span=None,
       width_multiplier=0.125, blocks=(1, 1, 1, 2), heads=2,
       output_stride=4 * first)
   model = axial_resnet.AxialResNet(settings)

@@ -332,7 +332,7 @@ def test_multiply_adds_are_those_of_the_profiler(
     (lambda: dataclasses.replace(
         _tiny(), decoder=DecoderSettings(fusion='axial')), 'multiple of 32'),
     (lambda: panoptic_deeplab.PanopticDeepLabSettings(
-        axial_resnet.AxialResNetSettings(stem='small')), 'is for classifiers'),
+        axial_resnet.AxialResNetSettings(stem='small')), 'for small images'),
     (lambda: dataclasses.replace(_tiny(), heads_stride=8), 'heads_stride'),
 ])
 def test_bad_settings(make, message):

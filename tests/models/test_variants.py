@@ -12,9 +12,11 @@ from axial_tf.models import (
   axial_resnet,
   classifier,
   counts,
+  deeperlab,
   panoptic_decoder,
   panoptic_deeplab,
   settings_by_name,
+  ssap,
   variants,
   xception,
 )
@@ -35,7 +37,16 @@ def _tiny(variant: variants.Variant) -> variants.Variant:
         backbone, width_multiplier=0.125, stem_width_multiplier=0.125,
         blocks=(1, 1, 1, 1), heads=2)
   settings = backbone
-  if variant.is_panoptic:
+  if isinstance(variant.settings, deeperlab.DeeperLabSettings):
+    settings = dataclasses.replace(
+        variant.settings, backbone=backbone, aspp_channels=4,
+        low_level_channels=2, decoder_channels=2, semantic_channels=4,
+        instance_channels=4)
+  elif isinstance(variant.settings, ssap.SSAPSettings):
+    settings = dataclasses.replace(
+        variant.settings, backbone=backbone, decoder_channels=8,
+        branch_channels=8)
+  elif variant.is_panoptic:
     settings = dataclasses.replace(
         variant.settings, backbone=backbone, semantic=_BRANCH,
         instance=_BRANCH, decoder=dataclasses.replace(
@@ -53,7 +64,7 @@ _COMBINED = {
 
 
 def test_structures_are_all_that_differ():
-  assert len(_STRUCTURES) == 10
+  assert len(_STRUCTURES) == 11
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ import tensorflow as tf
 
 from axial_tf import errors
 from axial_tf.experiment import restore
-from axial_tf.files import earlier_results
 from axial_tf.inference import panoptic as panoptic_inference
 from axial_tf.models import axial_resnet, panoptic_decoder, panoptic_deeplab
 from axial_tf.prediction import predicted_files, predictor
@@ -42,13 +41,14 @@ def attentive(tmp_path_factory):
 
 @pytest.mark.usefixtures('eager')
 def test_all_pictures_of_images_of_any_size(attentive):
-  pictures = predicted_files.Pictures(earlier_results.PICTURES)
+  names = ('overlay', 'heatmap', 'offsets', 'attention')
+  pictures = predicted_files.Pictures(names)
   pictures.check(attentive)
   rng = np.random.default_rng(0)
   for shape in ((1, 1), (3, 90)):
     image = rng.integers(0, 256, [*shape, 3], np.uint8)
     drawn = pictures.draw(attentive, attentive(image))
-    assert set(drawn) == set(earlier_results.PICTURES)
+    assert set(drawn) == set(names)
     for picture in drawn.values():
       assert picture.dtype == np.uint8 and picture.shape[2] == 3
     # The overlay has the image's size, the others that of the network's view.

@@ -120,7 +120,7 @@ def test_padding_does_not_count_and_sizes_are_restored(task):
   state = task.aggregate_logs(
       None, {key: (tf.constant(value),) for key, value in logs.items()})
   result = task.reduce_aggregated_logs(state)
-  assert result['pq_stuff'] == 1.0 and result['miou'] > 0
+  assert result['pq_stuff'] == result['pc'] == 1.0 and result['miou'] > 0
   assert 'stuff' in task.validation_table
 
 

@@ -35,6 +35,8 @@ class ClassificationAugmentationSettings:
       `auto_augment.POLICIES`.
     rand_layers: operations per image of 'rand_augment'.
     rand_magnitude: their strength, 0..10.
+    cutout: side in pixels of a grey square around a random pixel (DeVries and
+      Taylor, 2017); 0 is off.
     mixup_alpha: each image is blended with another one of the batch by a
       factor from Beta(alpha, alpha) (Zhang et al., 2018); 0 is off.
     label_smoothing: share of the target that is spread evenly over all classes.
@@ -49,6 +51,7 @@ class ClassificationAugmentationSettings:
   policy: Optional[str] = None
   rand_layers: int = 2
   rand_magnitude: float = 10.0
+  cutout: int = 0
   mixup_alpha: float = 0.0
   label_smoothing: float = 0.0
 
@@ -70,6 +73,7 @@ class ClassificationAugmentationSettings:
     settings_lib.require(
         0 <= self.rand_magnitude <= 10, self, 'rand_magnitude',
         'a number in 0..10')
+    settings_lib.require(self.cutout >= 0, self, 'cutout', '>= 0 pixels')
     settings_lib.require(self.mixup_alpha >= 0, self, 'mixup_alpha', '>= 0')
     settings_lib.require(
         0 <= self.label_smoothing < 1, self, 'label_smoothing',
@@ -111,6 +115,10 @@ def augment(encoded: tf.Tensor, seed: tf.Tensor, image_size: Tuple[int, int],
     else:
       image = auto_augment.auto_augment(
           image, seeds[2], auto_augment.POLICIES[settings.policy])
+  if settings.cutout:
+    image = hide_square(
+        image, tf.random.experimental.stateless_fold_in(seed, 4),
+        settings.cutout)
   return tf.ensure_shape(resizing.to_model_range(image), [*image_size, 3])
 
 
@@ -156,6 +164,19 @@ def random_shift(image: tf.Tensor, seed: tf.Tensor, padding: int) -> tf.Tensor:
       image, [[padding, padding], [padding, padding], [0, 0]],
       constant_values=_GREY)
   return tf.image.stateless_random_crop(padded, shape, seed)
+
+
+def hide_square(image: tf.Tensor, seed: tf.Tensor, side: int) -> tf.Tensor:
+  """Makes a square around a random pixel grey; it may end at the borders."""
+  height, width = tf.unstack(tf.shape(image)[:2])
+  place = tf.random.stateless_uniform([], seed, 0, height * width, tf.int32)
+  first = place // width - side // 2, place % width - side // 2
+  rows, columns = (
+      (tf.range(size) >= start) & (tf.range(size) < start + side)
+      for size, start in zip((height, width), first))
+  hidden = rows[:, tf.newaxis] & columns
+  return tf.where(
+      hidden[..., tf.newaxis], tf.cast(_GREY, image.dtype), image)
 
 
 def targets(label: tf.Tensor, num_classes: int, label_smoothing: float

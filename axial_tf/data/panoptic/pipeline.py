@@ -13,7 +13,12 @@ from axial_tf.data.common import (
   resizing,
 )
 from axial_tf.data.panoptic import augmentation as augmentation_lib
-from axial_tf.data.panoptic import records, tfds_panoptic, training_batch
+from axial_tf.data.panoptic import (
+  records,
+  target_kinds,
+  tfds_panoptic,
+  training_batch,
+)
 from axial_tf.panoptic import targets as targets_lib
 from axial_tf.specs import dataset_spec
 
@@ -27,7 +32,7 @@ class PanopticDataSettings:
       'tfds:NAME/SPLIT', see `tfds_source`.
     validation_pattern: the same for validation.
     augmentation: augmentation of training images.
-    targets: settings of the training targets.
+    targets: settings of the training targets, of the network's kind.
     max_long_side: images with a longer side are shrunk to it, in training
       before the augmentation; None keeps every size. The paper uses 1025 on
       COCO and 2177 on Vistas.
@@ -46,7 +51,7 @@ class PanopticDataSettings:
   validation_pattern: settings_lib.Path = ''
   augmentation: augmentation_lib.AugmentationSettings = (
       augmentation_lib.AugmentationSettings())
-  targets: targets_lib.TargetSettings = targets_lib.TargetSettings()
+  targets: target_kinds.TargetSettings = targets_lib.TargetSettings()
   max_long_side: Optional[int] = None
   enlarge: bool = False
   validation_size: Optional[Tuple[int, int]] = None

@@ -10,13 +10,13 @@ from typing import Dict
 import tensorflow as tf
 
 from axial_tf.data.common import resizing
+from axial_tf.data.panoptic import target_kinds
 from axial_tf.layers import compilation, padding
-from axial_tf.panoptic import targets as targets_lib
 from axial_tf.specs import dataset_spec
 
 
 def pack(image: tf.Tensor, panoptic: tf.Tensor, inside: tf.Tensor,
-         spec: dataset_spec.DatasetSpec, settings: targets_lib.TargetSettings
+         spec: dataset_spec.DatasetSpec, settings: target_kinds.TargetSettings
          ) -> Dict[str, tf.Tensor]:
   """Collects what the device needs of one training example.
 
@@ -25,15 +25,15 @@ def pack(image: tf.Tensor, panoptic: tf.Tensor, inside: tf.Tensor,
     panoptic: int32 [height, width], its label.
     inside: int32 [4]: top, left, bottom, right of the part without padding.
     spec: spec of the data set.
-    settings: settings of the training targets.
+    settings: settings of the training targets, whose type decides their kind.
 
   Returns:
-    `image`, `inside` and the results of `targets.compact`.
+    `image`, `inside` and the results of `compact` of the targets' kind.
   """
   return {
       'image': image,
       'inside': inside,
-      **targets_lib.compact(
+      **target_kinds.of(settings).compact(
           panoptic, thing_ids=spec.thing_ids,
           label_divisor=spec.label_divisor, ignore_label=spec.ignore_label,
           settings=settings, compiled=tf.inside_function()),
@@ -41,7 +41,7 @@ def pack(image: tf.Tensor, panoptic: tf.Tensor, inside: tf.Tensor,
 
 
 def unpack(batch: Dict[str, tf.Tensor], spec: dataset_spec.DatasetSpec,
-           settings: targets_lib.TargetSettings, kind: padding.Padding
+           settings: target_kinds.TargetSettings, kind: padding.Padding
            ) -> Dict[str, tf.Tensor]:
   """Computes the inputs of the network and its losses.
 
@@ -53,14 +53,14 @@ def unpack(batch: Dict[str, tf.Tensor], spec: dataset_spec.DatasetSpec,
 
   Returns:
     image: float32 [batch, height, width, 3] in [-1, 1].
-    The targets, [batch, height, width, ...], see `targets.expand`.
+    The targets, [batch, ...], see `expand` of their kind.
   """
 
   def compute(batch):
     return {
         'image': resizing.to_model_range(
             padding.fill(batch['image'], batch['inside'], kind)),
-        **targets_lib.expand(
+        **target_kinds.of(settings).expand(
             batch, label_divisor=spec.label_divisor,
             ignore_label=spec.ignore_label, settings=settings),
     }

@@ -29,6 +29,11 @@ class Decoding(abc.ABC):
   def max_instances(self) -> int:
     """The largest number of instances in a panoptic map."""
 
+  @property
+  def served_settings(self):
+    """Settings of the merging in a served model, where no Python runs."""
+    return self.settings
+
   @abc.abstractmethod
   def heads(self, network: multi_scale.Network, images: tf.Tensor,
             views: multi_scale.MultiScaleSettings) -> Dict[str, tf.Tensor]:

@@ -2,14 +2,27 @@
 
 from typing import Union
 
-from axial_tf.inference.decoding import center_decoding, decoding
+from axial_tf.inference.decoding import (
+  affinity_decoding,
+  center_decoding,
+  decoding,
+  keypoint_decoding,
+)
 from axial_tf.panoptic import merging_settings
+from axial_tf.panoptic.deeperlab import decoding_settings
+from axial_tf.panoptic.ssap import cascade_settings
 from axial_tf.specs import dataset_spec
 
-MergingSettings = Union[merging_settings.MergingSettings]
+MergingSettings = Union[
+    merging_settings.MergingSettings,
+    decoding_settings.DeeperLabDecodingSettings,
+    cascade_settings.CascadeSettings]
 
 _KINDS = {
     merging_settings.MergingSettings: center_decoding.CenterDecoding,
+    decoding_settings.DeeperLabDecodingSettings: (
+        keypoint_decoding.KeypointDecoding),
+    cascade_settings.CascadeSettings: affinity_decoding.AffinityDecoding,
 }
 
 

@@ -103,6 +103,20 @@ def test_shifts_reach_all_places_and_fill_with_grey(mode):
   assert corners == {(y, x) for y in range(-2, 3) for x in range(-2, 3)}
 
 
+def test_a_square_is_hidden_around_any_pixel():
+  image = tf.zeros([5, 7, 3])
+  found = set()
+  for seed in range(400):
+    hidden = lib.hide_square(image, tf.constant([seed, 0]), 3).numpy()
+    found.add((hidden == 128).tobytes())
+  expected = set()
+  for y, x in np.ndindex(5, 7):
+    square = np.zeros([5, 7, 3], bool)
+    square[max(y - 1, 0):y + 2, max(x - 1, 0):x + 2] = True
+    expected.add(square.tobytes())
+  assert found == expected
+
+
 @pytest.mark.parametrize('crop, policy, mode', [
     ('random_resized', None, 'tf.data'), ('none', None, 'tf.data'),
     ('pad', 'simple', 'tf.data'), ('pad', 'simple', 'eager'),

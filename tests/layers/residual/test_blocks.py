@@ -184,6 +184,7 @@ def test_recomputation_changes_no_result(recompute, kind, in_graph):
     (lambda: stem.Stem('resnet', 4, pooling=True), [1, 9, 7, 3]),
     (lambda: stem.Stem('inception', 4), [1, 9, 7, 3]),
     (lambda: stem.Stem('small', 4, pooling=True), [1, 9, 7, 3]),
+    (lambda: stem.Stem('small_inception', 4), [1, 9, 7, 3]),
 ])
 def test_multiply_adds_are_those_of_the_profiler(make, shape):
   layer = make()
