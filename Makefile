@@ -6,6 +6,10 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # Marks that the environment matches the lock file.
 STAMP := $(VENV)/.installed
+# The documentation is built without TensorFlow, in an environment of its own.
+DOCS_VENV ?= .venv-docs
+DOCS_STAMP := $(DOCS_VENV)/.installed
+DOCS_LOCK := requirements-docs.lock
 # Those that need neither data, nor an accelerator, nor hours.
 BENCHMARKS := attention conversion data evaluation kept_for_backward memory \
 	merging model serving
@@ -13,7 +17,7 @@ BENCHMARKS := attention conversion data evaluation kept_for_backward memory \
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-slow lint bench lock clean
+.PHONY: help venv demo test test-slow lint docs bench lock clean
 
 help:
 	@echo 'make demo         train a small model on digits, draw its results'
@@ -21,16 +25,23 @@ help:
 	@echo 'make test-slow    the slow tests (many minutes)'
 	@echo 'make bench        the benchmarks of a CPU'
 	@echo 'make lint         ruff, and rules of plain English'
+	@echo 'make docs         the site of the documentation, in build/site'
 	@echo 'make venv         the environment in .venv (the others make it too)'
-	@echo 'make lock         the lock file of PYTHON from the newest releases'
+	@echo 'make lock         the lock files of PYTHON from the newest releases'
 	@echo 'make clean        remove caches and outputs of demo and builds'
 
 venv: $(STAMP)
 
-$(STAMP): $(wildcard requirements*.lock) setup.py pyproject.toml
+$(STAMP): $(filter-out $(DOCS_LOCK),$(wildcard requirements*.lock)) setup.py \
+		pyproject.toml
 	@$(PYTHON) -c '' 2> /dev/null || { echo 'error: $(PYTHON) does not start;' \
 	  'install Python 3.12 or run for example: make PYTHON=python3.12'; exit 1; }
 	@$(PYTHON) tools/make_venv.py $(VENV) \
+	  $(if $(filter command environment,$(origin PYTHON)),--python-is-given)
+	@touch $@
+
+$(DOCS_STAMP): $(DOCS_LOCK) tools/make_venv.py
+	@$(PYTHON) tools/make_venv.py $(DOCS_VENV) --docs \
 	  $(if $(filter command environment,$(origin PYTHON)),--python-is-given)
 	@touch $@
 
@@ -51,12 +62,18 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/python tools/check_english.py
 
+# A broken link or a missing reference is an error (not with --quiet).
+docs: $(DOCS_STAMP)
+	PATH="$(abspath $(DOCS_VENV))/bin:$$PATH" NO_MKDOCS_2_WARNING=1 \
+	  $(DOCS_VENV)/bin/mkdocs build --strict
+	@echo 'open build/site/index.html'
+
 bench: $(STAMP)
 	@for name in $(BENCHMARKS); do echo "== benchmarks/$$name.py"; \
 	  $(BIN)/python benchmarks/$$name.py || exit 1; done
 
-# Renews the lock file of PYTHON's TensorFlow. Of the setuptools with
-# pkg_resources, those before 70 load it without a warning.
+# Renews the lock file of PYTHON's TensorFlow, and that of the documentation. Of
+# the setuptools with pkg_resources, those before 70 load it without a warning.
 lock:
 	rm -rf build/lock
 	$(PYTHON) -m venv build/lock
@@ -67,6 +84,13 @@ lock:
 	  && build/lock/bin/pip freeze --all --exclude pip --exclude-editable \
 	  >> build/lock/requirements.lock \
 	  && mv build/lock/requirements.lock $$lock
+	rm -rf build/lock
+	$(PYTHON) -m venv build/lock
+	build/lock/bin/pip install --quiet $$($(PYTHON) tools/make_venv.py \
+	  --docs-packages)
+	grep '^#' $(DOCS_LOCK) > build/lock/docs.lock
+	build/lock/bin/pip freeze >> build/lock/docs.lock
+	mv build/lock/docs.lock $(DOCS_LOCK)
 	rm -rf build/lock
 
 clean:

@@ -78,6 +78,7 @@ setuptools.setup(
         'Programming Language :: Python :: 3.13',
     ],
     python_requires='>=3.9,<3.14',
+    entry_points={'console_scripts': ['axial-tf = axial_tf.__main__:main']},
     install_requires=_REQUIRED,
     extras_require=_EXTRAS,
     packages=setuptools.find_packages(

@@ -37,6 +37,7 @@ _EXPORTS = {
     'export_saved_model': 'axial_tf.export.saved_model',
     'panoptic_overlay': 'axial_tf.visualize',
     'panoptic_settings': 'axial_tf.models.settings_by_name',
+    'show_versions': 'axial_tf.versions',
     'variant_settings': 'axial_tf.models.settings_by_name',
 }
 

@@ -13,7 +13,7 @@ import warnings
 
 from absl import app, flags, logging
 
-from axial_tf import errors, log_filter
+from axial_tf import errors, log_filter, version
 from axial_tf.files import paths
 
 # The flags defined here belong to the tools that define them by this module.
@@ -78,9 +78,9 @@ def run(main, docstring: str, takes_arguments: bool = False) -> None:
 
   A `UserError` is printed as one line `error: ...` and exits with status 1;
   Ctrl-C exits with 130 and SIGTERM with 143, both after cleaning up; `--help`
-  prints `docstring` and the flags and exits with 0. Anything else is a bug in
-  this package and keeps its traceback. TensorFlow's own lines are shown if they
-  are errors, see `log_filter`.
+  prints `docstring` and the flags and exits with 0, `--version` the version of
+  this package. Anything else is a bug in it and keeps its traceback.
+  TensorFlow's own lines are shown if they are errors, see `log_filter`.
   """
   global _status
   end_at_once()
@@ -89,6 +89,8 @@ def run(main, docstring: str, takes_arguments: bool = False) -> None:
     if isinstance(stream, io.TextIOWrapper):
       # A name that the terminal cannot show may look odd, but must not fail.
       stream.reconfigure(errors='backslashreplace')
+
+  _define_version()
 
   def guarded(argv):
     if not flags.FLAGS['verbosity'].present:
@@ -283,9 +285,27 @@ def _output_is_unread() -> bool:
   return False
 
 
+def _define_version() -> None:
+  """Defines --version, which may be that of a model to a command."""
+  if 'version' not in flags.FLAGS:
+    flags.DEFINE_bool('version', False, 'print the version and exit.')
+    flags.declare_key_flag('version')
+
+
 def _parse(argv):
+  # Alone, it cannot be that of a model.
+  if argv[1:] == ['--version']:
+    _exit_with_version()
   try:
-    return flags.FLAGS(argv)
+    remaining = flags.FLAGS(argv)
+    if flags.FLAGS['version'].value is True:
+      _exit_with_version()
+    return remaining
   except flags.Error as error:
     print(f'error: {errors.first_line(error)} (see --help)', file=sys.stderr)
     sys.exit(1)
+
+
+def _exit_with_version() -> None:
+  print(f'axial_tf {version.__version__}')
+  sys.exit(0)

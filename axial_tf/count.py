@@ -7,6 +7,9 @@ Examples:
   A single model, as JSON:
   python -m axial_tf.count --variant=axial_deeplab_l --json
 
+  The table of docs/models.md:
+  python -m axial_tf.count --markdown
+
   Also the models of the paper's ablations, or the counts under other
   readings of what the paper leaves open (both take minutes):
   python -m axial_tf.count --ablations
@@ -29,6 +32,14 @@ _HEADER = (
     f'{"model":35}{"image":>10}{"params":>8}{"no BN":>8}{"paper":>7}{"diff":>7}'
     f'{"M-Adds":>9}{"paper":>8}{"diff":>7}{"k*16":>7}')
 
+_MARKDOWN_HEADER = '''\
+| model | data set | parameters, paper / here | M-Adds, paper / here | \
+score, paper | counts from |
+|---|---|---|---|---|---|'''
+# Data sets by the size of the images for which the paper counts.
+_DATA = {(224, 224): 'ImageNet', (1025, 2049): 'Cityscapes',
+         (1025, 1025): 'COCO', (2177, 2177): 'Mapillary Vistas'}
+
 
 def define_flags() -> None:
   """Defines the flags of the command."""
@@ -38,16 +49,19 @@ def define_flags() -> None:
   flags.DEFINE_bool(
       'alternatives', False, 'print the counts of other readings of the paper.')
   flags.DEFINE_bool('json', False, 'print rows as JSON, without the paper.')
+  flags.DEFINE_bool('markdown', False, 'print a table in Markdown.')
 
 
 def main() -> None:
   if FLAGS.alternatives:
     print_alternatives()
   else:
-    print_counts(FLAGS.variant, FLAGS.ablations, FLAGS.json)
+    print_counts(
+        FLAGS.variant, FLAGS.ablations, FLAGS.json, FLAGS.markdown)
 
 
-def print_counts(names, with_ablations: bool, as_json: bool) -> None:
+def print_counts(names, with_ablations: bool, as_json: bool,
+                 as_markdown: bool = False) -> None:
   """Prints a table, or JSON, of all models or of the named ones."""
   from axial_tf.models import ablations, counts, settings_by_name, variants
 
@@ -58,17 +72,19 @@ def print_counts(names, with_ablations: bool, as_json: bool) -> None:
     rows = {name: known[name] for name in names}
   elif with_ablations:
     rows = {**rows, **ablations.ABLATIONS}
+  header = _MARKDOWN_HEADER if as_markdown else _HEADER
+  row = format_markdown if as_markdown else format_count
   if not as_json:
-    print(_HEADER)
+    print(header)
   found = []
   for name, variant in rows.items():
     for count in counts.count(name, variant):
       found.append(count)
       if not as_json:
-        print(format_count(count), flush=True)
+        print(row(count), flush=True)
   if as_json:
     print(json.dumps([to_json(count) for count in found], indent=2))
-  else:
+  elif not as_markdown:
     print('diff: from the paper, in %. k*16: the same for images without the '
           'last row and column.')
 
@@ -84,6 +100,19 @@ def format_count(count) -> str:
           f'{count.params_difference:+7.2f}{madds}'
           f'{count.published.madds_b:8.1f}{count.madds_difference:+7.2f}'
           f'{count.aligned_difference:+7.2f}')
+
+
+def format_markdown(count) -> str:
+  """Returns one line of the table in Markdown."""
+  published = count.published
+  params, madds = (
+      f'{f"{paper:.1f}{unit}" if paper else "-"} / {here:.2f}{unit}'
+      for paper, here, unit in (
+          (published.params_m, count.params_without_bn_m, 'M'),
+          (published.madds_b, count.madds_b, 'B')))
+  score = '-' if published.score is None else f'{published.score:.1f}'
+  return (f'| `{count.name}` | {_DATA[count.height, count.width]} | {params} | '
+          f'{madds} | {score} | {published.source or "-"} |')
 
 
 def to_json(count) -> dict:

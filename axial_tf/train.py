@@ -15,6 +15,10 @@ Examples:
   The time and memory of a run, estimated from a few steps; nothing is written:
   python -m axial_tf.train --gin_file=gin_configs/experiments/demo.gin --dry_run
 
+  All settings that a command would use; nothing is read but gin files:
+  python -m axial_tf.train --gin_file=gin_configs/experiments/demo.gin \\
+    --gin_params='TRAIN_STEPS=2000' --print_config
+
 Rerun the same command to resume a stopped run.
 """
 
@@ -48,14 +52,17 @@ def _define_flags() -> None:
   flags.DEFINE_bool(
       'dry_run', False, 'build everything, train a few steps and print the '
       'time and memory of a run; nothing is written.')
+  flags.DEFINE_bool(
+      'print_config', False, 'print all settings that would be used, as gin, '
+      'and exit; needs no records.')
 
 
 def main() -> None:
   import tensorflow as tf
 
-  from axial_tf.experiment import config, run
+  from axial_tf.experiment import complete_text, config, run
 
-  if not (FLAGS.dry_run and FLAGS.gin_file):
+  if not (FLAGS.gin_file and (FLAGS.dry_run or FLAGS.print_config)):
     cli.require(model_dir='a folder for this run')
   files = FLAGS.gin_file or []
   for path in (FLAGS.model_dir, *files):
@@ -71,7 +78,10 @@ def main() -> None:
   if FLAGS.profile_steps:
     steps = ', '.join(FLAGS.profile_steps)
     bindings.append(f'RunSettings.profile_steps = ({steps},)')
-  experiment = config.parse(files, bindings)
+  experiment = config.parse(files, bindings, fill_required=FLAGS.print_config)
+  if FLAGS.print_config:
+    print(complete_text.of(experiment))
+    return
   if FLAGS.dry_run:
     print(run.dry_run(experiment))
     return

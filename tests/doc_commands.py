@@ -1,21 +1,46 @@
-"""Reads blocks of code from the documentation."""
+"""Reads blocks of code from the documentation.
+
+A block is fenced and has a language. A comment above it may say why no test
+runs it, `<!-- not run: needs COCO -->`, or which one does, `<!-- run by
+tests/test_x.py -->`; tests/test_docs.py runs all others.
+"""
 
 import os
 import pathlib
 import re
 import subprocess
-from typing import Dict, Iterator, List, Tuple
+from typing import Dict, Iterator, List, NamedTuple, Tuple
 
 # In place of the interpreter: notes its arguments, each before a zero byte.
+# Programs that are not of this project do nothing.
 _NOTING = '''
 python() { printf '%s\\0' "$@" '' >> "$COMMANDS"; }
+axial-tf() { python -m axial_tf "$@"; }
+docker() { :; }; pip() { :; }; tensorboard() { :; }; curl() { cat > /dev/null; }
 '''
+# Languages of what is not code.
+DATA = ('bibtex', 'json', 'text')
+
+
+class Block(NamedTuple):
+  """A block of code: language, text, and the comment above it, or ''."""
+  language: str
+  text: str
+  note: str
+
+
+def all_blocks(path: pathlib.Path) -> List[Block]:
+  """Returns the fenced blocks of a page, in order."""
+  return [
+      Block(language, text, note) for note, language, text in re.findall(
+          r'(?:^<!-- (.*?) -->\n)?^```(\w*)\n(.*?)^```$', path.read_text(),
+          re.MULTILINE | re.DOTALL)]
 
 
 def blocks(path: pathlib.Path) -> List[Tuple[str, str]]:
-  """Returns language and text of each fenced block of code, in order."""
-  return re.findall(
-      r'^```(\w+)\n(.*?)^```', path.read_text(), re.MULTILINE | re.DOTALL)
+  """Returns language and text of each block that the page's test runs."""
+  return [(block.language, block.text) for block in all_blocks(path)
+          if not block.note and block.language not in DATA]
 
 
 def commands(block: str, folder: pathlib.Path, more: Dict[str, str]

@@ -8,6 +8,9 @@ import textwrap
 
 import pytest
 
+import axial_tf
+from tests import tools
+
 
 def _run(body: str, *arguments: str) -> subprocess.CompletedProcess:
   program = textwrap.dedent(f'''
@@ -83,6 +86,19 @@ def test_help_shows_the_example_and_the_flags():
   done = _run('pass', '--help')
   assert done.returncode == 0
   assert 'tool --steps=3' in done.stdout and 'how many steps' in done.stdout
+
+
+def test_version_is_printed_wherever_it_stands():
+  done = _run('print(1)', '--steps=3', '--version')
+  assert (done.returncode, done.stdout) == (
+      0, f'axial_tf {axial_tf.__version__}\n')
+  assert 'print the version' in _run('pass', '--help').stdout
+
+
+@pytest.mark.parametrize('module', ['axial_tf.export', 'axial_tf.client'])
+def test_version_alone_is_not_that_of_a_model(module):
+  done = tools.succeeds(module, '--version')
+  assert done.stdout == f'axial_tf {axial_tf.__version__}\n'
 
 
 @pytest.mark.parametrize('argument, named', [

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from axial_tf import count, errors
-from axial_tf.models import alternatives, counts
+from axial_tf.models import alternatives, counts, variants
 from tests import tools
 
 
@@ -26,6 +26,31 @@ def test_json_has_the_size_and_the_counts(capsys):
       'params_m': pytest.approx(24.81, abs=0.01),
       'params_without_bn_m': pytest.approx(24.75, abs=0.01),
       'madds_b': pytest.approx(380.27, abs=0.01)}
+
+
+def _cells(line):
+  return [cell.strip() for cell in line.strip().strip('|').split('|')]
+
+
+def test_the_page_of_models_has_the_published_figures(project_root, capsys):
+  """Its other figures are those of `test_published_counts`, here of one."""
+  text = (project_root / 'docs' / 'models.md').read_text()
+  lines = [line for line in text.splitlines() if line.startswith('| `')]
+  found = {}
+  for line in lines:
+    found.setdefault(_cells(line)[0].strip('`'), []).append(_cells(line))
+  for name, variant in variants.VARIANTS.items():
+    rows = found.pop(name, [])
+    assert not variant.published or len(rows) == len(variant.published), name
+    for published, row in zip(variant.published, rows):
+      score = '-' if published.score is None else f'{published.score:.1f}'
+      assert [row[2].split()[0], row[3].split()[0], *row[4:]] == [
+          f'{published.params_m:.1f}M', f'{published.madds_b:.1f}B', score,
+          published.source]
+  assert not found, 'the table of models lacks these'
+  count.print_counts(['resnet50'], False, False, True)
+  header, line, row = capsys.readouterr().out.splitlines()
+  assert f'{header}\n{line}\n' in text and row in lines
 
 
 def test_an_unknown_model_lists_the_known_ones():

@@ -1,7 +1,9 @@
-"""Makes the virtual environment of the Makefile and installs the project.
+"""Makes the virtual environments of the Makefile.
 
-  python3 tools/make_venv.py .venv   # makes or updates this environment
+  python3 tools/make_venv.py .venv   # makes or updates that of the project
   python3 tools/make_venv.py --lock  # prints the lock file of this Python
+  python3 tools/make_venv.py .venv-docs --docs  # that of `make docs`
+  python3 tools/make_venv.py --docs-packages    # prints what it asks for
 
 Runs on any Python 3, to say which versions are supported.
 """
@@ -17,9 +19,15 @@ OLDEST, NEWEST = (3, 9), (3, 13)
 LOCKS = {(3, 11): 'requirements.lock', (3, 12): 'requirements-3.12.lock',
          (3, 13): 'requirements-3.12.lock'}
 _EXTRAS = '.[demo,test,dev]'
+# What builds the site of the documentation, which needs no TensorFlow. Ruff
+# breaks the lines of signatures. The lock holds for the Pythons of LOCKS.
+DOCS = ('mkdocs-material', 'mkdocstrings[python]', 'ruff',
+        # The last releases of mkdocstrings for these know no newer ones.
+        'pymdown-extensions<12;python_version<"3.11"')
+DOCS_LOCK = 'requirements-docs.lock'
 
 
-def main(folder, python_is_given):
+def main(folder, python_is_given, of_docs=False):
   try:
     version = environment_version(folder)
     if version is None:
@@ -30,8 +38,10 @@ def main(folder, python_is_given):
       raise Mistake(
           f'{folder} is an environment of Python {dotted(version)}, and PYTHON '
           f'is {dotted(sys.version_info)}; remove the folder, or add for '
-          f'example VENV=.venv-{dotted(sys.version_info)}')
-    install(os.path.join(folder, 'bin', 'python'), version)
+          f'example {"DOCS_" if of_docs else ""}VENV=.venv-'
+          f'{dotted(sys.version_info)}')
+    (install_docs if of_docs else install)(
+        os.path.join(folder, 'bin', 'python'), version)
   except Mistake as mistake:
     sys.exit(f'error: {mistake}')
   except subprocess.CalledProcessError as failure:
@@ -101,8 +111,7 @@ def install(python, version):
   folder = os.path.dirname(os.path.dirname(python))
   print(f'Installing TensorFlow and the rest into {folder} (a few minutes)',
         flush=True)
-  pip = [python, '-m', 'pip', '--disable-pip-version-check', 'install',
-         '--quiet']
+  pip = pip_install(python)
   lock = LOCKS.get(version)
   if lock is None:
     # The pip that comes with Python 3.9 finds no end in backtracking.
@@ -120,6 +129,17 @@ def install(python, version):
                  check=True)
 
 
+def install_docs(python, version):
+  """Installs what builds the documentation, and not the project."""
+  packages = ['-r', DOCS_LOCK] if version in LOCKS else list(DOCS)
+  subprocess.run(pip_install(python) + packages, check=True)
+
+
+def pip_install(python):
+  return [python, '-m', 'pip', '--disable-pip-version-check', 'install',
+          '--quiet']
+
+
 def build_tools(lock):
   """Returns the requirements of a lock file that build other packages."""
   return re.findall(r'^(?:setuptools|wheel)==.+$', lock, re.MULTILINE)
@@ -128,5 +148,8 @@ def build_tools(lock):
 if __name__ == '__main__':
   if sys.argv[1] == '--lock':
     print(LOCKS.get(sys.version_info[:2], LOCKS[3, 11]))
+  elif sys.argv[1] == '--docs-packages':
+    print(' '.join(DOCS))
   else:
-    main(sys.argv[1], python_is_given='--python-is-given' in sys.argv)
+    main(sys.argv[1], python_is_given='--python-is-given' in sys.argv,
+         of_docs='--docs' in sys.argv)

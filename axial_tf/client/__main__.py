@@ -30,8 +30,8 @@ def define_flags() -> None:
   flags.DEFINE_string('model', None, 'name of the model on the server.')
   flags.DEFINE_enum('protocol', 'grpc', ['grpc', 'rest'], 'protocol to use.')
   flags.DEFINE_integer(
-      'version', None, 'version of the model; default: the newest.',
-      lower_bound=1)
+      'version', None, 'version of the model; default: the newest. Without a '
+      'number: print that of axial_tf.', lower_bound=1)
   cli.define_path(
       'model_json', None, 'model.json of the export, for names and colors.')
   cli.define_path('output_dir', None, 'folder for pictures.')

@@ -73,6 +73,9 @@ CONFIGURABLES = (
 
 # Fields that parsing adds to an experiment, so that gin is not needed later.
 _TEXTS = ('gin_text', 'operative_text')
+# Marks, in gin, a macro that a user must give; its value while it is missing.
+_REQUIRED = '%gin.REQUIRED'
+_MISSING = '<required>'
 _REGISTERED = {
     c.__name__: gin.external_configurable(
         c, denylist=_TEXTS if c is experiment.Experiment else None)
@@ -81,13 +84,17 @@ _REGISTERED = {
 
 def parse(
     files: Sequence[str], bindings: Sequence[str] = (),
-    assumed: Sequence[str] = ()) -> experiment.Experiment:
+    assumed: Sequence[str] = (), fill_required: bool = False
+) -> experiment.Experiment:
   """Reads gin files and `NAME = value` bindings into an experiment.
 
   Args:
     files: gin files; a later one overrides an earlier one.
     bindings: single bindings, which override the files.
     assumed: bindings that override files but not `bindings`; may be unused.
+    fill_required: whether to accept that a user has not given a macro that the
+      files require; it gets a text as its value, and stays required in the gin
+      texts.
 
   Returns:
     The experiment with its gin texts.
@@ -104,13 +111,18 @@ def parse(
           f'{binding}: expected NAME = value; give the file as --gin_file')
     with _clear_errors(binding):
       gin.parse_config(binding)
+  missing = _missing_macros() if fill_required else ()
   with _clear_errors('configuration'):
+    for name in missing:
+      gin.parse_config(f'{name} = {_MISSING!r}')
     gin.finalize()
     _require_task(files)
     parsed = _REGISTERED['Experiment']()
   parsed = dataclasses.replace(
-      parsed, gin_text=gin.config_str(max_line_length=100),
-      operative_text=gin.operative_config_str(max_line_length=100))
+      parsed,
+      gin_text=_require_again(gin.config_str(max_line_length=100)),
+      operative_text=_require_again(
+          gin.operative_config_str(max_line_length=100)))
   _require_use(bindings, parsed.operative_text)
   return parsed
 
@@ -124,6 +136,17 @@ def parse_file(file: str) -> None:
   for chunk in gin_files.chunks(file):
     with _clear_errors(chunk.name):
       gin.parse_config(chunk)
+
+
+def _missing_macros() -> Sequence[str]:
+  """Returns the names of macros that a user has to give and has not."""
+  return re.findall(
+      rf'^(\w+) = {re.escape(_REQUIRED)}$', gin.config_str(), re.MULTILINE)
+
+
+def _require_again(text: str) -> str:
+  """Returns gin text in which macros without a value are required."""
+  return text.replace(f' = {_MISSING!r}', f' = {_REQUIRED}')
 
 
 def _require_use(bindings: Sequence[str], used: str) -> None:

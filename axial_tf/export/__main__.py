@@ -53,7 +53,7 @@ def _define_flags() -> None:
       'newest.')
   flags.DEFINE_string(
       'version', 'auto', 'number of the version; auto takes the highest in '
-      '--export_dir plus 1.')
+      '--export_dir plus 1. Without a number: print that of axial_tf.')
   flags.DEFINE_list(
       'scales', None, 'image scales to average over, such as 0.5,1,1.5; '
       'default: those of the run.')

@@ -36,12 +36,16 @@ class Published:
     height: height of that image.
     width: width of that image.
     source: the table.
+    score: top-1 accuracy of a classifier, or PQ on the validation images, at
+      one scale and in percent (tables 1, 2 and 4 to 7); None where there is
+      none.
   """
   params_m: float
   madds_b: float
   height: int
   width: int
   source: str
+  score: Optional[float] = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,20 +93,22 @@ class Variant:
         classifier.ClassifierSettings(self.settings), num_classes)
 
 
-def imagenet(params_m, madds_b, source='table 1') -> Tuple[Published]:
-  return (Published(params_m, madds_b, 224, 224, source),)
+def imagenet(params_m, madds_b, source='table 1', score=None
+             ) -> Tuple[Published]:
+  return (Published(params_m, madds_b, 224, 224, source, score),)
 
 
-def cityscapes(params_m, madds_b, source='table 6') -> Tuple[Published]:
-  return (Published(params_m, madds_b, 1025, 2049, source),)
+def cityscapes(params_m, madds_b, source='table 6', score=None
+               ) -> Tuple[Published]:
+  return (Published(params_m, madds_b, 1025, 2049, source, score),)
 
 
-def coco(params_m, madds_b) -> Tuple[Published]:
-  return (Published(params_m, madds_b, 1025, 1025, 'table 2'),)
+def coco(params_m, madds_b, score=None) -> Tuple[Published]:
+  return (Published(params_m, madds_b, 1025, 1025, 'table 2', score),)
 
 
-def mapillary(params_m, madds_b) -> Tuple[Published]:
-  return (Published(params_m, madds_b, 2177, 2177, 'table 4'),)
+def mapillary(params_m, madds_b, score=None) -> Tuple[Published]:
+  return (Published(params_m, madds_b, 2177, 2177, 'table 4', score),)
 
 
 def conv_stem(width_multiplier: float) -> axial_resnet.AxialResNetSettings:
@@ -154,41 +160,49 @@ _RESNET50, _RESNET101 = (3, 4, 6, 3), (3, 4, 23, 3)
 _FIGURE_3 = 'figure 3 (appendix)'
 
 VARIANTS: Dict[str, Variant] = {
-    'axial_resnet_s': Variant(conv_stem(0.5), imagenet(12.4, 2.8)),
+    'axial_resnet_s': Variant(conv_stem(0.5), imagenet(12.4, 2.8, score=77.5)),
     'axial_resnet_m': Variant(conv_stem(0.75), imagenet(26.4, 5.7, _FIGURE_3)),
     'axial_resnet_l': Variant(conv_stem(1.0), imagenet(45.6, 9.6, _FIGURE_3)),
     'axial_resnet_xl': Variant(conv_stem(2.0)),
-    'axial_resnet_s_full': Variant(_full(0.5), imagenet(12.5, 3.3)),
+    'axial_resnet_s_full': Variant(
+        _full(0.5), imagenet(12.5, 3.3, score=78.1)),
     'axial_resnet_m_full': Variant(
         _full(0.75), imagenet(26.5, 6.8, _FIGURE_3)),
     'axial_resnet_l_full': Variant(
         _full(1.0), imagenet(45.8, 11.6, _FIGURE_3)),
     'conv_stem_attention': Variant(
-        local(position_sensitive=False), imagenet(18.0, 3.5)),
-    'conv_stem_ps_attention': Variant(local(), imagenet(18.0, 3.7)),
-    'resnet50': Variant(_resnet(_RESNET50), imagenet(25.6, 4.1)),
+        local(position_sensitive=False), imagenet(18.0, 3.5, score=77.7)),
+    'conv_stem_ps_attention': Variant(
+        local(), imagenet(18.0, 3.7, score=78.1)),
+    'resnet50': Variant(
+        _resnet(_RESNET50), imagenet(25.6, 4.1, score=76.9)),
     'resnet101': Variant(_resnet(_RESNET101)),
     'axial_deeplab_s': Variant(
-        _axial_deeplab(0.5), cityscapes(12.1, 220.8) + coco(12.1, 110.4)),
+        _axial_deeplab(0.5),
+        cityscapes(12.1, 220.8, score=62.6) + coco(12.1, 110.4, 41.8)),
     'axial_deeplab_m': Variant(
-        _axial_deeplab(0.75), cityscapes(25.9, 419.6) + coco(25.9, 209.9)),
+        _axial_deeplab(0.75),
+        cityscapes(25.9, 419.6, score=63.1) + coco(25.9, 209.9, 42.9)),
     'axial_deeplab_l': Variant(
-        _axial_deeplab(1.0), cityscapes(44.9, 687.4) + coco(44.9, 343.9)
-        + mapillary(44.9, 1550.0)),
+        _axial_deeplab(1.0),
+        cityscapes(44.9, 687.4, score=63.9) + coco(44.9, 343.9, 43.4)
+        + mapillary(44.9, 1550.0, 40.1)),
     'axial_deeplab_xl': Variant(
-        _axial_deeplab(2.0), cityscapes(173.0, 2446.8)),
+        _axial_deeplab(2.0), cityscapes(173.0, 2446.8, score=64.4)),
     'panoptic_deeplab_resnet50': Variant(
-        panoptic(_resnet(_RESNET50)), cityscapes(24.8, 374.8)),
+        panoptic(_resnet(_RESNET50)), cityscapes(24.8, 374.8, score=58.1)),
     'panoptic_deeplab_resnet101': Variant(
-        panoptic(_resnet(_RESNET101)), cityscapes(43.8, 530.0, 'table 7')),
+        panoptic(_resnet(_RESNET101)),
+        cityscapes(43.8, 530.0, 'table 7', 59.9)),
     'panoptic_deeplab_xception71': Variant(
         panoptic(xception.XceptionSettings(), 'aspp'),
-        cityscapes(46.7, 547.7, 'table 9 (appendix)') + coco(46.7, 274.0)
-        + mapillary(46.7, 1240.0)),
+        cityscapes(46.7, 547.7, 'table 9 (appendix)', 63.0)
+        + coco(46.7, 274.0, 39.7) + mapillary(46.7, 1240.0, 37.7)),
     'panoptic_deeplab_attention': Variant(
-        panoptic(local(position_sensitive=False)), cityscapes(17.3, 317.7)),
+        panoptic(local(position_sensitive=False)),
+        cityscapes(17.3, 317.7, score=58.7)),
     'panoptic_deeplab_ps_attention': Variant(
-        panoptic(local()), cityscapes(17.3, 326.7)),
+        panoptic(local()), cityscapes(17.3, 326.7, score=59.9)),
     # No source has its counts.
     'deeperlab_xception71': Variant(
         deeperlab.DeeperLabSettings(xception.XceptionSettings())),

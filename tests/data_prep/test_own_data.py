@@ -38,7 +38,7 @@ def _commands(project_root):
   text = (project_root / 'docs' / 'datasets.md').read_text()
   section = text.split('## Your own data')[1].split('\n## ')[0]
   commands = re.findall(
-      r'^    python -m data_prep\.convert (.*?[^\\])$',
+      r'^python -m data_prep\.convert (.*?[^\\])$',
       section, re.MULTILINE | re.DOTALL)
   result = {}
   for command in commands:

@@ -9,19 +9,18 @@ from typing import Iterator, Set
 # runs, predictions and servers.
 ORDER = (
     'version', 'errors', 'optional_imports', 'keras2', 'files', 'settings',
-    'devices', 'memory', 'unfolded', 'beam_runner', 'log_filter', 'cli',
-    'panoptic', 'specs', 'layers', 'models', 'data', 'inference', 'evaluation',
-    'training', 'visualize', 'tasks', 'experiment', 'planning', 'tuning',
-    'prediction',
-    'export', 'client', 'weights', 'serving')
+    'devices', 'versions', 'memory', 'unfolded', 'beam_runner', 'log_filter',
+    'cli', 'panoptic', 'specs', 'layers', 'models', 'data', 'inference',
+    'evaluation', 'training', 'visualize', 'tasks', 'experiment', 'planning',
+    'tuning', 'prediction', 'export', 'client', 'weights', 'serving')
 # data_prep is independent of the models: it needs only the record schema.
 OF_DATA_PREP = {
     'errors', 'version', 'optional_imports', 'keras2', 'files', 'settings',
     'beam_runner', 'log_filter', 'cli', 'panoptic', 'specs', 'data',
     'visualize'}
 _PLUMBING = (
-    'settings', 'devices', 'memory', 'unfolded', 'beam_runner', 'log_filter',
-    'cli')
+    'settings', 'devices', 'versions', 'memory', 'unfolded', 'beam_runner',
+    'log_filter', 'cli')
 _BASE = ('version', 'errors', 'optional_imports', 'keras2')
 
 

@@ -81,7 +81,8 @@ def test_commands_are_targets(project_root, targets):
 
 
 @pytest.mark.parametrize(
-    'name', ['requirements.lock', 'requirements-3.12.lock'])
+    'name', ['requirements.lock', 'requirements-3.12.lock',
+             'requirements-docs.lock'])
 def test_locks_have_only_exact_pins(project_root, name):
   for line in (project_root / name).read_text().splitlines():
     assert line.startswith('#') or '==' in line, line

@@ -1,5 +1,6 @@
 """The Makefile's environment: mistakes are one line and leave nothing."""
 
+import re
 import subprocess
 import sys
 import venv
@@ -78,3 +79,22 @@ def test_a_failing_pip_is_one_line(tmp_path, monkeypatch):
   (tmp_path / 'bin' / 'python').symlink_to('/bin/false')
   with pytest.raises(SystemExit, match='^error: .*pip.* ended with status 1'):
     make_venv.main(str(tmp_path), python_is_given=False)
+
+
+@pytest.mark.parametrize('version, wanted', [
+    ((3, 12), ['-r', 'requirements-docs.lock']),
+    ((3, 9), list(make_venv.DOCS))])
+def test_the_documentation_needs_no_tensorflow(version, wanted, monkeypatch):
+  commands = []
+  monkeypatch.setattr(
+      subprocess, 'run', lambda command, check: commands.append(command))
+  make_venv.install_docs('bin/python', version)
+  (command,) = commands
+  assert command[command.index('--quiet') + 1:] == wanted
+
+
+def test_the_lock_of_the_documentation_has_what_is_asked_for(project_root):
+  lock = (project_root / make_venv.DOCS_LOCK).read_text()
+  for package in make_venv.DOCS:
+    assert f'\n{re.match("[a-z-]+", package)[0]}==' in lock
+  assert 'mkdocstrings-python==' in lock and 'tensorflow' not in lock

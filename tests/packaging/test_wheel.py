@@ -1,5 +1,6 @@
 """The wheel holds every module and config and works without the source tree."""
 
+import configparser
 import pathlib
 import shutil
 import subprocess
@@ -99,6 +100,16 @@ def test_wheel_installs_two_packages_and_the_license(contents):
   (metadata,) = [name for name in top if name.endswith('.dist-info')]
   assert top - {metadata} == set(_PACKAGES)
   assert any(name.endswith('/LICENSE') for name in contents)
+
+
+def test_wheel_installs_the_program(wheel):
+  archive = zipfile.ZipFile(wheel)
+  (file,) = [name for name in archive.namelist()
+             if name.endswith('/entry_points.txt')]
+  parser = configparser.ConfigParser()
+  parser.read_string(archive.read(file).decode())
+  assert dict(parser['console_scripts']) == {
+      'axial-tf': 'axial_tf.__main__:main'}
 
 
 def test_wheel_and_bazel_module_have_one_version(project_root, wheel):
