@@ -66,6 +66,7 @@ class Backbone(keras.Model):
     """
     if input_specs is None:
       input_specs = keras.layers.InputSpec(shape=[None, None, None, 3])
+    _require_size(input_specs.shape[1:3], settings.output_stride)
     network = backbones.build(settings, name='network')
     images = keras.Input(input_specs.shape[1:], name='images')
     features = network(_from_standardized(images))
@@ -131,6 +132,16 @@ def build(input_specs: keras.layers.InputSpec,
       synchronized=norm_activation_config.use_sync_bn)
   return Backbone(backbone_config.get().settings(norm), input_specs,
                   l2_regularizer, name='axial_resnet')
+
+
+def _require_size(size, output_stride: int) -> None:
+  """Raises a UserError if height or width is known and too small."""
+  # Keras would wrap the network's own error in its traceback.
+  if any(side is not None and side < output_stride for side in size):
+    raise errors.UserError(
+        f'axial_resnet: expected images whose height and width are at least '
+        f'the output stride, {output_stride}, got {tuple(size)}; set '
+        f'task.model.input_size')
 
 
 def _from_standardized(images):

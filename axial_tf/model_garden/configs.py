@@ -61,7 +61,9 @@ class AxialResNet(hyperparams.Config):
       errors.UserError: an unknown variant, a field that its kind of network
         lacks, or a value out of range.
     """
-    return settings_by_name.variant_settings(norm=norm, **self.as_dict())
+    given = {field: value for field, value in self.as_dict().items()
+             if value is not None}
+    return settings_by_name.variant_settings(norm=norm, **given)
 
 
 @dataclasses.dataclass

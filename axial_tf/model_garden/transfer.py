@@ -5,7 +5,8 @@ import tensorflow as tf
 from axial_tf.keras2 import keras
 from axial_tf.training import checkpoints, initialization
 
-_OURS = f'{checkpoints.MODEL}backbone/'
+# Where our models have their stem; the Model Garden's have it deeper.
+_OURS = f'{checkpoints.MODEL}backbone/stem/'
 
 
 class _Backbone(tf.Module):
@@ -28,9 +29,7 @@ def is_ours(path: str) -> bool:
   checkpoint = checkpoints.find(path)
   with checkpoints.reading_errors(checkpoint):
     names = checkpoints.reader(checkpoint).get_variable_to_shape_map()
-  # The Model Garden's own have the backbone of ours one level deeper.
-  return any(name.startswith(_OURS) for name in names) and not any(
-      name.startswith(f'{_OURS}network/') for name in names)
+  return any(name.startswith(_OURS) for name in names)
 
 
 def load(network: keras.Model, path: str) -> initialization.LoadReport:

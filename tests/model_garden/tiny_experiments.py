@@ -1,9 +1,12 @@
 """Experiments on an Axial-ResNet, made small, and records in their formats."""
 
+import io
 import json
 import pathlib
 
-from official.vision.dataloaders import tfexample_utils
+import numpy as np
+from PIL import Image
+import tensorflow as tf
 
 # A backbone that is traced in seconds.
 BACKBONE = {'type': 'axial_resnet', 'axial_resnet': {
@@ -36,16 +39,56 @@ NAMES = tuple(_MODELS)
 
 def write_records(path: pathlib.Path, name: str) -> None:
   """Writes two images as the task of an experiment reads them."""
-  if 'imagenet' in name:
-    examples = [tfexample_utils.create_classification_example(
-        _SIDE, _SIDE, output_serialized_example=False)]
-  elif 'seg' in name:
-    examples = [tfexample_utils.create_segmentation_test_example(
-        _SIDE, _SIDE, 3)]
-  else:
-    examples = [tfexample_utils.create_detection_test_example(
-        _SIDE, _SIDE, 3, num_instances=2)]
-  tfexample_utils.dump_to_tfrecord(str(path), 2 * examples)
+  with tf.io.TFRecordWriter(str(path)) as writer:
+    for label in (1, 2):
+      labels = {'image/class/label': [label - 1]}
+      if 'seg' in name:
+        labels = {'image/segmentation/class/encoded': [_png(_square(label))],
+                  'image/segmentation/class/format': [b'png']}
+      elif 'rcnn' in name or 'retinanet' in name:
+        labels = {
+            'image/source_id': [b'%d' % label],
+            'image/object/class/label': [label],
+            'image/object/is_crowd': [0], 'image/object/area': [32 * 32.],
+            'image/object/mask': [_png(_square(1))],
+            **{f'image/object/bbox/{edge}': [share] for edge, share in (
+                ('ymin', 0.25), ('xmin', 0.25), ('ymax', 0.75),
+                ('xmax', 0.75))}}
+      writer.write(_example({
+          'image/encoded': [_jpeg(label)], 'image/height': [_SIDE],
+          'image/width': [_SIDE], **labels}).SerializeToString())
+
+
+def _square(value):
+  """A square of a value on zeros, half as wide and high as the image."""
+  pixels = np.zeros([_SIDE, _SIDE], np.uint8)
+  pixels[_SIDE // 4:-_SIDE // 4, _SIDE // 4:-_SIDE // 4] = value
+  return pixels
+
+
+def _jpeg(seed):
+  pixels = np.random.default_rng(seed).integers(0, 256, [_SIDE, _SIDE, 3])
+  return _encoded(pixels.astype(np.uint8), 'JPEG')
+
+
+def _png(pixels):
+  return _encoded(pixels, 'PNG')
+
+
+def _encoded(pixels, kind):
+  buffer = io.BytesIO()
+  Image.fromarray(pixels).save(buffer, kind)
+  return buffer.getvalue()
+
+
+def _example(features) -> tf.train.Example:
+  kinds = {bytes: ('bytes_list', tf.train.BytesList),
+           int: ('int64_list', tf.train.Int64List),
+           float: ('float_list', tf.train.FloatList)}
+  return tf.train.Example(features=tf.train.Features(feature={
+      key: tf.train.Feature(**{kinds[type(values[0])][0]: kinds[
+          type(values[0])][1](value=values)})
+      for key, values in features.items()}))
 
 
 def overrides(name: str, records: pathlib.Path, backbone=None, **model) -> str:
