@@ -59,6 +59,15 @@ def test_the_network_gets_images_as_in_our_training(eager, training):
         levels[level], expected[name], atol=1e-4, err_msg=name)
 
 
+def test_every_weight_learns(eager, with_attention):
+  with tf.GradientTape() as tape:
+    outputs = with_attention(tf.random.normal([2, 64, 96, 3]), training=True)
+    loss = tf.reduce_sum(outputs['5'] ** 2)
+  variables = with_attention.trainable_variables
+  for variable, gradient in zip(variables, tape.gradient(loss, variables)):
+    assert gradient is not None, variable.name
+
+
 def test_kernels_decay_and_nothing_else(with_attention):
   penalty = sum(0.01 * np.sum(np.square(variable.numpy()))
                 for variable in with_attention.trainable_variables
@@ -122,7 +131,7 @@ def test_bad_fields(fields, message):
 
 
 def test_images_below_the_output_stride():
-  with pytest.raises(errors.UserError, match='least the output stride, 32, got'):
+  with pytest.raises(errors.UserError, match='output stride, 32, got'):
     _build(tiny_experiments.CONVOLUTIONS, size=(31, 64))
 
 

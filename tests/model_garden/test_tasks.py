@@ -97,12 +97,12 @@ def test_no_checkpoint(theirs, tmp_path):
 
 
 @pytest.mark.parametrize('name, model, message', [
-    (_CLASSES, {'input_size': [16, 64, 3]}, 'least the output stride, 32, got'),
+    (_CLASSES, {'input_size': [16, 64, 3]}, 'output stride, 32, got'),
     (_RETINANET, {'input_size': [64, 65, 3]}, r'2 \*\* max_level, 32 at'),
     (_RETINANET, {'max_level': 7}, r'2 \*\* max_level, 128 at level 7, got'),
     (_MASK_RCNN, {'input_size': [48, 64, 3]}, r'2 \*\* max_level'),
     (_MASK_RCNN, {'min_level': 1}, 'task.model.min_level: expected a level'),
-    (_SEGMENTATION, {'input_size': [65, 65, 3]}, 'the output stride, 32, got'),
+    (_SEGMENTATION, {'input_size': [65, 65, 3]}, 'the output stride, 16, got'),
     (_SEGMENTATION, {'backbone': {'axial_resnet': {'output_stride': 8}}},
      'decoder.aspp.level: expected a level of the backbone, 2, 3 at output')])
 def test_what_no_model_can_have(name, model, message):

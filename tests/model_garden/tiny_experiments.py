@@ -21,9 +21,10 @@ _HEAD = {'num_convs': 1, 'num_filters': 8}
 _MODELS = {
     'axial_resnet_imagenet': {'num_classes': 2},
     'retinanet_axialresnetfpn_coco': {
-        'num_classes': 3, 'max_level': 5, 'decoder': _FPN, 'head': _HEAD},
+        'num_classes': 3, 'min_level': 4, 'max_level': 5, 'decoder': _FPN,
+        'head': _HEAD, 'anchor': {'num_scales': 1}},
     'maskrcnn_axialresnetfpn_coco': {
-        'num_classes': 3, 'max_level': 5, 'decoder': _FPN,
+        'num_classes': 3, 'min_level': 4, 'max_level': 5, 'decoder': _FPN,
         'rpn_head': _HEAD, 'mask_head': _HEAD,
         'detection_head': {**_HEAD, 'fc_dims': 8},
         'roi_sampler': {'num_sampled_rois': 4},
