@@ -25,7 +25,7 @@ FLAGS = flags.FLAGS
 def _define_flags() -> None:
   from official.common import flags as garden_flags
 
-  garden_flags.define_flags()
+  cli.define_by(garden_flags.define_flags)
   flags.DEFINE_bool(
       'enable_async_checkpointing', True,
       'whether checkpoints are written while training continues.')
@@ -35,9 +35,13 @@ def main() -> None:
   from official.common import distribute_utils
   from official.core import task_factory, train_lib, train_utils
   from official.modeling import performance
+  from official.vision.utils import summary_manager
 
   cli.require(experiment='the name of an experiment', mode='such as train',
               model_dir='a folder for this run')
+  cli.refuse(['gin_file', 'gin_params'],
+             ': not used here; give parameters by --params_override')
+  FLAGS.model_dir = paths.expand(FLAGS.model_dir)
   paths.require_reachable(FLAGS.model_dir)
   params = _parse()
   _require_data(params.task)
@@ -55,6 +59,8 @@ def main() -> None:
   train_lib.run_experiment(
       distribution_strategy=strategy, task=task, mode=FLAGS.mode,
       params=params, model_dir=FLAGS.model_dir,
+      eval_summary_manager=summary_manager.maybe_build_eval_summary_manager(
+          params=params, model_dir=FLAGS.model_dir),
       enable_async_checkpointing=FLAGS.enable_async_checkpointing)
 
 
