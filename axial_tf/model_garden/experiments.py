@@ -61,4 +61,5 @@ def _with_axial_resnet(name: str, kind: type) -> _Experiment:
       for field in dataclasses.fields(task)})
   experiment.task.model.backbone = configs.Backbone()
   experiment.task.init_checkpoint = None
+  experiment.task.init_checkpoint_modules = 'backbone'
   return experiment
