@@ -14,7 +14,7 @@ import sys
 from axial_tf import version
 
 # Modules by the names of commands, in the order of the work.
-COMMANDS = {name.rpartition('.')[2]: name for name in (
+COMMANDS = {name.partition('.')[2].replace('.', '_'): name for name in (
     'axial_tf.demo',
     'data_prep.sample_digits',
     'data_prep.convert',
@@ -30,6 +30,7 @@ COMMANDS = {name.rpartition('.')[2]: name for name in (
     'axial_tf.client',
     'axial_tf.import_weights',
     'axial_tf.count',
+    'axial_tf.model_garden.train',
 )}
 _HELP = '''\
 usage: axial-tf COMMAND [--option=value ...]

@@ -19,7 +19,7 @@ axial-tf() { python -m axial_tf "$@"; }
 docker() { :; }; pip() { :; }; tensorboard() { :; }; curl() { cat > /dev/null; }
 '''
 # Languages of what is not code.
-DATA = ('bibtex', 'json', 'text')
+DATA = ('bibtex', 'json', 'text', 'yaml')
 
 
 class Block(NamedTuple):
