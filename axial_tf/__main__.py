@@ -5,7 +5,6 @@
 
 import ast
 import difflib
-import importlib.util
 import os
 import pathlib
 import runpy
@@ -32,6 +31,7 @@ COMMANDS = {name.partition('.')[2].replace('.', '_'): name for name in (
     'axial_tf.count',
     'axial_tf.model_garden.train',
 )}
+_ROOT = pathlib.Path(__file__).resolve().parent.parent
 _HELP = '''\
 usage: axial-tf COMMAND [--option=value ...]
 
@@ -41,7 +41,8 @@ usage: axial-tf COMMAND [--option=value ...]
   axial-tf --version       prints the version
 
 `python -m axial_tf.COMMAND` does the same as `axial-tf COMMAND`; of convert,
-inspect and sample_digits, `python -m data_prep.COMMAND`.'''
+inspect and sample_digits, `python -m data_prep.COMMAND`; of model_garden_train,
+`python -m axial_tf.model_garden.train`.'''
 
 
 def main() -> None:
@@ -49,7 +50,7 @@ def main() -> None:
   name, *arguments = sys.argv[1:] or ['--help']
   if name in ('--help', '-h', '-help', 'help'):
     _print(_HELP.format(commands='\n'.join(
-        f'  {name:<16}{_first_line(module)}'
+        f'  {name:<20}{_first_line(module)}'
         for name, module in COMMANDS.items())))
     return
   if name in ('--version', '-version'):
@@ -66,10 +67,8 @@ def main() -> None:
 
 def _first_line(module: str) -> str:
   """Returns the first line of a command's docstring, without importing it."""
-  spec = importlib.util.find_spec(module)
-  path = pathlib.Path(spec.origin)
-  if spec.submodule_search_locations:
-    path = path.with_name('__main__.py')
+  place = _ROOT.joinpath(*module.split('.'))
+  path = place / '__main__.py' if place.is_dir() else place.with_suffix('.py')
   text = path.read_text(encoding='utf-8')
   return ast.get_docstring(ast.parse(text)).partition('\n')[0]
 

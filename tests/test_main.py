@@ -43,7 +43,7 @@ def test_every_command_has_a_name_and_its_first_line_in_the_help():
     assert (done.returncode, done.stderr) == (0, '')
     for name, module in program.COMMANDS.items():
       first = modules[module].partition('\n')[0]
-      assert f'  {name:<16}{first}\n' in done.stdout
+      assert f'  {name:<20}{first}\n' in done.stdout
 
 
 def test_help_loads_no_tensorflow():
