@@ -55,7 +55,7 @@ class File(NamedTuple):
 
 Files = Mapping[str, File]
 
-# Of a `PanopticResult`, as `axial_tf.predict` writes them.
+# Made from a `PanopticResult`, as `axial_tf.predict` writes them.
 OF_SEGMENTS: Files = {
     'segments': File('Segments (PNG)', '_panoptic.png', _PNG,
                      lambda result, _: result.panoptic_png),
@@ -65,7 +65,7 @@ OF_SEGMENTS: Files = {
                     lambda result, _: images.png_bytes(
                         predicted_files.overlay(result))),
 }
-# Of a list of `ClassProbability`, as `axial_tf.classify` prints them.
+# Made from `ClassProbability` values, as `axial_tf.classify` prints them.
 OF_CLASSES: Files = {
     'table': File('Classes (JSON)', '.json', _JSON, lambda classes, name: (
         predicted_classes.json_line(name, classes) + '\n').encode())}

@@ -64,12 +64,12 @@ def class_rows(classes: Sequence[ClassProbability]) -> List[List[Any]]:
 
 def class_bars(classes: Sequence[ClassProbability]) -> str:
   """Returns the classes with bars as long as their probabilities, as HTML."""
+  rows = [(html.escape(entry.name), f'{100 * entry.probability:.1f}')
+          for entry in classes]
   return '<div class="bars">' + ''.join(
-      '<div><b>{}</b><span>{:.1f}&nbsp;%</span>'
-      '<i style="width:{:.1f}%"></i></div>'.format(
-          html.escape(entry.name), 100 * entry.probability,
-          100 * entry.probability)
-      for entry in classes) + '</div>'
+      f'<div><b>{name}</b><span>{percent}&nbsp;%</span>'
+      f'<i style="width:{percent}%"></i></div>'
+      for name, percent in rows) + '</div>'
 
 
 def error(text: str) -> str:

@@ -20,8 +20,8 @@ CSS = '''
 .title h2 { font-size: 1.15rem; font-weight: 650; margin: .8rem 0 0; }
 .title p { opacity: .75; margin: .2rem 0 0; }
 .legend { display: flex; flex-wrap: wrap; gap: .35rem 1.1rem; }
-.legend i { display: inline-block; width: .9em; height: .9em; margin-right: .4em;
-  border-radius: 3px; vertical-align: -.08em;
+.legend i { display: inline-block; width: .9em; height: .9em;
+  margin-right: .4em; border-radius: 3px; vertical-align: -.08em;
   box-shadow: 0 0 0 1px rgba(128, 128, 128, .5); }
 .legend small, .note, .hint { opacity: .75; }
 .mistake { padding: .7rem 1rem; border-radius: 8px; border: 1px solid #dc2626;
@@ -31,9 +31,10 @@ CSS = '''
 .links a { padding: .4rem .9rem; border-radius: 8px; text-decoration: none;
   border: 1px solid var(--border-color-primary); color: inherit; }
 .links a:hover { border-color: var(--color-accent); }
-.bars > div { display: grid; grid-template-columns: 1fr auto; margin: .55rem 0; }
-.bars i { grid-column: 1 / 3; height: .5rem; min-width: 2px; border-radius: 4px;
-  background: var(--color-accent); }
+.bars > div { display: grid; grid-template-columns: 1fr auto;
+  margin: .55rem 0; }
+.bars i { grid-column: 1 / 3; height: .5rem; min-width: 2px;
+  border-radius: 4px; background: var(--color-accent); }
 footer { display: none !important; }
 '''
 

@@ -73,24 +73,20 @@ class Segmentation:
       errors.UserError: there is no panoptic model, or it cannot be read.
     """
     self._model = loaded_model.load(path, model_folders.PANOPTIC)
-    inference = self._model.inference
     self.spec = self._model.spec
-    self.is_export = inference is None
+    self.is_export = self._model.inference is None
     if self.is_export:
-      content = model_folders.read_model_json(model_folders.find(path).path)
-      rules = content['input_rules']
-      self.views = multi_scale.MultiScaleSettings(
-          tuple(map(float, rules.get('scales', [1.0]))),
-          rules.get('flip', False))
-      settings, self.layers = content.get('merging'), {}
+      self.views, merging = _settings_of_export(path)
+      self.layers = {}
     else:
+      inference = self._model.inference
       self.views = inference.multi_scale
-      settings = dataclasses.asdict(inference.merging)
+      merging = dataclasses.asdict(inference.merging)
       self.layers = _attention_layers(inference.model)
+    has_centers = set(center_decoding.CenterDecoding.HEADS) <= set(
+        self._model.head_names)
     self.merging = settings_lib.from_dict(
-        MergingSettings, settings, 'merging') if settings is not None and set(
-            center_decoding.CenterDecoding.HEADS) <= set(
-                self._model.head_names) else None
+        MergingSettings, merging, 'merging') if has_centers else None
     self._merging = merging_again.MergingAgain(
         self.spec, self._model.max_long_side, self._model.enlarge)
     # Each choice of views is traced, and its trace takes memory.
@@ -200,6 +196,17 @@ class Segmentation:
         f'{upload.name}: {width}x{height} pixels do not fit into memory '
         f'({memory.describe(error)}); shrink it, or choose fewer or smaller '
         f'scales'))
+
+
+def _settings_of_export(path: str
+                        ) -> Tuple[multi_scale.MultiScaleSettings, Dict]:
+  """Returns the views of an export and the settings of its merging."""
+  folder = model_folders.find(path)
+  content = model_folders.read_model_json(folder.path)
+  with loaded_model.loading_errors(folder.path):
+    rules = content['input_rules']
+    return multi_scale.MultiScaleSettings(
+        tuple(rules['scales']), rules['flip']), content['merging']
 
 
 def _attention_layers(network) -> Dict[str, int]:
