@@ -18,8 +18,9 @@ from axial_tf.inference.decoding import center_decoding
 from axial_tf.panoptic import merging_settings
 from axial_tf.prediction import loaded_model, pixel_attention, predictor
 from axial_tf.prediction.results import PanopticResult
+from axial_tf.visualize import head_pictures
 
-# Pixels, at least about half of them, along the longer side of each panel.
+# Longer side, in pixels, up to which panels of attention are enlarged.
 _PANEL = 320
 # Models with other settings are shown, too, without a choice of them.
 MergingSettings = merging_settings.MergingSettings
@@ -142,7 +143,8 @@ class Segmentation:
   @property
   def head_pictures(self) -> Tuple[str, ...]:
     """Names of the pictures that `pictures_of_heads` returns."""
-    return () if self.merging is None else ('heatmap', 'offsets')
+    return () if self.merging is None else head_pictures.names(
+        self._model.head_names)
 
   def pictures_of_heads(self, analysis: Analysis, result: PanopticResult
                         ) -> Dict[str, np.ndarray]:
@@ -169,10 +171,8 @@ class Segmentation:
           'attention: expected a training run, got an export, which has no '
           'layers to look into; give the model_dir of its run as --model')
     with self._memory_error(analysis.upload):
-      pixels = analysis.upload.pixels
       return pixel_attention.draw(
-          self._model, pixels, pixel, layer, head, max(
-              1, _PANEL // max(pixels.shape)))
+          self._model, analysis.upload.pixels, pixel, layer, head, _PANEL)
 
   def _segmenter(self, views) -> loaded_model.Segmenter:
     if views == self.views:

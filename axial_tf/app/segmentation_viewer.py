@@ -117,7 +117,7 @@ class SegmentationViewer:
       picture = _Picture(analysis)
       return self._show(
           self._kept.add(picture, replaced=key), picture, choices,
-          f'network {analysis.seconds:.2f} s')
+          f'network {1000 * analysis.seconds:.0f} ms')
     except errors.UserError as error:
       self._kept.drop(key)
       return Shown('', overview.error(str(error)))
@@ -200,7 +200,7 @@ class SegmentationViewer:
     seconds = time.monotonic() - start
     height, width = result.panoptic_map.shape
     merging = '' if self.model.merging is None else (
-        f', merging {seconds:.2f} s')
+        f', merging {1000 * seconds:.0f} ms')
     return Shown(
         key, overview.note(
             f'{picture.analysis.upload.name}: {width} x {height} pixels, '

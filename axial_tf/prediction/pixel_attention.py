@@ -13,7 +13,7 @@ from axial_tf.prediction import loaded_model
 
 def draw(model: loaded_model.Segmenter, image: np.ndarray,
          pixel: Tuple[int, int], layer: Optional[str] = None,
-         head: Optional[int] = None, enlarged: int = 1) -> np.ndarray:
+         head: Optional[int] = None, least_side: int = 1) -> np.ndarray:
   """Draws what a pixel attends to: along its column, its row, and in total.
 
   Args:
@@ -22,8 +22,8 @@ def draw(model: loaded_model.Segmenter, image: np.ndarray,
     pixel: (y, x) in the image.
     layer: one of `attention_probe.layers`; None for the last one.
     head: its number, from 0; None for the mean over the heads.
-    enlarged: pixels of the picture for each row and column of the image that
-      the network sees.
+    least_side: longer side, in pixels, up to which the panels are enlarged by
+      a whole factor where the network sees less.
 
   Returns:
     uint8 RGB, see `visualize.attention_pictures`.
@@ -39,6 +39,7 @@ def draw(model: loaded_model.Segmenter, image: np.ndarray,
   attention = attention_probe.probe(
       model.inference.model, resizing.to_model_range(shown), layer=layer,
       pixel=pixel, head=head)
+  enlarged = max(1, least_side // max(shown.shape[1:3]))
   return visualize.attention_pictures(
       shown[0].numpy().repeat(enlarged, 0).repeat(enlarged, 1),
       attention._replace(pixels_per_cell=tuple(

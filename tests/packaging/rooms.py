@@ -13,7 +13,7 @@ ORDER = (
     'panoptic', 'specs', 'layers', 'models', 'data', 'inference', 'evaluation',
     'training', 'visualize', 'tasks', 'experiment', 'planning', 'tuning',
     'prediction',
-    'export', 'client', 'weights', 'serving')
+    'export', 'app', 'client', 'weights', 'serving')
 # data_prep is independent of the models: it needs only the record schema.
 OF_DATA_PREP = {
     'errors', 'version', 'optional_imports', 'keras2', 'files', 'settings',
