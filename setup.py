@@ -37,7 +37,7 @@ _ONNX = ['tf2onnx', 'onnx<1.17' + _OLD, 'onnx' + _NEW,
 _SERVING = ['tensorflow-serving-api==2.15.1' + _OLD,
             'tensorflow-serving-api==2.20.*' + _NEW]
 _EXTRAS = {
-    # Older Gradio, which Python 3.9 would get, lets files be read by anyone.
+    # Python 3.9 would get Gradio 4, whose security holes stay open.
     'app': ['gradio>=6,<7; python_version >= "3.10"'],
     'beam': [_BEAM],
     'demo': ['scikit-learn'],

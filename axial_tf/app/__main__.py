@@ -22,6 +22,7 @@ import tempfile
 from absl import flags
 
 from axial_tf import cli, errors
+from axial_tf.app import confinement
 from axial_tf.files import model_folders
 
 FLAGS = flags.FLAGS
@@ -50,20 +51,18 @@ def main() -> None:
   task = model_folders.find(FLAGS.model).task
   if sys.version_info < (3, 10):
     raise errors.UserError(
-        f'the page needs Python 3.10 or newer, whose Gradio gives no file '
-        f'away; this is {sys.version_info[0]}.{sys.version_info[1]}')
+        f'the page needs Python 3.10 or newer, for which Gradio 6 exists; this '
+        f'is {sys.version_info[0]}.{sys.version_info[1]}')
   with tempfile.TemporaryDirectory(prefix='axial_tf_app_') as folder:
-    tempfile.tempdir = folder  # Also for what others write.
+    confinement.confine(folder)
     _serve(task, folder)
 
 
 def _serve(task, folder: str) -> None:
-  from axial_tf.app import page, server
+  from axial_tf.app import page, server, uploads
 
-  gr = page.gradio(folder)
+  gr = page.gradio()
   with server.listen(FLAGS.host, FLAGS.port) as listening:
-    from axial_tf.app import uploads
-
     source = uploads.Uploads(folder, _max_pixels())
     build = (_classification if task is model_folders.CLASSIFICATION
              else _segmentation)

@@ -1,7 +1,6 @@
 """Lays out the parts that all pages have, with Gradio."""
 
 import html
-import os
 from types import ModuleType
 from typing import Any, Dict
 
@@ -39,23 +38,12 @@ footer { display: none !important; }
 '''
 
 
-def gradio(folder: str) -> ModuleType:
-  """Imports Gradio so that it asks no other machine and keeps to a folder.
-
-  Args:
-    folder: folder for all that it writes.
+def gradio() -> ModuleType:
+  """Imports Gradio; call `confinement.confine` before.
 
   Raises:
     errors.UserError: it is not installed, or cannot be imported.
   """
-  os.environ.update({
-      'GRADIO_ANALYTICS_ENABLED': 'False',
-      'HF_HUB_DISABLE_TELEMETRY': '1',
-      'HF_HUB_OFFLINE': '1',
-      'HF_HOME': os.path.join(folder, 'huggingface'),
-      'MPLCONFIGDIR': os.path.join(folder, 'matplotlib'),
-      'GRADIO_TEMP_DIR': os.path.join(folder, 'pictures'),
-      'GRADIO_EXAMPLES_CACHE': os.path.join(folder, 'examples')})
   return optional_imports.load('gradio', 'app', 'the page')
 
 

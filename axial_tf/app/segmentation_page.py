@@ -111,7 +111,7 @@ class _Page:
     mistake = gr.HTML()
     picture = gr.Image(
         show_label=False, interactive=False, format='png',
-        buttons=['fullscreen'])
+        buttons=['fullscreen'], elem_id='attention')
 
     def clicked(key, event: gr.SelectData):
       column, row = event.index
