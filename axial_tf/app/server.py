@@ -1,6 +1,7 @@
 """Serves a page over HTTP to a browser on this machine."""
 
 import ipaddress
+import logging
 import socket
 from typing import Callable
 
@@ -76,6 +77,9 @@ def application(gr, blocks,
       max_file_size=_LARGEST_FILE, ssr_mode=False, pwa=False, mcp_server=False,
       enable_monitoring=False, footer_links=[], run_history=False,
       theme=page.theme(gr), css=page.CSS)
+  # Without it Gradio takes any path for that of an upload: only its own way of
+  # serving sets this, and before it nothing is checked.
+  blocks.has_launched = True
   return _WithHeaders(app)
 
 
@@ -89,9 +93,13 @@ def serve(app, listening: socket.socket) -> None:
     # A page of another origin may name this machine otherwise to get around
     # the browser's rules.
     app = hosts.TrustedHostMiddleware(app, ['localhost', '127.0.0.1', '[::1]'])
-  uvicorn.Server(uvicorn.Config(
+  running = uvicorn.Server(uvicorn.Config(
       app, log_level='error', access_log=False, lifespan='on',
-      timeout_graceful_shutdown=_GRACE)).run([listening])
+      timeout_graceful_shutdown=_GRACE))
+  # Pages that are still open at the end are no error.
+  logging.getLogger('uvicorn.error').addFilter(
+      lambda _: not running.should_exit)
+  running.run([listening])
 
 
 class _WithHeaders:
