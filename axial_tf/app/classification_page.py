@@ -28,7 +28,7 @@ def build(gr: ModuleType, viewer: classification_viewer.ClassificationViewer):
         bars = gr.HTML()
         links = gr.HTML()
       with gr.Column(scale=2, min_width=400):
-        picture = page.shown_picture(gr, 'Picture')
+        picture = page.shown_picture(gr)
     table = gr.Dataframe(
         headers=list(overview.CLASS_COLUMNS), interactive=False,
         label='Classes, the most probable first')

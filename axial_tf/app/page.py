@@ -70,10 +70,10 @@ def picture_file(gr: ModuleType):
   return gr.File(label='Picture (JPEG or PNG)', height=170)
 
 
-def shown_picture(gr: ModuleType, label: str):
-  """Adds a picture that the model draws."""
+def shown_picture(gr: ModuleType):
+  """Adds a picture that is drawn for the dropped one."""
   return gr.Image(
-      label=label, interactive=False, format='png', height=520,
+      label='Picture', show_label=False, interactive=False, format='png', height=520,
       buttons=['fullscreen'])
 
 

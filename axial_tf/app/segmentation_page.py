@@ -36,18 +36,18 @@ class _Page:
         with gr.Column(scale=3, min_width=400):
           self._shows = gr.Radio(
               list(viewer.pictures), value=viewer.pictures[0],
-              label='Picture shows')
-          self._picture = page.shown_picture(
-              gr, 'Segments (click a pixel for its attention)'
-              if model.layers else 'Segments')
+              label='Picture shows',
+              info='a click on a pixel shows, below, what it attends to'
+              if model.layers else None)
+          self._picture = page.shown_picture(gr)
           self._legend = gr.HTML()
           self._links = gr.HTML()
+          if model.layers:
+            self._attention()
           self._table = gr.Dataframe(
               headers=list(overview.SEGMENT_COLUMNS), interactive=False,
               label='Segments, the largest first; areas and boxes in pixels',
               datatype=['str', 'str', *7 * ['number']])
-      if model.layers:
-        self._attention()
       self._answer()
 
   def _settings_of_merging(self):
@@ -97,20 +97,23 @@ class _Page:
     """Adds what a pixel attends to."""
     gr, viewer = self._gr, self._viewer
     names = list(viewer.model.layers)
-    gr.HTML('<h2>Attention</h2><p>of the pixel that you click above: along its '
-            'column, along its row, and the product of the two</p>',
+    gr.HTML('<h2>Attention</h2><p>of the clicked pixel: along its column, along '
+            'its row, and the product of the two</p>',
             elem_classes='title')
     with gr.Row(equal_height=True):
-      layer = gr.Dropdown(names, value=names[-1], label='Layer')
+      layer = gr.Dropdown(
+          names, value=names[-1], label='Layer', min_width=120)
       head = gr.Dropdown(
           viewer.heads(names[-1]), value=segmentation_viewer.MEAN,
-          label='Head')
-      y = gr.Number(0, precision=0, minimum=0, label='Row (y)')
-      x = gr.Number(0, precision=0, minimum=0, label='Column (x)')
-      button = gr.Button('Show', scale=0, min_width=120)
+          label='Head', min_width=120)
+      y = gr.Number(
+          0, precision=0, minimum=0, label='Row (y)', min_width=90)
+      x = gr.Number(
+          0, precision=0, minimum=0, label='Column (x)', min_width=90)
+      button = gr.Button('Show', scale=0, min_width=90)
     mistake = gr.HTML()
     picture = gr.Image(
-        show_label=False, interactive=False, format='png',
+        show_label=False, interactive=False, format='png', height=300,
         buttons=['fullscreen'], elem_id='attention')
 
     def clicked(key, event: gr.SelectData):

@@ -146,7 +146,7 @@ def test_no_other_file_can_be_read(page, client, pictures, export_dir):
         assert 'event: error' in answer and 'event: complete' not in answer
   finally:
     secret.unlink()
-  for path in ('/files/guess/table', '/files/x/y', '/docs', '/openapi.json',
+  for path in ('/files/guess/table', '/files/x/y', '/docs', '/redoc',
                '/monitoring'):
     assert _status(page, path) in (403, 404), path
 
