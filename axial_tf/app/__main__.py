@@ -17,7 +17,6 @@ shows no other file, and writes to a temporary folder that it deletes.
 """
 
 import sys
-import tempfile
 
 from absl import flags
 
@@ -53,8 +52,7 @@ def main() -> None:
     raise errors.UserError(
         f'the page needs Python 3.10 or newer, for which Gradio 6 exists; this '
         f'is {sys.version_info[0]}.{sys.version_info[1]}')
-  with tempfile.TemporaryDirectory(prefix='axial_tf_app_') as folder:
-    confinement.confine(folder)
+  with confinement.folder() as folder:
     _serve(task, folder)
 
 

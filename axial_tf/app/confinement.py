@@ -1,7 +1,9 @@
 """Keeps what the page's libraries write in one folder, and them off the net."""
 
+import contextlib
 import os
 import tempfile
+from typing import Iterator
 
 _SWITCHES = {
     'GRADIO_ANALYTICS_ENABLED': 'False',
@@ -18,13 +20,19 @@ _FOLDERS = {
 }
 
 
-def confine(folder: str) -> None:
-  """Sets the variables of this process; before the libraries are imported.
+@contextlib.contextmanager
+def folder() -> Iterator[str]:
+  """Makes a folder for all that is written, uploads above all, for a while.
 
-  Args:
-    folder: folder for all that they write, uploads above all.
+  To be entered before the libraries are imported.
   """
-  os.environ.update(_SWITCHES)
-  os.environ.update({
-      name: os.path.join(folder, part) for name, part in _FOLDERS.items()})
-  tempfile.tempdir = folder
+  before = tempfile.tempdir
+  with tempfile.TemporaryDirectory(prefix='axial_tf_app_') as made:
+    os.environ.update(_SWITCHES)
+    os.environ.update({
+        name: os.path.join(made, part) for name, part in _FOLDERS.items()})
+    tempfile.tempdir = made
+    try:
+      yield made
+    finally:
+      tempfile.tempdir = before

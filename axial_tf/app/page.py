@@ -39,7 +39,7 @@ footer { display: none !important; }
 
 
 def gradio() -> ModuleType:
-  """Imports Gradio; call `confinement.confine` before.
+  """Imports Gradio; enter `confinement.folder` before.
 
   Raises:
     errors.UserError: it is not installed, or cannot be imported.
@@ -73,8 +73,8 @@ def picture_file(gr: ModuleType):
 def shown_picture(gr: ModuleType):
   """Adds a picture that is drawn for the dropped one."""
   return gr.Image(
-      label='Picture', show_label=False, interactive=False, format='png', height=520,
-      buttons=['fullscreen'])
+      label='Picture', show_label=False, interactive=False, format='png',
+      height=520, buttons=['fullscreen'])
 
 
 def private() -> Dict[str, Any]:

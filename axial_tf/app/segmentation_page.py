@@ -97,8 +97,8 @@ class _Page:
     """Adds what a pixel attends to."""
     gr, viewer = self._gr, self._viewer
     names = list(viewer.model.layers)
-    gr.HTML('<h2>Attention</h2><p>of the clicked pixel: along its column, along '
-            'its row, and the product of the two</p>',
+    gr.HTML('<h2>Attention</h2><p>of the clicked pixel: along its column, '
+            'along its row, and the product of the two</p>',
             elem_classes='title')
     with gr.Row(equal_height=True):
       layer = gr.Dropdown(
