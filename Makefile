@@ -17,12 +17,13 @@ BENCHMARKS := attention conversion data evaluation kept_for_backward memory \
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-slow lint docs bench lock clean
+.PHONY: help venv demo test test-slow test-app lint docs bench lock clean
 
 help:
 	@echo 'make demo         train a small model on digits, draw its results'
 	@echo 'make test         all tests except the slow ones (or TESTS=tests/data)'
 	@echo 'make test-slow    the slow tests (many minutes)'
+	@echo 'make test-app     the tests of the page, with Gradio, in build/app'
 	@echo 'make bench        the benchmarks of a CPU'
 	@echo 'make lint         ruff, and rules of plain English'
 	@echo 'make docs         the site of the documentation, in build/site'
@@ -50,13 +51,29 @@ demo: $(STAMP)
 	$(BIN)/python -m axial_tf.demo
 
 # These import TensorFlow before its lines are filtered.
-test test-slow bench: export TF_CPP_MIN_LOG_LEVEL ?= 3
+test test-slow test-app bench: export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 test: $(STAMP)
 	$(PYTEST) $(TESTS)
 
 test-slow: $(STAMP)
 	$(PYTEST) -m slow $(TESTS)
+
+# Gradio and a driver of browsers are in an environment of their own, which also
+# sees that of the other tests.
+APP := build/app
+$(APP)/.installed: $(STAMP) setup.py
+	rm -rf $(APP)
+	$(BIN)/python -m venv $(APP)
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+	  > "$$($(APP)/bin/python -c \
+	  'import sysconfig; print(sysconfig.get_path("purelib"))')/tests.pth"
+	$(APP)/bin/python -m pip --disable-pip-version-check install --quiet \
+	  --no-build-isolation -e '.[app]' playwright
+	@touch $@
+
+test-app: $(APP)/.installed
+	$(APP)/bin/python -m pytest tests/app
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -37,6 +37,8 @@ _ONNX = ['tf2onnx', 'onnx<1.17' + _OLD, 'onnx' + _NEW,
 _SERVING = ['tensorflow-serving-api==2.15.1' + _OLD,
             'tensorflow-serving-api==2.20.*' + _NEW]
 _EXTRAS = {
+    # Python 3.9 would get Gradio 4, whose security holes stay open.
+    'app': ['gradio>=6,<7; python_version >= "3.10"'],
     'beam': [_BEAM],
     'demo': ['scikit-learn'],
     'gpu': ['tensorflow[and-cuda]==2.15.1' + _OLD,

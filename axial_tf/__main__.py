@@ -26,6 +26,7 @@ COMMANDS = {name.partition('.')[2].replace('.', '_'): name for name in (
     'axial_tf.classify',
     'axial_tf.export',
     'axial_tf.export_heads',
+    'axial_tf.app',
     'axial_tf.client',
     'axial_tf.import_weights',
     'axial_tf.count',

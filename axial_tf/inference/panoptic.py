@@ -122,6 +122,13 @@ class PanopticInference(tf.Module):
         dataclasses.replace(self.merging, stuff_area_limit=0),
         self.max_long_side, self.enlarge, self.multi_scale, self.size)
 
+  def averaging(self, views: multi_scale_lib.MultiScaleSettings
+                ) -> 'PanopticInference':
+    """Returns an inference that averages over other views of an image."""
+    return PanopticInference(
+        self.model, self.spec, self.merging, self.max_long_side, self.enlarge,
+        views, self.size)
+
   def __call__(self, images: tf.Tensor) -> Dict[str, tf.Tensor]:
     """Segments images as they are, without resizing them.
 
@@ -162,6 +169,17 @@ class PanopticInference(tf.Module):
     """
     height, width = tf.shape(images)[1], tf.shape(images)[2]
     outputs = self(resized(images, self.max_long_side, self.enlarge))
+    return self.at_original_size(outputs, height, width)
+
+  def at_original_size(self, outputs: Dict[str, tf.Tensor], height: tf.Tensor,
+                       width: tf.Tensor) -> Dict[str, tf.Tensor]:
+    """Returns what `predict` does, without running the network.
+
+    Args:
+      outputs: results of `__call__` for images resized as `max_long_side` says.
+      height: height of the original images.
+      width: width of the original images.
+    """
     maps = {key: outputs[key] for key in ('panoptic_map', 'score_map')}
     seen = (*maps.values(), outputs['semantic_probabilities'])
     if self.max_long_side is not None:

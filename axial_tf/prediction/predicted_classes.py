@@ -44,9 +44,9 @@ def classify_all(
       for (file, _), classes in zip(batch, found):
         if path is None:
           reader.finish(
-              _json(file, classes) if as_json else _text(file, classes))
+              json_line(file, classes) if as_json else _text(file, classes))
         else:
-          lines.add(_json(file, classes))
+          lines.add(json_line(file, classes))
           reader.finish()
   if path is not None:
     print(f'{len(files) - len(reader.failed)} images classified, results in '
@@ -54,8 +54,8 @@ def classify_all(
   image_reader.require_all(files, reader.failed, 'classified')
 
 
-def _json(file: str, classes: Sequence[results.ClassProbability]
-          ) -> str:
+def json_line(file: str, classes: Sequence[results.ClassProbability]) -> str:
+  """Returns the classes of a file as a line of JSON, without its end."""
   return json.dumps({
       'file': paths.printable(file),
       'classes': [dataclasses.asdict(entry) for entry in classes]})

@@ -56,10 +56,7 @@ class Pictures(NamedTuple):
     """
     drawn = {}
     if 'overlay' in self.names:
-      shown = result.thinned()
-      drawn['overlay'] = visualize.stack([
-          shown.picture, visualize.legend(
-              shown.panoptic_map, shown.spec, shown.image.shape[1])])
+      drawn['overlay'] = overlay(result)
     of_heads = [name for name in self.names if name not in _NOT_OF_HEADS]
     if of_heads:
       pictures = model.heads(result).pictures()
@@ -70,6 +67,14 @@ class Pictures(NamedTuple):
           result.image, self.pixel or (height // 2, width // 2), self.layer,
           self.head)
     return drawn
+
+
+def overlay(result: results.PanopticResult) -> np.ndarray:
+  """Returns the image under its segments, above a legend, uint8 RGB."""
+  shown = result.thinned()
+  return visualize.stack([
+      shown.picture, visualize.legend(
+          shown.panoptic_map, shown.spec, shown.image.shape[1])])
 
 
 def parse_pixel(text: Optional[str]) -> Optional[Tuple[int, int]]:
@@ -108,6 +113,11 @@ def write_segments(result: results.PanopticResult, stem: str) -> None:
     errors.UserError: a file cannot be written.
   """
   atomic_files.write(f'{stem}_panoptic.png', result.panoptic_png)
+  atomic_files.write(f'{stem}.json', segments_json(result))
+
+
+def segments_json(result: results.PanopticResult) -> bytes:
+  """Returns the content of <stem>.json."""
   height, width = result.panoptic_map.shape
   content = {
       'height': height, 'width': width,
@@ -116,5 +126,4 @@ def write_segments(result: results.PanopticResult, stem: str) -> None:
       'segments': [{key: getattr(segment, key) for key in _SEGMENT_KEYS}
                    for segment in result.segments],
   }
-  text = json.dumps(content, indent=1) + '\n'
-  atomic_files.write(f'{stem}.json', text.encode())
+  return (json.dumps(content, indent=1) + '\n').encode()

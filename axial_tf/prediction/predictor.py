@@ -15,13 +15,13 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from axial_tf import errors, memory, visualize
+from axial_tf import errors, memory
 from axial_tf.data.common import resizing
 from axial_tf.files import images, model_folders
 from axial_tf.inference import attention_probe, multi_scale
 from axial_tf.keras2 import keras
 from axial_tf.layers import compilation
-from axial_tf.prediction import loaded_model, tiles
+from axial_tf.prediction import loaded_model, pixel_attention, tiles
 from axial_tf.prediction.results import PanopticResult
 from axial_tf.specs import dataset_spec
 from axial_tf.visualize import head_pictures
@@ -230,17 +230,9 @@ class Predictor:
       errors.UserError: the model is an export, or there is no such pixel,
         layer or head.
     """
-    network = self._network()
-    pixels = images.as_rgb(image)
-    attention_probe.check_pixel(pixel, pixels.shape[:2])
-    shown = self._model.resized(tf.constant(pixels[np.newaxis]))
-    pixel = tuple(
-        resizing.nearest(p, new, old) for p, old, new in zip(
-            pixel, pixels.shape, shown.shape[1:3]))
-    attention = attention_probe.probe(
-        network, resizing.to_model_range(shown), layer=layer, pixel=pixel,
-        head=head)
-    return visualize.attention_pictures(shown[0].numpy(), attention, pixel)
+    self._network()
+    return pixel_attention.draw(
+        self._model, images.as_rgb(image), pixel, layer, head)
 
   def _memory_error(self, name, shape, images=1):
     ways = ['shrink it' if images == 1 else 'shrink them']

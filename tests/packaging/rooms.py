@@ -12,8 +12,8 @@ ORDER = (
     'devices', 'versions', 'memory', 'unfolded', 'beam_runner', 'log_filter',
     'cli', 'panoptic', 'specs', 'layers', 'models', 'data', 'inference',
     'evaluation', 'training', 'visualize', 'tasks', 'experiment', 'planning',
-    'tuning', 'prediction', 'export', 'client', 'weights', 'model_garden',
-    'serving')
+    'tuning', 'prediction', 'export', 'app', 'client', 'weights',
+    'model_garden', 'serving')
 # data_prep is independent of the models: it needs only the record schema.
 OF_DATA_PREP = {
     'errors', 'version', 'optional_imports', 'keras2', 'files', 'settings',
