@@ -10,13 +10,13 @@ from typing import Dict, Tuple
 import tensorflow as tf
 
 from axial_tf import settings as settings_lib
-from axial_tf.keras2 import keras
-from axial_tf.layers import aspp, multiply_adds, named, resize
+from axial_tf.layers import aspp, named, resize
 from axial_tf.layers import padding as padding_lib
 from axial_tf.models import (
   backbones,
   image_sizes,
   panoptic_decoder,
+  panoptic_network,
   space_to_depth_decoder,
   xception,
 )
@@ -84,8 +84,10 @@ class DeeperLabSettings:
     return space_to_depth_decoder.BLOCK
 
 
-class DeeperLab(keras.Model):
+class DeeperLab(panoptic_network.PanopticNetwork):
   """Images to semantic logits, keypoint heatmaps, and offsets to keypoints."""
+
+  SETTINGS = DeeperLabSettings
 
   def __init__(self, settings: DeeperLabSettings, num_classes: int, **kwargs):
     """Makes the backbone, ASPP, the decoder and five heads.
@@ -95,11 +97,8 @@ class DeeperLab(keras.Model):
       num_classes: number of semantic outputs.
       **kwargs: keyword arguments of keras.Model.
     """
-    super().__init__(**kwargs)
-    self._settings = settings
-    self._num_classes = num_classes
+    super().__init__(settings, num_classes, **kwargs)
     norm = settings.backbone.norm
-    self.backbone = backbones.build(settings.backbone, name='backbone')
     self.aspp = aspp.ASPP(
         settings.aspp_channels, settings.aspp_rates, norm=norm, name='aspp')
     self.decoder = space_to_depth_decoder.SpaceToDepthDecoder(
@@ -155,50 +154,12 @@ class DeeperLab(keras.Model):
       outputs[name] = unit * output if name.endswith('_offset') else output
     return outputs
 
-  def pad(self, images):
-    """Pads at the right and bottom to k * 16 + 1 pixels, k at least 1."""
-    return image_sizes.pad(images, _OUTPUT_STRIDE, self._settings.padding)
-
-  def multiply_adds(
-      self, height: int, width: int, *, padded: bool = True) -> int:
-    """Returns the multiply-adds of a built model for one image of this size.
-
-    Upsampling of the outputs is left out.
-
-    Args:
-      height: height of the image.
-      width: width of the image.
-      padded: whether to count for the padded image, as call() computes. If not,
-        sizes of k * 16 are counted as in the paper of Axial-DeepLab.
-
-    Raises:
-      errors.UserError: the model is not built.
-    """
-    multiply_adds.require_built(self)
-    if padded:
-      height, width = (
-          image_sizes.legal(size, _OUTPUT_STRIDE) for size in (height, width))
+  def _multiply_adds(self, height: int, width: int) -> int:
     deep = -(-height // _OUTPUT_STRIDE), -(-width // _OUTPUT_STRIDE)
     small = tuple(
         -(-size // self._settings.heads_stride) for size in (height, width))
     return (
-        self.backbone.multiply_adds(height, width)
-        + self.aspp.multiply_adds(*deep)
+        self.aspp.multiply_adds(*deep)
         + self.decoder.multiply_adds(deep, small)
         + sum(head.multiply_adds(*small) for head in (
             self.semantic_head, *self.instance_heads)))
-
-  def get_config(self):
-    settings = dataclasses.asdict(self._settings)
-    settings['backbone'] = backbones.settings_to_config(
-        self._settings.backbone)
-    return {'name': self.name, 'num_classes': self._num_classes,
-            'settings': settings}
-
-  @classmethod
-  def from_config(cls, config):
-    parts = config['settings']
-    settings = settings_lib.from_dict(DeeperLabSettings, {
-        **parts, 'backbone': backbones.settings_from_config(
-            parts['backbone'])})
-    return cls(settings, config['num_classes'], name=config['name'])

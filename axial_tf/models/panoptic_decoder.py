@@ -171,13 +171,16 @@ def _fusion(channels, decoder, norm, name):
 
 
 class Head(keras.layers.Layer):
-  """A separable convolution, 5x5 unless told, and a linear 1x1 convolution."""
+  """A convolution, separable and 5x5 unless told, and a linear 1x1 one."""
 
   def __init__(self, hidden_channels: int, output_channels: int,
                norm: normalization.BatchNormSettings,
-               kernel_size: int = _KERNEL_SIZE, **kwargs):
+               kernel_size: int = _KERNEL_SIZE, separable: bool = True,
+               **kwargs):
     super().__init__(**kwargs)
-    self.hidden = convolution.SeparableConvNorm(
+    layer = (convolution.SeparableConvNorm if separable
+             else convolution.ConvNorm)
+    self.hidden = layer(
         hidden_channels, kernel_size, norm=norm, name='hidden')
     self.last = keras.layers.Conv2D(
         output_channels, 1, name='last',

@@ -6,14 +6,14 @@ from typing import Dict, Literal
 import tensorflow as tf
 
 from axial_tf import settings as settings_lib
-from axial_tf.keras2 import keras
-from axial_tf.layers import multiply_adds, resize
 from axial_tf.layers import padding as padding_lib
+from axial_tf.layers import resize
 from axial_tf.models import (
   axial_resnet,
   backbones,
   image_sizes,
   panoptic_decoder,
+  panoptic_network,
 )
 
 
@@ -65,8 +65,10 @@ class PanopticDeepLabSettings:
           f'channels')
 
 
-class PanopticDeepLab(keras.Model):
+class PanopticDeepLab(panoptic_network.PanopticNetwork):
   """Images to semantic logits, a heatmap of centers, and offsets to them."""
+
+  SETTINGS = PanopticDeepLabSettings
 
   def __init__(self, settings: PanopticDeepLabSettings, num_classes: int,
                **kwargs):
@@ -77,12 +79,9 @@ class PanopticDeepLab(keras.Model):
       num_classes: number of semantic outputs.
       **kwargs: keyword arguments of keras.Model.
     """
-    super().__init__(**kwargs)
-    self._settings = settings
-    self._num_classes = num_classes
+    super().__init__(settings, num_classes, **kwargs)
     norm = settings.backbone.norm
     semantic, instance = settings.semantic, settings.instance
-    self.backbone = backbones.build(settings.backbone, name='backbone')
     self.semantic_decoder = panoptic_decoder.Decoder(
         semantic, settings.decoder, norm, settings.heads_stride,
         name='semantic_decoder')
@@ -147,51 +146,12 @@ class PanopticDeepLab(keras.Model):
             instance, training=training),
     }
 
-  def pad(self, images):
-    """Pads at the right and bottom to k * output_stride + 1, k at least 1."""
-    return image_sizes.pad(
-        images, self._settings.backbone.output_stride, self._settings.padding)
-
-  def multiply_adds(
-      self, height: int, width: int, *, padded: bool = True) -> int:
-    """Returns the multiply-adds of a built model for one image of this size.
-
-    Upsampling of the outputs is left out.
-
-    Args:
-      height: height of the image.
-      width: width of the image.
-      padded: whether to count for the padded image, as call() computes. If not,
-        sizes of k * output_stride are counted as in the paper.
-
-    Raises:
-      errors.UserError: the model is not built.
-    """
-    multiply_adds.require_built(self)
+  def _multiply_adds(self, height: int, width: int) -> int:
     stride = self._settings.backbone.output_stride
-    if padded:
-      height, width = (
-          image_sizes.legal(size, stride) for size in (height, width))
     small = tuple(
         -(-size // self._settings.heads_stride) for size in (height, width))
     return (
-        self.backbone.multiply_adds(height, width)
-        + sum(decoder.multiply_adds(height, width, stride) for decoder in (
+        sum(decoder.multiply_adds(height, width, stride) for decoder in (
             self.semantic_decoder, self.instance_decoder))
         + sum(head.multiply_adds(*small) for head in (
             self.semantic_head, self.center_head, self.offset_head)))
-
-  def get_config(self):
-    settings = dataclasses.asdict(self._settings)
-    settings['backbone'] = backbones.settings_to_config(
-        self._settings.backbone)
-    return {'name': self.name, 'num_classes': self._num_classes,
-            'settings': settings}
-
-  @classmethod
-  def from_config(cls, config):
-    parts = config['settings']
-    settings = settings_lib.from_dict(PanopticDeepLabSettings, {
-        **parts, 'backbone': backbones.settings_from_config(
-            parts['backbone'])})
-    return cls(settings, config['num_classes'], name=config['name'])

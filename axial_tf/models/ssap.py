@@ -17,14 +17,20 @@ from axial_tf.layers import (
   convolution,
   multiply_adds,
   named,
-  normalization,
   resize,
 )
 from axial_tf.layers import padding as padding_lib
-from axial_tf.models import axial_resnet, backbones, image_sizes
+from axial_tf.models import (
+  axial_resnet,
+  backbones,
+  image_sizes,
+  panoptic_decoder,
+  panoptic_network,
+)
 from axial_tf.panoptic.ssap import windows
 
 _COARSEST, _FINEST = windows.STRIDES[0], windows.STRIDES[-1]
+_KERNEL_SIZE = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,8 +71,10 @@ class SSAPSettings:
     return _FINEST
 
 
-class SSAP(keras.Model):
+class SSAP(panoptic_network.PanopticNetwork):
   """Images to semantic logits and affinities at strides 4 to 64."""
+
+  SETTINGS = SSAPSettings
 
   def __init__(self, settings: SSAPSettings, num_classes: int, **kwargs):
     """Makes the backbone and the levels.
@@ -76,10 +84,7 @@ class SSAP(keras.Model):
       num_classes: number of semantic outputs.
       **kwargs: keyword arguments of keras.Model.
     """
-    super().__init__(**kwargs)
-    self._settings = settings
-    self._num_classes = num_classes
-    self.backbone = backbones.build(settings.backbone, name='backbone')
+    super().__init__(settings, num_classes, **kwargs)
     self.downsampling = [
         convolution.ConvNorm(
             settings.decoder_channels, 3, strides=2,
@@ -127,6 +132,10 @@ class SSAP(keras.Model):
       outputs[f'affinity_logits_{stride}'] = affinity
     return outputs
 
+  @property
+  def _largest_stride(self) -> int:
+    return _COARSEST
+
   def _missing_strides(self) -> List[int]:
     """Lists the strides that the backbone does not have, ascending."""
     return [stride for stride in reversed(windows.STRIDES)
@@ -144,53 +153,16 @@ class SSAP(keras.Model):
       features = found[stride] = layer(features, training=training)
     return found
 
-  def pad(self, images):
-    """Pads at the right and bottom to k * 64 + 1, k at least 1."""
-    return image_sizes.pad(images, _COARSEST, self._settings.padding)
-
-  def multiply_adds(
-      self, height: int, width: int, *, padded: bool = True) -> int:
-    """Returns the multiply-adds of a built model for one image of this size.
-
-    Resizing is left out.
-
-    Args:
-      height: height of the image.
-      width: width of the image.
-      padded: whether to count for the padded image, as call() computes.
-
-    Raises:
-      errors.UserError: the model is not built.
-    """
-    multiply_adds.require_built(self)
-    if padded:
-      height, width = (
-          image_sizes.legal(size, _COARSEST) for size in (height, width))
-
+  def _multiply_adds(self, height: int, width: int) -> int:
     def size(stride):
       return -(-height // stride), -(-width // stride)
 
-    total = self.backbone.multiply_adds(height, width)
+    total = 0
     for stride, layer in zip(self._missing_strides(), self.downsampling):
       total += layer.multiply_adds(*size(stride // 2))
     for stride, level in zip(windows.STRIDES, self.levels):
       total += level.multiply_adds(*size(stride))
     return total
-
-  def get_config(self):
-    settings = dataclasses.asdict(self._settings)
-    settings['backbone'] = backbones.settings_to_config(
-        self._settings.backbone)
-    return {'name': self.name, 'num_classes': self._num_classes,
-            'settings': settings}
-
-  @classmethod
-  def from_config(cls, config):
-    parts = config['settings']
-    settings = settings_lib.from_dict(SSAPSettings, {
-        **parts, 'backbone': backbones.settings_from_config(
-            parts['backbone'])})
-    return cls(settings, config['num_classes'], name=config['name'])
 
 
 class Level(keras.layers.Layer):
@@ -203,11 +175,12 @@ class Level(keras.layers.Layer):
         settings.decoder_channels, 1, relu=False, norm=norm, name='lateral')
     self.fusion = convolution.ConvNorm(
         settings.decoder_channels, 3, norm=norm, name='fusion')
-    self.semantic = Branch(
-        settings.branch_channels, num_classes, norm, name='semantic')
-    self.affinity = Branch(
+    self.semantic = panoptic_decoder.Head(
+        settings.branch_channels, num_classes, norm, _KERNEL_SIZE,
+        separable=False, name='semantic')
+    self.affinity = panoptic_decoder.Head(
         settings.branch_channels, windows.channels(settings.window), norm,
-        name='affinity')
+        _KERNEL_SIZE, separable=False, name='affinity')
 
   def call(self, endpoint, coarser=None, training=False):
     """Adds the features of the next coarser level, enlarged.
@@ -238,32 +211,3 @@ class Level(keras.layers.Layer):
     multiply_adds.require_built(self)
     return sum(layer.multiply_adds(height, width) for layer in (
         self.lateral, self.fusion, self.semantic, self.affinity))
-
-
-class Branch(keras.layers.Layer):
-  """A 3x3 convolution and a linear 1x1 convolution."""
-
-  def __init__(self, hidden_channels: int, output_channels: int,
-               norm: normalization.BatchNormSettings, **kwargs):
-    super().__init__(**kwargs)
-    self.hidden = convolution.ConvNorm(
-        hidden_channels, 3, norm=norm, name='hidden')
-    self.last = keras.layers.Conv2D(
-        output_channels, 1, name='last',
-        kernel_initializer=keras.initializers.TruncatedNormal(stddev=0.01))
-
-  def call(self, features, training=False):
-    """[batch, height, width, c] -> float32 [.., output_channels]."""
-    outputs = self.last(self.hidden(features, training=training))
-    return outputs if outputs.dtype == tf.float64 else tf.cast(
-        outputs, tf.float32)
-
-  def multiply_adds(self, height: int, width: int) -> int:
-    """Returns the multiply-adds of a built branch for one map of this size.
-
-    Raises:
-      errors.UserError: the branch is not built.
-    """
-    multiply_adds.require_built(self)
-    return (self.hidden.multiply_adds(height, width)
-            + height * width * self.last.kernel.shape.num_elements())

@@ -158,7 +158,7 @@ def test_the_decoder_has_the_sizes_that_are_known():
         output_stride=32)), 'output_stride = 16'),
     (lambda: dataclasses.replace(
         _tiny(), backbone=axial_resnet.AxialResNetSettings(stem='small')),
-     "other than 'small'"),
+     "small images"),
 ])
 def test_bad_settings(make, message):
   with pytest.raises(errors.UserError, match=message) as error:
