@@ -96,10 +96,8 @@ def _parse():
 
 def _require_data(task) -> None:
   """Raises a UserError if records that this mode reads do not exist."""
-  import tensorflow as tf
-
   for name, pattern in _patterns(task):
-    if not tf.io.gfile.glob(pattern):
+    if not paths.matching(pattern):
       raise errors.UserError(
           f'task.{name}.input_path: expected TFRecord files, found none that '
           f'match {pattern!r}; set it by --params_override')

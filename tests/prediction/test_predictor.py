@@ -274,7 +274,7 @@ def test_results_for_an_evaluator_score_100_against_themselves(
     ('predict', ['--model=a', '--input=setup.py', '--output_dir=/tmp/out',
                  '--scales=1,x'], '--scales: expected numbers'),
     ('predict', ['--model=a', '--input=setup.py', '--output_dir=/tmp/out',
-                 '--pictures=map'], 'offsets, attention, got map'),
+                 '--pictures=map'], 'partitions, attention, got map'),
     ('predict', ['--model=a', '--input=setup.py', '--output_dir=/tmp/out',
                  '--layer=x'], '--layer needs the attention picture'),
     ('export', [], '--model_dir'),
