@@ -148,6 +148,7 @@ class PanopticTask(trained_task.TrainedTask):
   """Training and validation steps of a panoptic network."""
 
   BEST_METRIC = 'pq'
+
   def __init__(
       self, settings: PanopticTaskSettings, run: run_settings.RunSettings,
       optimizer: optimizers.OptimizerSettings,
