@@ -157,6 +157,8 @@ class PanopticTask(trained_task.TrainedTask):
         settings, load_spec(settings), run, optimizer, logging_dir)
     self._method = kinds.of(settings.model)
     self.VALUES = self._method.values
+    self._heads = decodings.build(
+        merging_settings(settings, self.spec), self.spec).HEADS
     self._inference = self._compiled = None
     self._bar = None
 
@@ -211,7 +213,7 @@ class PanopticTask(trained_task.TrainedTask):
     shown = {}
     if self._settings.tensorboard_images:
       shown = {key: {**inputs, **outputs}[key]
-               for key in ('image', *self._inference.decoding.HEADS)}
+               for key in ('image', *self._heads)}
     return {
         'prediction': outputs['panoptic_map'], **scores, **shown,
         **{key: inputs[key] for key in _PASSED_KEYS}}
@@ -269,7 +271,7 @@ class PanopticTask(trained_task.TrainedTask):
         state['ap'] = instance_ap.InstanceAP(self.spec)
       state['pictures'] = validation_pictures.ValidationPictures(
           self.spec, self._settings.tensorboard_images,
-          self._inference.decoding.HEADS)
+          self._heads)
       self._bar = progress.validation_bar()
     state['pictures'].add(step_logs)
     keys = _IMAGE_KEYS + (_SCORE_KEYS if 'ap' in state else ())
