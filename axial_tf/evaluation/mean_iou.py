@@ -4,12 +4,12 @@ from typing import Any, Dict
 
 import numpy as np
 
-from axial_tf.evaluation import label_maps
+from axial_tf.evaluation import label_maps, streaming_score
 from axial_tf.specs import dataset_spec
 
 
-class MeanIoU:
-  """Streaming mean IoU; memory does not grow with the images.
+class MeanIoU(streaming_score.StreamingScore):
+  """Streaming mean IoU.
 
   Pixels that are void in the ground truth do not count at all, nor do crowds,
   unless requested: Cityscapes counts its groups of objects. A pixel predicted
@@ -18,23 +18,9 @@ class MeanIoU:
 
   def __init__(self, spec: dataset_spec.DatasetSpec,
                count_crowds: bool = False):
-    self._spec = spec
-    self._count_crowds = count_crowds
     # Row: true class; column: predicted class, the last one for void.
-    self._confusion = np.zeros(
-        [spec.num_classes, spec.num_classes + 1], np.int64)
-
-  def update(self, ground_truth: np.ndarray, prediction: np.ndarray) -> None:
-    """Adds one image.
-
-    Args:
-      ground_truth: integers [height, width], panoptic labels.
-      prediction: integers [height, width], panoptic labels.
-
-    Raises:
-      errors.UserError: sizes differ or a label is not legal in the spec.
-    """
-    self.add(label_maps.overlaps(ground_truth, prediction, self._spec))
+    super().__init__(spec, columns=spec.num_classes + 1)
+    self._count_crowds = count_crowds
 
   def add(self, pairs: label_maps.Overlaps) -> None:
     """Adds one image whose overlaps have been counted."""
@@ -42,12 +28,8 @@ class MeanIoU:
     counted = pairs.truth >= 0
     if not self._count_crowds:
       counted &= ~pairs.on_crowd()
-    np.add.at(self._confusion, (truth[counted], predicted[counted]),
+    np.add.at(self._sums, (truth[counted], predicted[counted]),
               pairs.area[counted])
-
-  def merge(self, other: 'MeanIoU') -> None:
-    """Adds what another process has counted for other images."""
-    self._confusion += other._confusion
 
   def result(self) -> Dict[str, Any]:
     """Returns the scores of all images so far, as fractions.
@@ -58,9 +40,9 @@ class MeanIoU:
       'pixel_accuracy': share of the counted pixels whose class is right.
       'per_class': IoU by train id; None for a class that does not occur.
     """
-    hits = np.diagonal(self._confusion)
-    union = (self._confusion.sum(axis=1)
-             + self._confusion[:, :-1].sum(axis=0) - hits)
+    hits = np.diagonal(self._sums)
+    union = (self._sums.sum(axis=1)
+             + self._sums[:, :-1].sum(axis=0) - hits)
     per_class = {
         c.train_id: (float(hits[c.train_id] / union[c.train_id])
                      if union[c.train_id] else None)
@@ -68,6 +50,6 @@ class MeanIoU:
     present = [iou for iou in per_class.values() if iou is not None]
     return {
         'miou': sum(present) / max(len(present), 1),
-        'pixel_accuracy': float(hits.sum() / max(self._confusion.sum(), 1)),
+        'pixel_accuracy': float(hits.sum() / max(self._sums.sum(), 1)),
         'per_class': per_class,
     }

@@ -16,32 +16,18 @@ from typing import Any, Dict
 
 import numpy as np
 
-from axial_tf.evaluation import exact_sums, label_maps
+from axial_tf.evaluation import exact_sums, label_maps, streaming_score
 from axial_tf.specs import dataset_spec
 
 _GROUPS = ('all', 'things', 'stuff')
 
 
-class PanopticQuality:
-  """Streaming PQ, SQ and RQ; memory does not grow with the images."""
+class PanopticQuality(streaming_score.StreamingScore):
+  """Streaming PQ, SQ and RQ."""
 
   def __init__(self, spec: dataset_spec.DatasetSpec):
-    self._spec = spec
-    # Columns: sum of IoU (digits of `exact_sums`), TP, FP, FN.
-    self._sums = np.zeros([spec.num_classes, 5], np.int64)
-
-  def update(self, ground_truth: np.ndarray, prediction: np.ndarray) -> None:
-    """Adds one image.
-
-    Args:
-      ground_truth: integers [height, width], panoptic labels; a thing with
-        instance 0 is a crowd.
-      prediction: integers [height, width], panoptic labels.
-
-    Raises:
-      errors.UserError: sizes differ or a label is not legal in the spec.
-    """
-    self.add(label_maps.overlaps(ground_truth, prediction, self._spec))
+    # Sum of IoU (digits of `exact_sums`), TP, FP, FN.
+    super().__init__(spec, columns=5)
 
   def add(self, pairs: label_maps.Overlaps) -> None:
     """Adds one image whose overlaps have been counted."""
@@ -68,10 +54,6 @@ class PanopticQuality:
         (3, pairs.predicted_segments.classes[false], 1),
         (4, true_classes[missed], 1)):
       np.add.at(self._sums[:, column], classes, counts)
-
-  def merge(self, other: 'PanopticQuality') -> None:
-    """Adds what another process has counted for other images."""
-    self._sums += other._sums
 
   def result(self) -> Dict[str, Any]:
     """Returns the scores of all images so far, as fractions.

@@ -16,30 +16,16 @@ from typing import Any, Dict
 
 import numpy as np
 
-from axial_tf.evaluation import exact_sums, label_maps
+from axial_tf.evaluation import exact_sums, label_maps, streaming_score
 from axial_tf.specs import dataset_spec
 
 
-class ParsingCovering:
-  """Streaming PC; memory does not grow with the images."""
+class ParsingCovering(streaming_score.StreamingScore):
+  """Streaming PC."""
 
   def __init__(self, spec: dataset_spec.DatasetSpec):
-    self._spec = spec
-    # Columns: area times best IoU, then area (digits of `exact_sums`).
-    self._sums = np.zeros([spec.num_classes, 4], np.int64)
-
-  def update(self, ground_truth: np.ndarray, prediction: np.ndarray) -> None:
-    """Adds one image.
-
-    Args:
-      ground_truth: integers [height, width], panoptic labels; a thing with
-        instance 0 is a crowd.
-      prediction: integers [height, width], panoptic labels.
-
-    Raises:
-      errors.UserError: sizes differ or a label is not legal in the spec.
-    """
-    self.add(label_maps.overlaps(ground_truth, prediction, self._spec))
+    # Area times best IoU, then area (digits of `exact_sums`).
+    super().__init__(spec, columns=4)
 
   def add(self, pairs: label_maps.Overlaps) -> None:
     """Adds one image whose overlaps have been counted."""
@@ -63,10 +49,6 @@ class ParsingCovering:
       for digit, numbers in enumerate(exact_sums.split(values)):
         np.add.at(self._sums[:, column + digit],
                   pairs.true_segments.classes, numbers)
-
-  def merge(self, other: 'ParsingCovering') -> None:
-    """Adds what another process has counted for other images."""
-    self._sums += other._sums
 
   def result(self) -> Dict[str, Any]:
     """Returns the scores of all images so far, as fractions.
