@@ -16,38 +16,30 @@ from typing import Dict, Sequence
 import tensorflow as tf
 
 from axial_tf import settings as settings_lib
-from axial_tf.panoptic import instance_centers, instance_maps
+from axial_tf.panoptic import (
+  instance_centers,
+  instance_maps,
+  semantic_targets,
+)
 
 
 @dataclasses.dataclass(frozen=True)
-class TargetSettings:
-  """How labels become training targets.
+class TargetSettings(semantic_targets.SemanticTargetSettings):
+  """How labels become training targets, those of the classes included.
 
   Attributes:
     sigma: standard deviation of a center's Gaussian, in pixels of the crop.
-    small_instance_area: instances with fewer visible pixels count as small.
-    small_instance_weight: weight of small instances in the semantic loss.
-    treat_crowd_as_ignore: whether crowds (things with instance 0) are ignored
-      by the semantic loss, too; centers and offsets never learn from crowds.
     sigma_by_size: 0 for `sigma` everywhere, as in the paper. If not, a smaller
       instance has a narrower Gaussian, of this many radii, but at least 1 pixel
       and at most `sigma`; the radius is that of a disk of its visible area.
   """
   sigma: float = 8.0
-  small_instance_area: int = 4096
-  small_instance_weight: float = 3.0
-  treat_crowd_as_ignore: bool = True
   sigma_by_size: float = 0.0
 
   def __post_init__(self):
-    settings_lib.check_types(self)
+    super().__post_init__()
     settings_lib.require(
         0.0 < self.sigma < math.inf, self, 'sigma', 'a number above 0')
-    settings_lib.require(
-        self.small_instance_area >= 0, self, 'small_instance_area', '>= 0')
-    settings_lib.require(
-        0.0 <= self.small_instance_weight < math.inf, self,
-        'small_instance_weight', 'a finite number >= 0')
     settings_lib.require(
         0.0 <= self.sigma_by_size < math.inf, self, 'sigma_by_size',
         'a finite number >= 0')
@@ -134,9 +126,7 @@ def expand(
 
   Returns:
     A dict of maps `[..., height, width]`:
-      semantic: int32 train ids; ignored pixels hold `ignore_label`.
-      semantic_weight: float32, `small_instance_weight` on small instances, 1
-        elsewhere (the loss itself skips the pixels with `ignore_label`).
+      semantic, semantic_weight: see `semantic_targets.semantic_targets`.
       center_heatmap: float32 in [0, 1]; 1 at centers, overlaps by maximum.
       center_weight: float32, 1 on all but ignored and crowd pixels.
       offset: float32 `[..., height, width, 2]`, (y, x) in pixels from the
@@ -145,19 +135,15 @@ def expand(
   """
   kind, center = instance_maps.kind_and_center(maps['instance'])
   r2 = maps['center_r2']
-  semantic = maps['panoptic'] // label_divisor
-  if settings.treat_crowd_as_ignore:
-    semantic = tf.where(kind == instance_maps.CROWD, ignore_label, semantic)
   gaussian = tf.exp(tf.cast(r2, tf.float32) * (-0.5 * settings.r2_unit))
   is_instance = tf.cast(kind >= instance_maps.INSTANCE, tf.float32)
   pixel = tf.stack(tf.meshgrid(*(
       tf.range(tf.cast(tf.shape(kind)[axis], tf.float32)) for axis in (-2, -1)
   ), indexing='ij'), -1)  # [height, width, 2]
   return {
-      'semantic': semantic,
-      'semantic_weight': tf.where(
-          kind == instance_maps.SMALL_INSTANCE,
-          settings.small_instance_weight, 1.0),
+      **semantic_targets.semantic_targets(
+          maps['panoptic'], kind, label_divisor=label_divisor,
+          ignore_label=ignore_label, settings=settings),
       'center_heatmap': tf.where(r2 < r2.dtype.max, gaussian, 0.0),
       'center_weight': tf.cast(kind >= instance_maps.STUFF, tf.float32),
       'offset': (center - pixel) * is_instance[..., tf.newaxis],

@@ -21,41 +21,29 @@ import numpy as np
 import tensorflow as tf
 
 from axial_tf import settings as settings_lib
-from axial_tf.panoptic import instance_maps, shapes
+from axial_tf.panoptic import instance_maps, semantic_targets, shapes
 from axial_tf.panoptic.deeperlab import instance_table, keypoints, sampling
 
 _STRIDE = 4
 
 
 @dataclasses.dataclass(frozen=True)
-class KeypointTargetSettings:
-  """How labels become training targets.
+class KeypointTargetSettings(semantic_targets.SemanticTargetSettings):
+  """How labels become training targets, those of the classes included.
 
   Attributes:
     radius: radius of the disks around keypoints, in pixels of the crop, for
       instances of any size (the paper's 25; PersonLab has 32).
-    small_instance_area: instances with fewer visible pixels count as small.
-    small_instance_weight: weight of small instances in the semantic loss.
-    treat_crowd_as_ignore: whether crowds (things with instance 0) are ignored
-      by the semantic loss, too; keypoints never learn from crowds (ours).
     max_instances: number of instances of a crop that have keypoints, the
       largest ones; all others are treated as crowds.
   """
   radius: float = 25.0
-  small_instance_area: int = 4096
-  small_instance_weight: float = 3.0
-  treat_crowd_as_ignore: bool = True
   max_instances: int = 512
 
   def __post_init__(self):
-    settings_lib.check_types(self)
+    super().__post_init__()
     settings_lib.require(
         0.0 < self.radius < math.inf, self, 'radius', 'a number above 0')
-    settings_lib.require(
-        self.small_instance_area >= 0, self, 'small_instance_area', '>= 0')
-    settings_lib.require(
-        0.0 <= self.small_instance_weight < math.inf, self,
-        'small_instance_weight', 'a finite number >= 0')
     settings_lib.require(
         1 <= self.max_instances <= instance_table.MOST_ROWS, self,
         'max_instances', f'a number in 1..{instance_table.MOST_ROWS}')
@@ -146,16 +134,13 @@ def expand(
       middle_weight: [..., 8], as `short_weight`.
   """
   kind, row = instance_table.kind_and_row(maps['instance'])
-  semantic = maps['panoptic'] // label_divisor
-  if settings.treat_crowd_as_ignore:
-    semantic = tf.where(
-        tf.equal(kind, instance_maps.CROWD), ignore_label, semantic)
-  weight = tf.where(
-      tf.equal(kind, instance_maps.SMALL_INSTANCE),
-      settings.small_instance_weight, 1.0)
-  return {'semantic': semantic, 'semantic_weight': weight, **_of_keypoints(
-      kind[:, ::stride, ::stride], row[:, ::stride, ::stride],
-      maps['keypoints'], maps['instances'], settings.radius, stride)}
+  return {
+      **semantic_targets.semantic_targets(
+          maps['panoptic'], kind, label_divisor=label_divisor,
+          ignore_label=ignore_label, settings=settings),
+      **_of_keypoints(
+          kind[:, ::stride, ::stride], row[:, ::stride, ::stride],
+          maps['keypoints'], maps['instances'], settings.radius, stride)}
 
 
 def _of_keypoints(kind, row, points, count, radius: float, stride: int):
