@@ -86,7 +86,12 @@ def _parse():
         f'{FLAGS.experiment!r}') from error
   try:
     return train_utils.parse_configuration(FLAGS)
-  except (KeyError, TypeError, ValueError, AttributeError, yaml.YAMLError,
+  except AttributeError as error:  # A text or nothing in place of names.
+    raise errors.UserError(
+        f'--config_file or --params_override: expected names with values in '
+        f'YAML, parameters of {FLAGS.experiment}, got something else'
+    ) from error
+  except (KeyError, TypeError, ValueError, yaml.YAMLError,
           tf.errors.OpError) as error:
     raise errors.UserError(
         f'--config_file or --params_override: cannot be used '

@@ -54,6 +54,7 @@ def test_trains_a_step_in_a_graph_with_attention(tmp_path, name):
     (['--params_override=task.model.bakbone.type=resnet'],
      "The key 'bakbone' does not exist"),
     (['--config_file=missing.yaml'], 'missing.yaml'),
+    (['--config_file=/dev/null'], 'expected names with values in YAML'),
     (['--gin_file=some.gin'], '--gin_file: not used here'),
     ([], 'task.train_data.input_path: expected TFRecord files'),
     (['--mode=train', '--model_dir='], '--model_dir is missing'),
