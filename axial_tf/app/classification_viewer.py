@@ -38,7 +38,7 @@ class _Picture:
 
   @property
   def bytes(self) -> int:
-    return 1000 * len(self.classes)  # Not worth to be measured.
+    return 1000 * len(self.classes)  # Not worth measuring.
 
 
 class ClassificationViewer:

@@ -161,9 +161,9 @@ class Predictor:
         mosaic.add(self._segment(self._of_tiles, window[np.newaxis])[0])
     if self._model.inference is None:  # Its limit applies within tiles.
       return mosaic.finish(pixels)
-    settings = self._model.inference.merging
-    return mosaic.finish(
-        pixels, settings.stuff_area_limit, settings.void_stuff_at_limit)
+    decoding = self._model.inference.decoding
+    return mosaic.finish(pixels, decoding.settings.stuff_area_limit,
+                         decoding.void_stuff_at_limit)
 
   def _segment(self, model: loaded_model.Segmenter, pixels: np.ndarray
                ) -> List[PanopticResult]:

@@ -11,6 +11,8 @@ import pytest
 from axial_tf import errors
 from axial_tf.experiment import restore
 from axial_tf.panoptic import label_png
+from axial_tf.panoptic.deeperlab import decoding_settings
+from axial_tf.panoptic.ssap import cascade_settings
 from axial_tf.prediction import predictor
 from tests import color_model, tools
 from tests.color_model import BALL, SKY, SPEC
@@ -78,6 +80,21 @@ def test_small_stuff_of_a_tile_is_kept_by_a_run_if_the_image_has_enough(
     assert np.all(run(image).panoptic_map[:rows] == label)
   # A whole image follows the same rule.
   assert np.all(run(image[:, :32]).panoptic_map[:6] == SPEC.void_label)
+
+
+@pytest.mark.parametrize('settings', [
+    decoding_settings.DeeperLabDecodingSettings(stuff_area_limit=600),
+    cascade_settings.CascadeSettings(stuff_area_limit=600)])
+def test_small_stuff_is_kept_in_tiles_of_all_kinds_of_networks(
+    settings, tmp_path, monkeypatch):
+  inference = color_model.inference()
+  run = _of_run(inference, tmp_path, monkeypatch, **_OPTIONS)
+  inference.merging = settings  # The tiles stay those of the color model.
+  for rows, label in ((8, SKY), (6, SPEC.void_label)):
+    image = np.zeros([32, 96, 3], np.uint8)
+    image[:rows] = 0, 0, 255
+    assert np.all(run(image).panoptic_map[:rows] == label)
+  assert inference.without_stuff_limit().merging.stuff_area_limit == 0
 
 
 @pytest.mark.parametrize('max_long_side, enlarge, tile, words', [

@@ -22,6 +22,10 @@ class CenterDecoding(decoding.Decoding):
   def max_instances(self) -> int:
     return self.settings.max_centers
 
+  @property
+  def void_stuff_at_limit(self) -> bool:
+    return self.settings.void_stuff_at_limit
+
   def heads(self, network, images, views) -> Dict[str, tf.Tensor]:
     return multi_scale.average(network, images, views, _of_image)
 

@@ -14,7 +14,7 @@ class Decoding(abc.ABC):
 
   Attributes:
     HEADS: names of the heads beside 'semantic_probabilities'.
-    settings: settings of the merging.
+    settings: settings of the merging; each kind has `stuff_area_limit`.
     spec: the categories.
   """
 
@@ -33,6 +33,11 @@ class Decoding(abc.ABC):
   def served_settings(self):
     """Settings of the merging in a served model, where no Python runs."""
     return self.settings
+
+  @property
+  def void_stuff_at_limit(self) -> bool:
+    """Whether stuff of just `settings.stuff_area_limit` pixels is void, too."""
+    return False
 
   @abc.abstractmethod
   def heads(self, network: multi_scale.Network, images: tf.Tensor,

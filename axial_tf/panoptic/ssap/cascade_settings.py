@@ -33,9 +33,6 @@ class CascadeSettings:
   max_instances: int = 500
   in_graph: bool = False
 
-  # As in the paper's merging, an area equal to the limit is kept.
-  void_stuff_at_limit = False
-
   def __post_init__(self):
     settings_lib.check_types(self)
     require = settings_lib.require
