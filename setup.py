@@ -29,7 +29,7 @@ _REQUIRED = [
     'setuptools<82',
     'tensorflow-metadata<1.16' + _OLD,
 ]
-_BEAM = 'apache-beam>=2.60'
+_BEAM, _DASK = 'apache-beam>=2.60', 'apache-beam[dask]>=2.60'
 # The newest that live with TensorFlow 2.15: numpy 1 and protobuf 4.
 _ONNX = ['tf2onnx', 'onnx<1.17' + _OLD, 'onnx' + _NEW,
          'onnxruntime<1.20' + _OLD, 'onnxruntime' + _NEW]
@@ -40,13 +40,14 @@ _EXTRAS = {
     # Python 3.9 would get Gradio 4, whose security holes stay open.
     'app': ['gradio>=6,<7; python_version >= "3.10"'],
     'beam': [_BEAM],
+    'dask': [_DASK],
     'demo': ['scikit-learn'],
     'gpu': ['tensorflow[and-cuda]==2.15.1' + _OLD,
             'tensorflow[and-cuda]==2.20.*' + _NEW],
     'onnx': _ONNX,
     'serving': _SERVING,
     # panopticapi-lite needs numpy 1, bioimage-cpp Python 3.10.
-    'test': [_BEAM, *_ONNX, *_SERVING,
+    'test': [_DASK, *_ONNX, *_SERVING,
              'bioimage-cpp; python_version >= "3.10"', 'cityscapesscripts',
              'hotcoco', 'hypothesis', 'panopticapi-lite' + _OLD, 'pytest',
              'pytest-xdist', 'scikit-learn', 'wheel'],

@@ -20,6 +20,7 @@ COMMANDS = {name.partition('.')[2].replace('.', '_'): name for name in (
     'data_prep.inspect',
     'axial_tf.plan',
     'axial_tf.train',
+    'axial_tf.data_service',
     'axial_tf.tune',
     'axial_tf.evaluate',
     'axial_tf.predict',

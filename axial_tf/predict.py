@@ -48,6 +48,9 @@ and --pipeline_options; --model, --input and --output_dir may then be remote:
 
 If --model is a classifier, this does the same as axial_tf.classify.
 
+--skip_existing resumes a run that was stopped: it leaves out images that have
+results already, which must be those of the same model and options.
+
 An image that cannot be read is reported and skipped, the others are processed,
 and the exit status is 1. Results of an earlier run among the images are
 ignored, and no image is overwritten by a result.
@@ -55,7 +58,8 @@ ignored, and no image is overwritten by a result.
 
 from absl import flags
 
-from axial_tf import beam_runner, classify, cli, errors
+from axial_tf import classify, cli, errors
+from axial_tf.cluster import beam_options
 from axial_tf.files import model_folders, paths
 
 FLAGS = flags.FLAGS
@@ -106,8 +110,11 @@ def _define_own_flags() -> None:
   flags.DEFINE_integer(
       'head', None, 'head whose attention is drawn, from 0; default: the mean.')
   flags.DEFINE_bool(
+      'skip_existing', False, 'leave out images whose results exist already, '
+      'such as those of a run that was stopped.')
+  flags.DEFINE_bool(
       'beam', False, 'segment with Apache Beam; locally without --runner.')
-  beam_runner.define_flags('segment')
+  beam_options.define_flags('segment')
 
 
 def main() -> None:
@@ -127,7 +134,7 @@ def main() -> None:
 
   files = image_files.find(FLAGS.input, FLAGS.output_dir)
   scales = cli.numbers('scales', FLAGS.scales)
-  beam_arguments = beam_runner.arguments()
+  beam_arguments = beam_options.arguments()
 
   from axial_tf.prediction import predictor, segmented_files, tiles
 
@@ -135,21 +142,37 @@ def main() -> None:
   results = segmented_files.Results(
       FLAGS.output_dir, _pictures(), FLAGS.format, FLAGS.image_list,
       FLAGS.class_list)
-  results.require_new(files)
+  stems = image_files.output_stems(files)
+  results.require_new(stems)
+  if FLAGS.skip_existing:
+    stems = _without_existing(stems, results)
+  if not stems:
+    return
   if FLAGS.beam or beam_arguments:
     _require_fit_for_beam(results)
     failed = segmented_files.segment_with_beam(
-        FLAGS.model, files, results, FLAGS.batch_size,
+        FLAGS.model, stems, results, FLAGS.batch_size,
         beam_arguments or ['--runner=DirectRunner'], FLAGS.tile, FLAGS.overlap)
   else:
     failed = segmented_files.segment_here(
         predictor.Predictor(FLAGS.model, scales=scales, flip=FLAGS.flip,
                             compile=FLAGS.compile, tile=FLAGS.tile,
                             overlap=FLAGS.overlap),
-        files, results, FLAGS.batch_size)
-  print(f'{len(files) - len(failed)} images segmented, results in '
+        stems, results, FLAGS.batch_size)
+  print(f'{len(stems) - len(failed)} images segmented, results in '
         f'{FLAGS.output_dir}')
-  image_reader.require_all(files, failed, 'segmented')
+  image_reader.require_all(list(stems), failed, 'segmented')
+
+
+def _without_existing(stems, results):
+  """Returns the images that have no results yet."""
+  if results.file_format != 'files':
+    cli.refuse(['format'], ': an evaluator takes all images at once; leave '
+               '--skip_existing out')
+  missing = results.missing(stems)
+  print(f'{len(stems) - len(missing)} of {len(stems)} images have results '
+        f'already')
+  return missing
 
 
 def _task():
@@ -168,7 +191,7 @@ def _require_fit_for_beam(results) -> None:
     refused.append('pictures')
   cli.refuse(refused, ': with Beam, expected files for each image and at most '
              '--pictures=overlay; leave it out or run without Beam')
-  beam_runner.require_beam()
+  beam_options.require_beam()
 
 
 def _pictures():

@@ -33,7 +33,8 @@ from typing import Any, Callable, Dict, Optional, Sequence
 
 from absl import flags
 
-from axial_tf import beam_runner, cli, errors
+from axial_tf import cli, errors
+from axial_tf.cluster import beam_options
 from axial_tf.files import paths
 from data_prep import own_data_flags
 from data_prep.engine import conversion, jobs, local_conversion, workers
@@ -162,7 +163,7 @@ def _require(values: Dict[str, Optional[str]]) -> None:
 
 
 def _beam(arguments: Sequence[str]):
-  beam_runner.require_beam()
+  beam_options.require_beam()
   from data_prep.engine import beam_conversion
 
   return functools.partial(beam_conversion.make_shards, arguments=arguments)
@@ -224,7 +225,7 @@ def _define_flags() -> None:
   flags.DEFINE_integer(
       'max_errors', 10, 'Maximal number of images that --on_error=skip skips.',
       lower_bound=1)
-  beam_runner.define_flags('Convert')
+  beam_options.define_flags('Convert')
 
 
 def main() -> None:
@@ -243,7 +244,7 @@ def main() -> None:
   run(given.dataset, given.input_dir, given.split, given.output_dir, options,
       given.num_shards, given.processes,
       given.max_errors if given.on_error == 'skip' else 0,
-      beam_runner.arguments())
+      beam_options.arguments())
 
 
 if __name__ == '__main__':

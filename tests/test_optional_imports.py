@@ -6,8 +6,9 @@ import sys
 
 import pytest
 
-from axial_tf import beam_runner, errors, optional_imports
+from axial_tf import errors, optional_imports
 from axial_tf.client import client
+from axial_tf.cluster import beam_options
 from axial_tf.export import fixed_size, warmup
 from data_prep import sample_digits
 from tests import color_model
@@ -51,7 +52,7 @@ def _grpc():
   client.Client('host:1', 'model')
 
 
-_USERS = [('apache_beam', beam_runner.require_beam, 'beam'),
+_USERS = [('apache_beam', beam_options.require_beam, 'beam'),
           ('sklearn', _make_digits, 'demo'),
           ('tf2onnx', _convert, 'onnx'),
           ('onnxruntime', _run_onnx, 'onnx'),

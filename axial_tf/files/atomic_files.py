@@ -1,11 +1,17 @@
 """Writes files atomically, so that none is ever seen half-written."""
 
 import os
+import re
+from typing import Sequence
 import uuid
 
 import tensorflow as tf
 
 from axial_tf import errors
+from axial_tf.files import paths
+
+# Bytes of a name to which a suffix is added, which must not become too long.
+_LONGEST = 200
 
 
 def write(path: str, content: bytes) -> None:
@@ -23,9 +29,8 @@ def write(path: str, content: bytes) -> None:
   # TensorFlow takes str as UTF-8 only, but bytes in any encoding.
   final = os.fsencode(path)
   folder, name = os.path.split(final)
-  # The suffix must not make a long name too long.
   temporary = os.path.join(
-      folder, name[:200] + f'.{uuid.uuid4().hex}.tmp'.encode())
+      folder, name[:_LONGEST] + f'.{uuid.uuid4().hex}.tmp'.encode())
   try:
     tf.io.gfile.makedirs(folder or b'.')
     try:
@@ -40,3 +45,17 @@ def write(path: str, content: bytes) -> None:
     raise errors.UserError(
         f'{path}: cannot be written ({error.message}); give another '
         f'folder') from error
+
+
+def remove_unfinished(folder: str, endings: Sequence[str]) -> None:
+  """Removes temporary files that processes left when they were killed.
+
+  Args:
+    folder: folder to which no other process is writing.
+    endings: endings of the files that they were writing, such as '.json'.
+  """
+  for entry in paths.listdir(folder):
+    found = re.fullmatch(r'(.*)\.[0-9a-f]{32}\.tmp', entry, re.DOTALL)
+    if found and (found[1].endswith(tuple(endings))
+                  or len(os.fsencode(found[1])) == _LONGEST):
+      tf.io.gfile.remove(os.fsencode(os.path.join(folder, entry)))

@@ -1,5 +1,6 @@
 """Finds a user's image files, and names the results for them."""
 
+import collections
 import os
 from typing import Dict, List, Optional
 
@@ -77,7 +78,7 @@ def output_stems(files: List[str]) -> Dict[str, str]:
   full = {file: os.path.relpath(file, root or '.') for file in files}
   stems = {file: os.path.splitext(name)[0] for file, name in full.items()}
   while len(set(stems.values())) < len(stems):
-    paths = list(stems.values())
-    stems = {file: full[file] if paths.count(stem) > 1 else stem
+    counts = collections.Counter(stems.values())
+    stems = {file: full[file] if counts[stem] > 1 else stem
              for file, stem in stems.items()}
   return stems

@@ -4,20 +4,22 @@ All machines must have access to the model, the images and the output folder
 under the same paths, which may be remote (gs://...).
 """
 
-import json
 import os
-from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Sequence
+from typing import Dict, NamedTuple, Optional, Sequence
+import uuid
 
-import apache_beam as beam
-from apache_beam.ml.inference import base
+from apache_beam.utils import shared
 import tensorflow as tf
 
-from axial_tf import beam_runner, errors
+from axial_tf import errors
+from axial_tf.cluster import beam_tasks
 from axial_tf.files import atomic_files, images, paths
-from axial_tf.prediction import batching, predicted_files, predictor, results
+from axial_tf.prediction import batching, predicted_files, predictor
 
-# File of failed images and reasons, in the output folder during a pipeline.
-_FAILED = '.failed.json.tmp'
+# A task is small, so that little is repeated if a worker is lost, but their
+# number is limited: Dataflow takes lists of 10 MB.
+_BATCHES_PER_TASK = 8
+_MAX_TASKS = 20_000
 
 
 class Job(NamedTuple):
@@ -32,53 +34,56 @@ class Job(NamedTuple):
   stem: str
 
 
-class _Outcome(NamedTuple):
-  job: Job
-  result: Optional[results.PanopticResult]
-  error: str = ''
+class _Segmenter:
+  """Segments images on a worker, whose threads share one model.
 
+  A model is loaded by its path when it is first needed.
+  """
 
-class _Segmenter(base.ModelHandler[Job, _Outcome, predictor.Predictor]):
-  """Loads the model once for all threads of a process, and runs it."""
-
-  def __init__(self, model: str, batch_size: int, tile: Optional[int],
+  def __init__(self, model: str, batch_size: int,
+               pictures: predicted_files.Pictures, tile: Optional[int],
                overlap: Optional[int]):
-    super().__init__()
     self._model = model
     self._batch_size = batch_size
+    self._pictures = pictures
     self._tile, self._overlap = tile, overlap
+    self._shared = shared.Shared()
 
-  def load_model(self) -> predictor.Predictor:
+  def load(self) -> predictor.Predictor:
+    """Returns the model; raises a UserError if it cannot be read."""
     return predictor.Predictor(
         self._model, tile=self._tile, overlap=self._overlap)
 
-  def batch_elements_kwargs(self) -> Dict[str, Any]:
-    return {'min_batch_size': 1, 'max_batch_size': self._batch_size}
+  def __call__(self, jobs: Sequence[Job]) -> Dict[str, str]:
+    """Writes results; returns reasons by the images that have none."""
+    failed: Dict[str, str] = {}
 
-  def run_inference(
-      self, batch: Sequence[Job], model: predictor.Predictor,
-      inference_args: Optional[Dict[str, Any]] = None) -> Iterable[_Outcome]:
-    """Segments images; one that cannot be read yields its error instead."""
-    failed: List[_Outcome] = []
+    def fail(job, reason):
+      failed[paths.printable(job.file)] = paths.printable(reason)
 
     def read():
-      for job in batch:
+      for job in jobs:
         try:
           yield job, _read(job.file, any_size=self._tile is not None)
         except errors.UserError as error:
-          failed.append(_Outcome(job, None, str(error)))
+          fail(job, str(error))
 
-    for group in batching.equal_sizes(
-        read(), self._batch_size, self._tile):
-      jobs = [job for job, _ in group]
+    model = self._shared.acquire(self.load)
+    for group in batching.equal_sizes(read(), self._batch_size, self._tile):
       try:
         results = model.batch([image for _, image in group])
       except errors.UserError as error:
-        failed.extend(
-            _Outcome(job, None, f'{job.file}: {error}') for job in jobs)
-      else:
-        yield from map(_Outcome, jobs, results)
-    yield from failed
+        for job, _ in group:
+          fail(job, f'{job.file}: {error}')
+        continue
+      for (job, _), result in zip(group, results):
+        try:
+          predicted_files.write_segments(result, job.stem)
+          predicted_files.write_pictures(
+              self._pictures.draw(None, result), job.stem)
+        except errors.UserError as error:
+          fail(job, str(error))
+    return failed
 
 
 def segment_all(
@@ -105,25 +110,21 @@ def segment_all(
     errors.UserError: the model cannot be read, or the runner does not accept
       its options.
   """
-  # Reports errors of the model before the pipeline.
-  predictor.Predictor(model, tile=tile, overlap=overlap)
-  report = os.path.join(output_dir, _FAILED)
-  try:
-    with beam_runner.pipeline(arguments) as pipeline:
-      tf.io.gfile.makedirs(output_dir)
-      _ = (pipeline
-           | 'List images' >> beam.Create(list(jobs))
-           | 'Spread over workers' >> beam.Reshuffle()
-           | 'Segment' >> base.RunInference(
-               _Segmenter(model, batch_size, tile, overlap))
-           | 'Write' >> beam.FlatMap(_write, pictures)
-           | 'Collect failures' >> beam.combiners.ToDict()
-           | 'Report' >> beam.Map(_write_report, report))
-    with tf.io.gfile.GFile(report) as file:
-      return json.load(file)
-  finally:
-    if tf.io.gfile.exists(report):
-      tf.io.gfile.remove(report)
+  segmenter = _Segmenter(model, batch_size, pictures, tile, overlap)
+  segmenter.load()  # Reports errors of the model before the pipeline.
+  size = max(batch_size * _BATCHES_PER_TASK, -(-len(jobs) // _MAX_TASKS))
+  tasks = {f'{start:010d}': jobs[start:start + size]
+           for start in range(0, len(jobs), size)}
+  failed: Dict[str, str] = {}
+  for found in beam_tasks.run(
+      segmenter, tasks,
+      os.path.join(output_dir, f'.{uuid.uuid4().hex}.tasks.tmp'), arguments,
+      'task').values():
+    failed.update(found)
+  for folder in {os.path.dirname(job.stem) for job in jobs}:
+    if tf.io.gfile.isdir(folder):  # Workers may have been killed.
+      atomic_files.remove_unfinished(folder, ['.json', '.png'])
+  return failed
 
 
 def _read(path: str, any_size: bool):
@@ -133,20 +134,3 @@ def _read(path: str, any_size: bool):
   except tf.errors.OpError as error:
     raise errors.UserError(
         f'{path}: cannot be read ({errors.first_line(error)})') from error
-
-
-def _write(outcome: _Outcome, pictures: predicted_files.Pictures):
-  """Writes the results; returns the file and the reason if this failed."""
-  job, result, error = outcome
-  if result is not None:
-    try:
-      predicted_files.write_segments(result, job.stem)
-      predicted_files.write_pictures(pictures.draw(None, result), job.stem)
-      return []
-    except errors.UserError as failure:
-      error = str(failure)
-  return [(paths.printable(job.file), paths.printable(error))]
-
-
-def _write_report(failed: Dict[str, str], path: str) -> None:
-  atomic_files.write(path, json.dumps(failed).encode())

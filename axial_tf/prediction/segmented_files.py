@@ -1,14 +1,21 @@
 """Segments image files and writes results, locally or with Apache Beam."""
 
+import itertools
 import os
 import sys
-from typing import List, NamedTuple, Optional, Sequence
+from typing import List, Mapping, NamedTuple, Optional, Sequence
+
+import tensorflow as tf
 
 from axial_tf import devices, errors, memory
-from axial_tf.files import earlier_results, image_files, image_reader, paths
+from axial_tf.files import earlier_results, image_reader, paths
 from axial_tf.prediction import batching, predicted_files, predictor
 from axial_tf.prediction.formats import result_folders
 from axial_tf.specs import dataset_spec
+
+# Images, with the paths of their results in the folder, without the endings:
+# `image_files.output_stems`, or a part of it.
+Stems = Mapping[str, str]
 
 
 class Results(NamedTuple):
@@ -28,7 +35,7 @@ class Results(NamedTuple):
   image_list: Optional[str] = None
   class_list: Optional[str] = None
 
-  def require_new(self, files: Sequence[str]) -> None:
+  def require_new(self, stems: Stems) -> None:
     """Raises a UserError if a result would overwrite one of the images."""
     if paths.is_remote(self.folder):
       return
@@ -36,15 +43,29 @@ class Results(NamedTuple):
       raise errors.UserError(
           f'--output_dir: {self.folder} is a file, expected a folder')
     if self.file_format == 'files':
-      endings = ['_panoptic.png', '.json', *(
-          f'_{name}.png' for name in self.pictures.names)]
-      stems = image_files.output_stems(files).values()
-      outputs = [stem + ending for stem in stems for ending in endings]
+      outputs = itertools.chain.from_iterable(
+          map(self._files, stems.values()))
     else:
-      outputs = [os.path.join(folder, os.path.basename(file)) for file in files
-                 for folder in earlier_results.FOLDERS]
-    earlier_results.require_new(
-        files, (os.path.join(self.folder, name) for name in outputs))
+      outputs = (
+          os.path.join(self.folder, folder, os.path.basename(file))
+          for file in stems for folder in earlier_results.FOLDERS)
+    earlier_results.require_new(list(stems), outputs)
+
+  def missing(self, stems: Stems) -> Stems:
+    """Returns the images some of whose own files do not exist."""
+    existing = {
+        os.path.join(folder, name)
+        for folder in {os.path.dirname(os.path.join(self.folder, stem))
+                       for stem in stems.values()}
+        if tf.io.gfile.isdir(folder) for name in paths.listdir(folder)}
+    return {file: stem for file, stem in stems.items()
+            if not existing.issuperset(self._files(stem))}
+
+  def _files(self, stem: str) -> List[str]:
+    """Returns the paths of an image's own results."""
+    endings = ['_panoptic.png', '.json', *(
+        f'_{name}.png' for name in self.pictures.names)]
+    return [os.path.join(self.folder, stem + ending) for ending in endings]
 
   def writer(self, spec: dataset_spec.DatasetSpec):
     """Returns the writer of an evaluator's format; None for 'files'.
@@ -69,9 +90,9 @@ class Results(NamedTuple):
     return None
 
 
-def segment_here(model: predictor.Predictor, files: Sequence[str],
-                 results: Results, batch_size: int) -> List[str]:
-  """Writes the results of all files; returns those that failed.
+def segment_here(model: predictor.Predictor, stems: Stems, results: Results,
+                 batch_size: int) -> List[str]:
+  """Writes the results of all images; returns those that failed.
 
   Raises:
     errors.UserError: the model has no such pictures, two images have the same
@@ -80,11 +101,10 @@ def segment_here(model: predictor.Predictor, files: Sequence[str],
   results.pictures.check(model)
   writer = results.writer(model.spec)
   if writer is not None:
-    result_folders.require_different_ids(writer, files)
+    result_folders.require_different_ids(writer, list(stems))
   devices.available().announce()
-  stems = image_files.output_stems(files)
   tiling = model.tiling
-  with image_reader.ImageReader(files, tiling is not None) as reader:
+  with image_reader.ImageReader(list(stems), tiling is not None) as reader:
 
     def segment(batch):
       try:
@@ -119,17 +139,16 @@ def _memory_error(name: str = ''):
       f'shrink it, split it, or leave out pictures (--pictures=)'))
 
 
-def segment_with_beam(model: str, files: Sequence[str], results: Results,
+def segment_with_beam(model: str, stems: Stems, results: Results,
                       batch_size: int, arguments: Sequence[str],
                       tile: Optional[int] = None,
                       overlap: Optional[int] = None) -> List[str]:
   """Does the same with Apache Beam, whose workers load the model's path."""
   from axial_tf.prediction import beam  # Apache Beam is an extra.
 
-  stems = image_files.output_stems(files)
   reasons = beam.segment_all(
-      model, [beam.Job(file, os.path.join(results.folder, stems[file]))
-              for file in files],
+      model, [beam.Job(file, os.path.join(results.folder, stem))
+              for file, stem in stems.items()],
       results.folder, batch_size=batch_size, pictures=results.pictures,
       arguments=arguments, tile=tile, overlap=overlap)
   for reason in reasons.values():

@@ -4,16 +4,16 @@ The records equal those of `local_conversion` byte by byte. All machines need
 the data set under the same paths, and the output folder through tf.io.gfile.
 """
 
-import os
-import pickle
-from typing import Sequence
+import functools
+from typing import Any, NamedTuple, Sequence
 
-import apache_beam as beam
-import tensorflow as tf
-
-from axial_tf import beam_runner, errors
-from axial_tf.files import atomic_files
+from axial_tf.cluster import beam_tasks
 from data_prep.engine import faults, jobs, outcomes, shards
+
+
+class _Shard(NamedTuple):
+  name: str
+  images: Sequence[Any]
 
 
 def make_shards(job: jobs.Job, folder: str, indices: Sequence[int],
@@ -29,48 +29,23 @@ def make_shards(job: jobs.Job, folder: str, indices: Sequence[int],
 
   Raises:
     errors.UserError: too many faulty images, the folder cannot be written, or
-      the runner does not accept its options.
+      as `beam_tasks.run`.
   """
-  plans = [os.path.join(folder, f'.{job.shard_names[i]}.plan.tmp')
-           for i in indices]
-  try:
-    # In files, since runners limit the size of a pipeline (Dataflow: 10 MB).
-    for index, path in zip(indices, plans):
-      atomic_files.write(path, pickle.dumps(
-          (job.shard_names[index], job.shard_images(index))))
-    with beam_runner.pipeline(arguments) as pipeline:
-      _ = (pipeline
-           | 'List shards' >> beam.Create(plans)
-           | 'Spread over workers' >> beam.Reshuffle()
-           | 'Make shards' >> beam.Map(
-               _make_shard, folder, job.fingerprint, job.split.encode,
-               collected.limit))
-  finally:
-    for path in plans:
-      if tf.io.gfile.exists(path):
-        tf.io.gfile.remove(path)
-  reports = [shards.read_report(folder, job.shard_names[i]) for i in indices]
-  failed = [r for r in reports if r is not None and r.error]
-  for report in failed:
-    tf.io.gfile.remove(shards.report_path(folder, report.name))
-  if failed:
-    raise errors.UserError(failed[0].error)
-  for report in reports:
+  names = [job.shard_names[i] for i in indices]
+  beam_tasks.run(
+      functools.partial(_make_shard, folder, job.fingerprint, job.split.encode,
+                        collected.limit),
+      {name: _Shard(name, job.shard_images(i))
+       for i, name in zip(indices, names)},
+      job.tasks_folder(folder), arguments, 'shard')
+  for name in names:
+    report = shards.read_report(folder, name)
     if report is not None:
       collected.extend(report.skipped)
 
 
-def _make_shard(plan: str, folder: str, job: str, encode, limit: int) -> None:
-  """Makes one shard; writes a report of an error instead of failing.
-
-  A runner would retry a failed shard, and hide the reason in a traceback.
-  """
-  with tf.io.gfile.GFile(plan, 'rb') as file:
-    name, images = pickle.loads(file.read())
-  try:
-    shards.write(
-        folder, name, job,
-        (outcomes.of_image(encode, image) for image in images),
-        faults.Faults(limit))
-  except errors.UserError as error:
-    shards.write_report(folder, shards.Report(name, job, error=str(error)))
+def _make_shard(folder: str, job: str, encode, limit: int, shard: _Shard
+                ) -> None:
+  shards.write(folder, shard.name, job,
+               (outcomes.of_image(encode, image) for image in shard.images),
+               faults.Faults(limit))

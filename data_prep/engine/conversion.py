@@ -87,8 +87,10 @@ def _open_folder(job: jobs.Job, info: Dict[str, Any]) -> str:
       tf.io.gfile.makedirs(folder)
     elif tf.io.gfile.isdir(staging):  # It was killed while publishing.
       _move_all(staging, job.output_dir)
-    _remove(*_listed(folder, _hidden(job, r'.*\.tmp')), *_listed(
+    _remove(*_unfinished(job, folder), *_listed(
         job.output_dir, re.escape(record_files.DATASET_INFO) + r'\..*\.tmp'))
+    if tf.io.gfile.isdir(job.tasks_folder(folder)):
+      tf.io.gfile.rmtree(job.tasks_folder(folder))
   return folder
 
 
@@ -146,6 +148,7 @@ def _publish(job: jobs.Job, folder: str) -> Dict[str, Any]:
     info['splits'][name] = entry
     dataset_info.write(output_dir, info)
     _remove_reports(job)
+    _remove(*_unfinished(job, output_dir))  # Workers may have been killed.
   return entry
 
 
@@ -169,6 +172,11 @@ def _shards(job: jobs.Job) -> str:
 def _hidden(job: jobs.Job, suffix: str) -> str:
   """Returns one for the hidden files of shards during a conversion."""
   return rf'\.{_shards(job)}\.{suffix}'
+
+
+def _unfinished(job: jobs.Job, folder: str) -> List[str]:
+  """Returns files that were being written when their process was killed."""
+  return _listed(folder, _hidden(job, r'.*\.tmp'))
 
 
 def _listed(folder: str, name: str) -> List[str]:

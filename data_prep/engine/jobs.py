@@ -72,6 +72,14 @@ class Job:
                   for i in (index, index + 1))
     return self.images[start:end]
 
+  def tasks_folder(self, folder: str) -> str:
+    """Returns the folder for the tasks of a cluster that makes the shards.
+
+    Args:
+      folder: folder of the shards.
+    """
+    return os.path.join(folder, f'.{self.split.name}.tasks.tmp')
+
   @functools.cached_property
   def fingerprint(self) -> str:
     """Identifies the records of this job, to recognize those made earlier.

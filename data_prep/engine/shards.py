@@ -38,7 +38,6 @@ class Report:
     sizes: per side ('height', 'width'): min, max and sum, pixels.
     skipped: file name and reason of each skipped image.
     notices: number of images with each notice.
-    error: reason why the shard could not be made; it does not exist then.
   """
 
   name: str
@@ -52,7 +51,6 @@ class Report:
       default_factory=dict)
   skipped: Tuple[Tuple[str, str], ...] = ()
   notices: Mapping[str, int] = dataclasses.field(default_factory=dict)
-  error: Optional[str] = None
 
 
 def write(folder: str, name: str, job: str,

@@ -175,7 +175,7 @@ def test_every_list_of_imagenet(tmp_path, encode, lists):
 def test_no_other_module_reads_json_of_users(project_root):
   """Those listed read files written by this package or by a server."""
   own = {'axial_tf/__main__.py', 'axial_tf/files/json_files.py',
-         'axial_tf/prediction/beam.py', 'axial_tf/files/earlier_results.py',
+         'axial_tf/cluster/beam_tasks.py', 'axial_tf/files/earlier_results.py',
          'axial_tf/files/process_identity.py', 'axial_tf/training/progress.py',
          'axial_tf/training/best_checkpoint.py',
          'axial_tf/training/cluster.py', 'axial_tf/training/peers.py',

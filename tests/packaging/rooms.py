@@ -9,7 +9,7 @@ from typing import Iterator, Set
 # runs, predictions and servers.
 ORDER = (
     'version', 'errors', 'optional_imports', 'keras2', 'files', 'settings',
-    'devices', 'versions', 'memory', 'unfolded', 'beam_runner', 'log_filter',
+    'cluster', 'devices', 'versions', 'memory', 'unfolded', 'log_filter',
     'cli', 'panoptic', 'specs', 'layers', 'models', 'data', 'inference',
     'evaluation', 'training', 'visualize', 'tasks', 'experiment', 'planning',
     'tuning', 'prediction', 'export', 'app', 'client', 'weights',
@@ -17,11 +17,11 @@ ORDER = (
 # data_prep is independent of the models: it needs only the record schema.
 OF_DATA_PREP = {
     'errors', 'version', 'optional_imports', 'keras2', 'files', 'settings',
-    'beam_runner', 'log_filter', 'cli', 'panoptic', 'specs', 'data',
+    'cluster', 'log_filter', 'cli', 'panoptic', 'specs', 'data',
     'visualize'}
 _PLUMBING = (
-    'settings', 'devices', 'versions', 'memory', 'unfolded', 'beam_runner',
-    'log_filter', 'cli')
+    'settings', 'devices', 'versions', 'memory', 'unfolded', 'log_filter',
+    'cli')
 _BASE = ('version', 'errors', 'optional_imports', 'keras2')
 
 

@@ -12,6 +12,7 @@ from axial_tf.data.classification import augmentation as augmentation_lib
 from axial_tf.data.classification import class_counts, tfds_classification
 from axial_tf.data.classification import records as classification_records
 from axial_tf.data.common import (
+  data_service,
   reading,
   record_checks,
   record_files,
@@ -69,7 +70,7 @@ class ClassificationDataSettings:
         'count from 1')
     settings_lib.require(
         self.shuffle_buffer >= 1, self, 'shuffle_buffer', 'at least 1')
-    reading.check_service(self)
+    data_service.check(self)
 
 
 def load_spec(settings: ClassificationDataSettings) -> class_spec.ClassSpec:

@@ -16,7 +16,7 @@ from typing import Any, Callable, Dict, Optional, Tuple
 import tensorflow as tf
 
 from axial_tf import errors
-from axial_tf import settings as settings_lib
+from axial_tf.data.common import data_service as data_service_lib
 from axial_tf.data.common import epochs, record_checks, record_files
 from axial_tf.specs import specs
 
@@ -112,17 +112,6 @@ def require_pattern(settings: Any, field: str) -> str:
   return pattern
 
 
-def check_service(settings: Any) -> None:
-  """Checks the field `data_service` of a pipeline's settings.
-
-  Raises:
-    errors.UserError: it is not an address.
-  """
-  settings_lib.require(
-      settings.data_service is None or '://' in settings.data_service, settings,
-      'data_service', 'None or an address such as grpc://localhost:5050')
-
-
 def place_among_workers(
     input_context: Optional[tf.distribute.InputContext]) -> Tuple[int, int]:
   """Returns how many workers read the data and which one this is."""
@@ -207,9 +196,10 @@ def finish(dataset: tf.data.Dataset, deterministic: bool,
   Args:
     dataset: dataset of batches.
     deterministic: keep the order of the elements.
-    data_service: address of a tf.data service that runs the pipeline; its
-      workers divide the shards among themselves, so that the order depends on
-      them.
+    data_service: address of a tf.data service that runs the pipeline.
+
+  Raises:
+    errors.UserError: as `data_service.distribute`.
   """
   options = tf.data.Options()
   options.deterministic = deterministic
@@ -218,6 +208,5 @@ def finish(dataset: tf.data.Dataset, deterministic: bool,
       tf.data.experimental.AutoShardPolicy.OFF)
   dataset = dataset.with_options(options)
   if data_service is not None:
-    dataset = dataset.apply(tf.data.experimental.service.distribute(
-        tf.data.experimental.service.ShardingPolicy.DYNAMIC, data_service))
+    dataset = data_service_lib.distribute(dataset, data_service)
   return dataset.prefetch(AUTOTUNE)

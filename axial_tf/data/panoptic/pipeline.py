@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from axial_tf import settings as settings_lib
 from axial_tf.data.common import (
+  data_service,
   reading,
   record_checks,
   record_files,
@@ -72,7 +73,7 @@ class PanopticDataSettings:
         'validation_size', 'None or height and width of at least 1 pixel')
     settings_lib.require(
         self.shuffle_buffer >= 1, self, 'shuffle_buffer', 'at least 1')
-    reading.check_service(self)
+    data_service.check(self)
 
 
 @tf.autograph.experimental.do_not_convert

@@ -5,7 +5,8 @@ import json
 
 import pytest
 
-from axial_tf import beam_runner, errors
+from axial_tf import errors
+from axial_tf.cluster import beam_options
 from data_prep.engine import conversion, jobs, local_conversion
 from data_prep.readers import coco, splits
 
@@ -73,11 +74,11 @@ def test_options_unknown_to_beam(tiny_coco, convert, tmp_path, capfd,
 
 def test_options_of_other_runners():
   # The last is an option of Flink's job server.
-  assert beam_runner.pipeline(
+  assert beam_options.pipeline(
       ['--runner=FlinkRunner', '--flink_master=a:1', '--parallelism=3'])
   # Known all, but not enough for Dataflow.
   with pytest.raises(errors.UserError, match='Missing GCS path option'):
-    beam_runner.pipeline([
+    beam_options.pipeline([
         '--runner=DataflowRunner', '--project=mine', '--region', 'here',
         '--max_num_workers=3', '--no_use_public_ips'])
 

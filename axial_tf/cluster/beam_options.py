@@ -1,4 +1,4 @@
-"""Defines and checks the Apache Beam options of tools that run on clusters.
+"""Defines the flags of tools that run on clusters, and makes their pipelines.
 
 Apache Beam is an extra, so it is imported only when requested.
 """
@@ -7,6 +7,7 @@ import argparse
 import contextlib
 import difflib
 import io
+import re
 import shlex
 from typing import List, Sequence
 
@@ -16,6 +17,8 @@ from axial_tf import errors, optional_imports
 
 # The flags defined here belong to the tools that define them by this module.
 flags.disclaim_key_flags()
+# Beam does not know its own runner for Dask by a short name.
+_DASK = 'apache_beam.runners.dask.dask_runner'
 # Their job servers define further options, for which Beam queries them.
 _JOB_SERVERS = ('flinkrunner', 'portablerunner', 'sparkrunner')
 
@@ -28,7 +31,8 @@ def define_flags(action: str) -> None:
   """
   flags.DEFINE_string(
       'runner', None,
-      f'{action} with Apache Beam: DirectRunner, DataflowRunner, ...')
+      f'{action} with Apache Beam: DirectRunner, DaskRunner, FlinkRunner, '
+      f'DataflowRunner, ...')
   flags.DEFINE_string(
       'pipeline_options', '',
       "further options of Apache Beam: '--project=mine --region=here'.")
@@ -77,6 +81,9 @@ def pipeline(given: Sequence[str]):
   beam = require_beam()
   from apache_beam.options import pipeline_options
 
+  if any(re.fullmatch('--runner=dask(runner)?', argument.lower())
+         for argument in given):
+    given = _with_dask(given)
   # Without a list, Beam would parse this program's arguments.
   _require_known(given, pipeline_options.PipelineOptions([]))
   try:
@@ -87,6 +94,23 @@ def pipeline(given: Sequence[str]):
         f'Apache Beam does not accept {" ".join(given)!r} '
         f'({" ".join(str(error).split())}); see its documentation for the '
         f'options of each runner') from error
+
+
+def _with_dask(given: Sequence[str]) -> List[str]:
+  """Returns the options for Beam's runner for Dask.
+
+  Raises:
+    errors.UserError: Dask is not installed.
+  """
+  purpose = '--runner=DaskRunner'
+  optional_imports.load('distributed', 'dask', purpose)
+  optional_imports.load(_DASK, 'dask', purpose)  # Defines its options.
+  found = [a for a in given if not a.startswith('--runner=')]
+  if not any(a.startswith(('--dask_npartitions', '--dask_partition_size'))
+             for a in found):
+    # By default, Beam leaves 128 elements, here tasks, to one worker.
+    found.append('--dask_partition_size=1')
+  return [*found, f'--runner={_DASK}.DaskRunner']
 
 
 def _require_known(given: Sequence[str], options) -> None:
