@@ -155,7 +155,7 @@ class Segmentation:
         shown[0].numpy(),
         {name: head[0] for name, head in analysis.heads.items()},
         resizing.nearest_array(result.panoptic_map, *shown.shape[1:3]),
-        self.spec).pictures()
+        self.spec, self.merging).pictures()
 
   def attention(self, analysis: Analysis, pixel: Tuple[int, int],
                 layer: Optional[str] = None, head: Optional[int] = None

@@ -36,6 +36,7 @@ from axial_tf.panoptic.deeperlab import decoding_settings
 from axial_tf.panoptic.deeperlab import losses as deeperlab_losses
 from axial_tf.panoptic.deeperlab import targets as keypoint_targets
 from axial_tf.panoptic.ssap import affinity_settings, cascade_settings
+from axial_tf.panoptic.ssap import targets as affinity_targets
 from axial_tf.tasks import classification, panoptic
 from axial_tf.training import optimizers, run_settings
 
@@ -55,6 +56,7 @@ CONFIGURABLES = (
     keypoint_targets.KeypointTargetSettings,
     deeperlab_losses.DeeperLabLossSettings,
     decoding_settings.DeeperLabDecodingSettings,
+    affinity_targets.AffinityTargetSettings,
     affinity_settings.AffinityLossSettings,
     cascade_settings.CascadeSettings,
     multi_scale.MultiScaleSettings,

@@ -60,7 +60,7 @@ class ConvNorm(configured.ConfiguredLayer):
 class SeparableConvNorm(configured.ConfiguredLayer):
   """Depthwise and pointwise convolution, each with batch norm.
 
-  ReLUs follow both convolutions, or one precedes them.
+  ReLUs follow both convolutions or only the first, or one precedes them.
   """
 
   def __init__(
@@ -71,13 +71,15 @@ class SeparableConvNorm(configured.ConfiguredLayer):
       strides: int = 1,
       dilation: int = 1,
       relu_first: bool = False,
+      relu_last: bool = True,
       norm: normalization.BatchNormSettings = (
           normalization.BatchNormSettings()),  # noqa: B008 (frozen)
       **kwargs):
     super().__init__(**kwargs)
     self._keep(
         filters=filters, kernel_size=kernel_size, strides=strides,
-        dilation=dilation, relu_first=relu_first, norm=norm)
+        dilation=dilation, relu_first=relu_first, relu_last=relu_last,
+        norm=norm)
     self.strides = strides
     self._relu_first = relu_first
     self._margin = dilation * (kernel_size // 2)
@@ -86,7 +88,8 @@ class SeparableConvNorm(configured.ConfiguredLayer):
         use_bias=False, depthwise_initializer='he_normal', name='depthwise')
     self.depthwise_norm = normalization.batch_norm(norm, name='depthwise_norm')
     self.pointwise = ConvNorm(
-        filters, 1, relu=not relu_first, norm=norm, name='pointwise')
+        filters, 1, relu=relu_last and not relu_first, norm=norm,
+        name='pointwise')
 
   def call(self, inputs, training=False):
     """[batch, height, width, channels] -> [.., ceil(h/s), ceil(w/s), filters].

@@ -1,4 +1,6 @@
-"""Counts the multiply-adds of an attention layer by its formula."""
+"""Counts the multiply-adds of attention by its formula, and of chains."""
+
+from typing import Iterable
 
 from axial_tf import errors
 
@@ -27,6 +29,21 @@ def attention(*, pixels: int, queries: int, keys: int, channels: int,
   projection = pixels * channels * (2 * key_channels + value_channels)
   per_pair = logit_terms * key_channels + value_terms * value_channels
   return projection + queries * keys * per_pair
+
+
+def of_chain(layers: Iterable, height: int, width: int) -> int:
+  """Returns the multiply-adds of layers that follow each other.
+
+  Args:
+    layers: layers with `strides` and `multiply_adds`.
+    height: height of the input of the first one.
+    width: its width.
+  """
+  total = 0
+  for layer in layers:
+    total += layer.multiply_adds(height, width)
+    height, width = (-(-size // layer.strides) for size in (height, width))
+  return total
 
 
 def require_built(layer) -> None:

@@ -6,11 +6,16 @@ from typing import Union
 from axial_tf import settings as settings_lib
 from axial_tf.keras2 import keras
 from axial_tf.layers import stem
-from axial_tf.models import axial_resnet, hybrid_resnet, xception
+from axial_tf.models import (
+  axial_resnet,
+  hybrid_resnet,
+  mobilenet_v2,
+  xception,
+)
 
 BackboneSettings = Union[
     axial_resnet.AxialResNetSettings, hybrid_resnet.HybridResNetSettings,
-    xception.XceptionSettings]
+    xception.XceptionSettings, mobilenet_v2.MobileNetV2Settings]
 
 
 def is_for_small_images(settings: BackboneSettings) -> bool:
@@ -40,4 +45,5 @@ _MODELS = {
     axial_resnet.AxialResNetSettings: axial_resnet.AxialResNet,
     hybrid_resnet.HybridResNetSettings: hybrid_resnet.HybridResNet,
     xception.XceptionSettings: xception.Xception,
+    mobilenet_v2.MobileNetV2Settings: mobilenet_v2.MobileNetV2,
 }

@@ -15,6 +15,7 @@ from axial_tf.models import (
   backbones,
   classifier,
   deeperlab,
+  mobilenet_v2,
   panoptic_decoder,
   panoptic_deeplab,
   panoptic_networks,
@@ -206,6 +207,8 @@ VARIANTS: Dict[str, Variant] = {
     # No source has its counts.
     'deeperlab_xception71': Variant(
         deeperlab.DeeperLabSettings(xception.XceptionSettings())),
+    'deeperlab_wider_mobilenet_v2': Variant(
+        deeperlab.DeeperLabSettings(mobilenet_v2.MobileNetV2Settings())),
     # No source has its counts, nor how it is made in detail.
     'ssap_resnet101': Variant(ssap.SSAPSettings(_resnet(_RESNET101))),
 }

@@ -141,9 +141,5 @@ class Xception(backbone.Backbone):
       errors.UserError: the model is not built.
     """
     multiply_adds.require_built(self)
-    total = 0
-    for layer in (*self.stem, *self.blocks):
-      total += layer.multiply_adds(height, width)
-      height, width = (
-          -(-size // layer.strides) for size in (height, width))
-    return total
+    return multiply_adds.of_chain(
+        (*self.stem, *self.blocks), height, width)

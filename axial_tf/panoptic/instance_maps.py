@@ -61,11 +61,6 @@ def instance_maps(
   slots = len(kinds.of_slot)
 
   @compile_pass
-  def look_for_runs(panoptic):
-    slot = kinds.slots(panoptic, ignore_label)
-    return slot, instance_centers.runs_of(slot)
-
-  @compile_pass
   def draw(slot, packed, listed, sigmas, count):
     height, width = shapes.sizes(slot)
     if sigmas is None:
@@ -76,7 +71,7 @@ def instance_maps(
           listed, sigmas, count, height, width, reach)
     return {'instance': tf.gather(packed, slot), 'center_r2': center_r2}
 
-  slot, ends_here = look_for_runs(panoptic)
+  slot, ends_here = kinds.find_runs(panoptic, ignore_label, compiled)
   area, centers = instance_centers.areas_and_centers(slot, ends_here, slots)
   is_instance = kinds.of_slot == INSTANCE
   kind = tf.where(
@@ -142,6 +137,25 @@ class LabelKinds:
     return tf.where(
         tf.equal(panoptic // self._label_divisor, ignore_label), self.ignored,
         tf.minimum(panoptic, self.others))
+
+  def find_runs(self, panoptic: tf.Tensor, ignore_label: int, compiled: bool):
+    """Returns the slots, and where their runs end.
+
+    Args:
+      panoptic: int32 [height, width].
+      ignore_label: train id of void.
+      compiled: see `instance_maps`.
+
+    Returns:
+      See `slots` and `instance_centers.runs_of`.
+    """
+
+    @compiled_if(compiled)
+    def find(panoptic):
+      slot = self.slots(panoptic, ignore_label)
+      return slot, instance_centers.runs_of(slot)
+
+    return find(panoptic)
 
 
 def compiled_if(compiled: bool) -> Callable[[Callable], Callable]:

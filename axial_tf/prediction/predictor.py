@@ -19,6 +19,7 @@ from axial_tf import errors, memory
 from axial_tf.data.common import resizing
 from axial_tf.files import images, model_folders
 from axial_tf.inference import attention_probe, multi_scale
+from axial_tf.inference.decoding import kinds
 from axial_tf.keras2 import keras
 from axial_tf.layers import compilation
 from axial_tf.prediction import loaded_model, pixel_attention, tiles
@@ -39,12 +40,14 @@ class Heads:
       2], (y, x) in pixels to the center.
     panoptic_map: int32 [height, width].
     spec: the categories.
+    merging: settings of the merging; None if they are not known.
   """
 
   image: np.ndarray
   maps: Dict[str, np.ndarray]
   panoptic_map: np.ndarray
   spec: dataset_spec.DatasetSpec
+  merging: Optional[kinds.MergingSettings] = None
 
   def pictures(self) -> Dict[str, np.ndarray]:
     """Draws the heads, uint8 RGB by name.
@@ -55,7 +58,7 @@ class Heads:
     is_thing = np.isin(
         self.panoptic_map // self.spec.label_divisor, self.spec.thing_ids)
     return head_pictures.draw(
-        self.image, is_thing, self.maps, self.image.shape[:2])
+        self.image, is_thing, self.maps, self.image.shape[:2], self.merging)
 
 
 class Predictor:
@@ -189,7 +192,8 @@ class Predictor:
         shown[0].numpy(),
         {name: value[0].numpy() for name, value in outputs.items()},
         resizing.nearest_array(result.panoptic_map, *shown.shape[1:3]),
-        result.spec)
+        result.spec,
+        self._model.inference and self._model.inference.decoding.settings)
 
   @property
   def head_pictures(self) -> Tuple[str, ...]:

@@ -270,8 +270,8 @@ class PanopticTask(trained_task.TrainedTask):
       if self._settings.instance_ap:
         state['ap'] = instance_ap.InstanceAP(self.spec)
       state['pictures'] = validation_pictures.ValidationPictures(
-          self.spec, self._settings.tensorboard_images,
-          self._heads)
+          self.spec, self._settings.tensorboard_images, self._heads,
+          merging_settings(self._settings, self.spec))
       self._bar = progress.validation_bar()
     state['pictures'].add(step_logs)
     keys = _IMAGE_KEYS + (_SCORE_KEYS if 'ap' in state else ())

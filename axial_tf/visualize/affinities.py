@@ -33,13 +33,14 @@ def affinity_levels(image: np.ndarray, heads: Mapping[str, np.ndarray],
 
 
 def partition_levels(image: np.ndarray, heads: Mapping[str, np.ndarray],
-                     seen: Tuple[int, int]) -> np.ndarray:
+                     seen: Tuple[int, int],
+                     settings: cascade_settings.CascadeSettings) -> np.ndarray:
   """Returns a panel for each level of the cascade, with its segments' colors.
 
   Args:
-    image: see `affinity_levels`, as for all other arguments.
+    image: see `affinity_levels`, as for the next two arguments.
+    settings: the levels of the cascade.
   """
-  settings = cascade_settings.CascadeSettings()
   segments = dict(zip(settings.strides, decoding.partitions(heads, settings)))
 
   def panel(small, stride):

@@ -5,6 +5,7 @@ from typing import Callable, Dict, Iterable, Mapping, NamedTuple, Tuple
 import numpy as np
 
 from axial_tf.data.common import resizing
+from axial_tf.panoptic.ssap import cascade_settings
 from axial_tf.visualize import affinities, picture_sizes
 from axial_tf.visualize import heads as heads_lib
 
@@ -13,7 +14,8 @@ _STRIDE = 4  # Pixels of an image between two of a map of keypoints.
 
 
 def draw(pixels: np.ndarray, is_thing: np.ndarray,
-         heads: Mapping[str, np.ndarray], seen: Tuple[int, int]) -> Pictures:
+         heads: Mapping[str, np.ndarray], seen: Tuple[int, int],
+         merging=None) -> Pictures:
   """Returns pictures by name, uint8 RGB.
 
   Args:
@@ -22,8 +24,10 @@ def draw(pixels: np.ndarray, is_thing: np.ndarray,
     heads: the heads that a decoding lists, or targets of the same names, of one
       image that may have padding at the right and bottom.
     seen: its height and width without padding, in pixels of the heads' image.
+    merging: settings of the merging, whose steps an SSAP shows; None for the
+      defaults.
   """
-  return _kind(heads).draw(pixels, is_thing, heads, seen)
+  return _kind(heads).draw(pixels, is_thing, heads, seen, merging)
 
 
 def names(heads: Iterable[str]) -> Tuple[str, ...]:
@@ -43,7 +47,8 @@ class _Kind(NamedTuple):
   draw: Callable[..., Pictures]
 
 
-def _centers(pixels, is_thing, heads, seen) -> Pictures:
+def _centers(pixels, is_thing, heads, seen, merging) -> Pictures:
+  del merging  # Heads are drawn as they are.
   shown = pixels.shape[:2]
   heatmap, offset = (heads[name][:seen[0], :seen[1]]
                      for name in ('center_heatmap', 'offset'))
@@ -55,11 +60,12 @@ def _centers(pixels, is_thing, heads, seen) -> Pictures:
   }
 
 
-def _keypoints(pixels, is_thing, heads, seen) -> Pictures:
+def _keypoints(pixels, is_thing, heads, seen, merging) -> Pictures:
   """Draws all keypoints, the long offsets to centers, and the short ones.
 
   Those are drawn in disks: of all keypoints there, to the likeliest one.
   """
+  del merging  # Heads are drawn as they are.
   shown = pixels.shape[:2]
   heat, long, short = (
       _enlarged(heads[name], seen, shown)
@@ -85,11 +91,12 @@ def _enlarged(head, seen, shown) -> np.ndarray:
   return head
 
 
-def _affinities(pixels, is_thing, heads, seen) -> Pictures:
+def _affinities(pixels, is_thing, heads, seen, merging) -> Pictures:
   del is_thing  # Levels have things of their own.
   return {
       'affinities': affinities.affinity_levels(pixels, heads, seen),
-      'partitions': affinities.partition_levels(pixels, heads, seen),
+      'partitions': affinities.partition_levels(
+          pixels, heads, seen, merging or cascade_settings.CascadeSettings()),
   }
 
 

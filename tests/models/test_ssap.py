@@ -77,7 +77,8 @@ def test_a_training_step_moves_all_parts(model):
   ones = tf.ones([2, 65, 65])
   targets = {
       'semantic': tf.constant(label // 10), 'semantic_weight': ones,
-      'center_weight': ones, 'offset_weight': tf.cast(label > 0, tf.float32)}
+      'is_counted': tf.ones_like(label, tf.bool),
+      'is_instance': tf.constant(label > 0)}
   settings = affinity_settings.AffinityLossSettings(
       level_weights=(1, 1, 1, 1, 1))
 

@@ -13,6 +13,7 @@ from axial_tf.models import (
   classifier,
   counts,
   deeperlab,
+  mobilenet_v2,
   panoptic_decoder,
   panoptic_deeplab,
   settings_by_name,
@@ -32,6 +33,8 @@ def _tiny(variant: variants.Variant) -> variants.Variant:
   if isinstance(backbone, xception.XceptionSettings):
     backbone = dataclasses.replace(
         backbone, width_multiplier=0.125, middle_modules=1)
+  elif isinstance(backbone, mobilenet_v2.MobileNetV2Settings):
+    backbone = dataclasses.replace(backbone, width_multiplier=0.125)
   else:
     backbone = dataclasses.replace(
         backbone, width_multiplier=0.125, stem_width_multiplier=0.125,
@@ -64,7 +67,7 @@ _COMBINED = {
 
 
 def test_structures_are_all_that_differ():
-  assert len(_STRUCTURES) == 12
+  assert len(_STRUCTURES) == 13
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import tensorflow as tf
 from axial_tf import errors
 from axial_tf.data.panoptic import training_batch
 from axial_tf.experiment import config
-from axial_tf.panoptic import targets
+from axial_tf.panoptic.ssap import targets
 from axial_tf.tasks import panoptic
 from axial_tf.training import optimizers
 from axial_tf.visualize import head_pictures
@@ -52,7 +52,7 @@ def test_a_few_steps_find_two_instances_that_touch(task):
   metrics = task.build_metrics(training=True)
   example = training_batch.pack(
       tf.constant(_image(spec)), tf.constant(_label(spec)),
-      tf.constant([0, 0, _SIDE, _SIDE]), spec, targets.TargetSettings())
+      tf.constant([0, 0, _SIDE, _SIDE]), spec, targets.AffinityTargetSettings())
   batch = {key: tf.stack([value] * 2) for key, value in example.items()}
   step = tf.function(
       lambda batch: task.train_step(batch, model, optimizer, metrics)['loss'])

@@ -47,16 +47,10 @@ def instance_table(
       of the labels; zeros in rows that are not in use.
     instances: int32 [], number of rows in use.
   """
-  compile_pass = instance_maps.compiled_if(compiled)
   kinds = instance_maps.LabelKinds(thing_ids, label_divisor)
   slots = len(kinds.of_slot)
 
-  @compile_pass
-  def look_for_runs(panoptic):
-    slot = kinds.slots(panoptic, ignore_label)
-    return slot, instance_centers.runs_of(slot)
-
-  slot, ends_here = look_for_runs(panoptic)
+  slot, ends_here = kinds.find_runs(panoptic, ignore_label, compiled)
   runs = instance_centers.list_runs(slot, ends_here)
   area, mean = instance_centers.areas_and_means(runs, slots)
   is_instance = (kinds.of_slot == instance_maps.INSTANCE) & (area > 0)
@@ -74,7 +68,7 @@ def instance_table(
       _keypoints(instance_centers.boxes(runs, slots), mean), kept)
   points = tf.pad(points, [[0, max_instances - rows], [0, 0], [0, 0]])
   return {
-      'instance': compile_pass(tf.gather)(packed, slot),
+      'instance': instance_maps.compiled_if(compiled)(tf.gather)(packed, slot),
       'keypoints': tf.ensure_shape(
           points, [max_instances, keypoints.COUNT, 2]),
       'instances': rows,

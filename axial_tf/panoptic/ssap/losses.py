@@ -37,9 +37,7 @@ def ssap_losses(
     outputs: `semantic_logits_S` [batch, h, w, classes] and `affinity_logits_S`
       [batch, h, w, window * window] for each stride S of `windows.STRIDES`, of
       static size, as `models.ssap.SSAP` returns them; any float type.
-    targets: batched results of `targets.panoptic_targets`, of which
-      `semantic`, `semantic_weight`, `center_weight` (1 on pixels that are
-      neither void nor of crowds) and `offset_weight` (1 on things) are used.
+    targets: results of `targets.expand`.
     ignore_label: train id that the cross entropies skip.
     panoptic: int32 [batch, height, width], the label, see `label_ids`.
     settings: see `AffinityLossSettings`.
@@ -71,9 +69,9 @@ def ssap_losses(
     logits = outputs[f'affinity_logits_{stride}']
     affinity.append(weight * affinity_loss(
         logits, affinity_targets.affinity_targets(
-            sampled(panoptic), sampled(targets['center_weight']) > 0,
+            sampled(panoptic), sampled(targets['is_counted'], False),
             windows.side(logits.shape[-1])),
-        sampled(targets['offset_weight']) > 0, settings,
+        sampled(targets['is_instance'], False), settings,
         seed=tf.stack([tf.reduce_sum(panoptic), stride])))
   losses = {
       'semantic_loss': settings.semantic_weight * semantic,

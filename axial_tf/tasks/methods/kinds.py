@@ -14,6 +14,7 @@ from axial_tf.panoptic.deeperlab import losses as deeperlab_losses
 from axial_tf.panoptic.deeperlab import targets as keypoint_targets
 from axial_tf.panoptic.ssap import affinity_settings, cascade_settings
 from axial_tf.panoptic.ssap import losses as ssap_losses
+from axial_tf.panoptic.ssap import targets as affinity_targets
 from axial_tf.tasks.methods import method
 
 LossSettings = Union[
@@ -38,7 +39,8 @@ _KINDS = {
     ssap.SSAPSettings: method.Method(
         ssap_losses.ssap_losses,
         ('semantic_loss', 'coarse_semantic_loss', 'affinity_loss'),
-        affinity_settings.AffinityLossSettings, targets.TargetSettings,
+        affinity_settings.AffinityLossSettings,
+        affinity_targets.AffinityTargetSettings,
         cascade_settings.CascadeSettings,
         lambda spec: cascade_settings.CascadeSettings(
             stuff_area_limit=spec.merging_settings().stuff_area_limit)),

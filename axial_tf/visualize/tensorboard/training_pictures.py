@@ -8,7 +8,7 @@ import numpy as np
 from axial_tf import visualize
 from axial_tf.data.common import resizing
 from axial_tf.data.panoptic import pipeline as panoptic_pipeline
-from axial_tf.data.panoptic import training_batch
+from axial_tf.data.panoptic import target_kinds, training_batch
 from axial_tf.layers import padding
 from axial_tf.specs import dataset_spec
 from axial_tf.visualize import head_pictures, picture_sizes
@@ -40,8 +40,10 @@ def draw(settings: panoptic_pipeline.PanopticDataSettings,
       panoptic_pipeline.train_dataset(few, spec, count, seed=seed)))
   targets = training_batch.unpack(batch, spec, settings.targets, kind)
   image = resizing.to_uint8(127.5 * (targets['image'] + 1))
+  of_label = target_kinds.heads(batch['panoptic'], spec, settings.targets)
   maps = {key: tensor.numpy() for key, tensor in {
-      **targets, 'image': image, 'panoptic': batch['panoptic']}.items()}
+      **targets, **of_label, 'image': image, 'panoptic': batch['panoptic']
+  }.items()}
   return {
       f'training/{number}': _draw(
           spec, {key: values[number - 1] for key, values in maps.items()})

@@ -28,16 +28,18 @@ class ValidationPictures:
   """
 
   def __init__(self, spec: dataset_spec.DatasetSpec, count: int,
-               heads: Sequence[str]):
+               heads: Sequence[str], merging=None):
     """Begins a validation, on all workers.
 
     Args:
       spec: spec of the labels.
       count: images to draw; none are drawn if no summaries are recorded.
       heads: names of the network's heads.
+      merging: see `head_pictures.draw`.
     """
     is_wanted = exchange.of_chief(bool(tf.summary.should_record_summaries()))
     self._spec = spec
+    self._merging = merging
     self._keys = (*_KEYS, *heads)
     self._count = self._missing = count if is_wanted else 0
     self._drawn = {}  # Pictures by name, by the place of their image.
@@ -98,7 +100,8 @@ class ValidationPictures:
     truth, prediction = resized('panoptic', raw), resized('prediction')
     is_thing = np.isin(
         prediction // self._spec.label_divisor, self._spec.thing_ids)
-    of_heads = head_pictures.draw(pixels, is_thing, image, seen)
+    of_heads = head_pictures.draw(
+        pixels, is_thing, image, seen, self._merging)
     return {
         'segments': visualize.side_by_side(
             [pixels,

@@ -56,9 +56,11 @@ def _refines(first, second):
   return len(np.unique(pairs[0])) == pairs.shape[1]
 
 
-def test_thousands_of_connected_instances_are_recovered():
+@pytest.mark.parametrize('count', [300, pytest.param(
+    2000, marks=pytest.mark.slow)])
+def test_connected_instances_are_recovered(count):
   rng = np.random.default_rng(0)
-  for _ in range(2000):
+  for _ in range(count):
     label = _blocks(rng, int(rng.integers(1, 9)), 13)
     # Equal labels in two places are two instances.
     label = _connected(label)

@@ -3,11 +3,11 @@ import pytest
 import tensorflow as tf
 
 from axial_tf import errors
-from axial_tf.panoptic import instance_maps, targets
 from axial_tf.panoptic.ssap import (
   affinity_settings,
   affinity_targets,
   losses,
+  targets,
   windows,
 )
 
@@ -86,11 +86,11 @@ def test_void_and_crowds_alone_cost_nothing():
 def test_all_losses_of_a_network(jit_compile):
   label = np.stack([_scene(), np.full([65, 65], 90, np.int32)])
   of_label = targets.expand(
-      {'panoptic': tf.constant(label), **tf.map_fn(
-          lambda one: instance_maps.instance_maps(
-              one, thing_ids=(1,), label_divisor=10, ignore_label=9,
-              small_area=0, reach=1), tf.constant(label),
-          fn_output_signature={'instance': tf.int32, 'center_r2': tf.int16})},
+      tf.map_fn(
+          lambda one: targets.compact(
+              one, thing_ids=(1,), label_divisor=10, ignore_label=9),
+          tf.constant(label),
+          fn_output_signature={'panoptic': tf.int32, 'kind': tf.uint8}),
       label_divisor=10, ignore_label=9)
 
   @tf.function(jit_compile=jit_compile)

@@ -10,6 +10,8 @@ import tensorflow as tf
 from axial_tf.data.common import record_files
 from axial_tf.data.panoptic import augmentation, records
 from axial_tf.data.panoptic import pipeline as panoptic_pipeline
+from axial_tf.panoptic import targets
+from axial_tf.panoptic.ssap import targets as affinity_targets
 from axial_tf.specs import dataset_spec
 from axial_tf.visualize.tensorboard import training_pictures
 
@@ -17,6 +19,7 @@ _SPEC = dataset_spec.DatasetSpec(
     name='test', label_divisor=100, ignore_label=9, categories=(
         dataset_spec.Category(1, 0, 'road', False, (128, 64, 128)),
         dataset_spec.Category(2, 1, 'car', True, (0, 0, 142))))
+_TARGETS = targets.TargetSettings()
 _HEIGHT, _WIDTH = 80, 120
 _GREY = 90
 # A square car in the middle of the road.
@@ -38,10 +41,12 @@ def pattern(tmp_path_factory):
   return str(folder / 'train-*.tfrecord')
 
 
-def _draw(pattern, count, crop=(_HEIGHT, _WIDTH), scale=1.0):
+def _draw(pattern, count, crop=(_HEIGHT, _WIDTH), scale=1.0,
+          target_settings=_TARGETS):
   return training_pictures.draw(
       panoptic_pipeline.PanopticDataSettings(
           train_pattern=pattern, validation_pattern=pattern, cache=True,
+          targets=target_settings,
           augmentation=augmentation.AugmentationSettings(
               scale_range=(scale, scale), crop_size=crop,
               horizontal_flip=False)),
@@ -73,3 +78,18 @@ def test_large_crops_are_shrunk(pattern):
 
 def test_none_are_drawn_on_request(pattern):
   assert not _draw('/nowhere', 0)
+
+
+def test_levels_of_an_ssap(pattern):
+  picture = _draw(
+      pattern, 1, target_settings=affinity_targets.AffinityTargetSettings()
+  )['training/1'].astype(int)
+  panel, levels = _WIDTH + 4, 5
+  # After image and truth: the affinities of five levels, then the segments.
+  finest = picture[-_HEIGHT:, -_WIDTH:]
+  assert picture.shape[1] == 2 * panel + 2 * levels * panel - 4
+  is_colored = (finest.max(-1) - finest.min(-1)) > 10
+  inside = np.zeros([_HEIGHT, _WIDTH], bool)
+  inside[_TOP:_TOP + _SIDE, _LEFT:_LEFT + _SIDE] = True
+  # Pixels of a map of stride 4 round to the nearest of it.
+  assert (is_colored != inside).mean() < 0.02
