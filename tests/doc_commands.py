@@ -16,7 +16,8 @@ from typing import Dict, Iterator, List, NamedTuple, Tuple
 _NOTING = '''
 python() { printf '%s\\0' "$@" '' >> "$COMMANDS"; }
 axial-tf() { python -m axial_tf "$@"; }
-docker() { :; }; pip() { :; }; tensorboard() { :; }; curl() { cat > /dev/null; }
+dask() { :; }; docker() { :; }; pip() { :; }; tensorboard() { :; }
+curl() { cat > /dev/null; }
 '''
 # Languages of what is not code.
 DATA = ('bibtex', 'json', 'text', 'yaml')

@@ -66,7 +66,8 @@ def augment(image, label):
   if np.random.rand() < 0.5:
     image, label = image[:, ::-1], label[:, ::-1]
   image = image * np.random.uniform(0.6, 2) + np.random.uniform(-0.2, 0.2)
-  return image.astype(np.float32), label
+  # StarDist's own code for distances does not look at strides.
+  return image.astype(np.float32), np.ascontiguousarray(label)
 
 
 class UntilTime(tf.keras.callbacks.Callback):
