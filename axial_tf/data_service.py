@@ -50,12 +50,18 @@ def main() -> None:
   import tensorflow as tf
 
   tf.config.set_visible_devices([], 'GPU')  # Which belong to the training.
-  if FLAGS.dispatcher is None:
-    cli.refuse(('address',), ' belongs to a worker; add --dispatcher=host:port')
-    server = _dispatcher()
-  else:
-    cli.refuse(('work_dir',), ' belongs to a dispatcher; leave it out')
-    server = _worker()
+  try:
+    if FLAGS.dispatcher is None:
+      cli.refuse(
+          ('address',), ' belongs to a worker; add --dispatcher=host:port')
+      server = _dispatcher()
+    else:
+      cli.refuse(('work_dir',), ' belongs to a dispatcher; leave it out')
+      server = _worker()
+  except tf.errors.OpError as error:
+    raise errors.UserError(
+        f'the server cannot start ({errors.first_line(error)}); check '
+        f'--port, --address and --work_dir') from error
   while server is not None:
     time.sleep(3600)
 

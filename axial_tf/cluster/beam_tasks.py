@@ -100,6 +100,9 @@ def _run_one(work: Callable[[Any], Any], path: str) -> None:
   # A runner would hide the reasons, and try again in vain.
   except errors.UserError as error:
     outcome = {'refused': str(error)}
+  except (OSError, MemoryError, tf.errors.OpError) as error:
+    outcome = {'refused': f'{socket.gethostname()}: {type(error).__name__}: '
+                          f'{errors.first_line(error)}'}
   except Exception:
     outcome = {'failed': traceback.format_exc()}
   if tf.io.gfile.exists(path + _TASK):  # Else the program has given up.

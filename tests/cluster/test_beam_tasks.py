@@ -31,6 +31,10 @@ def _refuse(task):
     raise errors.UserError('two is too many')
 
 
+def _lack_memory(task):
+  raise MemoryError(f'{task} bytes')
+
+
 def _break(task):
   raise KeyError('a bug')
 
@@ -49,6 +53,8 @@ def test_errors(tmp_path):
   folder = str(tmp_path / 'tasks')
   with pytest.raises(errors.UserError, match='two is too many'):
     beam_tasks.run(_refuse, {str(n): n for n in range(4)}, folder, _HERE, '')
+  with pytest.raises(errors.UserError, match='MemoryError: 7 bytes'):
+    beam_tasks.run(_lack_memory, {'a': 7}, folder, _HERE, '')
   with pytest.raises(RuntimeError, match='(?s)on a worker.*_break.*a bug'):
     beam_tasks.run(_break, {'a': 1}, folder, _HERE, '')
   assert not os.path.exists(folder)
