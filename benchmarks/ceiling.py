@@ -102,14 +102,16 @@ def decode_keypoints(panoptic: tf.Tensor, heads, spec) -> np.ndarray:
 
 def partition(panoptic, spec, stop_stride: int):
   """Returns SSAP's map of a label from its affinities and classes."""
-  # Void is stuff, which is compared with nothing.
+  # Void is a class of stuff here, which is compared with nothing.
   category = np.minimum(panoptic // spec.label_divisor, spec.num_classes)
-  return affinity_decoding.decode(
+  found = affinity_decoding.decode(
       perfect_affinities.heads(panoptic, spec), category,
       classes=spec.num_classes + 1, thing_ids=spec.thing_ids,
       label_divisor=spec.label_divisor, void_label=spec.void_label,
       settings=cascade_settings.CascadeSettings(
           stop_stride=stop_stride, stuff_area_limit=0))
+  is_void = found // spec.label_divisor == spec.num_classes
+  return np.where(is_void, spec.void_label, found)
 
 
 def lost_segments(truth, prediction, spec):
