@@ -6,7 +6,8 @@ Examples:
   python -m axial_tf.export_heads --model_dir=runs/demo --size=180,240 \\
     --format=tflite_dynamic --output=heads.tflite
 
-The file takes `image_tensor`, uint8 RGB [1, height, width, 3], and gives
+The file takes `image_tensor`, uint8 RGB [1, height, width, 3], and gives the
+outputs of an export's signature `heads`: of Panoptic-DeepLab,
 semantic_probabilities, center_heatmap and offset of that size. It is run once
 and written only if its outputs match the trained model's. For TF Serving and
 for images of any size, see axial_tf.export.

@@ -1,8 +1,9 @@
 """Exports heads at one image size for edge devices: TFLite and ONNX.
 
 The file takes `image_tensor`, uint8 RGB [1, height, width, 3], and returns
-the outputs of the SavedModel's signature `heads`: semantic_probabilities,
-center_heatmap and offset. Merging them into segments is left to the device.
+the outputs of the SavedModel's signature `heads`: of Panoptic-DeepLab,
+semantic_probabilities, center_heatmap and offset. Merging them into segments is
+left to the device.
 """
 
 import contextlib
