@@ -16,6 +16,7 @@ import sys
 import time
 from typing import Dict
 
+from absl import flags
 import numpy as np
 import tensorflow as tf
 
@@ -31,7 +32,6 @@ from axial_tf.inference import panoptic as panoptic_inference
 from axial_tf.panoptic.deeperlab import decoding_settings
 from axial_tf.panoptic.ssap import cascade_settings
 
-_MODEL_DIR = cli.define_path('model_dir', None, 'folder of the run.')
 _CONFIGURED = 'as configured'
 # Fields of the settings that differ, by the names of the ways.
 _WAYS = {
@@ -88,9 +88,10 @@ def score(inference: panoptic_inference.PanopticInference,
 
 def main() -> None:
   cli.require(model_dir='the folder of a training run')
-  run = restore.load_inference(_MODEL_DIR.value)
+  model_dir = flags.FLAGS.model_dir
+  run = restore.load_inference(model_dir)
   data = config.parse(
-      [os.path.join(_MODEL_DIR.value, model_folders.CONFIG)]).task.data
+      [os.path.join(model_dir, model_folders.CONFIG)]).task.data
   print('| decoding | PQ | things | RQ of things | stuff | seconds |\n'
         '|---|---|---|---|---|---|')
   for name, settings in ways(run.merging).items():
@@ -103,4 +104,5 @@ def main() -> None:
 
 
 if __name__ == '__main__':
+  cli.define_path('model_dir', None, 'folder of the run.')
   cli.run(main, __doc__)
