@@ -29,7 +29,7 @@ def _train(name, strategy, weights):
   with strategy.scope():
     task = panoptic.PanopticTask(
         experiment.task, experiment.run, optimizers.OptimizerSettings(
-            name='sgd', learning_rate=0.05, decay='constant'))
+            name='sgd', learning_rate=0.005, decay='constant'))
     model = task.build_model()
     optimizer = task.create_optimizer(None)
   if weights is not None:
