@@ -94,7 +94,7 @@ def _run_one(work: Callable[[Any], Any], path: str) -> None:
     raise errors.UserError(
         f'{path}{_TASK}: cannot be read on {socket.gethostname()} '
         f'({errors.first_line(error)}); all workers need the output folder '
-        f'under the same path') from error
+        f'under the same, absolute path') from error
   try:
     outcome = {'returned': work(task)}
   # A runner would hide the reasons, and try again in vain.

@@ -1,9 +1,8 @@
 """MobileNetV2, and the wider one of DeeperLab: a backbone for fast networks.
 
-DeeperLab's has 5x5 kernels in place of 3x3 (section 3.1). What else is wider,
-if anything, is not known; nor is how the last layers end there. Here they end
-with the 320 channels of the last block, as in DeepLab, and ReLUs have no limit
-of 6 (ours).
+DeeperLab's has 5x5 kernels in place of 3x3. What else is wider, if anything, is
+not known; nor is how the last layers end there. Here they end with the 320
+channels of the last block, as in DeepLab, and ReLUs have no limit of 6 (ours).
 """
 
 import dataclasses
