@@ -9,11 +9,12 @@ import difflib
 import io
 import re
 import shlex
-from typing import List, Sequence
+from typing import List, Optional, Sequence
 
 from absl import flags
 
 from axial_tf import errors, optional_imports
+from axial_tf.files import json_files
 
 # The flags defined here belong to the tools that define them by this module.
 flags.disclaim_key_flags()
@@ -76,24 +77,41 @@ def pipeline(given: Sequence[str]):
 
   Raises:
     errors.UserError: Beam cannot be imported, or does not accept the options,
-      or does not know one of them.
+      or does not know one of them; or the file of Dask's scheduler cannot be
+      read.
   """
   beam = require_beam()
   from apache_beam.options import pipeline_options
 
-  if any(re.fullmatch('--runner=dask(runner)?', argument.lower())
-         for argument in given):
+  is_dask = any(re.fullmatch('--runner=dask(runner)?', argument.lower())
+                for argument in given)
+  if is_dask:
     given = _with_dask(given)
   # Without a list, Beam would parse this program's arguments.
   _require_known(given, pipeline_options.PipelineOptions([]))
   try:
-    return beam.Pipeline(
-        options=pipeline_options.PipelineOptions(list(given)))
+    options = pipeline_options.PipelineOptions(list(given))
+    made = beam.Pipeline(options=options)
   except (ValueError, SystemExit) as error:  # Beam's argparse exits.
     raise errors.UserError(
         f'Apache Beam does not accept {" ".join(given)!r} '
         f'({" ".join(str(error).split())}); see its documentation for the '
         f'options of each runner') from error
+  if is_dask:
+    _require_scheduler(options.get_all_options().get('scheduler_file'))
+  return made
+
+
+def _require_scheduler(path: Optional[str]) -> None:
+  """Checks --dask_scheduler_file, for which Dask would wait forever."""
+  if path is None:
+    return
+  content = json_files.read(
+      path, 'a scheduler of Dask', 'give the file that it wrote')
+  if not isinstance(content, dict) or 'address' not in content:
+    raise errors.UserError(
+        f'--dask_scheduler_file: {path} has no address; expected the file that '
+        f'a scheduler of Dask wrote')
 
 
 def _with_dask(given: Sequence[str]) -> List[str]:

@@ -124,6 +124,19 @@ def test_a_cluster_that_is_not_there(tmp_path):
   assert not (tmp_path / 'tasks').exists()
 
 
+@pytest.mark.parametrize('content, told', [
+    (None, 'scheduler.json.*give the file that it wrote'),
+    ('', 'not a readable JSON'), ('[]', 'has no address')])
+def test_a_scheduler_that_is_not_described(tmp_path, content, told):
+  path = tmp_path / 'scheduler.json'
+  if content is not None:
+    path.write_text(content)
+  with pytest.raises(errors.UserError, match=told):
+    beam_tasks.run(
+        len, {'a': []}, str(tmp_path / 'tasks'),
+        ['--runner=DaskRunner', f'--dask_scheduler_file={path}'], 'task')
+
+
 def _contents(folder):
   return {path.relative_to(folder): path.read_bytes()
           for path in folder.rglob('*') if path.is_file()}
