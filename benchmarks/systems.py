@@ -13,8 +13,15 @@ Other data need crops of their own size:
 
   python benchmarks/systems.py --records=datasets/nuclei --crop=193,193 \\
     --minutes=10 --output_dir=runs/systems_nuclei --seeds=2
+
+The parts 'deeperlab' and 'ssap' train each of these with one setting changed,
+in the steps of its run among the four, which they share:
+
+  python benchmarks/systems.py --records=datasets/camvid --minutes=10 \\
+    --output_dir=runs/systems_camvid --parts=deeperlab,ssap
 """
 
+import dataclasses
 import json
 import pathlib
 import sys
@@ -29,6 +36,7 @@ from axial_tf import cli
 from axial_tf.experiment import config
 from axial_tf.experiment import run as run_lib
 from axial_tf.files import atomic_files, json_files
+from axial_tf.specs import dataset_spec
 from axial_tf.tasks import registry
 from benchmarks import evidence, measure
 
@@ -44,16 +52,42 @@ SIDES = {
     _DEEPERLAB: ('experiments/camvid_deeperlab.gin',),
     _SSAP: ('experiments/camvid_ssap.gin',),
 }
+# Changes of one setting, by part and title. Braces are fields of the data set's
+# merging settings.
+ABLATIONS = {
+    _DEEPERLAB.lower(): (_DEEPERLAB, {
+        'hardest 15 % of pixels': (
+            'DeeperLabLossSettings.semantic_top_k = 0.15',),
+        'small instances weigh 1': (
+            'KeypointTargetSettings.small_instance_weight = 1.0',),
+        'kernels of 3x3': ('DeeperLabSettings.kernel_size = 3',),
+    }),
+    _SSAP.lower(): (_SSAP, {
+        'affinities not balanced': (
+            'AffinityLossSettings.easy_drop_rate = 0.0',
+            'AffinityLossSettings.object_weight = 1.0'),
+        'window of 3x3': ('SSAPSettings.window = 3',),
+        'window of 7x7': ('SSAPSettings.window = 7',),
+        'affinities of stride 4 only': (
+            'AffinityLossSettings.level_weights = (0.0, 0.0, 0.0, 0.0, 1.0)',
+            'PanopticTaskSettings.merging = @CascadeSettings()',
+            'CascadeSettings.start_stride = 4',
+            'CascadeSettings.stuff_area_limit = {stuff_area_limit}'),
+    }),
+}
 _SCORES = ('pq', 'pq_things', 'pq_stuff', 'pc', 'miou')
 
 
 def bindings(records: str, crop: Sequence[int]) -> Tuple[str, ...]:
   """Returns what all sides share."""
-  spec = pathlib.Path(records) / 'dataset_info.json'
   return (
-      f'RECORDS = {records!r}', f'SPEC = {str(spec)!r}',
+      f'RECORDS = {records!r}', f'SPEC = {_spec_path(records)!r}',
       f'AugmentationSettings.crop_size = {tuple(crop)!r}',
       *evidence.SHORT_TRAINING_NORMS)
+
+
+def _spec_path(records: str) -> str:
+  return str(pathlib.Path(records) / 'dataset_info.json')
 
 
 def steps_by_title(shared: Tuple[str, ...], minutes: float,
@@ -88,14 +122,33 @@ def comparison(shared: Tuple[str, ...], steps: Dict[str, int],
                output_dir: pathlib.Path, seeds: int) -> evidence.Comparison:
   """Returns the runs of all sides."""
   return evidence.Comparison('systems', tuple(
-      evidence.Run(
-          output_dir / f'{title.lower()}_seed{seed}', title, experiment,
-          (*shared, *own, f'RunSettings.seed = {seed}',
-           f'TRAIN_STEPS = {steps[title]}',
-           f'WARMUP_STEPS = {steps[title] // 10}',
-           f'RunSettings.validation_interval = {steps[title]}'))
-      for seed in range(1, seeds + 1)
-      for title, (experiment, *own) in SIDES.items()), _SCORES)
+      _run(shared, steps, output_dir, seed, title)
+      for seed in range(1, seeds + 1) for title in SIDES), _SCORES)
+
+
+def ablation(part: str, shared: Tuple[str, ...], steps: Dict[str, int],
+             output_dir: pathlib.Path, seeds: int,
+             spec: dataset_spec.DatasetSpec) -> evidence.Comparison:
+  """Returns the runs of one system, with and without each change."""
+  title, changes = ABLATIONS[part]
+  merging = dataclasses.asdict(spec.merging_settings())
+  return evidence.Comparison(part, tuple(
+      _run(shared, steps, output_dir, seed, title, change,
+           [binding.format(**merging) for binding in bindings])
+      for change, bindings in {'': (), **changes}.items()
+      for seed in range(1, seeds + 1)), _SCORES)
+
+
+def _run(shared, steps, output_dir, seed, title, change='', changed=()
+         ) -> evidence.Run:
+  experiment, *own = SIDES[title]
+  name = '_'.join([title.lower(), *change.replace('%', '').split()])
+  return evidence.Run(
+      output_dir / f'{name}_seed{seed}', change or title, experiment,
+      (*shared, *own, *changed, f'RunSettings.seed = {seed}',
+       f'TRAIN_STEPS = {steps[title]}',
+       f'WARMUP_STEPS = {steps[title] // 10}',
+       f'RunSettings.validation_interval = {steps[title]}'))
 
 
 def inference_speed(run: evidence.Run) -> float:
@@ -123,7 +176,12 @@ def main() -> None:
   folder.mkdir(parents=True, exist_ok=True)
   steps = steps_by_title(shared, FLAGS.minutes, folder / 'steps.json')
   made = comparison(shared, steps, folder, FLAGS.seeds)
-  evidence.run_all([made])
+  spec = dataset_spec.DatasetSpec.load(_spec_path(FLAGS.records))
+  evidence.run_all([made, *(
+      ablation(part, shared, steps, folder, FLAGS.seeds, spec)
+      for part in ABLATIONS)])
+  if made.name not in FLAGS.parts:
+    return
   print('\nimages/s of panoptic maps, one image a time')
   for run in made.runs[:len(SIDES)]:
     if evidence.is_complete(run):

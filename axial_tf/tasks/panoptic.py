@@ -157,8 +157,8 @@ class PanopticTask(trained_task.TrainedTask):
         settings, load_spec(settings), run, optimizer, logging_dir)
     self._method = kinds.of(settings.model)
     self.VALUES = self._method.values
-    self._heads = decodings.build(
-        merging_settings(settings, self.spec), self.spec).HEADS
+    self._decoding = decodings.build(
+        merging_settings(settings, self.spec), self.spec)
     self._inference = self._compiled = None
     self._bar = None
 
@@ -175,6 +175,11 @@ class PanopticTask(trained_task.TrainedTask):
           self._settings.data, self.spec, self._run.global_batch_size,
           input_context=input_context, seed=self._run.seed,
           first_step=self.first_step)
+    if self._run.strategy == 'tpu' and not self._decoding.COMPILES:
+      raise errors.UserError(
+          "RunSettings.strategy = 'tpu': TPUs cannot decode the outputs of "
+          f'{type(self._settings.model).__name__}; train with --mode=train, '
+          'and validate with --mode=eval on CPUs or GPUs')
     if self._run.compile == 'always' and (
         self._settings.data.validation_size is None):
       raise errors.UserError(
@@ -213,7 +218,7 @@ class PanopticTask(trained_task.TrainedTask):
     shown = {}
     if self._settings.tensorboard_images:
       shown = {key: {**inputs, **outputs}[key]
-               for key in ('image', *self._heads)}
+               for key in ('image', *self._decoding.HEADS)}
     return {
         'prediction': outputs['panoptic_map'], **scores, **shown,
         **{key: inputs[key] for key in _PASSED_KEYS}}
@@ -270,7 +275,7 @@ class PanopticTask(trained_task.TrainedTask):
       if self._settings.instance_ap:
         state['ap'] = instance_ap.InstanceAP(self.spec)
       state['pictures'] = validation_pictures.ValidationPictures(
-          self.spec, self._settings.tensorboard_images, self._heads,
+          self.spec, self._settings.tensorboard_images, self._decoding.HEADS,
           merging_settings(self._settings, self.spec))
       self._bar = progress.validation_bar()
     state['pictures'].add(step_logs)

@@ -5,6 +5,7 @@ import json
 
 from axial_tf.experiment import config
 from axial_tf.models import deeperlab, panoptic_deeplab, ssap
+from axial_tf.specs import dataset_spec
 from benchmarks import systems
 
 _SHARED = systems.bindings('/data/cells', [65, 81])
@@ -32,6 +33,23 @@ def test_recipes_are_equal_and_backbones_of_one_width(tmp_path):
     assert experiment.task.model.backbone.width_multiplier == 0.25
     assert experiment.task.model.backbone.blocks == (1, 2, 2, 1)
     assert experiment.run.global_batch_size == first.run.global_batch_size
+
+
+def test_an_ablation_changes_one_setting_of_the_same_run(tmp_path):
+  spec = dataset_spec.DatasetSpec.load('cityscapes')
+  base = {run.folder: run for run in systems.comparison(
+      _SHARED, _STEPS, tmp_path, seeds=1).runs}
+  for part, (title, changes) in systems.ABLATIONS.items():
+    runs = systems.ablation(part, _SHARED, _STEPS, tmp_path, 1, spec).runs
+    assert [run.title for run in runs] == [title, *changes]
+    assert runs[0] == base[runs[0].folder]
+    parsed = [config.parse([run.gin_file], run.bindings) for run in runs]
+    assert len({str(experiment.task) for experiment in parsed}) == len(runs)
+    assert len({str(experiment.run) for experiment in parsed}) == 1
+  one_level = parsed[-1].task
+  assert one_level.losses.level_weights == (0, 0, 0, 0, 1)
+  assert one_level.merging.strides == (4,)
+  assert one_level.merging.stuff_area_limit == 2048
 
 
 def test_steps_are_measured_once(tmp_path, monkeypatch):

@@ -101,3 +101,13 @@ def test_losses_of_another_network_are_refused():
       'losses: expected @AffinityLossSettings.* SSAPSettings, got Loss')):
     config.parse([_FILE], [
         *_TINY, 'PanopticTaskSettings.losses = @LossSettings()'])
+
+
+def test_validation_on_a_tpu_is_refused_before_the_first_step():
+  experiment = config.parse(
+      [_FILE], [*_TINY, "RunSettings.strategy = 'tpu'"])
+  task = panoptic.PanopticTask(
+      experiment.task, experiment.run, experiment.optimizer)
+  with pytest.raises(errors.UserError, match=(
+      "RunSettings.strategy = 'tpu': .*SSAPSettings.*--mode=train")):
+    task.build_inputs('validation')

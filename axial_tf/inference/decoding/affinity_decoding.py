@@ -30,6 +30,7 @@ class AffinityDecoding(decoding.Decoding):
   """
 
   HEADS = ssap_decoding.HEADS
+  COMPILES = False  # Neither Python on the host nor the contractions.
 
   @property
   def max_instances(self) -> int:

@@ -14,11 +14,13 @@ class Decoding(abc.ABC):
 
   Attributes:
     HEADS: names of the heads beside 'semantic_probabilities'.
+    COMPILES: whether XLA can compile `merge`, as TPUs require.
     settings: settings of the merging; each kind has `stuff_area_limit`.
     spec: the categories.
   """
 
   HEADS: Tuple[str, ...]
+  COMPILES = True
 
   def __init__(self, settings, spec: dataset_spec.DatasetSpec):
     self.settings = settings

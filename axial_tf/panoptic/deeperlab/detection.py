@@ -49,12 +49,13 @@ def detect(peaks: peaks_lib.Peaks, points: tf.Tensor, score_map: tf.Tensor,
       tf.where(is_own, peaks.scores[:, tf.newaxis], scores), -1)
 
   is_used = peaks.scores > 0.0
-  # [first, second, 2]: the keypoint of the first of the second one's kind.
-  same_kind = tf.gather(points, peaks.kinds, axis=1)
-  distance = tf.reduce_sum(
-      tf.math.squared_difference(same_kind, peaks.points), -1)
-  is_kept = greedy.keep(
-      is_used[:, tf.newaxis] & (distance <= radius**2)) & is_used
+  # [second, first]: from the keypoint of the first of the second one's kind.
+  distance = tf.add_n([
+      tf.math.squared_difference(
+          tf.gather(tf.transpose(points[..., axis]), peaks.kinds),
+          peaks.points[:, axis, tf.newaxis]) for axis in (0, 1)])
+  drops = tf.transpose(distance <= radius**2)
+  is_kept = greedy.keep(is_used[:, tf.newaxis] & drops) & is_used
   return _best(points, tf.where(is_kept, scores, 0.0), most)
 
 

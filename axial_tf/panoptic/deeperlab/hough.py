@@ -14,6 +14,9 @@ import tensorflow as tf
 from axial_tf.panoptic import histogram, shapes
 from axial_tf.panoptic.deeperlab import sampling
 
+# Pixels around the maps that take votes for places outside of them.
+_MARGIN = 2.0
+
 
 def votes(points: tf.Tensor, weights: tf.Tensor, height, width) -> tf.Tensor:
   """Sums the weights of the votes for each pixel.
@@ -33,23 +36,26 @@ def votes(points: tf.Tensor, weights: tf.Tensor, height, width) -> tf.Tensor:
   low, share = [], []
   for axis, size in enumerate((height, width)):
     place = points[..., axis]
-    place = tf.where(tf.math.is_finite(place), place, -2.0)
-    place = tf.clip_by_value(place, -2.0, tf.cast(size + 1, tf.float32))
+    place = tf.where(tf.math.is_finite(place), place, -_MARGIN)
+    place = tf.clip_by_value(
+        place, -_MARGIN, tf.cast(size - 1, tf.float32) + _MARGIN)
     before = tf.floor(place)
-    low.append(tf.cast(before, tf.int32))
+    low.append(tf.cast(before + _MARGIN, tf.int32))
     share.append(place - before)
+  rows, columns = (size + 2 * int(_MARGIN) + 1 for size in (height, width))
+  first = (low[0] * columns + low[1]) * count + tf.range(count)
   total = 0.0
   for down in (0, 1):
     for right in (0, 1):
-      y, x = low[0] + down, low[1] + right
       part = weights
       for step, along in ((down, share[0]), (right, share[1])):
         part *= along if step else 1.0 - along
-      is_inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
       total += histogram.histogram(
-          tf.where(is_inside, (y * width + x) * count + tf.range(count), -1),
-          height * width * count, part)
-  return tf.reshape(total, [height, width, count])
+          first + (down * columns + right) * count, rows * columns * count,
+          part)
+  total = tf.reshape(total, [rows, columns, count])
+  margin = int(_MARGIN)
+  return total[margin:margin + height, margin:margin + width]
 
 
 def fused_votes(
