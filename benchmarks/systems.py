@@ -32,7 +32,7 @@ import tensorflow as tf
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from axial_tf import cli
+from axial_tf import cli, errors
 from axial_tf.experiment import config
 from axial_tf.experiment import run as run_lib
 from axial_tf.files import atomic_files, json_files
@@ -97,11 +97,16 @@ def steps_by_title(shared: Tuple[str, ...], minutes: float,
   Args:
     shared: see `bindings`.
     minutes: time of the training steps.
-    path: file that keeps them.
+    path: file that keeps them; edit it for other steps.
+
+  Raises:
+    errors.UserError: the file does not have them.
   """
   if path.exists():
-    return json_files.read(
-        str(path), 'training steps by system', 'delete it to measure again')
+    again = 'delete it to measure again'
+    content = json_files.read(str(path), 'training steps by system', again)
+    return {title: json_files.field(content, title, int, str(path), again)
+            for title in SIDES}
   found = {}
   for title, (experiment, *own) in SIDES.items():
     seconds = measure.in_new_process(
@@ -173,7 +178,9 @@ def main() -> None:
   crop = [int(number) for number in cli.numbers('crop', FLAGS.crop)]
   shared = bindings(FLAGS.records, crop)
   folder = pathlib.Path(FLAGS.output_dir).absolute()
-  folder.mkdir(parents=True, exist_ok=True)
+  if folder.is_file():
+    raise errors.UserError(
+        f'--output_dir: {folder} is a file, expected a folder')
   steps = steps_by_title(shared, FLAGS.minutes, folder / 'steps.json')
   made = comparison(shared, steps, folder, FLAGS.seeds)
   spec = dataset_spec.DatasetSpec.load(_spec_path(FLAGS.records))

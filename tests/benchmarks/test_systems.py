@@ -3,6 +3,9 @@
 import dataclasses
 import json
 
+import pytest
+
+from axial_tf import errors
 from axial_tf.experiment import config
 from axial_tf.models import deeperlab, panoptic_deeplab, ssap
 from axial_tf.specs import dataset_spec
@@ -59,3 +62,11 @@ def test_steps_are_measured_once(tmp_path, monkeypatch):
   assert set(systems.steps_by_title(_SHARED, 2.0, path).values()) == {240}
   path.write_text(json.dumps(_STEPS))
   assert systems.steps_by_title(_SHARED, 2.0, path) == _STEPS
+
+
+@pytest.mark.parametrize('content', ['[]', '{"SSAP": 3}', '{"SSAP": "many"}'])
+def test_steps_that_are_none(tmp_path, content):
+  path = tmp_path / 'steps.json'
+  path.write_text(content)
+  with pytest.raises(errors.UserError, match='steps.json.*measure again'):
+    systems.steps_by_title(_SHARED, 2.0, path)

@@ -49,7 +49,8 @@ def detect(peaks: peaks_lib.Peaks, points: tf.Tensor, score_map: tf.Tensor,
       tf.where(is_own, peaks.scores[:, tf.newaxis], scores), -1)
 
   is_used = peaks.scores > 0.0
-  # [second, first]: from the keypoint of the first of the second one's kind.
+  # [second, first]: from the keypoint of the first of the second one's kind. To
+  # gather rows, an axis at a time, takes half as long as columns of pairs.
   distance = tf.add_n([
       tf.math.squared_difference(
           tf.gather(tf.transpose(points[..., axis]), peaks.kinds),

@@ -15,7 +15,7 @@ from axial_tf.panoptic import histogram, shapes
 from axial_tf.panoptic.deeperlab import sampling
 
 # Pixels around the maps that take votes for places outside of them.
-_MARGIN = 2.0
+_MARGIN = 2
 
 
 def votes(points: tf.Tensor, weights: tf.Tensor, height, width) -> tf.Tensor:
@@ -36,13 +36,14 @@ def votes(points: tf.Tensor, weights: tf.Tensor, height, width) -> tf.Tensor:
   low, share = [], []
   for axis, size in enumerate((height, width)):
     place = points[..., axis]
-    place = tf.where(tf.math.is_finite(place), place, -_MARGIN)
+    place = tf.where(tf.math.is_finite(place), place, -float(_MARGIN))
     place = tf.clip_by_value(
-        place, -_MARGIN, tf.cast(size - 1, tf.float32) + _MARGIN)
+        place, -float(_MARGIN), tf.cast(size - 1 + _MARGIN, tf.float32))
     before = tf.floor(place)
-    low.append(tf.cast(before + _MARGIN, tf.int32))
+    low.append(tf.cast(before, tf.int32) + _MARGIN)
     share.append(place - before)
-  rows, columns = (size + 2 * int(_MARGIN) + 1 for size in (height, width))
+  # One more, as a vote also falls on the pixel after.
+  rows, columns = (size + 2 * _MARGIN + 1 for size in (height, width))
   first = (low[0] * columns + low[1]) * count + tf.range(count)
   total = 0.0
   for down in (0, 1):
@@ -54,8 +55,7 @@ def votes(points: tf.Tensor, weights: tf.Tensor, height, width) -> tf.Tensor:
           first + (down * columns + right) * count, rows * columns * count,
           part)
   total = tf.reshape(total, [rows, columns, count])
-  margin = int(_MARGIN)
-  return total[margin:margin + height, margin:margin + width]
+  return total[_MARGIN:_MARGIN + height, _MARGIN:_MARGIN + width]
 
 
 def fused_votes(
