@@ -136,8 +136,9 @@ def install_docs(python, version):
 
 
 def pip_install(python):
+  # Most modules are never imported; Python compiles those that are.
   return [python, '-m', 'pip', '--disable-pip-version-check', 'install',
-          '--quiet']
+          '--no-compile', '--quiet']
 
 
 def build_tools(lock):

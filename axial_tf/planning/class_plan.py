@@ -26,7 +26,7 @@ def plan(folder: record_folder.RecordFolder,
          computer: machine.Machine) -> choices.Plan:
   """Chooses all settings, see `panoptic_plan.plan`."""
   size = rules.image_size(facts, computer.device)
-  batch = rules.batch(facts)
+  batch = rules.batch(facts, computer.device)
   fixed = [size, rules.validation_resize(size.value, facts), batch,
            rules.learning_rate(batch.value), rules.weight_decay(facts),
            rules.label_smoothing(facts), common_rules.mirrored(

@@ -13,9 +13,11 @@ Facts = class_facts.ClassDataFacts
 SIDE = {'cpu': 96, 'gpu': 224}
 # Small images are not resized: each pixel counts.
 SMALL = 64
-# Images a step; the rate of the recipe is that of a batch of 128.
-BATCH = 128
-RATE = 0.1
+# Images a step. Small batches learn more from as many images: 1.7 % of CIFAR-10
+# in a few passes with 32 images, not 128, which takes a CPU an eighth longer.
+BATCH = {'cpu': 64, 'gpu': 128}
+# The rate of the recipe, which is for a batch of this size.
+RATE, BATCH_OF_RATE = 0.1, 128
 # A batch holds at most this share of the images: an epoch has some steps.
 _STEPS_OF_AN_EPOCH = 8
 # The paper's side of 256 for crops of 224.
@@ -106,17 +108,19 @@ def crop(size: Tuple[int, int], facts: Facts, passes: float) -> List[Choice]:
              "the paper's small windows need many passes")]
 
 
-def batch(facts: Facts) -> Choice:
+def batch(facts: Facts, device: str) -> Choice:
   """A power of two, so that an epoch has some steps."""
   limit = max(1, facts.num_train // _STEPS_OF_AN_EPOCH)
-  return Choice('BATCH_SIZE', min(BATCH, 2 ** int(math.log2(limit))),
+  return Choice('BATCH_SIZE', min(BATCH[device], 2 ** int(math.log2(limit))),
                 f'{facts.num_train} training images',
-                f'at most {BATCH}, and some steps in each epoch')
+                f'at most {BATCH[device]}, and some steps in each epoch')
 
 
 def learning_rate(batch_: int) -> Choice:
-  return Choice('LEARNING_RATE', RATE * batch_ / BATCH, f'batch of {batch_}',
-                f'{RATE} for {BATCH} images, scaled with the batch')
+  rate = RATE * math.sqrt(batch_ / BATCH_OF_RATE)
+  return Choice('LEARNING_RATE', float(f'{rate:.2g}'), f'batch of {batch_}',
+                f'{RATE} for {BATCH_OF_RATE} images, otherwise by the root of '
+                f'their number')
 
 
 def weight_decay(facts: Facts) -> Choice:

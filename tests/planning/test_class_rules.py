@@ -29,12 +29,13 @@ def test_photos_are_resized_to_what_the_device_bears(device, side):
   assert rules.crop((side, side), PHOTOS, 130)[1].value == (0.08, 1.0)
 
 
-@pytest.mark.parametrize('images, expected', [
-    (20000, 128), (1024, 128), (1000, 64), (24, 2), (1, 1)])
-def test_an_epoch_has_some_steps(images, expected):
+@pytest.mark.parametrize('images, device, batch, rate', [
+    (20000, 'cpu', 64, 0.071), (20000, 'gpu', 128, 0.1),
+    (400, 'cpu', 32, 0.05), (24, 'cpu', 2, 0.013), (1, 'gpu', 1, 0.0088)])
+def test_an_epoch_has_some_steps(images, device, batch, rate):
   facts = dataclasses.replace(FACTS, num_train=images)
-  assert rules.batch(facts).value == expected
-  assert rules.learning_rate(expected).value == 0.1 * expected / 128
+  assert rules.batch(facts, device).value == batch
+  assert rules.learning_rate(batch).value == rate
 
 
 def test_regularization_follows_images_and_passes():
