@@ -15,6 +15,7 @@ from axial_tf.experiment import config, restore, run
 from axial_tf.prediction import predicted_classes, predictor
 from axial_tf.tasks import classification
 from axial_tf.training import initialization
+from benchmarks import classified_pictures
 from tests import tiny_classes, tools
 
 _EXPERIMENT = 'experiments/cifar10_axial_resnet.gin'
@@ -61,6 +62,14 @@ def test_the_run_can_be_read_again(run_dir):
   metrics = run.run(
       config.parse([str(run_dir / 'config.gin')]), str(run_dir), 'eval')
   assert {'step': 12, **metrics} == records[-1]
+
+
+def test_validation_images_can_be_drawn_with_their_classes(run_dir):
+  picture = classified_pictures.draw(str(run_dir), 9)
+  # Two rows of images of 8 * 16 pixels below their titles.
+  assert picture.shape[0] > 2 * 128 and picture.shape[1] > 8 * 128
+  with pytest.raises(errors.UserError, match='only .* validation images'):
+    classified_pictures.draw(str(run_dir), 10 ** 6)
 
 
 def test_the_requested_profile(run_dir):
