@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from axial_tf.data import reading_errors
+from axial_tf.data.common import reading
 from axial_tf.experiment import experiment, out_of_memory
 from axial_tf.keras2 import keras
 from axial_tf.tasks import registry
@@ -118,7 +119,7 @@ def describe(settings: experiment.Experiment,
 def _batches(task: registry.Task, strategy: tf.distribute.Strategy,
              kind: str) -> Iterator[Any]:
   return iter(strategy.distribute_datasets_from_function(
-      lambda context: task.build_inputs(kind, context)))
+      lambda context: reading.untuned(task.build_inputs(kind, context))))
 
 
 def _validation_seconds(task, model, strategy, steps: int) -> List[float]:

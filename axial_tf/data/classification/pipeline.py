@@ -193,7 +193,8 @@ def validation_dataset(
   if settings.cache:
     dataset = dataset.cache()
   dataset = dataset.map(prepare, num_parallel_calls=reading.AUTOTUNE)
-  return reading.finish(dataset.batch(batch_size), deterministic=True)
+  return reading.untuned(
+      reading.finish(dataset.batch(batch_size), deterministic=True))
 
 
 def _open(settings, field: str, spec: class_spec.ClassSpec):

@@ -210,3 +210,15 @@ def finish(dataset: tf.data.Dataset, deterministic: bool,
   if data_service is not None:
     dataset = data_service_lib.distribute(dataset, data_service)
   return dataset.prefetch(AUTOTUNE)
+
+
+def untuned(dataset: tf.data.Dataset) -> tf.data.Dataset:
+  """Returns the dataset with parallel calls as many as tf.data starts with.
+
+  The thread that adjusts them looks at a pipeline after ever longer times, of a
+  minute at last, and the deletion of an iterator that a strategy's devices read
+  waits for its next look: each validation of a run would.
+  """
+  options = tf.data.Options()
+  options.autotune.enabled = False
+  return dataset.with_options(options)

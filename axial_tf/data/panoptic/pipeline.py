@@ -180,7 +180,7 @@ def validation_dataset(
           'image': tf.constant(0, tf.uint8),
           'panoptic': spec.void_label,
       })
-  return reading.finish(dataset, deterministic=True)
+  return reading.untuned(reading.finish(dataset, deterministic=True))
 
 
 def _open(settings, field: str, spec):

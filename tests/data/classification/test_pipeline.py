@@ -141,6 +141,11 @@ class TestTraining:
 
 class TestValidation:
 
+  def test_no_thread_delays_the_end_of_a_validation(self, data):
+    dataset = classification_pipeline.validation_dataset(data, _SPEC, 4)
+    assert dataset.options().autotune.enabled is False
+    assert dataset.options().deterministic
+
   def test_every_image_once_in_order_with_a_partial_batch(self, data):
     batches = list(classification_pipeline.validation_dataset(
         data, _SPEC, 4).as_numpy_iterator())

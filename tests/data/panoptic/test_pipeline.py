@@ -157,6 +157,11 @@ class TestTraining:
 
 class TestValidation:
 
+  def test_no_thread_delays_the_end_of_a_validation(self, data, tiny_spec):
+    dataset = panoptic_pipeline.validation_dataset(data, tiny_spec, 2)
+    assert dataset.options().autotune.enabled is False
+    assert dataset.options().deterministic
+
   def test_every_image_once_in_order_and_padded(
       self, data, tiny_spec, examples):
     batches = list(panoptic_pipeline.validation_dataset(
