@@ -104,7 +104,7 @@ def train(images, labels, folder: pathlib.Path, minutes: float) -> StarDist2D:
     return [images[p] for p in places], [labels[p] for p in places]
 
   model.train(*pick(rest), validation_data=pick(held_out), augmenter=augment,
-              epochs=10_000, steps_per_epoch=25)
+              epochs=10_000, steps_per_epoch=100)
   model.optimize_thresholds(*pick(held_out))
   print(f'trained in {(time.monotonic() - start) / 60:.1f} minutes')
   return model
