@@ -68,7 +68,7 @@ def test_validation_images_can_be_drawn_with_their_classes(run_dir):
   picture = classified_pictures.draw(str(run_dir), 9)
   # Two rows of images of 8 * 16 pixels below their titles.
   assert picture.shape[0] > 2 * 128 and picture.shape[1] > 8 * 128
-  with pytest.raises(errors.UserError, match='only .* validation images'):
+  with pytest.raises(errors.UserError, match='only .* images are looked at'):
     classified_pictures.draw(str(run_dir), 10 ** 6)
 
 
