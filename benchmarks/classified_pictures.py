@@ -8,7 +8,7 @@ brackets.
     --output=classes.png --count=24
 """
 
-import itertools
+import io
 import os
 import pathlib
 import sys
@@ -16,20 +16,23 @@ from typing import Iterator, Tuple
 
 from absl import flags
 import numpy as np
+from PIL import Image
+import tensorflow as tf
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from axial_tf import cli, errors, visualize
-from axial_tf.data.classification import pipeline
+from axial_tf.data.classification import records
 from axial_tf.experiment import config
-from axial_tf.files import model_folders
+from axial_tf.files import images as images_lib
+from axial_tf.files import model_folders, paths
 from axial_tf.prediction import image_classifier
 from axial_tf.visualize import picture_sizes
 
 FLAGS = flags.FLAGS
 
-# Images are enlarged to at least this side, so that their titles fit.
-_SIDE = 120
+# Height at which images are shown, so that their titles fit.
+_HEIGHT = 128
 _COLUMNS = 8
 _FIRST = 2000
 
@@ -50,8 +53,7 @@ def draw(model_dir: str, count: int) -> np.ndarray:
   model = image_classifier.ImageClassifier(model_dir)
   data = config.parse(
       [os.path.join(model_dir, model_folders.CONFIG)]).task.data
-  images = list(itertools.islice(
-      _validation_images(data, model.spec), _FIRST))
+  images = list(_validation_images(data))
   if len(images) < count:
     raise errors.UserError(
         f'--count: only {len(images)} validation images are looked at')
@@ -62,21 +64,23 @@ def draw(model_dir: str, count: int) -> np.ndarray:
       for start in range(0, count, _COLUMNS)])
 
 
-def _validation_images(data, spec) -> Iterator[Tuple[np.ndarray, int]]:
-  """Yields images as validation sees them, uint8, and labels."""
-  for example in pipeline.validation_dataset(data, spec, 1):
-    pixels = (example['image'][0].numpy() + 1) * 127.5
-    yield pixels.round().astype(np.uint8), int(example['label'][0])
+def _validation_images(data) -> Iterator[Tuple[bytes, int]]:
+  """Yields the first images as files, and their labels."""
+  files = paths.matching(data.validation_pattern)
+  for example in tf.data.TFRecordDataset(files).take(_FIRST).map(
+      records.parse_classification_example).as_numpy_iterator():
+    yield example['encoded'], int(example['label']) - data.first_label
 
 
-def _panel(model, image, label) -> Tuple[np.ndarray, str]:
-  """Returns an enlarged image and its title."""
+def _panel(model, content, label) -> Tuple[np.ndarray, str]:
+  """Returns an image at the height of all, and its title."""
+  image = images_lib.as_rgb(Image.open(io.BytesIO(content)))
   found = model(image, top=1)[0]
   title = found.name if found.label == label else (
       f'{found.name} ({model.spec.classes[label].name})')
-  factor = -(-_SIDE // min(image.shape[:2]))
+  height, width = image.shape[:2]
   return picture_sizes.resize_image(
-      image, *(factor * side for side in image.shape[:2])), title
+      image, _HEIGHT, max(1, round(width * _HEIGHT / height))), title
 
 
 if __name__ == '__main__':

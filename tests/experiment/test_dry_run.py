@@ -6,6 +6,7 @@ import re
 import pytest
 
 from axial_tf import errors
+from axial_tf.data.common import reading
 from axial_tf.experiment import config, run
 from tests import tiny_classes
 
@@ -33,6 +34,18 @@ def test_it_estimates_a_runs_cost_and_writes_nothing(tmp_path, monkeypatch):
   for words in ('billion for an image of 16 x 16', ' GB', 'for 12 steps'):
     assert words in text
   assert not os.listdir('.')
+
+
+def test_no_thread_delays_its_end(tmp_path, monkeypatch):
+  seen, untuned = [], reading.untuned
+
+  def watched(dataset):
+    seen.append(untuned(dataset))
+    return seen[-1]
+
+  monkeypatch.setattr(reading, 'untuned', watched)
+  run.dry_run(_parse(tiny_classes.write(tmp_path)))
+  assert [x.options().autotune.enabled for x in seen] == [False]
 
 
 def test_it_finds_missing_data(tmp_path):
