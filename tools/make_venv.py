@@ -120,13 +120,16 @@ def install(python, version):
       subprocess.run(pip + build_tools(file.read()), check=True)
     subprocess.run(pip + ['--no-build-isolation', '-e', _EXTRAS], check=True)
     return
+  with open(lock) as file:
+    content = file.read()
   # Without build isolation, packages that come as source are built with the
   # setuptools of the lock file instead of whatever is newest that day.
-  with open(lock) as file:
-    subprocess.run(pip + build_tools(file.read()), check=True)
-  subprocess.run(pip + ['--no-build-isolation', '-r', lock], check=True)
-  subprocess.run(pip + ['--no-build-isolation', '--no-deps', '-e', '.'],
-                 check=True)
+  subprocess.run(pip + build_tools(content), check=True)
+  locked = pip + ['--no-build-isolation', '--no-deps']
+  run_together([locked + half for half in halves(content)])
+  # Adds what the lock file lacks on other systems than its own.
+  subprocess.run(
+      pip + ['--no-build-isolation', '-c', lock, '-e', _EXTRAS], check=True)
 
 
 def install_docs(python, version):
@@ -139,6 +142,21 @@ def pip_install(python):
   # Most modules are never imported; Python compiles those that are.
   return [python, '-m', 'pip', '--disable-pip-version-check', 'install',
           '--no-compile', '--quiet']
+
+
+def halves(lock):
+  """Returns the requirements of a lock file in two parts of equal size."""
+  every = re.findall(r'^[^#\s].+$', lock, re.MULTILINE)
+  tensorflow = [line for line in every if line.startswith('tensorflow==')]
+  return tensorflow, [line for line in every if line not in tensorflow]
+
+
+def run_together(commands):
+  """Runs commands at the same time, and waits for all of them."""
+  running = [subprocess.Popen(command) for command in commands]
+  for process, status in [(each, each.wait()) for each in running]:
+    if status:
+      raise subprocess.CalledProcessError(status, process.args)
 
 
 def build_tools(lock):

@@ -28,11 +28,8 @@ from PIL import Image
 from stardist.models import Config2D, StarDist2D
 import tensorflow as tf
 
-_PATCH = 256
 _BATCH = 4
 _HELD_OUT = 10
-# The rate falls over the time, as StarDist's would on a plateau.
-_RATE = 3e-4
 
 
 def read(data: pathlib.Path, split: str):
@@ -71,34 +68,39 @@ def augment(image, label):
 
 
 class UntilTime(tf.keras.callbacks.Callback):
-  """Lowers the rate with the time that is left; stops when there is none."""
+  """Lowers the rate with the time that is left; stops when there is none.
 
-  def __init__(self, seconds: float):
+  StarDist would lower it on a plateau.
+  """
+
+  def __init__(self, rate: float, seconds: float):
     super().__init__()
     self._start, self._seconds = time.monotonic(), seconds
+    self._rate = rate
 
   def on_train_batch_end(self, batch, logs=None):
     del batch, logs
     share = (time.monotonic() - self._start) / self._seconds
     tf.keras.backend.set_value(
-        self.model.optimizer.lr, _RATE * max(0.01, 1 - share))
+        self.model.optimizer.lr, self._rate * max(0.01, 1 - share))
     self.model.stop_training = share >= 1
 
 
-def train(images, labels, folder: pathlib.Path, minutes: float) -> StarDist2D:
+def train(images, labels, folder: pathlib.Path, minutes: float, patch: int,
+          rate: float) -> StarDist2D:
   start = time.monotonic()
   chosen = np.random.default_rng(0).permutation(len(images))
   held_out, rest = chosen[::_HELD_OUT], np.delete(
       chosen, np.arange(0, len(chosen), _HELD_OUT))
   model = StarDist2D(
       Config2D(n_channel_in=3, n_rays=32, grid=(2, 2),
-               train_patch_size=(_PATCH, _PATCH), train_batch_size=_BATCH,
-               train_learning_rate=_RATE, train_tensorboard=False,
+               train_patch_size=(patch, patch), train_batch_size=_BATCH,
+               train_learning_rate=rate, train_tensorboard=False,
                train_reduce_lr=None),
       name=folder.name, basedir=str(folder.parent))
   model.prepare_for_training()
   # A tenth of the time is for the thresholds and the compilation.
-  model.callbacks.append(UntilTime(54 * minutes))
+  model.callbacks.append(UntilTime(rate, 54 * minutes))
 
   def pick(places):
     return [images[p] for p in places], [labels[p] for p in places]
@@ -143,13 +145,18 @@ def main() -> None:
       formatter_class=argparse.RawDescriptionHelpFormatter)
   parser.add_argument('--data', type=pathlib.Path, required=True)
   parser.add_argument('--minutes', type=float, default=20.0)
+  parser.add_argument('--patch', type=int, default=256,
+                      help="side of a training image; StarDist's is 256")
+  parser.add_argument('--rate', type=float, default=3e-4,
+                      help="first learning rate; StarDist's is 3e-4")
   parser.add_argument('--output', type=pathlib.Path, required=True)
   arguments = parser.parse_args()
   np.random.seed(0)
   tf.random.set_seed(0)
   _, images, labels = read(arguments.data, 'train')
   model = train(images, labels, arguments.output.with_name(
-      arguments.output.name + '_model'), arguments.minutes)
+      arguments.output.name + '_model'), arguments.minutes, arguments.patch,
+      arguments.rate)
   content, images, _ = read(arguments.data, 'val')
   write(model, content, images, arguments.output)
 

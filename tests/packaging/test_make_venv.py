@@ -81,6 +81,28 @@ def test_a_failing_pip_is_one_line(tmp_path, monkeypatch):
     make_venv.main(str(tmp_path), python_is_given=False)
 
 
+def test_the_lock_is_installed_in_two_parts(project_root, monkeypatch):
+  monkeypatch.chdir(project_root)
+  monkeypatch.setattr(subprocess, 'run', lambda command, check: None)
+  commands = []
+  monkeypatch.setattr(make_venv, 'run_together', commands.extend)
+  make_venv.install('bin/python', (3, 11))
+  parts = [command[command.index('--no-deps') + 1:] for command in commands]
+  lines = (project_root / 'requirements.lock').read_text().splitlines()
+  assert sorted(sum(parts, [])) == sorted(
+      line for line in lines if not line.startswith('#'))
+  assert [part[:1] for part in parts] == [
+      ['tensorflow==2.15.1'], ['absl-py==1.4.0']]
+
+
+def test_a_part_that_fails_is_reported_when_all_have_ended(tmp_path):
+  made = tmp_path / 'made'
+  slow = ['sh', '-c', f'sleep 0.5; touch {made}']
+  with pytest.raises(subprocess.CalledProcessError, match="'false'"):
+    make_venv.run_together([['false'], slow])
+  assert made.exists()
+
+
 @pytest.mark.parametrize('version, wanted', [
     ((3, 12), ['-r', 'requirements-docs.lock']),
     ((3, 9), list(make_venv.DOCS))])
