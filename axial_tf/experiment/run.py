@@ -264,6 +264,7 @@ def _build_runner(settings, strategy, task, model_dir, mode, stop):
         trainer_cls=functools.partial(
             trainer.Trainer, max_loss=settings.run.max_loss, stop=stop,
             checkpoint_dir=model_dir,
+            frozen_after=settings.run.frozen_after,
             profiler=_profiler(settings, strategy, model_dir)))
   return train_lib.OrbitExperimentRunner(
       strategy, task, mode, parameters, model_dir, trainer=loop,

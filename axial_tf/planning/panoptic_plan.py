@@ -132,16 +132,17 @@ def _validation_seconds(facts, fixed, minutes, timing) -> float:
 
 
 def _schedule(facts, fixed, minutes, timing) -> schedule.Schedule:
+  frozen = rules.frozen_share(fixed.batch.value).value > 0
   return schedule.fit(
       minutes, timing, fixed.batch.value, facts.num_train,
-      _validation_seconds(facts, fixed, minutes, timing))
+      _validation_seconds(facts, fixed, minutes, timing), phases=1 + frozen)
 
 
 def _written(folder, facts, minutes, computer, fixed,
              chosen: schedule.Chosen) -> choices.Plan:
   rung, timing, found = chosen.rung, chosen.timing, chosen.schedule
   network = choices.Choice(
-      'network', f'width {rung.width:g}, blocks {rung.blocks}',
+      'network', f'{rung.spatial}, width {rung.width:g}, blocks {rung.blocks}',
       f'{timing.step:.3g} s a step on {computer.device.upper()}',
       chosen.reason)
   return choices.Plan(
@@ -159,6 +160,7 @@ def _written(folder, facts, minutes, computer, fixed,
           *_views(facts, fixed, minutes, timing),
           rules.center_weight(found.steps), rules.top_k(found.steps),
           *common_rules.norm_momentum(found.steps),
+          rules.frozen_share(fixed.batch.value),
           *common_rules.intervals(found)],
       constants=[rung.macros(), *computer.precision(), *_CONSTANTS],
       warnings=_warnings(facts, fixed, found, chosen.enough),

@@ -62,7 +62,7 @@ class Schedule:
 
 
 def fit(minutes: float, timing: Timing, batch: int, num_train: int,
-        validation_seconds: float) -> Schedule:
+        validation_seconds: float, phases: int = 1) -> Schedule:
   """Returns the schedule that uses the budget, with 0 steps if none fits.
 
   Args:
@@ -71,12 +71,14 @@ def fit(minutes: float, timing: Timing, batch: int, num_train: int,
     batch: images a step.
     num_train: training images.
     validation_seconds: time of one validation.
+    phases: number of times that the training step is traced.
   """
   budget = 60 * minutes * (1 - RESERVE)
   allowed = 60 * minutes * VALIDATION_SHARE
   validations = max(1, min(
       MOST_VALIDATIONS, int(allowed / max(validation_seconds, 1e-6))))
-  fixed = PROGRAM_SECONDS + timing.first + validations * validation_seconds
+  fixed = (PROGRAM_SECONDS + phases * timing.first
+           + validations * validation_seconds)
   steps = max(0, int((budget - fixed) / timing.step))
   return Schedule(
       steps, steps * batch / num_train, validations, steps * timing.step,

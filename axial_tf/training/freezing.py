@@ -1,6 +1,7 @@
-"""Freezes the statistics, scale and shift of selected batch norms.
+"""Freezes the statistics, scale and shift of batch norms.
 
-For fine-tuning with few images a step, whose statistics would be poor.
+For fine-tuning with few images a step, whose statistics would be poor, and for
+the end of a training.
 """
 
 import fnmatch
@@ -30,8 +31,7 @@ def freeze_batch_norms(model: keras.Model, patterns: Sequence[str]
   Raises:
     errors.UserError: a pattern matches no batch norm.
   """
-  layers = {layer.gamma.ref(): layer for layer in model.submodules
-            if isinstance(layer, _KINDS)}
+  layers = {layer.gamma.ref(): layer for layer in _batch_norms(model)}
   norms = _norms(checkpoints.places(model), layers)
   paths = _norms(checkpoints.paths_to_variables(model), layers)
   names = {id(layer): name for name, layer in norms.items()}
@@ -47,6 +47,27 @@ def freeze_batch_norms(model: keras.Model, patterns: Sequence[str]
   for name in frozen:
     norms[name].trainable = False
   return sorted(frozen)
+
+
+class Switch:
+  """Freezes and thaws all batch norms that were not frozen before.
+
+  A training step must be traced again after that.
+  """
+
+  def __init__(self, model: keras.Model):
+    self._layers = [layer for layer in _batch_norms(model) if layer.trainable]
+    # Of frozen layers, they could not be found later.
+    self.variables = [variable for layer in self._layers
+                      for variable in layer.trainable_variables]
+
+  def set(self, frozen: bool) -> None:
+    for layer in self._layers:
+      layer.trainable = not frozen
+
+
+def _batch_norms(model: keras.Model) -> List[keras.layers.Layer]:
+  return [layer for layer in model.submodules if isinstance(layer, _KINDS)]
 
 
 def _norms(variables, layers):

@@ -285,7 +285,6 @@ class _Lookahead(bases.Lookahead):
         return tf.group(slow_update, var.assign(
             tf.where(is_time, slow, var), self._use_locking))
 
-
   def swap_weights(self, variables: Sequence[tf.Variable]) -> None:
     """Swaps the slow weights with the model's, bit by bit."""
     self._create_all_weights(variables)
@@ -295,10 +294,18 @@ class _Lookahead(bases.Lookahead):
       fast.assign(slow)
       slow.assign(kept)
 
+    self._update(variables, swap)
+
+  def settle(self, variables: Sequence[tf.Variable]) -> None:
+    """Sets the slow weights to the model's."""
+    self._update(variables, lambda fast, slow: slow.assign(fast))
+
+  def _update(self, variables, function) -> None:
+    """Calls function(fast, slow) for all variables on their devices."""
     strategy = tf.distribute.get_strategy()
     for variable in variables:
       strategy.extended.update(
-          variable, swap, args=(self.get_slot(variable, 'slow'),))
+          variable, function, args=(self.get_slot(variable, 'slow'),))
 
 
 _SHARED = 'lookahead'
@@ -316,6 +323,14 @@ def create_variables(optimizer, variables: Sequence[tf.Variable]) -> None:
   optimizer._create_all_weights(variables)
 
 
+def settle_slow_weights(
+    optimizer, variables: Sequence[tf.Variable]) -> None:
+  """Sets the slow weights of Lookahead to variables that learn no more."""
+  optimizer = _without_loss_scale(optimizer)
+  if isinstance(optimizer, _Lookahead):
+    optimizer.settle(variables)
+
+
 def swap_slow_weights(optimizer, variables: Sequence[tf.Variable]) -> None:
   """Swaps a model's weights with the slow ones of Lookahead, if it has any.
 
@@ -326,6 +341,10 @@ def swap_slow_weights(optimizer, variables: Sequence[tf.Variable]) -> None:
     optimizer: optimizer of `build_optimizer`, or a wrapper of one.
     variables: all variables that it trains.
   """
-  optimizer = getattr(optimizer, 'inner_optimizer', optimizer)
+  optimizer = _without_loss_scale(optimizer)
   if isinstance(optimizer, _Lookahead):
     optimizer.swap_weights(variables)
+
+
+def _without_loss_scale(optimizer):
+  return getattr(optimizer, 'inner_optimizer', optimizer)

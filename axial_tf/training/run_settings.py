@@ -46,6 +46,11 @@ class RunSettings:
     frozen_batch_norms: patterns of the names of batch norms that keep their
       statistics, scale and shift: ('*',) freezes all of them,
       ('backbone/stage2_*',) those of the first stage.
+    frozen_share: share of the training steps, the last ones, in which all batch
+      norms keep their statistics, scale and shift. The other weights then adapt
+      to what validation and prediction use, from which the statistics of a few
+      unlike images differ (Wu and Johnson, 2021, "Rethinking 'Batch' in
+      BatchNorm", section 4).
     seed: seed of weights, augmentation and shuffling; None draws a new one.
       With a seed, a resumed run continues at the same point of the data.
     deterministic: slower operations that give the same results in each run;
@@ -78,6 +83,7 @@ class RunSettings:
   compile: compilation.Mode = 'auto'
   init_checkpoint: Optional[settings_lib.Path] = None
   frozen_batch_norms: Tuple[str, ...] = ()
+  frozen_share: float = 0.0
   seed: Optional[int] = None
   deterministic: bool = False
   max_loss: float = 1e6
@@ -119,6 +125,8 @@ class RunSettings:
         self, 'compile', "'auto' or 'never' with several workers, which do not "
         'know the size of their batches while tracing')
     settings_lib.require(
+        0 <= self.frozen_share < 1, self, 'frozen_share', 'a number in [0, 1)')
+    settings_lib.require(
         not self.deterministic or self.seed is not None, self, 'deterministic',
         'False without a seed')
     settings_lib.require(
@@ -128,6 +136,13 @@ class RunSettings:
     settings_lib.require(
         0 < self.recovery_rate <= 1, self, 'recovery_rate',
         'a number in (0, 1]')
+
+  @property
+  def frozen_after(self) -> Optional[int]:
+    """The last step in which batch norms learn; None if they always do."""
+    if self.frozen_share == 0:
+      return None
+    return round(self.train_steps * (1 - self.frozen_share))
 
   def validation_batch(self, replicas: int) -> int:
     """Returns the validation batch size that replicas can share evenly."""

@@ -1,5 +1,9 @@
-"""Extends the Model Garden's trainer with stopping and a watch on the loss."""
+"""Extends the Model Garden's trainer with stopping and a watch on the loss.
 
+And with a second phase, in which batch norms are frozen.
+"""
+
+import sys
 from typing import Optional
 
 from official.core import base_trainer
@@ -11,6 +15,7 @@ from axial_tf.keras2 import keras
 from axial_tf.training import (
   checkpoints,
   exchange,
+  freezing,
   optimizers,
   profiling,
   stop_signal,
@@ -69,7 +74,7 @@ class Trainer(base_trainer.Trainer):
   """
 
   def __init__(self, *args, max_loss: float, stop: stop_signal.StopSignal,
-               checkpoint_dir: str,
+               checkpoint_dir: str, frozen_after: Optional[int] = None,
                profiler: Optional[profiling.StepProfiler] = None, **kwargs):
     super().__init__(*args, **kwargs)
     self._train_loss = WatchedLoss('training_loss', max_loss)
@@ -77,6 +82,7 @@ class Trainer(base_trainer.Trainer):
     self.checkpoint.rate_scale = self.task.rate_scale
     self._stop = stop
     self._checkpoint_dir = checkpoint_dir
+    self._frozen_after = frozen_after
     self._profiler = profiler
     self._first_step = 0
     self.bad_step: Optional[int] = None
@@ -91,6 +97,36 @@ class Trainer(base_trainer.Trainer):
       super().initialize()
 
   def create_train_loop_fn(self):
+    if self._frozen_after is None:
+      return self._stoppable_loop()
+    switch = freezing.Switch(self.model)
+    loops = {}  # The loop of the current phase, by whether norms are frozen.
+
+    def two_phases(iterator, num_steps):
+      first = min(max(self._frozen_after - self._first_step, 0), int(num_steps))
+      for frozen, steps in ((False, first), (True, int(num_steps) - first)):
+        if frozen and int(self.global_step.numpy()) < self._frozen_after:
+          return  # Stopped in the first phase, or not yet at its end.
+        if steps:
+          if frozen not in loops:
+            loops.clear()
+            self._freeze(switch, frozen)
+            loops[frozen] = self._stoppable_loop()
+          loops[frozen](iterator, tf.constant(steps))
+
+    return two_phases
+
+  def _freeze(self, switch: freezing.Switch, frozen: bool) -> None:
+    """Freezes all batch norms, or thaws them when a run returned to before."""
+    switch.set(frozen)
+    if frozen:
+      optimizers.settle_slow_weights(self.optimizer, switch.variables)
+      if self.strategy.extended.should_checkpoint:
+        print(f'batch norms keep their statistics after step '
+              f'{self._frozen_after}', file=sys.stderr, flush=True)
+
+  def _stoppable_loop(self):
+    """Returns (iterator, number of steps) -> None."""
     loop = super().create_train_loop_fn()
     if self.config.trainer.train_tf_while_loop:
       return loop  # The device runs it as a whole.
@@ -101,8 +137,8 @@ class Trainer(base_trainer.Trainer):
     interval = _STEPS_BETWEEN_QUESTIONS if several else 1
 
     def stoppable(iterator, num_steps):
-      for step in range(self._first_step + 1,
-                        self._first_step + 1 + int(num_steps)):
+      begin = int(self.global_step.numpy())
+      for step in range(begin + 1, begin + 1 + int(num_steps)):
         if self._profiler:
           self._profiler.before(step)
         loop(iterator, 1)

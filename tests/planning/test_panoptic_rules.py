@@ -62,7 +62,7 @@ def test_tiny_things_get_finer_heads():
 
 
 def test_batches_and_their_parts():
-  assert rules.batch(plans.facts(), 'cpu').value == 8
+  assert rules.batch(plans.facts(), 'cpu').value == 4
   assert rules.batch(plans.facts(num_train=3), 'cpu').value == 3
   rung = rules.REFERENCE
   need = 8 * 257 * 257 * rung.bytes_per_pixel

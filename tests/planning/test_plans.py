@@ -61,16 +61,18 @@ def test_digits_are_not_mirrored_and_cells_are(folder):
       shapes=dataclasses.replace(plans.UPRIGHT, mirrored=1.3)))
 
 
-def test_more_time_gives_a_larger_network(folder, tmp_path):
-  def width(minutes, **machine):
+def test_more_time_gives_a_larger_network_and_attention(folder, tmp_path):
+  def network(minutes, **machine):
     plan = panoptic_plan.plan(
         folder, plans.facts(), minutes, plans.computer(**machine))
-    return _parse(plan, tmp_path).task.model.backbone.width_multiplier
+    backbone = _parse(plan, tmp_path).task.model.backbone
+    return backbone.spatial, backbone.width_multiplier
 
-  assert width(4) == 0.125
-  assert width(30) == 0.25
-  assert width(1500) == 0.5
-  assert width(30, step=0.05) == 0.375
+  assert network(4) == ('convolution', 0.125)
+  assert network(30) == ('convolution', 0.25)
+  assert network(100) == ('convolution', 0.375)
+  assert network(3000) == ('axial', 0.5)
+  assert network(30, step=0.03) == ('axial', 0.375)
 
 
 def test_what_is_too_small_is_said(folder):
@@ -87,7 +89,7 @@ def test_what_is_too_small_is_said(folder):
   wide = dataclasses.replace(plans.IMAGES, height=100, width=800, long_side=800)
   assert 'larger than the crop' in notes(plans.facts(
       images=wide, instances=dataclasses.replace(plans.THINGS, extent=300)))
-  with pytest.raises(errors.UserError, match='at least 5 for one pass'):
+  with pytest.raises(errors.UserError, match='at least 9 for one pass'):
     notes(plans.facts(), 2, step=6.0)
 
 
