@@ -53,15 +53,19 @@ class Switch:
   """Freezes and thaws all batch norms that were not frozen before.
 
   A training step must be traced again after that.
+
+  Attributes:
+    variables: scales and shifts of these batch norms.
   """
 
   def __init__(self, model: keras.Model):
     self._layers = [layer for layer in _batch_norms(model) if layer.trainable]
-    # Of frozen layers, they could not be found later.
+    # Frozen layers have no trainable variables.
     self.variables = [variable for layer in self._layers
                       for variable in layer.trainable_variables]
 
   def set(self, frozen: bool) -> None:
+    """Freezes the batch norms, or thaws them."""
     for layer in self._layers:
       layer.trainable = not frozen
 
