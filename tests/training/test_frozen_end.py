@@ -85,6 +85,26 @@ def test_a_resumed_run_ends_as_if_it_had_not_stopped(records, tmp_path, step):
     np.testing.assert_allclose(found[key], value, rtol=1e-5, atol=1e-6)
 
 
+def test_loops_that_run_on_the_device_are_divided(
+    records, tmp_path, monkeypatch):
+  configured = run._trainer_config
+
+  def on_device(*arguments):
+    config_ = configured(*arguments)
+    config_.trainer.train_tf_while_loop = True
+    return config_
+
+  monkeypatch.setattr(run, '_trainer_config', on_device)
+  model_dir = str(tmp_path / 'run')
+  _run(records, model_dir, 'RunSettings.steps_per_loop = 10',
+       'TRAIN_STEPS = 6', 'RunSettings.frozen_share = 0.4')
+  end = _of_norms(_weights(model_dir, 6))
+  _run(records, str(tmp_path / 'short'), 'TRAIN_STEPS = 6',
+       'RunSettings.frozen_share = 0.4')
+  for key, value in _of_norms(_weights(str(tmp_path / 'short'), 6)).items():
+    np.testing.assert_allclose(end[key], value, rtol=1e-4, atol=1e-5)
+
+
 def test_a_run_that_returns_to_an_earlier_step_thaws_them(
     records, tmp_path, monkeypatch, capsys):
   from axial_tf.tasks import classification
