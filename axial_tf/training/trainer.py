@@ -1,7 +1,4 @@
-"""Extends the Model Garden's trainer with stopping and a watch on the loss.
-
-And with a second phase, in which batch norms are frozen.
-"""
+"""Extends the Model Garden's trainer: stops, watches the loss, freezes norms."""
 
 import sys
 from typing import Optional
@@ -105,14 +102,14 @@ class Trainer(base_trainer.Trainer):
     def two_phases(iterator, num_steps):
       first = min(max(self._frozen_after - self._first_step, 0), int(num_steps))
       for frozen, steps in ((False, first), (True, int(num_steps) - first)):
-        if frozen and int(self.global_step.numpy()) < self._frozen_after:
-          return  # Stopped in the first phase, or not yet at its end.
-        if steps:
-          if frozen not in loops:
-            loops.clear()
-            self._freeze(switch, frozen)
-            loops[frozen] = self._stoppable_loop()
-          loops[frozen](iterator, tf.constant(steps))
+        if not steps:
+          continue
+        if frozen not in loops:
+          loops.clear()
+          self._freeze(switch, frozen)
+          loops[frozen] = self._stoppable_loop()
+        if loops[frozen](iterator, tf.constant(steps)):
+          return
 
     return two_phases
 
@@ -126,7 +123,7 @@ class Trainer(base_trainer.Trainer):
               f'{self._frozen_after}', file=sys.stderr, flush=True)
 
   def _stoppable_loop(self):
-    """Returns (iterator, number of steps) -> None."""
+    """Returns (iterator, number of steps) -> whether it was stopped."""
     loop = super().create_train_loop_fn()
     if self.config.trainer.train_tf_while_loop:
       return loop  # The device runs it as a whole.
@@ -145,7 +142,8 @@ class Trainer(base_trainer.Trainer):
         if self._profiler:
           self._profiler.after(step, self.global_step)
         if step % interval == 0 and self._stop.agreed():
-          break
+          return True
+      return False
 
     return stoppable
 
