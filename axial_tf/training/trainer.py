@@ -1,4 +1,4 @@
-"""Extends the Model Garden's trainer: stops, watches the loss, freezes norms."""
+"""The Model Garden's trainer with stops, a watch on the loss, frozen norms."""
 
 import sys
 from typing import Optional
