@@ -145,7 +145,7 @@ def pip_install(python):
 
 
 def halves(lock):
-  """Returns the requirements of a lock file in two parts of equal size."""
+  """Returns a lock file's TensorFlow, which is nearly half, and the rest."""
   every = re.findall(r'^[^#\s].+$', lock, re.MULTILINE)
   tensorflow = [line for line in every if line.startswith('tensorflow==')]
   return tensorflow, [line for line in every if line not in tensorflow]

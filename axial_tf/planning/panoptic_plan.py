@@ -38,8 +38,14 @@ class _Fixed:
   scale: choices.Choice
   crop: choices.Choice
   batch: choices.Choice
+  frozen_share: choices.Choice
   flip: choices.Choice
   others: List[choices.Choice]
+
+  @property
+  def phases(self) -> int:
+    """Number of times that the training step is traced."""
+    return 2 if self.frozen_share.value else 1
 
 
 def plan(folder: record_folder.RecordFolder,
@@ -65,7 +71,7 @@ def plan(folder: record_folder.RecordFolder,
   schedule.require_a_pass(
       chosen.schedule, minutes, chosen.timing, fixed.batch.value,
       facts.num_train,
-      _validation_seconds(facts, fixed, minutes, chosen.timing))
+      _validation_seconds(facts, fixed, minutes, chosen.timing), fixed.phases)
   return _written(folder, facts, minutes, computer, fixed, chosen)
 
 
@@ -73,10 +79,11 @@ def _fixed(facts, computer) -> _Fixed:
   scale = rules.scale(facts, computer.device)
   s = scale.value
   stride = rules.heads_stride(facts, s)
+  batch = rules.batch(facts, computer.device)
   return _Fixed(
-      scale, rules.crop(facts, s, computer.device),
-      rules.batch(facts, computer.device), common_rules.mirrored(
-          facts.shapes, 'AugmentationSettings'),
+      scale, rules.crop(facts, s, computer.device), batch,
+      rules.frozen_share(batch.value),
+      common_rules.mirrored(facts.shapes, 'AugmentationSettings'),
       [each for each in (
           rules.max_long_side(facts, s), stride, *rules.turned(facts),
           *rules.brightness(facts), _cache(facts, computer),
@@ -132,10 +139,9 @@ def _validation_seconds(facts, fixed, minutes, timing) -> float:
 
 
 def _schedule(facts, fixed, minutes, timing) -> schedule.Schedule:
-  frozen = rules.frozen_share(fixed.batch.value).value > 0
   return schedule.fit(
       minutes, timing, fixed.batch.value, facts.num_train,
-      _validation_seconds(facts, fixed, minutes, timing), phases=1 + frozen)
+      _validation_seconds(facts, fixed, minutes, timing), fixed.phases)
 
 
 def _written(folder, facts, minutes, computer, fixed,
@@ -160,8 +166,7 @@ def _written(folder, facts, minutes, computer, fixed,
           *_views(facts, fixed, minutes, timing),
           rules.center_weight(found.steps), rules.top_k(found.steps),
           *common_rules.norm_momentum(found.steps),
-          rules.frozen_share(fixed.batch.value),
-          *common_rules.intervals(found)],
+          fixed.frozen_share, *common_rules.intervals(found)],
       constants=[rung.macros(), *computer.precision(), *_CONSTANTS],
       warnings=_warnings(facts, fixed, found, chosen.enough),
       train_seconds=found.train_seconds, total_seconds=found.total_seconds)

@@ -77,26 +77,31 @@ def fit(minutes: float, timing: Timing, batch: int, num_train: int,
   allowed = 60 * minutes * VALIDATION_SHARE
   validations = max(1, min(
       MOST_VALIDATIONS, int(allowed / max(validation_seconds, 1e-6))))
-  fixed = (PROGRAM_SECONDS + phases * timing.first
-           + validations * validation_seconds)
+  fixed = _start(timing, phases) + validations * validation_seconds
   steps = max(0, int((budget - fixed) / timing.step))
   return Schedule(
       steps, steps * batch / num_train, validations, steps * timing.step,
       fixed + steps * timing.step)
 
 
+def _start(timing: Timing, phases: int) -> float:
+  """Returns the seconds that are neither steps nor validations."""
+  return PROGRAM_SECONDS + phases * timing.first
+
+
 def require_a_pass(schedule: Schedule, minutes: float, timing: Timing,
-                   batch: int, num_train: int, validation_seconds: float
-                   ) -> None:
+                   batch: int, num_train: int, validation_seconds: float,
+                   phases: int = 1) -> None:
   """Raises a UserError if not every training image is seen once."""
   if schedule.passes >= 1:
     return
-  needed = (PROGRAM_SECONDS + timing.first + validation_seconds
-            + math.ceil(num_train / batch) * timing.step) / (1 - RESERVE)
+  start = _start(timing, phases)
+  one_pass = math.ceil(num_train / batch) * timing.step
+  needed = (start + validation_seconds + one_pass) / (1 - RESERVE)
   raise errors.UserError(
       f'--minutes: expected at least {math.ceil(needed / 60)} for one pass '
       f'over the {num_train} training images ({timing.step:.2g} s a step of '
-      f'{batch} images, {timing.first + PROGRAM_SECONDS:.0f} s to start, '
+      f'{batch} images, {start:.0f} s to start and to trace, '
       f'{validation_seconds:.0f} s for a validation), got {minutes:g}; give '
       f'more, or convert fewer images')
 

@@ -81,18 +81,19 @@ def test_a_failing_pip_is_one_line(tmp_path, monkeypatch):
     make_venv.main(str(tmp_path), python_is_given=False)
 
 
-def test_the_lock_is_installed_in_two_parts(project_root, monkeypatch):
+@pytest.mark.parametrize('version', sorted(make_venv.LOCKS))
+def test_the_lock_is_installed_in_two_parts(
+    project_root, monkeypatch, version):
   monkeypatch.chdir(project_root)
   monkeypatch.setattr(subprocess, 'run', lambda command, check: None)
   commands = []
   monkeypatch.setattr(make_venv, 'run_together', commands.extend)
-  make_venv.install('bin/python', (3, 11))
+  make_venv.install('bin/python', version)
   parts = [command[command.index('--no-deps') + 1:] for command in commands]
-  lines = (project_root / 'requirements.lock').read_text().splitlines()
+  lines = (project_root / make_venv.LOCKS[version]).read_text().splitlines()
   assert sorted(sum(parts, [])) == sorted(
       line for line in lines if not line.startswith('#'))
-  assert [part[:1] for part in parts] == [
-      ['tensorflow==2.15.1'], ['absl-py==1.4.0']]
+  assert len(parts[0]) == 1 and parts[0][0].startswith('tensorflow==')
 
 
 def test_a_part_that_fails_is_reported_when_all_have_ended(tmp_path):

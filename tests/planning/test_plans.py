@@ -89,8 +89,9 @@ def test_what_is_too_small_is_said(folder):
   wide = dataclasses.replace(plans.IMAGES, height=100, width=800, long_side=800)
   assert 'larger than the crop' in notes(plans.facts(
       images=wide, instances=dataclasses.replace(plans.THINGS, extent=300)))
-  with pytest.raises(errors.UserError, match='at least 9 for one pass'):
-    notes(plans.facts(), 2, step=6.0)
+  with pytest.raises(errors.UserError, match='at least 10 for one pass'):
+    notes(plans.facts(), 9, step=6.0)
+  assert 'budget is too small' in notes(plans.facts(), 10, step=6.0)
 
 
 def test_a_gpu_gets_more_pixels(folder):
