@@ -151,6 +151,10 @@ def main() -> None:
                       help="first learning rate; StarDist's is 3e-4")
   parser.add_argument('--output', type=pathlib.Path, required=True)
   arguments = parser.parse_args()
+  for split in ('train', 'val'):
+    file = arguments.data / 'annotations' / f'panoptic_{split}.json'
+    if not file.is_file():
+      parser.error(f'--data: expected a data set with {file}, found none')
   np.random.seed(0)
   tf.random.set_seed(0)
   _, images, labels = read(arguments.data, 'train')
