@@ -66,12 +66,17 @@ def ways(settings: merging.MergingSettings
   """Returns the settings to compare, by their names."""
   area = {'min_instance_area': _AREA.value}
   agreement = {'min_agreement': _AGREEMENT.value}
-  window = dataclasses.replace(settings, center_threshold=_THRESHOLD.value)
+  window = dataclasses.replace(
+      settings, center_threshold=_THRESHOLD.value, suppression='window',
+      min_instance_area=0, min_agreement=0.0, center_votes=0.0,
+      subpixel_peaks=False)
   border = dataclasses.replace(window, suppression='border')
   votes = {'center_votes': _VOTES.value}
   subpixel = {'subpixel_peaks': True}
   return {
       'as configured': settings,
+      'as configured, votes': dataclasses.replace(settings, **votes),
+      'as configured, subpixel': dataclasses.replace(settings, **subpixel),
       'window': window,
       'window, area': dataclasses.replace(window, **area),
       'window, agreement': dataclasses.replace(window, **agreement),

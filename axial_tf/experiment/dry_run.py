@@ -16,8 +16,11 @@ from axial_tf.tasks import registry
 from axial_tf.training import progress
 
 # One step is timed at least; more, up to _STEPS, while they take _SECONDS.
-_STEPS = 8
+_STEPS = 100
 _SECONDS = 10.0
+# Share of these steps that is not counted: their batches were read while the
+# first step was traced.
+_READ_AHEAD = 1 / 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,8 +33,8 @@ class Measured:
     loss: the last step's loss.
     first_seconds: time to build everything and to trace the first step of each
       kind.
-    step_seconds: time of a step, the shortest of those after the first: other
-      programs lengthen some.
+    step_seconds: time of a step with its share of the reading, the mean of
+      later ones.
     validation_seconds: time of a validation step after the first; 0 if none was
       made.
   """
@@ -79,8 +82,8 @@ def measure(settings: experiment.Experiment, strategy: tf.distribute.Strategy,
     times = []
     while len(times) < 2 or (
         len(times) <= _STEPS and sum(times[1:]) < _SECONDS):
-      batch = next(batches)
       start = time.perf_counter()
+      batch = next(batches)
       loss = strategy.reduce('MEAN', step(batch), axis=None)
       times.append(time.perf_counter() - start)
       if len(times) == 1:
@@ -89,7 +92,7 @@ def measure(settings: experiment.Experiment, strategy: tf.distribute.Strategy,
   image = strategy.experimental_local_results(batch['image'])[0]
   return Measured(
       model, *image.shape[1:3], float(loss), first + sum(validations[:1]),
-      min(times[1:]), min(validations[1:] or validations or [0.0]))
+      _settled(times[1:]), min(validations[1:] or validations or [0.0]))
 
 
 def describe(settings: experiment.Experiment,
@@ -114,6 +117,11 @@ def describe(settings: experiment.Experiment,
       f'time: {seconds:.3g} s a step ({size / seconds:.3g} images/s), '
       f'{datetime.timedelta(seconds=round(seconds * steps))} for '
       f'{steps} steps without validation'])
+
+
+def _settled(times: List[float]) -> float:
+  """Returns the mean of the steps that had to wait for their batches."""
+  return float(np.mean(times[int(_READ_AHEAD * len(times)):]))
 
 
 def _batches(task: registry.Task, strategy: tf.distribute.Strategy,

@@ -2,12 +2,13 @@
 
 import os
 import re
+import time
 
 import pytest
 
 from axial_tf import errors
 from axial_tf.data.common import reading
-from axial_tf.experiment import config, run
+from axial_tf.experiment import config, dry_run, run
 from tests import tiny_classes
 
 _EXPERIMENT = 'experiments/cifar10_axial_resnet.gin'
@@ -34,6 +35,20 @@ def test_it_estimates_a_runs_cost_and_writes_nothing(tmp_path, monkeypatch):
   for words in ('billion for an image of 16 x 16', ' GB', 'for 12 steps'):
     assert words in text
   assert not os.listdir('.')
+
+
+def test_a_step_waits_for_its_batch(tmp_path, monkeypatch):
+  batches = dry_run._batches
+
+  def slow(*args):
+    for batch in batches(*args):
+      time.sleep(0.2)
+      yield batch
+
+  monkeypatch.setattr(dry_run, '_batches', slow)
+  monkeypatch.setattr(dry_run, '_STEPS', 3)
+  found = run.measure(_parse(tiny_classes.write(tmp_path)), 0)
+  assert found.step_seconds > 0.2
 
 
 def test_no_thread_delays_its_end(tmp_path, monkeypatch):

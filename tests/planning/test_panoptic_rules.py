@@ -51,8 +51,15 @@ def test_crops_hold_whole_images_or_things():
       wide, instances=dataclasses.replace(plans.THINGS, extent=300))
   assert rules.crop(huge, 1.0, 'cpu').value == (385, 385)
   # Turning by 90 degrees needs a square.
-  assert rules.crop(plans.facts(scenes=plans.SYMMETRIC), 1.0, 'cpu').value == (
+  assert rules.crop(plans.facts(scenes=plans.SYMMETRIC), 1.0, 'gpu').value == (
       193, 193)
+
+
+def test_parts_of_images_without_up_and_down_are_enough_on_cpus():
+  cells = plans.cells()
+  assert cells.instances.extent == 60
+  assert rules.crop(cells, 1.6, 'cpu').value == (193, 193)
+  assert rules.crop(cells, 1.6, 'gpu').value == (417, 417)
 
 
 def test_tiny_things_get_finer_heads():
@@ -139,7 +146,7 @@ def test_merging_knows_the_neighbors_and_the_stuff():
   scene = {c.name.split('.')[1]: c.value
            for c in rules.merging(plans.facts(), 0.5)}
   assert scene['suppression'] == 'window'
-  assert scene['min_agreement'] == 0.0
+  assert scene['min_agreement'] == 0.3
   assert scene['stuff_area_limit'] == 10  # A thousandth of the smaller image.
   assert scene['min_instance_area'] == 25
   assert rules.merging(plans.facts(instances=None, small_stuff=None), 1) == []

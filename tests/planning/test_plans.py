@@ -70,7 +70,7 @@ def test_more_time_gives_a_larger_network_and_attention(folder, tmp_path):
 
   assert network(4) == ('convolution', 0.125)
   assert network(30) == ('convolution', 0.25)
-  assert network(100) == ('convolution', 0.375)
+  assert network(120) == ('convolution', 0.375)
   assert network(3000) == ('axial', 0.5)
   assert network(30, step=0.03) == ('axial', 0.375)
 
