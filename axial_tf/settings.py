@@ -9,7 +9,7 @@ import collections.abc
 import dataclasses
 import types
 import typing
-from typing import Any, Optional
+from typing import Any, Mapping, Optional
 
 from axial_tf import errors
 from axial_tf.files import json_files, paths
@@ -54,7 +54,8 @@ def from_dict(kind: type, values: Any, what: Optional[str] = None):
   """Makes settings from a dict, such as dataclasses.asdict or JSON returns.
 
   Fields that hold settings, or a list of them, are restored, too, by their
-  annotations. They are left alone if they are not dicts.
+  annotations. They are left alone if they are not dicts. Fields that earlier
+  versions had, in `kind.RETIRED`, may be there with their values when off.
 
   Args:
     kind: class of the settings.
@@ -66,6 +67,10 @@ def from_dict(kind: type, values: Any, what: Optional[str] = None):
       out of range.
   """
   fields = dataclasses.fields(kind)
+  retired = getattr(kind, 'RETIRED', {})
+  if retired and isinstance(values, Mapping):
+    values = {name: value for name, value in values.items()
+              if name not in retired or value != retired[name]}
   json_files.require_keys(
       values, what or kind.__name__,
       optional=[field.name for field in fields], required=[

@@ -1,9 +1,8 @@
 """Scores the rules against false instances on the same heads.
 
 Segments the validation images of a run once, keeps the heads, and merges them
-in several ways: as in the paper, with the suppression up to the border, with
-checks of the area of instances and of their agreement with their centers, with
-votes of pixels for centers, and with centers between pixels.
+in several ways: as in the paper, with the suppression up to the border, and
+with checks of the area of instances and of their agreement with their centers.
 Every second image is held out: choose values on the others. Milliseconds are
 the median over images of merging alone.
 
@@ -47,8 +46,6 @@ _AREA = flags.DEFINE_integer(
     'min_instance_area', 20, 'area of the rows with "area".')
 _AGREEMENT = flags.DEFINE_float(
     'min_agreement', 0.3, 'share of the rows with "agreement".')
-_VOTES = flags.DEFINE_float(
-    'center_votes', 1.0, 'weight of the votes of the rows with "votes".')
 _RUNS = flags.DEFINE_integer('runs', 3, 'timed runs of each image.')
 # Scores and counts of the things.
 _COLUMNS = ('PQ', 'SQ', 'RQ', 'hits', 'false', 'missed')
@@ -68,15 +65,10 @@ def ways(settings: merging.MergingSettings
   agreement = {'min_agreement': _AGREEMENT.value}
   window = dataclasses.replace(
       settings, center_threshold=_THRESHOLD.value, suppression='window',
-      min_instance_area=0, min_agreement=0.0, center_votes=0.0,
-      subpixel_peaks=False)
+      min_instance_area=0, min_agreement=0.0)
   border = dataclasses.replace(window, suppression='border')
-  votes = {'center_votes': _VOTES.value}
-  subpixel = {'subpixel_peaks': True}
   return {
       'as configured': settings,
-      'as configured, votes': dataclasses.replace(settings, **votes),
-      'as configured, subpixel': dataclasses.replace(settings, **subpixel),
       'window': window,
       'window, area': dataclasses.replace(window, **area),
       'window, agreement': dataclasses.replace(window, **agreement),
@@ -85,11 +77,6 @@ def ways(settings: merging.MergingSettings
       'border, agreement': dataclasses.replace(border, **agreement),
       'border, area, agreement': dataclasses.replace(
           border, **area, **agreement),
-      'window, votes': dataclasses.replace(window, **votes),
-      'window, subpixel': dataclasses.replace(window, **subpixel),
-      'border, votes': dataclasses.replace(border, **votes),
-      'border, agreement, votes, subpixel': dataclasses.replace(
-          border, **agreement, **votes, **subpixel),
   }
 
 

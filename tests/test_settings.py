@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from typing import Literal, Optional, Tuple
+from typing import Any, ClassVar, Literal, Mapping, Optional, Tuple
 
 import pytest
 
@@ -69,6 +69,20 @@ def test_plain_data_becomes_the_settings_it_was_made_from(settings):
 def test_restored_settings_are_checked():
   with pytest.raises(errors.UserError, match='_Example.steps'):
     settings_lib.from_dict(_Outer, {'inner': {'steps': 'many'}})
+
+
+@dataclasses.dataclass(frozen=True)
+class _Newer:
+  steps: int = 1
+
+  RETIRED: ClassVar[Mapping[str, Any]] = {'votes': 0.0}
+
+
+def test_a_field_of_earlier_versions_may_be_off():
+  assert settings_lib.from_dict(
+      _Newer, {'steps': 2, 'votes': 0.0}) == _Newer(2)
+  with pytest.raises(errors.UserError, match="unknown key 'votes'; remove it"):
+    settings_lib.from_dict(_Newer, {'votes': 1.0})
 
 
 @dataclasses.dataclass(frozen=True)

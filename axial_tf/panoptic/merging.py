@@ -15,12 +15,10 @@ import tensorflow as tf
 
 from axial_tf import errors
 from axial_tf.panoptic import (
-  center_votes,
   histogram,
   instance_checks,
   label_ids,
   shapes,
-  subpixel_peaks,
   suppression,
 )
 from axial_tf.panoptic.merging_settings import MergingSettings
@@ -56,9 +54,8 @@ def merge(
   Returns:
     panoptic_map: int32 `[batch, height, width]`; the instances of a class
       count from 1.
-    score_map: float32 `[batch, height, width]`; the heatmap's value (with
-      `center_votes` its mean with the votes) at the center of the pixel's
-      instance on things, 1 on stuff, 0 on void.
+    score_map: float32 `[batch, height, width]`; the heatmap's value at the
+      center of the pixel's instance on things, 1 on stuff, 0 on void.
 
   Raises:
     errors.UserError: a thing id is not one of the classes.
@@ -91,12 +88,7 @@ def merge_classes(
   is_thing = label_ids.member_mask(semantic, thing_ids)
   offset = tf.cast(offset, tf.float32)
   heatmap = tf.cast(center_heatmap, tf.float32)
-  if settings.center_votes > 0.0:
-    heatmap = center_votes.mixed(
-        heatmap, offset, is_thing, settings.center_votes)
   centers, scores, found = find_centers(heatmap, semantic, is_thing, settings)
-  if settings.subpixel_peaks:
-    centers = subpixel_peaks.refined(heatmap, centers)
   instance = assign_pixels(offset, is_thing, centers, found)
   if settings.checks_instances:
     instance = instance_checks.checked(

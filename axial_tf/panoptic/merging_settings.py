@@ -1,7 +1,7 @@
 """Settings of the merging, without TensorFlow, as the specs hold them."""
 
 import dataclasses
-from typing import Literal
+from typing import Any, ClassVar, Literal, Mapping
 
 from axial_tf import settings as settings_lib
 
@@ -32,11 +32,7 @@ class MergingSettings:
     min_agreement: an instance becomes void if a smaller share of its pixels
       points to within half its radius (that of a disk of its area) of its
       center; 0 keeps all.
-    center_votes: weight of the votes of pixels for where their offsets point,
-      beside the heatmap's of 1, in the mean of both in which centers are found
-      and scored; 0 takes the heatmap alone.
-    subpixel_peaks: whether centers lie at the top of a parabola through the
-      heatmap, between pixels, when pixels are assigned to them.
+    RETIRED: fields of earlier versions, which files of runs may have.
   """
   center_threshold: float = 0.1
   nms_kernel: int = 7
@@ -48,8 +44,9 @@ class MergingSettings:
   suppression: Literal['window', 'border'] = 'window'
   min_instance_area: int = 0
   min_agreement: float = 0.0
-  center_votes: float = 0.0
-  subpixel_peaks: bool = False
+
+  RETIRED: ClassVar[Mapping[str, Any]] = {
+      'center_votes': 0.0, 'subpixel_peaks': False}
 
   def __post_init__(self):
     settings_lib.check_types(self)
@@ -66,9 +63,6 @@ class MergingSettings:
     settings_lib.require(
         0.0 <= self.min_agreement <= 1.0, self, 'min_agreement',
         'a share in 0..1')
-    settings_lib.require(
-        0.0 <= self.center_votes < float('inf'), self, 'center_votes',
-        'a finite number >= 0')
 
   @property
   def checks_instances(self) -> bool:

@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import math
 import os
 import tempfile
 from typing import Any, Mapping, NamedTuple, Optional, Sequence
@@ -84,8 +83,6 @@ def tune(settings: experiment.Experiment, model_dir: str, checkpoint: str,
 
 def least_heat(start: merging_settings.MergingSettings) -> float:
   """Returns the heat up to which no choice of the search uses any."""
-  if start.center_votes or start.subpixel_peaks:  # They also use low heat.
-    return -math.inf
   return min(search.LOWEST_THRESHOLD, start.center_threshold)
 
 

@@ -17,15 +17,12 @@ from axial_tf.tasks import panoptic
 from tests import color_model
 
 _OPTIONS = {
-    'suppression': 'border', 'min_instance_area': 5, 'min_agreement': 0.1,
-    'center_votes': 0.1, 'subpixel_peaks': True}
+    'suppression': 'border', 'min_instance_area': 5, 'min_agreement': 0.1}
 _BINDINGS = [
     "RECORDS = '/nowhere'", 'PanopticTaskSettings.merging = @MergingSettings()',
     "MergingSettings.suppression = 'border'",
     'MergingSettings.min_instance_area = 5',
-    'MergingSettings.min_agreement = 0.1',
-    'MergingSettings.center_votes = 0.1',
-    'MergingSettings.subpixel_peaks = True']
+    'MergingSettings.min_agreement = 0.1']
 
 
 def _inference(**options):

@@ -221,8 +221,7 @@ def test_each_half_is_scored_with_the_choice_of_the_other():
 
 
 @pytest.mark.parametrize('options', [
-    {'suppression': 'window'}, {'suppression': 'border'},
-    {'center_votes': 2.0}, {'subpixel_peaks': True}])
+    {'suppression': 'window'}, {'suppression': 'border'}])
 def test_what_is_stored_suffices_for_the_merging(
     tmp_path, monkeypatch, options):
   rng = np.random.default_rng(0)
