@@ -19,7 +19,6 @@ from axial_tf.layers.attention import settings as attention_settings
 from axial_tf.layers.residual import bottleneck
 
 _KERNEL_SIZE = 5
-_DETAIL_KERNEL_SIZE = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,16 +114,13 @@ class Decoder(keras.layers.Layer):
         self.fusions[level] = _fusion(
             branch.decoder_channels, decoder, norm, name=f'{level}_fusion')
     if stride == 2:
-      # Half the channels and a small kernel: each costs four times what it does
-      # at stride 4. Channels are halved before the features are enlarged.
-      half = -(-branch.decoder_channels // 2)
-      self.detail_reduction = convolution.ConvNorm(
-          half, 1, norm=norm, name='detail_reduction')
+      # Half the channels: each costs four times what it does at stride 4.
       self.low_levels['detail'] = convolution.ConvNorm(
           -(-branch.res2_channels // 2), 1, norm=norm,
           name='detail_projection')
       self.fusions['detail'] = convolution.SeparableConvNorm(
-          half, _DETAIL_KERNEL_SIZE, norm=norm, name='detail_fusion')
+          -(-branch.decoder_channels // 2), _KERNEL_SIZE, norm=norm,
+          name='detail_fusion')
     named.keep(self, (*self.low_levels.values(), *self.fusions.values()))
 
   def call(self, endpoints, training=False):
@@ -137,8 +133,6 @@ class Decoder(keras.layers.Layer):
       features = self.projection(features, training=training)
     for level, low_level in self.low_levels.items():
       detail = low_level(endpoints[level], training=training)
-      if level == 'detail':
-        features = self.detail_reduction(features, training=training)
       features = resize.resize(features, resize.size_of(detail))
       # A bottleneck does not activate its output; for others this is a no-op.
       features = tf.nn.relu(self.fusions[level](
@@ -161,9 +155,6 @@ class Decoder(keras.layers.Layer):
       if level in self.low_levels:
         stride = min(stride, output_stride)
         size = -(-height // stride), -(-width // stride)
-        if level == 'detail':
-          total += self.detail_reduction.multiply_adds(
-              *(-(-n // min(4, output_stride)) for n in (height, width)))
         total += self.low_levels[level].multiply_adds(*size)
         total += self.fusions[level].multiply_adds(*size)
     return total

@@ -34,8 +34,7 @@ class PanopticDeepLabSettings:
       'gray' is DeepLab2's.
     heads_stride: stride of the heads. 4 is the paper's; 2 adds the stem's
       features before any pooling to both decoders, for instances of a few
-      pixels. The decoders then end with half their channels, and the semantic
-      head has half of its own.
+      pixels. The heads then see half the decoder's channels.
   """
   backbone: backbones.BackboneSettings = axial_resnet.AxialResNetSettings()
   semantic: panoptic_decoder.BranchSettings = (
@@ -65,12 +64,6 @@ class PanopticDeepLabSettings:
           f'with axial fusion, so that each head has a whole number of '
           f'channels')
 
-  @property
-  def semantic_head_channels(self) -> int:
-    """Channels in the semantic head."""
-    channels = self.semantic.head_channels
-    return channels if self.heads_stride == 4 else -(-channels // 2)
-
 
 class PanopticDeepLab(panoptic_network.PanopticNetwork):
   """Images to semantic logits, a heatmap of centers, and offsets to them."""
@@ -96,8 +89,7 @@ class PanopticDeepLab(panoptic_network.PanopticNetwork):
         instance, settings.decoder, norm, settings.heads_stride,
         name='instance_decoder')
     self.semantic_head = panoptic_decoder.Head(
-        settings.semantic_head_channels, num_classes, norm,
-        name='semantic_head')
+        semantic.head_channels, num_classes, norm, name='semantic_head')
     self.center_head = panoptic_decoder.Head(
         instance.head_channels, 1, norm, name='center_head')
     self.offset_head = panoptic_decoder.Head(

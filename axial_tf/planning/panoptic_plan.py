@@ -78,18 +78,17 @@ def plan(folder: record_folder.RecordFolder,
 def _fixed(facts, computer) -> _Fixed:
   scale = rules.scale(facts, computer.device)
   s = scale.value
-  stride = rules.heads_stride(facts, s)
   batch = rules.batch(facts, computer.device)
   return _Fixed(
       scale, rules.crop(facts, s, computer.device), batch,
       rules.frozen_share(batch.value),
       common_rules.mirrored(facts.shapes, 'AugmentationSettings'),
       [each for each in (
-          rules.max_long_side(facts, s), stride, *rules.turned(facts),
+          rules.max_long_side(facts, s), *rules.turned(facts),
           *rules.brightness(facts), _cache(facts, computer),
           rules.sigma(facts, s), rules.sigma_by_size(facts),
           rules.small_instances(facts, s),
-          rules.offset_scale(facts, s, stride.value),
+          rules.offset_scale(facts, s),
           rules.offset_weight(facts, s), rules.boundary_weight(facts, s),
           *rules.merging(facts, s))
        if each is not None])

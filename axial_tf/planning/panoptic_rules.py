@@ -22,9 +22,6 @@ LARGEST_SCALE = 2.0
 LARGEST_SCALE_OF_SCENES = 1.25
 # Shrinking keeps half of the things at this diameter, three cells.
 LEAST_DIAMETER = 12
-# Below this scaled diameter (five cells of stride 4), a quarter of the things
-# needs heads at stride 2.
-STRIDE_2_BELOW = 20
 # Sides of an image and of a crop that train at a bearable pace.
 LONG_SIDE = {'cpu': 513, 'gpu': 1025}
 CROP_SIDE = {'cpu': 257, 'gpu': 641}
@@ -32,7 +29,7 @@ CROP_SIDE = {'cpu': 257, 'gpu': 641}
 # times the extent of nearly all instances.
 CROP_OF_EXTENT = 1.25
 # Parts of images without up and down are like whole ones, and on a CPU teach
-# more in a time: of nuclei, it makes 2.5 times the steps.
+# more in a time.
 CPU_CROP_OF_EXTENT = 2
 # Batch norms need a few images for their statistics.
 BATCH = {'cpu': 4, 'gpu': 16}
@@ -88,6 +85,8 @@ LADDER = (
 )
 # The one that is timed first.
 REFERENCE = LADDER[1]
+# Of the heads.
+_STRIDE = 4
 # A network needs to see each image several times: with fewer passes, a smaller
 # one, which makes more of them, learns more.
 LEAST_PASSES = 4
@@ -158,16 +157,6 @@ def crop(facts: Facts, scale_: float, device: str) -> Choice:
 def legal_side(side: float) -> int:
   """Returns the next k * 16 + 1, which wastes nothing at output stride 16."""
   return 16 * max(1, math.ceil((side - 1) / 16 - 1e-6)) + 1
-
-
-def heads_stride(facts: Facts, scale_: float) -> Choice:
-  """Heads at stride 2 where things are tiny even when enlarged."""
-  small = 0.0 if facts.instances is None else facts.instances.small * scale_
-  tiny = bool(small) and small < STRIDE_2_BELOW and is_of_things(facts)
-  return Choice('PanopticDeepLabSettings.heads_stride', 2 if tiny else 4,
-                f'a quarter of the things below {small:.3g} pixels, scaled',
-                'tiny things need finer heads' if tiny else
-                'stride 4 shows things well, or is all that stuff needs')
 
 
 def batch(facts: Facts, device: str) -> Choice:
@@ -277,11 +266,11 @@ def small_instances(facts: Facts, scale_: float) -> Optional[Choice]:
                 'the smallest quarter counts three times in the loss')
 
 
-def offset_scale(facts: Facts, scale_: float, stride: int) -> Optional[Choice]:
+def offset_scale(facts: Facts, scale_: float) -> Optional[Choice]:
   """A larger unit where offsets are many cells of the small map."""
   if facts.instances is None:
     return None
-  cells = facts.instances.extent * scale_ / 2 / stride
+  cells = facts.instances.extent * scale_ / 2 / _STRIDE
   unit = 2.0 ** max(0, min(4, round(math.log2(max(cells, 1) / 4))))
   return Choice('PanopticDeepLabSettings.offset_scale', unit,
                 f'offsets up to {cells:.3g} cells',

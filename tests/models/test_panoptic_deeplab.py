@@ -175,7 +175,7 @@ def test_the_default_has_no_layer_of_stride_2():
   own, more = (set(checkpoints.places(model)) for model in (plain, fine))
   assert own < more
   assert {name.split('/')[1] for name in more - own} == {
-      'detail_reduction', 'detail_projection', 'detail_fusion'}
+      'detail_projection', 'detail_fusion'}
 
 
 def test_the_offset_scale_multiplies_offsets_alone():

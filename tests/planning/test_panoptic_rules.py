@@ -62,12 +62,6 @@ def test_parts_of_images_without_up_and_down_are_enough_on_cpus():
   assert rules.crop(cells, 1.6, 'gpu').value == (417, 417)
 
 
-def test_tiny_things_get_finer_heads():
-  assert rules.heads_stride(plans.cells(), 1.6).value == 2
-  assert rules.heads_stride(plans.cells(), 2.0).value == 4
-  assert rules.heads_stride(_things(diameters=(2, 3, 4, 5)), 1.0).value == 4
-
-
 def test_batches_and_their_parts():
   assert rules.batch(plans.facts(), 'cpu').value == 4
   assert rules.batch(plans.facts(num_train=3), 'cpu').value == 3
@@ -117,9 +111,9 @@ def test_the_smallest_quarter_counts_more():
 
 
 def test_offsets_get_a_unit_and_a_weight():
-  assert rules.offset_scale(_things(extent=310), 1.0, 4).value == 8.0
-  assert rules.offset_scale(plans.facts(), 1.0, 4).value == 2.0
-  assert rules.offset_scale(_things(extent=5), 1.0, 4).value == 1.0
+  assert rules.offset_scale(_things(extent=310), 1.0).value == 8.0
+  assert rules.offset_scale(plans.facts(), 1.0).value == 2.0
+  assert rules.offset_scale(_things(extent=5), 1.0).value == 1.0
   assert rules.offset_weight(plans.facts(), 1.0).value == 0.027
   assert rules.offset_weight(
       _things(diameters=(80, 80, 80, 80)), 1.0).value == 0.01
