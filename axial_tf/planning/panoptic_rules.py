@@ -85,7 +85,7 @@ LADDER = (
 )
 # The one that is timed first.
 REFERENCE = LADDER[1]
-# Of the heads.
+# Heads have this stride.
 _STRIDE = 4
 # A network needs to see each image several times: with fewer passes, a smaller
 # one, which makes more of them, learns more.
