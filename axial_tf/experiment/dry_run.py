@@ -84,14 +84,15 @@ def measure(settings: experiment.Experiment, strategy: tf.distribute.Strategy,
         len(times) <= _STEPS and sum(times[1:]) < _SECONDS):
       start = time.perf_counter()
       batch = next(batches)
-      loss = strategy.reduce('MEAN', step(batch), axis=None)
+      # As a number: a GPU is waited for.
+      loss = float(strategy.reduce('MEAN', step(batch), axis=None))
       times.append(time.perf_counter() - start)
       if len(times) == 1:
         first = time.perf_counter() - begin
     validations = _validation_seconds(task, model, strategy, validation_steps)
   image = strategy.experimental_local_results(batch['image'])[0]
   return Measured(
-      model, *image.shape[1:3], float(loss), first + sum(validations[:1]),
+      model, *image.shape[1:3], loss, first + sum(validations[:1]),
       _settled(times[1:]), min(validations[1:] or validations or [0.0]))
 
 
