@@ -23,7 +23,7 @@ def checked(
   Args:
     offset: float32 `[batch, height, width, 2]`, (y, x) in pixels.
     instance: int32 `[batch, height, width]`, slot of the center + 1, or 0.
-    centers: int32 or float32 `[batch, slots, 2]`, (y, x).
+    centers: int32 `[batch, slots, 2]`, (y, x).
     found: int32 `[batch]`, number of centers; without any, there is no center
       to agree with.
     settings: see `MergingSettings`.

@@ -164,8 +164,8 @@ def assign_pixels(
   Args:
     offset: float32 `[batch, height, width, 2]`.
     is_thing: bool `[batch, height, width]`.
-    centers: int32 or float32 `[batch, max_centers, 2]`, (y, x), the first
-      `found` of them in use.
+    centers: int32 `[batch, max_centers, 2]`, (y, x), the first `found` of them
+      in use.
     found: int32 `[batch]`.
 
   Returns:

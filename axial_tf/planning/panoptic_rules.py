@@ -150,8 +150,8 @@ def crop(facts: Facts, scale_: float, device: str) -> Choice:
       'AugmentationSettings.crop_size', sides,
       f'{facts.images.height} x {facts.images.width}, 95 % of things within '
       f'{extent:.0f}',
-      f'a multiple of 16, plus 1; up to {legal_side(side)} or nearly all '
-      f'things')
+      f'a multiple of 16, plus 1; at most {legal_side(side)}, more only for '
+      f'larger things')
 
 
 def legal_side(side: float) -> int:

@@ -68,6 +68,16 @@ def test_gin_files_and_specs_set_them():
   assert from_spec.merging == from_gin.merging
 
 
+def test_specs_of_earlier_runs_may_have_options_that_are_gone():
+  written = {**color_model.SPEC.to_json(), 'merging': {
+      **_OPTIONS, 'center_votes': 0.0, 'subpixel_peaks': False}}
+  assert dataset_spec.DatasetSpec.from_json(
+      written).merging_settings() == merging.MergingSettings(**_OPTIONS)
+  written['merging']['center_votes'] = 1.0
+  with pytest.raises(errors.UserError, match="unknown key 'center_votes'"):
+    dataset_spec.DatasetSpec.from_json(written)
+
+
 def test_a_wrong_name_is_refused_in_one_line(tmp_path):
   with pytest.raises(errors.UserError) as refused:
     config.parse(['experiments/demo.gin'], [

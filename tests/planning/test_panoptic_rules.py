@@ -59,6 +59,8 @@ def test_parts_of_images_without_up_and_down_are_enough_on_cpus():
   cells = plans.cells()
   assert cells.instances.extent == 60
   assert rules.crop(cells, 1.6, 'cpu').value == (193, 193)
+  assert rules.crop(plans.facts(scenes=plans.SYMMETRIC), 1.0, 'cpu').value == (
+      129, 129)
   assert rules.crop(cells, 1.6, 'gpu').value == (417, 417)
 
 
