@@ -101,9 +101,7 @@ def _fits_lanes(settings, channels, inputs) -> bool:
 
 def _fits_fused(settings, channels, inputs) -> bool:
   """Whether the loops of the backend 'fused' suit an axis."""
-  # Masks make them slower than matrix products.
-  length = inputs.shape[1]
-  return (length is not None and span.sees_all(length, settings.span)
+  return (inputs.shape[1] is not None
           and channels[0] // settings.heads <= _DEEPEST_FUSED)
 
 

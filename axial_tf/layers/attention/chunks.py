@@ -28,8 +28,12 @@ def chunk_size(queries: Size, keys: Size, chunk_bytes: int) -> Size:
     keys: width of a map.
     chunk_bytes: size of a chunk's maps.
   """
-  chunk = chunk_bytes // map_bytes(queries, keys)
-  return max(chunk, 1) if isinstance(chunk, int) else tf.maximum(chunk, 1)
+  return at_least_one(chunk_bytes // map_bytes(queries, keys))
+
+
+def at_least_one(count: Size) -> Size:
+  """Returns the count, or 1 if it is 0."""
+  return max(count, 1) if isinstance(count, int) else tf.maximum(count, 1)
 
 
 def map_bytes(queries: Size, keys: Size) -> Size:
@@ -55,18 +59,11 @@ def apply(function: Callable[[Any], Tuple[Tensors, Tensors]], rows: Any,
     The results, joined and summed.
   """
   count = sizes(tensors(rows)[0])[0]
-  known = all(isinstance(x, int) for x in (count, chunk))
-  if known and count <= chunk:
+  chunks, chunk = even(count, chunk)
+  known = all(isinstance(x, int) for x in (chunks, chunk))
+  if known and chunks <= 1:
     outputs, sums = function(rows)
     return list(outputs), list(sums)
-  if known:
-    chunks = _number_of_chunks(count, chunk)
-    chunk = -(-count // chunks)
-  else:
-    chunks = tf.maximum(-(-count // chunk), 1)
-    # A chunk may hold many more rows than there are; all that it has are
-    # computed.
-    chunk = tf.maximum(-(-count // chunks), 1)
   missing = chunks * chunk - count
 
   def cut(tensor):
@@ -117,8 +114,21 @@ def fill(structure: Any, values: Tensors) -> Any:
       lambda x: None if x is None else next(values), structure)
 
 
-def _number_of_chunks(count, chunk):
-  """The fewest chunks, or up to twice as many if these need no padding."""
+def even(count: Size, chunk: Size) -> Tuple[Size, Size]:
+  """Returns the number of chunks, and that of rows in each.
+
+  The fewest chunks, or up to twice as many if these need no padding. A chunk
+  has no more rows than there are, as all that it has are computed.
+
+  Args:
+    count: number of rows.
+    chunk: number of rows in a chunk, at most.
+  """
   fewest = -(-count // chunk)
-  even = (n for n in range(fewest, 2 * fewest + 1) if count % n == 0)
-  return next(even, fewest)
+  if not isinstance(fewest, int):
+    fewest = tf.maximum(fewest, 1)
+    return fewest, tf.maximum(-(-count // fewest), 1)
+  fewest = max(fewest, 1)
+  number = next((n for n in range(fewest, 2 * fewest + 1) if count % n == 0),
+                fewest)
+  return number, -(-count // number)

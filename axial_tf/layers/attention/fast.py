@@ -1,10 +1,12 @@
 """Computes an axis in chunks of rows, with a gradient of its own.
 
-A training step keeps the inputs and what the queries retrieve; projections,
-normalized vectors and maps are computed again in the backward pass. Batch norms
-become factors: that of the projection is folded into its kernel (in inference),
-that of the logits into queries and keys, by moments that need no logits, and
-that of what is retrieved into the end of a chunk (in inference).
+Inference on a CPU takes a group of rows at a time from projection to result, so
+that the vectors of the others do not exist. A training step keeps the inputs
+and what the queries retrieve; projections, normalized vectors and maps are
+computed again in the backward pass. Batch norms become factors: that of the
+projection is folded into its kernel (in inference), that of the logits into
+queries and keys, by moments that need no logits, and that of what is retrieved
+into the end of a chunk (in inference).
 
 Letters: b batch, x position on the axis, n rows and heads, h heads, d and e
 depth, l queries of a block, t terms.
@@ -49,6 +51,23 @@ class _Vectors(NamedTuple):
   key: tf.Tensor
   value: tf.Tensor
   axis: List[tf.Tensor]  # Those that meet positions.
+
+
+class _Fixed(NamedTuple):
+  """What all rows share in inference.
+
+  Attributes:
+    kernel: kernel of the projection, with its batch norm.
+    bias: bias of the projection; None without batch norm.
+    rows: operands of the chunks, without vectors.
+    shared: operands of the chunks.
+    gains: batch norm of what is retrieved.
+  """
+  kernel: tf.Tensor
+  bias: Optional[tf.Tensor]
+  rows: chunk_lib.Rows
+  shared: chunk_lib.Shared
+  gains: chunk_lib.Gains
 
 
 class _Kept(NamedTuple):
@@ -103,9 +122,34 @@ def _call_directly(function, static, *operands):
 def _forward(call, inputs, parameters):
   batch, groups = inputs.shape[0], axis_lib.groups(call, inputs)
   inputs = lanes.group(inputs, groups)
-  outputs, statistics, kept = _Passes(
-      axis_lib.Axis(call, inputs)).forward(inputs, parameters)
+  if call.uses_batch:
+    outputs, statistics, kept = _Passes(
+        axis_lib.Axis(call, inputs)).forward(inputs, parameters)
+  else:
+    statistics = []
+    infer = _infer_in_groups if call.form in ('matmul', 'fused') else _infer
+    outputs, kept = infer(call, inputs, parameters)
   return lanes.ungroup(outputs, groups, batch), statistics, kept
+
+
+def _infer(call, inputs, parameters):
+  """Returns outputs and what is kept, without statistics of the batch."""
+  passes = _Passes(axis_lib.Axis(call, inputs))
+  fixed, kept = passes.prepare(parameters)
+  return passes.infer(inputs, fixed), kept
+
+
+def _infer_in_groups(call, inputs, parameters):
+  """As _infer(), for groups of rows whose maps are a chunk."""
+  rows = layout.to_rows(inputs)
+  axis = axis_lib.Axis(call, rows)
+  _, size = chunks.even(sizes(rows)[0], chunks.at_least_one(
+      axis.chunk // (axis.blocks.count * axis.heads)))
+  passes = _Passes(axis_lib.Axis(call, rows[:size]))
+  fixed, kept = passes.prepare(parameters)
+  (outputs,), _ = chunks.apply(
+      lambda group: ([passes.infer(group, fixed)], []), rows, size)
+  return layout.from_rows(outputs, sizes(inputs)[2]), kept
 
 
 def _backward(call, inputs, parameters, kept, grad_outputs):
@@ -128,41 +172,62 @@ class _Passes:
       self._logit_norm = logit_norm.LogitNorm(axis)
       self._output_norm = output_norm.OutputNorm(axis)
 
+  def prepare(self, parameters):
+    """Returns what infer() needs besides inputs, and what is kept."""
+    kernel, bias, qkv = parameters.kernel, None, None
+    logit = output = None
+    gains = chunk_lib.Gains(None, None)
+    if self._qkv_norm is not None:
+      qkv = self._qkv_norm.affine_of(parameters.qkv, None)
+      bias = tf.cast(qkv.shift, kernel.dtype)
+      kernel = tf.cast(
+          tf.cast(kernel, qkv.scale.dtype) * qkv.scale, kernel.dtype)
+      logit, _ = self._logit_norm.affine(parameters.logit, None, None)
+      output = self._output_norm.affine(parameters.output, None)
+      gains = self._output_norm.gains(output)
+    gathered, _ = self._gather(parameters)
+    return (_Fixed(kernel, bias, *self._operands(gathered, logit), gains),
+            _Kept(qkv, [], gathered, None, logit, None, output, None))
+
+  def infer(self, inputs, fixed):
+    """Returns the outputs, by the moving statistics."""
+    axis = self._axis
+    vectors = self._vectors(*self._project_fixed(inputs, fixed))
+    outputs, _ = axis.apply(
+        lambda part: ([chunk_lib.retrieve(
+            axis.settings, axis.form, part[0], fixed.shared, part[1]).terms],
+                      []),
+        (self._with(fixed.rows, vectors), fixed.gains))
+    return tf.cast(self._joined(outputs[0]), inputs.dtype)
+
   def forward(self, inputs, parameters):
     """Returns outputs, statistics of the batch norms, and what is kept."""
-    projected, qkv, reserved = self._project(inputs, parameters)
-    vectors = self._vectors(*projected)
+    values, qkv, reserved = self._qkv_norm.normalize(
+        parameters.qkv, _product(inputs, parameters.kernel))
+    vectors = self._vectors(self._pixels(inputs, values))
     gathered, position = self._gather(parameters)
-    logit = by_position = None
-    if self._logit_norm is not None:
-      logit, by_position = self._logit_norm.affine(
-          parameters.logit, vectors, position)
-    rows, shared = self._operands(vectors, gathered, logit)
-    retrieved, output, gains = None, None, chunk_lib.Gains(None, None)
-    if self._axis.uses_batch:
-      retrieved = self._retrieve(rows, shared)
-    if self._output_norm is not None:
-      output = self._output_norm.affine(
-          parameters.output, retrieved and retrieved.terms)
-      gains = self._output_norm.gains(output)
-    if retrieved is None:
-      total = self._retrieve_total(rows, shared, gains)
-    else:
-      total = chunk_lib.total(
-          self._axis.settings, heads.axis_of_terms(self._axis.form),
-          retrieved.terms, gains)
+    logit, by_position = self._logit_norm.affine(
+        parameters.logit, vectors, position)
+    rows, shared = self._operands(gathered, logit)
+    retrieved = self._retrieve(self._with(rows, vectors), shared)
+    output = self._output_norm.affine(parameters.output, retrieved.terms)
     axis = self._axis
-    outputs = span.join(
-        layout.to_pixels(total, axis.heads, axis.other, axis.form),
-        axis.blocks, axis.queries)
+    outputs = self._joined(chunk_lib.total(
+        axis.settings, heads.axis_of_terms(axis.form), retrieved.terms,
+        self._output_norm.gains(output)))
     kept = _Kept(qkv, reserved, gathered, position, logit, by_position,
                  output, retrieved)
     return tf.cast(outputs, inputs.dtype), self._statistics(kept), kept
 
+  def _joined(self, total):
+    """Brings the results of all queries back to pixels."""
+    axis = self._axis
+    return span.join(
+        layout.to_pixels(total, axis.heads, axis.other, axis.form),
+        axis.blocks, axis.queries)
+
   def _statistics(self, kept):
-    """Returns mean and variance of each batch norm that uses the batch's."""
-    if not self._axis.uses_batch:
-      return []
+    """Returns mean and variance of each batch norm."""
     return [(kept.qkv.mean, kept.qkv.variance),
             (kept.logit.mean, kept.logit.variance), tuple(map(
                 self._output_norm.by_channel,
@@ -170,45 +235,25 @@ class _Passes:
 
   # Projection.
 
-  def _project(self, inputs, parameters):
-    """Returns queries, keys and values, and two of _Kept.
+  def _project_fixed(self, inputs, fixed):
+    """Returns [b, x, other, c] of queries, keys and values.
 
-    They are [b, x, other, c] together; with a stride, queries and the rest are
-    two tensors.
+    They are one tensor, or two where the queries are fewer, or three where to
+    split is to copy.
     """
-    kernel = parameters.kernel
-    if parameters.qkv is None:
-      return [self._pixels(inputs, _product(inputs, kernel))], None, []
-    norm = self._qkv_norm
-    if self._axis.uses_batch:
-      values, affine, reserved = norm.normalize(
-          parameters.qkv, _product(inputs, kernel))
-      return [self._pixels(inputs, values)], affine, reserved
-    affine = norm.affine_of(parameters.qkv, None)
-    kernel = tf.cast(
-        tf.cast(kernel, affine.scale.dtype) * affine.scale, inputs.dtype)
-    bias = tf.cast(affine.shift, inputs.dtype)
-    parts = [(inputs, slice(None))]
-    if self._axis.form == 'lanes':
-      return self._project_apart(inputs, kernel, bias), affine, []
-    if self._axis.blocks.stride > 1:
-      place = self._axis.channels[0]
-      parts = [(span.queried(inputs, self._axis.blocks), slice(None, place)),
-               (inputs, slice(place, None))]
-    return [
-        self._pixels(x, tf.nn.bias_add(
-            _product(x, kernel[:, part]), bias[part])) for x, part in parts
-    ], affine, []
-
-  def _project_apart(self, inputs, kernel, bias):
-    """Returns queries, keys and values, for which to split is to copy."""
     keys, _, values = self._axis.channels
-    operands = span.queried(inputs, self._axis.blocks), inputs, inputs
+    queries = span.queried(inputs, self._axis.blocks)
+    parts = [2 * keys + values]
+    if self._axis.form == 'lanes':
+      parts = [keys, keys, values]
+    elif self._axis.blocks.stride > 1:
+      parts = [keys, keys + values]
+    biases = [None] * len(parts) if fixed.bias is None else (
+        graph_ops.split(fixed.bias, parts, 0))
     return [
-        self._pixels(x, tf.nn.bias_add(_product(x, part), shift))
-        for x, part, shift in zip(
-            operands, graph_ops.split(kernel, [keys, keys, values], 1),
-            graph_ops.split(bias, [keys, keys, values], 0))]
+        self._pixels(x, _product(x, kernel, bias)) for x, kernel, bias in zip(
+            (queries, inputs, inputs), graph_ops.split(fixed.kernel, parts, 1),
+            biases)]
 
   def _vectors(self, *pixels):
     """Turns queries, keys and values, together or the queries apart."""
@@ -259,8 +304,8 @@ class _Passes:
     return gathered, moments.Position.of(
         tf.stack(gathered.by_offset[:count]), self._axis.visible())
 
-  def _operands(self, vectors, gathered, logit):
-    """Returns the operands of the chunks."""
+  def _operands(self, gathered, logit):
+    """Returns the operands of the chunks, without vectors."""
     axis, terms = self._axis, self._axis.terms
     of_pairs = (tf.cast(x, axis.compute_dtype)
                 for x in (gathered.of_pairs if gathered else ()))
@@ -270,12 +315,18 @@ class _Passes:
     shared = chunk_lib.Shared(
         query_rpe, key_rpe, value_rpe, axis.pair_addend())
     return chunk_lib.Rows(
-        vectors.query if terms.content or terms.query_position else None,
-        vectors.key if terms.content or terms.key_position else None,
-        vectors.value if terms.value_content else None,
+        None, None, None,
         None if logit is None else self._logit_norm.scales(logit),
         axis.key_addend()
     ), dense.of(shared, axis.origin) if axis.form == 'lanes' else shared
+
+  def _with(self, rows, vectors):
+    """Returns the operands of the chunks with those vectors that are used."""
+    terms = self._axis.terms
+    return rows._replace(
+        query=vectors.query if terms.content or terms.query_position else None,
+        key=vectors.key if terms.content or terms.key_position else None,
+        value=vectors.value if terms.value_content else None)
 
   def _retrieve(self, rows, shared):
     """Returns what all queries retrieve, 0 for those beyond the axis."""
@@ -289,21 +340,15 @@ class _Passes:
     return chunk_lib.Retrieved(
         outputs[0], outputs[1] if len(outputs) > 1 else None)
 
-  def _retrieve_total(self, rows, shared, gains):
-    """Returns the sum of what is retrieved, for known gains."""
-    axis = self._axis
-    outputs, _ = axis.apply(
-        lambda part: ([chunk_lib.retrieve(
-            axis.settings, axis.form, part[0], shared, part[1]).terms], []),
-        (rows, gains))
-    return outputs[0]
-
   # Backward pass.
 
   def backward(self, inputs, parameters, kept, grad_outputs):
     """Returns the gradients of the inputs and of all parameters."""
     qkv, logit, output = kept.qkv, kept.logit, kept.output
     gathered, retrieved = kept.gathered, kept.retrieved
+    # As all that it takes is there, it would be computed early, and kept.
+    with tf.control_dependencies([grad_outputs]):
+      inputs = tf.identity(inputs)
     values = normalized = _product(inputs, parameters.kernel)
     if qkv is not None:
       normalized = precision.scaled(values, qkv.scale, qkv.shift)
@@ -311,7 +356,8 @@ class _Passes:
     with tf.GradientTape() as tape:
       tape.watch(pixels)
       vectors = self._vectors(pixels)
-    rows, shared = self._operands(vectors, gathered, logit)
+    rows, shared = self._operands(gathered, logit)
+    rows = self._with(rows, vectors)
     if retrieved is None:
       retrieved = self._retrieve(rows, shared)
     grad = layout.from_pixels(
@@ -388,7 +434,8 @@ def _of_norms(parameters, grads):
   return flat
 
 
-def _product(inputs, kernel):
+def _product(inputs, kernel, bias=None):
   """[..., channels] x [channels, c] -> [..., c] with one axis in front."""
-  return tf.matmul(
+  product = tf.matmul(
       graph_ops.reshape(inputs, [-1, sizes(inputs)[-1]]), kernel)
+  return product if bias is None else tf.nn.bias_add(product, bias)

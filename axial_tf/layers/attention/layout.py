@@ -15,6 +15,23 @@ from axial_tf.layers import graph_ops
 from axial_tf.layers.shapes import sizes
 
 
+def to_rows(pixels: tf.Tensor) -> tf.Tensor:
+  """[b, x, other, c] -> [b * other, x, 1, c]."""
+  _, length, other, channels = sizes(pixels)
+  if not (isinstance(other, int) and other == 1):
+    pixels = graph_ops.transpose(pixels, [0, 2, 1, 3])
+  return graph_ops.reshape(pixels, [-1, length, 1, channels])
+
+
+def from_rows(pixels: tf.Tensor, other: graph_ops.Size) -> tf.Tensor:
+  """Inverse of to_rows()."""
+  _, length, _, channels = sizes(pixels)
+  if isinstance(other, int) and other == 1:
+    return pixels
+  return graph_ops.transpose(graph_ops.reshape(
+      pixels, [-1, other, length, channels]), [0, 2, 1, 3])
+
+
 def to_vectors(pixels: tf.Tensor, channels: Sequence[int], heads: int,
                dtype: tf.DType, form: str) -> List[tf.Tensor]:
   """[b, x, other, sum of channels] -> one [n, d, x] for each of channels."""

@@ -77,6 +77,9 @@ def cut(length: Size, span: Optional[int], stride: int = 1,
         abs(offsets) <= flange, None, None)
   count = -(-queries // longest)
   block = -(-queries // count)
+  if known and count * longest <= queries + queries // 8:
+    # Those for a span of 2^i + 1 have windows that fill vector instructions.
+    block = longest
   query_positions = origin + stride * positions(0, block)
   key_positions = origin + positions(-flange, block * stride + flange)
   offsets = _offsets(query_positions, key_positions)

@@ -1,5 +1,7 @@
 """Chunks of any number of rows, and the graphs that a backend builds."""
 
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -51,6 +53,68 @@ def test_no_rows_give_no_rows():
           lambda rows: ([rows + 1], [tf.reduce_sum(rows)]), x, 2),
       input_signature=[tf.TensorSpec([None, 3])])(tf.zeros([0, 3]))
   assert outputs[0].shape == (0, 3) and sums[0] == 0
+
+
+def _with_chunks(span, backend, chunk_bytes):
+  """Returns a layer whose weights, also of batch norms, are random."""
+  keras.utils.set_random_seed(0)
+  layer = attention_layer.AxialAttention(
+      4, 8, heads=2, span=span, backend=backend, chunk_bytes=chunk_bytes)
+  layer(tf.zeros([1, 2, 5]))
+  random = np.random.default_rng(0)
+  for weight in layer.weights:
+    weight.assign(random.uniform(0.5, 1.5, weight.shape))
+  return layer
+
+
+@pytest.mark.parametrize('backend, shape, span, stride, chunk_bytes', [
+    ('fused', [2, 7, 11, 5], None, 1, 3 * 2 * 4 * 7 * 7),
+    ('matmul', [2, 7, 11, 5], None, 1, 4 * 7 * 7),
+    ('matmul', [3, 7, 1, 5], None, 2, 2 * 2 * 4 * 4 * 7),
+    ('fused', [1, 70, 5, 5], 9, 1, 2 * 5 * 2 * 4 * 14 * 22),
+    ('matmul', [1, 70, 5, 5], 9, 2, 2 * 5 * 2 * 4 * 7 * 22)])
+def test_inference_is_the_same_in_any_groups_of_rows(
+    backend, shape, span, stride, chunk_bytes):
+  inputs = tf.random.stateless_normal(shape, [1, 2])
+  outputs = [
+      tf.function(functools.partial(
+          _with_chunks(span, backend, size), stride=stride))(inputs)
+      for size in (chunk_bytes, 1 << 30)]
+  tf.debugging.assert_near(*outputs, atol=1e-5)
+
+
+def test_inference_has_vectors_of_one_group_of_rows_at_a_time():
+  layer = _with_chunks(None, 'matmul', 3 * 2 * 4 * 7 * 7)
+
+  graph = tf.function(layer).get_concrete_function(
+      tf.TensorSpec([1, 7, 12, 5])).graph
+  # The other groups are in a loop.
+  first, = (x for x in graph.get_operations() if x.type == 'MatMul')
+  assert first.outputs[0].shape == (3 * 7, 4 + 4 + 8)
+
+
+def test_the_backward_pass_computes_nothing_again_before_its_gradient():
+  layer = _with_chunks(None, 'matmul', None)
+
+  def step(x):
+    with tf.GradientTape() as tape:
+      outputs = tf.identity(layer(x, training=True), 'outputs')
+      loss = tf.reduce_sum(tf.square(outputs))
+    return tape.gradient(loss, layer.trainable_variables)
+
+  graph = tf.function(step).get_concrete_function(
+      tf.TensorSpec([1, 7, 3, 5])).graph
+  after, waiting = set(), [graph.get_operation_by_name('outputs')]
+  while waiting:
+    operation = waiting.pop()
+    if operation not in after:
+      after.add(operation)
+      waiting += operation._control_outputs
+      waiting += [x for out in operation.outputs for x in out.consumers()]
+  projections = [x for x in graph.get_operations()
+                 if x.type == 'MatMul' and x.outputs[0].shape == (21, 16)]
+  forward, backward = projections
+  assert forward not in after and backward in after
 
 
 def test_use_sets_all_layers_of_a_model_and_restores_them():
