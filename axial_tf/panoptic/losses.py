@@ -13,9 +13,6 @@ import tensorflow as tf
 from axial_tf import settings as settings_lib
 from axial_tf.panoptic import cross_entropy, instance_borders
 
-# Pixels whose target is higher are near a center: within 3 sigma of it.
-_NEAR_CENTER = 0.01
-
 
 @dataclasses.dataclass(frozen=True)
 class LossSettings:
@@ -27,11 +24,6 @@ class LossSettings:
     offset_weight: factor of the absolute error of the offsets.
     semantic_top_k: fraction of all pixels of an image, those with the largest
       weighted cross entropy, that the semantic loss averages.
-    center_balance: whether the squared error is the mean of two means, that of
-      the pixels within 3 sigma of a center and that of all others, so that an
-      image's few instances count as much as its background; an image with only
-      one kind of pixels has that mean. If not, as in the paper, it is the mean
-      of all errors that are not zero. Pixels of void and crowds never count.
     boundary_weight: factor of the cross entropy and of the absolute error of
       the offsets on pixels up to two pixels away from the border between two
       instances or between an instance and stuff. Of two touching instances of
@@ -42,7 +34,6 @@ class LossSettings:
   center_weight: float = 200.0
   offset_weight: float = 0.01
   semantic_top_k: float = 0.2
-  center_balance: bool = False
   boundary_weight: float = 1.0
 
   def __post_init__(self):
@@ -101,12 +92,7 @@ def panoptic_losses(
   center_error = tf.math.squared_difference(
       tf.cast(outputs['center_heatmap'], tf.float32),
       targets['center_heatmap'])
-  if settings.center_balance:
-    center = balanced_mean(
-        center_error, targets['center_weight'],
-        targets['center_heatmap'] > _NEAR_CENTER)
-  else:
-    center = mean_of_nonzero(center_error * targets['center_weight'])
+  center = mean_of_nonzero(center_error * targets['center_weight'])
   offset_error = tf.reduce_mean(
       tf.abs(tf.cast(outputs['offset'], tf.float32) - targets['offset']), -1)
   offset = mean_of_nonzero(
@@ -138,27 +124,6 @@ def mean_of_nonzero(losses: tf.Tensor) -> tf.Tensor:
   losses = tf.reshape(losses, [tf.shape(losses)[0], -1])
   count = tf.math.count_nonzero(losses, axis=-1, dtype=tf.float32)
   return tf.reduce_sum(losses, -1) / tf.maximum(count, 1.0)
-
-
-def balanced_mean(losses: tf.Tensor, weights: tf.Tensor, is_near: tf.Tensor
-                  ) -> tf.Tensor:
-  """Mean of the means over near and over other pixels, of each sample.
-
-  Args:
-    losses: float32 `[batch, height, width]`.
-    weights: float32 of this shape, 1 on pixels that count, else 0.
-    is_near: bool of this shape.
-
-  Returns:
-    float32 `[batch]`. A group without pixels is left out; 0 without both.
-  """
-  means, groups = 0.0, 0.0
-  for mask in (is_near, ~is_near):
-    chosen = weights * tf.cast(mask, tf.float32)
-    count = tf.reduce_sum(chosen, [1, 2])
-    means += tf.reduce_sum(losses * chosen, [1, 2]) / tf.maximum(count, 1.0)
-    groups += tf.cast(count > 0.0, tf.float32)
-  return means / tf.maximum(groups, 1.0)
 
 
 def mean_of_hardest(losses: tf.Tensor, top_k: float) -> tf.Tensor:

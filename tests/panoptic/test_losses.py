@@ -204,22 +204,6 @@ def test_factors_scale_their_losses():
       doubled['semantic_loss'] + doubled['offset_loss'], rtol=1e-6)
 
 
-def test_center_balance_weighs_near_and_far_pixels_equally(compiled):
-  outputs, targets = _example(batch=3, height=9, width=8)
-  heat = np.zeros([3, 9, 8], np.float32)
-  heat[0, 2:4, 3], heat[2] = 0.5, 1.0  # none in the second, all in the third
-  targets['center_heatmap'] = tf.constant(heat)
-  got = compiled(lambda o, t: losses.panoptic_losses(
-      o, t, ignore_label=0, settings=losses.LossSettings(
-          center_weight=2.0, center_balance=True)))(outputs, targets)
-  for i, value in enumerate(got['center_loss']):
-    error = (outputs['center_heatmap'][i].numpy() - heat[i])**2
-    counts = targets['center_weight'][i].numpy() > 0
-    groups = [error[counts & near] for near in (heat[i] > 0, heat[i] == 0)]
-    means = [group.mean() for group in groups if group.size]
-    np.testing.assert_allclose(value, 2 * np.mean(means), rtol=1e-5)
-
-
 def _touching():
   """Two touching instances of one class, void beside one, stuff around."""
   panoptic = np.zeros([1, 12, 20], np.int32)
@@ -263,7 +247,7 @@ def test_the_boundary_weight_scales_pixels_near_borders(compiled):
 
 
 @pytest.mark.parametrize('field, value', [
-    ('boundary_weight', -1.0), ('center_balance', 1),
+    ('boundary_weight', -1.0),
     ('semantic_top_k', 0.0), ('semantic_top_k', 1.5), ('center_weight', -1.0),
     ('offset_weight', float('inf')), ('semantic_weight', 'one')])
 def test_invalid_settings_are_refused(field, value):

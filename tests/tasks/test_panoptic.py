@@ -88,7 +88,7 @@ def test_every_weight_of_the_network_gets_a_gradient():
 _FINE = [
     'PanopticDeepLabSettings.heads_stride = 2',
     'PanopticTaskSettings.losses = @LossSettings()',
-    'LossSettings.center_balance = True', 'LossSettings.boundary_weight = 3.0',
+    'LossSettings.boundary_weight = 3.0',
     'PanopticDataSettings.targets = @TargetSettings()',
     'TargetSettings.sigma_by_size = 0.5',
     'AugmentationSettings.vertical_flip = True',
