@@ -28,12 +28,12 @@ def chunk_size(queries: Size, keys: Size, chunk_bytes: int) -> Size:
     keys: width of a map.
     chunk_bytes: size of a chunk's maps.
   """
-  return at_least_one(chunk_bytes // map_bytes(queries, keys))
+  return at_least(1, chunk_bytes // map_bytes(queries, keys))
 
 
-def at_least_one(count: Size) -> Size:
-  """Returns the count, or 1 if it is 0."""
-  return max(count, 1) if isinstance(count, int) else tf.maximum(count, 1)
+def at_least(fewest: int, count: Size) -> Size:
+  """Returns the larger of the two."""
+  return (max if isinstance(count, int) else tf.maximum)(fewest, count)
 
 
 def map_bytes(queries: Size, keys: Size) -> Size:

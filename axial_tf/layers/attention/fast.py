@@ -36,6 +36,10 @@ from axial_tf.layers.attention import (
 from axial_tf.layers.shapes import sizes
 
 
+# Fewer rows make operations too small to be quick.
+_FEWEST_ROWS = 4
+
+
 class _Parameters(NamedTuple):
   """Variables of a layer as tensors; None where not in use."""
   kernel: tf.Tensor
@@ -143,8 +147,8 @@ def _infer_in_groups(call, inputs, parameters):
   """As _infer(), for groups of rows whose maps are a chunk."""
   rows = layout.to_rows(inputs)
   axis = axis_lib.Axis(call, rows)
-  _, size = chunks.even(sizes(rows)[0], chunks.at_least_one(
-      axis.chunk // (axis.blocks.count * axis.heads)))
+  _, size = chunks.even(sizes(rows)[0], chunks.at_least(
+      _FEWEST_ROWS, axis.chunk // (axis.blocks.count * axis.heads)))
   passes = _Passes(axis_lib.Axis(call, rows[:size]))
   fixed, kept = passes.prepare(parameters)
   (outputs,), _ = chunks.apply(
@@ -275,8 +279,7 @@ class _Passes:
       if self._axis.uses_batch:
         axis = self._positioned(
             *turn(pixels[0][..., :2 * keys], [keys, keys]))
-      query, rest = graph_ops.split(pixels[0], [keys, keys + values], 3)
-      pixels = span.queried(query, blocks), rest
+      pixels = graph_ops.split(pixels[0], [keys, keys + values], 3)
     query, rest = pixels
     return _Vectors(*turn(span.split_queries(query, blocks), [keys]),
                     *turn(span.windows(rest, blocks), [keys, values]), axis)

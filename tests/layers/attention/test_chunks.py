@@ -84,13 +84,13 @@ def test_inference_is_the_same_in_any_groups_of_rows(
 
 
 def test_inference_has_vectors_of_one_group_of_rows_at_a_time():
-  layer = _with_chunks(None, 'matmul', 3 * 2 * 4 * 7 * 7)
+  layer = _with_chunks(None, 'matmul', 6 * 2 * 4 * 7 * 7)
 
   graph = tf.function(layer).get_concrete_function(
       tf.TensorSpec([1, 7, 12, 5])).graph
   # The other groups are in a loop.
   first, = (x for x in graph.get_operations() if x.type == 'MatMul')
-  assert first.outputs[0].shape == (3 * 7, 4 + 4 + 8)
+  assert first.outputs[0].shape == (6 * 7, 4 + 4 + 8)
 
 
 def test_the_backward_pass_computes_nothing_again_before_its_gradient():
