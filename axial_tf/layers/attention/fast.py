@@ -35,7 +35,6 @@ from axial_tf.layers.attention import (
 )
 from axial_tf.layers.shapes import sizes
 
-
 # Fewer rows make operations too small to be quick.
 _FEWEST_ROWS = 4
 
