@@ -146,12 +146,18 @@ def _infer_in_groups(call, inputs, parameters):
   """As _infer(), for groups of rows whose maps are a chunk."""
   rows = layout.to_rows(inputs)
   axis = axis_lib.Axis(call, rows)
-  _, size = chunks.even(sizes(rows)[0], chunks.at_least(
-      _FEWEST_ROWS, axis.chunk // (axis.blocks.count * axis.heads)))
-  passes = _Passes(axis_lib.Axis(call, rows[:size]))
+  size = axis.chunk // (axis.blocks.count * axis.heads)
+  known = isinstance(size, int)
+  # A loop in the loop is slow where its length is unknown.
+  size = chunks.at_least(_FEWEST_ROWS if known else 1, size)
+  _, size = chunks.even(sizes(rows)[0], size)
+  # Also where there are fewer, or none.
+  group = tf.zeros([size, *sizes(rows)[1:]], rows.dtype)
+  passes = _Passes(axis_lib.Axis(call, group))
   fixed, kept = passes.prepare(parameters)
   (outputs,), _ = chunks.apply(
-      lambda group: ([passes.infer(group, fixed)], []), rows, size)
+      lambda group: ([passes.infer(group, fixed, in_chunks=known)], []),
+      rows, size)
   return layout.from_rows(outputs, sizes(inputs)[2]), kept
 
 
@@ -192,16 +198,20 @@ class _Passes:
     return (_Fixed(kernel, bias, *self._operands(gathered, logit), gains),
             _Kept(qkv, [], gathered, None, logit, None, output, None))
 
-  def infer(self, inputs, fixed):
+  def infer(self, inputs, fixed, in_chunks=True):
     """Returns the outputs, by the moving statistics."""
     axis = self._axis
     vectors = self._vectors(*self._project_fixed(inputs, fixed))
-    outputs, _ = axis.apply(
-        lambda part: ([chunk_lib.retrieve(
-            axis.settings, axis.form, part[0], fixed.shared, part[1]).terms],
-                      []),
-        (self._with(fixed.rows, vectors), fixed.gains))
-    return tf.cast(self._joined(outputs[0]), inputs.dtype)
+
+    def retrieve(part):
+      rows, gains = part
+      return [chunk_lib.retrieve(
+          axis.settings, axis.form, rows, fixed.shared, gains).terms], []
+
+    apply = axis.apply if in_chunks else lambda function, rows: function(rows)
+    (total,), _ = apply(
+        retrieve, (self._with(fixed.rows, vectors), fixed.gains))
+    return tf.cast(self._joined(total), inputs.dtype)
 
   def forward(self, inputs, parameters):
     """Returns outputs, statistics of the batch norms, and what is kept."""

@@ -69,8 +69,8 @@ class AttentionSettings:
       unknown while tracing or replicas share batch norm statistics;
       'auto' is 'compiled' on GPUs, on TPUs 'lanes' for global attention of
       many rows along a short axis and 'einsum' otherwise, elsewhere 'fused'
-      for global attention and static image sizes in graph functions, and
-      'matmul' otherwise;
+      for shallow heads and static image sizes in graph functions, and 'matmul'
+      otherwise;
       'equation' computes equation 3 as it is written and keeps all maps.
     chunk_bytes: size of a chunk's map in bytes, at least that of one row;
       None for what suits the machine.

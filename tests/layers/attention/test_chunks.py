@@ -67,6 +67,19 @@ def _with_chunks(span, backend, chunk_bytes):
   return layer
 
 
+@pytest.mark.parametrize('shape, span, chunk_bytes', [
+    ([2, 7, 11, 5], None, 3 * 2 * 4 * 7 * 7),
+    ([2, 7, 11, 5], None, 4 * 7 * 7),
+    ([1, 70, 5, 5], 9, 2 * 5 * 2 * 4 * 14 * 22)])
+def test_unknown_sizes_have_the_same_groups_of_rows(shape, span, chunk_bytes):
+  inputs = tf.random.stateless_normal(shape, [1, 2])
+  signature = [tf.TensorSpec([None, None, None, 5])]
+  layer = _with_chunks(span, 'matmul', chunk_bytes)
+  unknown = tf.function(layer, input_signature=signature)
+  tf.debugging.assert_near(unknown(inputs), layer(inputs), atol=1e-5)
+  assert unknown(inputs[:0]).shape == (0, *shape[1:3], 8)
+
+
 @pytest.mark.parametrize('backend, shape, span, stride, chunk_bytes', [
     ('fused', [2, 7, 11, 5], None, 1, 3 * 2 * 4 * 7 * 7),
     ('matmul', [2, 7, 11, 5], None, 1, 4 * 7 * 7),
