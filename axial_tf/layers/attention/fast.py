@@ -288,7 +288,9 @@ class _Passes:
       if self._axis.uses_batch:
         axis = self._positioned(
             *turn(pixels[0][..., :2 * keys], [keys, keys]))
-      pixels = graph_ops.split(pixels[0], [keys, keys + values], 3)
+      query, rest = graph_ops.split(pixels[0], [keys, keys + values], 3)
+      # With a stride, this is the backward pass of inference.
+      pixels = span.queried(query, blocks), rest
     query, rest = pixels
     return _Vectors(*turn(span.split_queries(query, blocks), [keys]),
                     *turn(span.windows(rest, blocks), [keys, values]), axis)
