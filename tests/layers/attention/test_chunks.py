@@ -71,7 +71,7 @@ def _with_chunks(span, backend, chunk_bytes):
     ([2, 7, 11, 5], None, 3 * 2 * 4 * 7 * 7),
     ([2, 7, 11, 5], None, 4 * 7 * 7),
     ([1, 70, 5, 5], 9, 2 * 5 * 2 * 4 * 14 * 22)])
-def test_unknown_sizes_have_the_same_groups_of_rows(shape, span, chunk_bytes):
+def test_groups_of_unknown_sizes_give_the_same(shape, span, chunk_bytes):
   inputs = tf.random.stateless_normal(shape, [1, 2])
   signature = [tf.TensorSpec([None, None, None, 5])]
   layer = _with_chunks(span, 'matmul', chunk_bytes)

@@ -311,6 +311,26 @@ def _check_stride(lengths, span, stride, wrap=lambda call: call):
           outputs, wanted, atol=1e-4, err_msg=f'length {length}')
 
 
+@pytest.mark.parametrize('length,span,stride', [
+    (10, None, 3), (64, 5, 2), (130, 65, 2)])
+def test_a_stride_keeps_the_gradients_of_inference(length, span, stride):
+  layer = attention_layer.AxialAttention(4, 8, heads=2, span=span)
+  inputs = tf.random.stateless_normal([2, length, 3, 6], [1, 2])
+  layer(inputs)
+  harness.randomize(layer)
+
+  def gradients(attend):
+    with tf.GradientTape() as tape:
+      tape.watch(inputs)
+      loss = tf.reduce_sum(tf.square(attend(inputs)))
+    return tape.gradient(loss, [inputs, *layer.trainable_variables])
+
+  for actual, expected in zip(
+      gradients(lambda x: layer(x, stride=stride)),
+      gradients(lambda x: layer(x)[:, ::stride])):
+    np.testing.assert_allclose(actual, expected, rtol=1e-3, atol=1e-3)
+
+
 def test_axes_in_between_are_attended_separately():
   layer = attention_layer.AxialAttention(4, 8, heads=2, span=9)
   inputs = np.random.default_rng(0).normal(size=(2, 40, 3, 6))
