@@ -1,4 +1,4 @@
-"""Inference of an axis, by the moving statistics of its batch norms.
+"""Infers an axis, by the moving statistics of its batch norms.
 
 Nothing joins the rows then. CPUs take a group of them at a time from projection
 to result, so that queries, keys and values of the others do not exist, and

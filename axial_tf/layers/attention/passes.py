@@ -1,4 +1,4 @@
-"""What the forward passes and the backward pass of an axis have in common.
+"""Computes what forward and backward passes over an axis have in common.
 
 Letters: b batch, x position on the axis, n rows and heads, d and e depth.
 """
