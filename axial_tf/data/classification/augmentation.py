@@ -114,7 +114,7 @@ def augment(encoded: tf.Tensor, seed: tf.Tensor, image_size: Tuple[int, int],
           image, seeds[2], settings.rand_layers, settings.rand_magnitude)
     else:
       image = auto_augment.auto_augment(
-          image, seeds[2], auto_augment.POLICIES[settings.policy])
+          image, seeds[2], auto_augment.policy(settings.policy))
   if settings.cutout:
     image = hide_square(
         image, tf.random.experimental.stateless_fold_in(seed, 4),

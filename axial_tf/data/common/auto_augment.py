@@ -10,10 +10,9 @@ Images are uint8 [height, width, 3].
 """
 
 import functools
-from typing import Callable, List, Sequence, Tuple
+from typing import Sequence, Tuple
 
 import numpy as np
-from official.vision.ops import augment as official_augment
 import tensorflow as tf
 
 # Value with which the official operations fill uncovered parts of an image.
@@ -33,22 +32,31 @@ OPERATIONS = (
 # (operation, probability, level 0..10) one after the other.
 SubPolicy = Sequence[Tuple[str, float, float]]
 
+# The official methods that return policies. Those for segmentation move no
+# pixel away from its label.
+_COLOR_METHODS = {
+    'panoptic_deeplab': 'panoptic_deeplab_policy',
+    'simple': 'policy_simple'}
+_METHODS = {
+    **_COLOR_METHODS,
+    'v0': 'policy_v0',
+    'reduced_imagenet': 'policy_reduced_imagenet',
+    'reduced_cifar10': 'policy_reduced_cifar10',
+    'svhn': 'policy_svhn'}
+COLOR_POLICIES = tuple(_COLOR_METHODS)
+POLICIES = tuple(_METHODS)
 
-def _policies(**getters: Callable[[], List[SubPolicy]]):
-  return {name: tuple(tuple(map(tuple, sub_policy)) for sub_policy in getter())
-          for name, getter in getters.items()}
+
+def _official():
+  # Takes a second, which most commands would wait for in vain.
+  from official.vision.ops import augment
+  return augment
 
 
-# For segmentation: nothing here moves a pixel away from its label.
-COLOR_POLICIES = _policies(
-    panoptic_deeplab=official_augment.AutoAugment.panoptic_deeplab_policy,
-    simple=official_augment.AutoAugment.policy_simple)
-# For classification.
-POLICIES = {**COLOR_POLICIES, **_policies(
-    v0=official_augment.AutoAugment.policy_v0,
-    reduced_imagenet=official_augment.AutoAugment.policy_reduced_imagenet,
-    reduced_cifar10=official_augment.AutoAugment.policy_reduced_cifar10,
-    svhn=official_augment.AutoAugment.policy_svhn)}
+def policy(name: str) -> Sequence[SubPolicy]:
+  """Returns the policy of a name in `POLICIES`, for `auto_augment`."""
+  found = getattr(_official().AutoAugment, _METHODS[name])()
+  return tuple(tuple(map(tuple, sub_policy)) for sub_policy in found)
 
 
 def auto_augment(image: tf.Tensor, seed: tf.Tensor,
@@ -58,7 +66,7 @@ def auto_augment(image: tf.Tensor, seed: tf.Tensor,
   Args:
     image: uint8 [height, width, 3].
     seed: int [2].
-    policy: a policy, for example `POLICIES['v0']`.
+    policy: a policy, for example `policy('v0')`.
 
   Returns:
     uint8 of the shape of `image`.
@@ -130,7 +138,7 @@ def argument(name: str, level: float, translate: float, cutout: float) -> float:
   """
   if name in _MOVING:
     return _LARGEST.get(name, translate) * level / 10
-  found = official_augment.level_to_arg(cutout, translate)[name](level)
+  found = _official().level_to_arg(cutout, translate)[name](level)
   value = float(found[0]) if found else 0.0
   if name == 'Posterize':
     return max(1.0, value)  # Low levels give 0 bits, a black image.
@@ -154,7 +162,7 @@ def apply(name: str, image: tf.Tensor, value: tf.Tensor, seed: tf.Tensor
   """
   if name == 'Cutout':
     return _cut_out(image, seed, tf.cast(value, tf.int32))
-  operation = official_augment.NAME_TO_FUNC[name]
+  operation = _official().NAME_TO_FUNC[name]
   if name in _MOVING:
     sign = tf.sign(tf.random.stateless_uniform([], seed, -1.0, 1.0))
     return operation(image, sign * value, [_FILL] * 3)

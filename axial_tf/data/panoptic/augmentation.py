@@ -104,7 +104,7 @@ def augment(image: tf.Tensor, panoptic: tf.Tensor, seed: tf.Tensor,
   image = tf.cast(image + 0.5, tf.uint8)
   if settings.color_policy is not None:
     image = auto_augment.auto_augment(
-        image, seeds[5], auto_augment.COLOR_POLICIES[settings.color_policy])
+        image, seeds[5], auto_augment.policy(settings.color_policy))
   if settings.brightness or settings.contrast or settings.saturation:
     image = resizing.to_uint8(jitter_color(
         tf.cast(image, tf.float32), seeds[2], settings.brightness,

@@ -155,14 +155,23 @@ class Axis:
     chunk: number of maps in a chunk, at most; in lanes, of groups of them.
   """
 
-  def __init__(self, call: Call, inputs: tf.Tensor):
-    """Measures the inputs [batch, length, other, channels] of a call."""
+  def __init__(self, call: Call, inputs: tf.Tensor,
+               batch: Optional[graph_ops.Size] = None):
+    """Measures the inputs of a call.
+
+    Args:
+      call: the call.
+      inputs: [batch, length, other, channels].
+      batch: number of images, if not that of the inputs.
+    """
     (self.settings, self.channels, self.normalizer, self.uses_batch,
      self._stride, self.form, _) = call
     self.terms = self.settings.terms
     self.heads = self.settings.heads
     self.dtype = precision.wide(inputs.dtype)
     self.batch, self.length, self.other, _ = sizes(inputs)
+    if batch is not None:
+      self.batch = batch
     on_accelerator = self.form in ('einsum', 'lanes')
     # Compiled programs would store tables of positions at each use.
     self.origin = 0 if not on_accelerator else graph_ops.once(
@@ -230,11 +239,9 @@ class Axis:
         [self.batch, 1, self.other * self.heads, 1])
     return graph_ops.reshape(repeated, [-1, width])
 
-
   def _once(self, name, make):
     """Returns make(), which depends on the cut only, once in a graph."""
-    if not isinstance(self.length, int):
-      return make()
+    length = self.length
     return graph_ops.once(
-        (name, self.length, self.settings.span, self._stride,
-         isinstance(self.origin, int)), make)
+        (name, length if isinstance(length, int) else length.ref(),
+         self.settings.span, self._stride, isinstance(self.origin, int)), make)

@@ -52,8 +52,8 @@ def apply(function: Callable[[Any], Tuple[Tensors, Tensors]], rows: Any,
     rows: tensors with the same first axis, in any structure; None stays None.
     chunk: number of rows in a chunk, at most. Zeros fill the last chunk; rows
       of zeros must add nothing to the sums.
-    one_body: whether all chunks are computed in the loop, for compilers; else
-      the first is not, so that its results need no memory of their own.
+    one_body: whether sums begin with zeros, for compilers, which then have the
+      function once; else with those of the first chunk, in place of zeros.
 
   Returns:
     The results, joined and summed.
@@ -81,14 +81,23 @@ def apply(function: Callable[[Any], Tuple[Tensors, Tensors]], rows: Any,
   def run(index):
     return function(fill(rows, [stack[index] for stack in stacks]))
 
-  outputs, sums = run(0)
+  first = 0
+  if tf.executing_eagerly():
+    outputs, sums = run(first)
+    first = 1
+  else:
+    # Traced once, for the first chunk and the others.
+    run = tf.function(run, autograph=False).get_concrete_function(
+        tf.TensorSpec([], tf.int32))
+    outputs, sums = run.structured_outputs
+    if one_body:
+      sums = [tf.zeros(x.shape, x.dtype) for x in sums]
+    elif sums:
+      outputs, sums = run(tf.constant(first))
+      first = 1
   arrays = [
       tf.TensorArray(x.dtype, chunks, element_shape=x.shape) for x in outputs]
-  first = 0 if one_body else 1
-  if one_body:
-    # What the sizes are taken from is pruned.
-    sums = [tf.zeros_like(x) for x in sums]
-  else:
+  if first:
     arrays = [array.write(0, x) for array, x in zip(arrays, outputs)]
 
   def step(index, arrays, sums):

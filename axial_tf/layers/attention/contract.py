@@ -95,10 +95,11 @@ def _elementwise(equation, a, b):
   summed, = set(operands) - {',', *result}
 
   def slices(tensor, letters):
-    kept = letters.replace(summed, '')
-    place = tuple(slice(None) if x in kept else None for x in result)
-    for part in tf.unstack(tensor, axis=letters.index(summed)):
-      yield part[place]
+    before = letters[:letters.index(summed)]
+    axis = result.index(before[-1]) + 1 if before else 0
+    return tf.unstack(tensor[tuple(
+        slice(None) if x in letters else None
+        for x in result[:axis] + summed + result[axis:])], axis=axis)
 
   return functools.reduce(tf.add, (
       x * y for x, y in zip(*map(slices, (a, b), operands.split(',')))))

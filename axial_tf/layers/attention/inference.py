@@ -56,16 +56,14 @@ def infer(call: axis_lib.Call, inputs: tf.Tensor, parameters: passes.Parameters
 def _infer_in_groups(call, inputs, parameters):
   """As infer(), for groups of rows whose maps are a chunk."""
   rows = layout.to_rows(inputs)
-  count, *row = sizes(rows)
+  count = sizes(rows)[0]
   axis = axis_lib.Axis(call, rows)
   size = axis.chunk // (axis.blocks.count * axis.heads)
   # A loop in the loop is slow where its length is unknown.
   known = all(isinstance(x, int) for x in (count, size))
   _, size = chunks.even(
       count, chunks.at_least(_FEWEST_ROWS if known else 1, size))
-  # Whole, even where there are no rows.
-  group = tf.zeros([size, *row], rows.dtype)
-  inference = _Inference(axis_lib.Axis(call, group))
+  inference = _Inference(axis_lib.Axis(call, rows, size))
   fixed, kept = inference.prepare(parameters)
   (outputs,), _ = chunks.apply(
       lambda group: ([inference.outputs(group, fixed, in_chunks=known)], []),

@@ -72,7 +72,7 @@ def test_contrast_is_that_of_pillow_at_any_size(factor, size):
 
 @pytest.mark.parametrize('name', sorted(auto_augment.COLOR_POLICIES))
 def test_color_policies_hold_color_operations_only(name):
-  for sub_policy in auto_augment.COLOR_POLICIES[name]:
+  for sub_policy in auto_augment.policy(name):
     for operation, probability, level in sub_policy:
       assert operation in _COLOR
       assert 0 <= probability <= 1 and 0 <= level <= 10
@@ -80,7 +80,7 @@ def test_color_policies_hold_color_operations_only(name):
 
 def test_color_operations_do_not_depend_on_position():
   """A mirrored image gives the mirrored result: nothing moves."""
-  policy = auto_augment.COLOR_POLICIES['panoptic_deeplab']
+  policy = auto_augment.policy('panoptic_deeplab')
   image = _image()
   run = tf.function(
       lambda image, seed: auto_augment.auto_augment(image, seed, policy))
@@ -94,7 +94,7 @@ def test_color_operations_do_not_depend_on_position():
 @pytest.mark.parametrize('name', ['reduced_imagenet', 'panoptic_deeplab'])
 def test_a_policy_takes_all_its_sub_policies(name):
   """With as many different results as two operations can give."""
-  policy = auto_augment.POLICIES[name]
+  policy = auto_augment.policy(name)
   image = tf.constant(_image())
 
   def run(seed):
@@ -115,7 +115,7 @@ def test_policies_equal_the_official_ones():
       ('v0', official_augment.AutoAugment.policy_v0),
       ('panoptic_deeplab',
        official_augment.AutoAugment.panoptic_deeplab_policy)]:
-    assert [list(sub) for sub in auto_augment.POLICIES[name]] == [
+    assert [list(sub) for sub in auto_augment.policy(name)] == [
         list(map(tuple, sub)) for sub in official()]
 
 

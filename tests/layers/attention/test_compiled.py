@@ -26,7 +26,7 @@ def _programs(layers, x):
   graph = _step(layers).get_concrete_function(x).graph
   return [op.get_attr('f').name for op in graph.get_operations()
           if op.type in ('PartitionedCall', 'StatefulPartitionedCall')
-          and op.get_attr('_XlaMustCompile')]
+          and op.node_def.attr['_XlaMustCompile'].b]
 
 
 def test_layers_of_equal_shapes_share_programs():
