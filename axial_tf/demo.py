@@ -56,13 +56,10 @@ def main() -> None:
   _banner('6/6 panoptic quality of the SavedModel on the validation images')
   print(table)
 
-  from axial_tf.training import progress
-
-  untrained = progress.metrics_at(run_dir, 0)
   minutes = (time.monotonic() - start) / 60
   print(f'\n{minutes:.1f} minutes in all; next steps: README.md')
-  print(f'demo: PQ {100 * quality["all"]["pq"]:.1f} (untrained '
-        f'{100 * untrained["pq"]:.1f}), pictures in {root.rstrip("/")}/')
+  print(f'demo: PQ {100 * quality["all"]["pq"]:.1f}, pictures in '
+        f'{root.rstrip("/")}/')
 
 
 def _banner(title: str) -> None:

@@ -21,12 +21,12 @@ _CALLED = re.compile(
     r'(?:body|to_apply|calls|true_computation|false_computation)=%?([\w.\-]+)'
     r'|branch_computations=\{([^}]*)\}')
 # Kernels are all instructions but these, and those that run others.
-_RUN_OTHERS = ('while', 'conditional', 'call', 'async-start')
+_RUN_OTHERS = ('while', 'conditional', 'call', 'call-start', 'async-start')
 _FREE = frozenset((
     'parameter', 'constant', 'get-tuple-element', 'tuple', 'bitcast',
     'after-all', 'opt-barrier', 'add-dependency', 'partition-id', 'replica-id',
-    'async-update', 'async-done', 'copy-done', 'slice-done',
-    'dynamic-slice-done'))
+    'async-update', 'async-done', 'call-done', 'copy-done', 'slice-done',
+    'custom-call-start', 'custom-call-update', 'dynamic-slice-done'))
 _SLICES = ('slice', 'dynamic-slice', 'gather')
 # Within a fusion, these make no copy of their own.
 _VIEWS = ('bitcast', 'convert', 'copy', 'pad', 'reshape', 'transpose')
@@ -141,6 +141,8 @@ class Program:
     return found
 
   def _moved(self, kernel: Instruction) -> int:
+    if kernel.opcode == 'custom-call-done':  # a copy by a v5p's SparseCore
+      return 2 * kernel.hbm_bytes
     if kernel.opcode.endswith('-start'):  # a copy between memories
       target = kernel.arrays[0 if kernel.opcode == 'copy-start' else 1]
       return target.bytes * (

@@ -1,10 +1,11 @@
 """Trains with each option of the network alone, at equal steps.
 
 The options are those beyond the paper: flips and turns, Gaussians by size,
-heads at stride 2, weight on borders. Runs differ in one of them; 'none' has all
-off, 'as planned' those that the planner chose. Validation averages no mirror
-images, which halves its time. Trains the missing runs, then prints the table;
-rerun the command to resume.
+heads at stride 2, weight on borders, the semantic loss of the hardest half of
+the pixels. Runs differ in one of them; 'none' has all off, 'as planned' those
+that the planner chose. Validation averages no mirror images, which halves its
+time. Trains the missing runs, then prints the table; rerun the command to
+resume.
 
   python -m axial_tf.plan --records=datasets/nuclei --minutes=20 \\
     --output=nuclei.gin
@@ -32,6 +33,7 @@ _OPTIONS = {
     'sigma by size': ('TargetSettings.sigma_by_size', 0.0, 0.5),
     'heads at stride 2': ('PanopticDeepLabSettings.heads_stride', 4, 2),
     'border weight 3': ('LossSettings.boundary_weight', 1.0, 3.0),
+    'hardest half': ('LossSettings.semantic_top_k', 1.0, 0.5),
 }
 _NONE, _PLANNED = 'none', 'as planned'
 

@@ -15,6 +15,7 @@ _TINY = [
     "variant_settings.spatial = 'convolution'",
     'BLOCKS = (1, 1, 1, 1)', 'WIDTH = 0.125', 'HEADS = 2', 'BATCH_SIZE = 2',
     'AugmentationSettings.crop_size = (65, 65)',
+    'RunSettings.validate_at_start = True',
     'RunSettings.steps_per_loop = 1', 'RunSettings.checkpoint_interval = 1',
     'RunSettings.validation_interval = 2']
 

@@ -49,15 +49,16 @@ def build(inference: panoptic_inference.PanopticInference,
   """
   original = inference.served()
   inference = original.traced()
+  segment = _segmenting(inference)
 
   @tf.function(autograph=False, input_signature=[request_decoding.FILES])
   def serving_default(image_bytes):
-    return _segment_files(inference, image_bytes, settings)
+    return _segment_files(inference, segment, image_bytes, settings)
 
   @tf.function(autograph=False, input_signature=[request_decoding.IMAGES])
   def image_tensor(image_tensor):
     return request_decoding.for_all_images(
-        image_tensor, lambda images: _segment_all(inference, images))
+        image_tensor, lambda images: _segment_all(segment, images))
 
   @tf.function(autograph=False, input_signature=[request_decoding.IMAGES])
   def heads(image_tensor):
@@ -74,36 +75,55 @@ def build(inference: panoptic_inference.PanopticInference,
     compiled = original.compiled(size)
     signatures[compiled_signature.NAME] = compiled_signature.build(
         original.model, lambda files: _segment_files(
-            compiled, files, settings,
+            compiled, _segmenting(compiled, 1), files, settings,
             compiled_signature.refusal(original, size)))
   return signatures
 
 
-def _segment_files(inference, files, settings, refusal=None):
+def _segmenting(inference, batch=None):
+  """Returns a function that segments images of one size.
+
+  As a function of the graph, it is there once for all signatures.
+  """
+
+  @tf.function(autograph=False, input_signature=[
+      tf.TensorSpec([batch, None, None, 3], tf.uint8)])
+  def segment(images):
+    outputs = inference.predict(images)
+    return {
+        'panoptic_map': outputs['panoptic_map'],
+        'panoptic_png_bytes': tf.map_fn(
+            label_png.encode_in_graph, outputs['panoptic_map'],
+            fn_output_signature=tf.string),
+        **{key: outputs[key] for key in inference.table_signature()},
+    }
+
+  return segment
+
+
+def _segment_files(inference, segment_all, files, settings, refusal=None):
   """Segments the images of a request, each at its own size."""
   table = inference.table_signature()
 
-  def results(panoptic_map, png, of_table):
+  def results(panoptic_map, **others):
     return {
         # The images differ in size, so a batch of maps is ragged at first.
         'panoptic_map': tf.RaggedTensor.from_tensor(panoptic_map),
         'height': tf.shape(panoptic_map)[0],
         'width': tf.shape(panoptic_map)[1],
-        'panoptic_png_bytes': png,
-        **of_table,
+        **others,
     }
 
   def segment(image):
-    outputs = inference.predict_image(image)
-    panoptic_map = outputs['panoptic_map']
-    return results(panoptic_map, label_png.encode_in_graph(panoptic_map),
-                   {key: outputs[key] for key in table})
+    return results(**{
+        key: value[0] for key, value in segment_all(image[tf.newaxis]).items()})
 
   def no_segments():
     of_table = {
         key: tf.zeros(spec.shape, spec.dtype) for key, spec in table.items()}
-    return results(tf.zeros([0, 0], tf.int32), tf.constant(''),
-                   {**of_table, 'num_segments': tf.constant(-1)})
+    return results(
+        tf.zeros([0, 0], tf.int32), panoptic_png_bytes=tf.constant(''),
+        **{**of_table, 'num_segments': tf.constant(-1)})
 
   outputs = request_decoding.for_each_file(
       files, segment, no_segments, {
@@ -118,18 +138,13 @@ def _segment_files(inference, files, settings, refusal=None):
   return {**outputs, 'panoptic_map': padded}
 
 
-def _segment_all(inference, images):
+def _segment_all(segment, images):
   """Segments images of one size."""
-  outputs = inference.predict(images)
   batch, height, width = tf.unstack(tf.shape(images)[:3])
   return {
-      'panoptic_map': outputs['panoptic_map'],
+      **segment(images),
       'height': tf.fill([batch], height),
       'width': tf.fill([batch], width),
-      'panoptic_png_bytes': tf.map_fn(
-          label_png.encode_in_graph, outputs['panoptic_map'],
-          fn_output_signature=tf.string),
-      **{key: outputs[key] for key in inference.table_signature()},
   }
 
 

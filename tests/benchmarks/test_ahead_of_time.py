@@ -66,6 +66,29 @@ condition=%condition, body=%body
 backend_config={"estimated_cycles":"50"}
 }
 '''
+# As for a v5p, whose SparseCores copy arrays into other layouts.
+_SPARSE_CORES = '''\
+HloModule copies, is_scheduled=true
+
+%copying (a: f32[256,128]) -> f32[256,128] {
+  %a = f32[256,128]{0,1:T(8,128)} parameter(0)
+  ROOT %copy = f32[256,128]{1,0:T(8,128)} copy(%a)
+}
+
+ENTRY %main (a: f32[256,128], b: f32[512,128]) -> f32[512,128] {
+  %a = f32[256,128]{0,1:T(8,128)} parameter(0)
+  %b = f32[512,128]{0,1:T(8,128)} parameter(1)
+  %start = ((f32[256,128]{0,1:T(8,128)}), f32[256,128]{1,0:T(8,128)}, \
+u32[]{:S(8)}) call-start(%a), async_execution_thread="sparsecore", \
+to_apply=%copying
+  %done = f32[256,128]{1,0:T(8,128)} call-done(%start)
+  %start.1 = ((), (), (s32[32768]{0:T(1024)})) custom-call-start(), \
+called_computations={%copying}
+  %update = ((f32[512,128]{0,1:T(8,128)}), f32[512,128]{1,0:T(8,128)}, \
+(s32[32768]{0:T(1024)})) custom-call-update(%start.1, %b)
+  ROOT %done.1 = f32[512,128]{1,0:T(8,128)} custom-call-done(%update)
+}
+'''
 _PLAIN = '''\
 HloModule products
 
@@ -92,6 +115,12 @@ def test_traffic_and_cycles_are_those_of_kernels_in_their_loops():
   copied = 4 * 104 * 128  # once to fast memory, from which reads are free
   assert program.traffic() == (
       copied + 3 * (rows + index + result) + result + result / 2)
+
+
+def test_copies_by_sparse_cores_are_traffic():
+  program = hlo_text.Program(_SPARSE_CORES)
+  assert program.traffic() == 2 * 4 * 128 * (256 + 512)
+  assert program.cycles() == 0
 
 
 def test_flops_of_products_leave_out_padding_and_gaps():
