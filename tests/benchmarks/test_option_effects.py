@@ -13,6 +13,7 @@ def _options(task):
       'sigma by size': task.data.targets.sigma_by_size,
       'heads at stride 2': task.model.heads_stride,
       'border weight 3': task.losses.boundary_weight,
+      'hardest half': task.losses.semantic_top_k,
   }
 
 
@@ -26,7 +27,7 @@ def test_each_run_switches_one_option_of_a_plan(tmp_path):
   parsed = {run.folder.name: config.parse([run.gin_file], run.bindings)
             for run in runs}
   none = _options(parsed['none_seed1'].task)
-  assert list(none.values()) == [False, False, 0, 4, 1]
+  assert list(none.values()) == [False, False, 0, 4, 1, 1]
   for name, experiment in parsed.items():
     assert experiment.run.train_steps == 50
     assert experiment.run.seed == int(name[-1])
