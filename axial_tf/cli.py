@@ -8,7 +8,7 @@ import os
 import platform
 import signal
 import sys
-from typing import Callable, Iterable, List, Optional, Sequence, Tuple
+from typing import Callable, Dict, Iterable, List, Optional, Sequence, Tuple
 import warnings
 
 from absl import app, flags, logging
@@ -136,6 +136,14 @@ def run(main, docstring: str, takes_arguments: bool = False) -> None:
     if not _output_is_unread():
       raise
     sys.exit(1)
+
+
+def environment() -> Dict[str, str]:
+  """Returns the environment for another command, whose filter is its own."""
+  given = dict(os.environ)
+  if _IS_OUR_LEVEL:
+    del given[_LEVEL]
+  return given
 
 
 @contextlib.contextmanager

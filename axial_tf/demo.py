@@ -72,7 +72,7 @@ def _step(title: str, module: str, *arguments: str) -> None:
   print('$ python -m ' + shlex.join((module, *arguments)), flush=True)
   finished = subprocess.run(
       [sys.executable, '-m', module, *arguments], check=False,
-      stderr=log_filter.descriptor())
+      env=cli.environment(), stderr=log_filter.descriptor())
   if finished.returncode:
     sys.exit(finished.returncode)
 

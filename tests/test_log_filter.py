@@ -188,3 +188,16 @@ def test_tensorflow_shows_its_errors_unless_told_otherwise(given, level):
       _program("print(os.environ['TF_CPP_MIN_LOG_LEVEL'])"), check=True,
       env={**environment, **given}, capture_output=True)
   assert (done.stdout, done.stderr) == (level, b'')
+
+
+def test_a_command_that_another_one_starts_has_a_level_of_its_own():
+  """One that imports TensorFlow at once would show lines before it filters."""
+  code = "print(os.environ['TF_CPP_MIN_LOG_LEVEL'])"
+  inner = f'import os; from axial_tf import cli; {code}'
+  done = subprocess.run(
+      _program('import subprocess; from axial_tf import cli; subprocess.run('
+               f'[sys.executable, "-c", {inner!r}], env=cli.environment())'),
+      check=True, capture_output=True, env={
+          name: value for name, value in os.environ.items()
+          if name not in ('TF_CPP_MIN_LOG_LEVEL', 'TF_CONFIG')})
+  assert (done.stdout, done.stderr) == (b'3\n', b'')
