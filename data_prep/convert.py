@@ -216,8 +216,8 @@ def _define_flags() -> None:
       'num_shards', None, 'Shards. Default: one per 128 images, at most 1000.')
   flags.DEFINE_integer(
       'processes', None,
-      'Processes that encode images. Default: one per core, fewer for few '
-      'images.', lower_bound=1)
+      'Processes that encode images. Default: one per core for what takes '
+      'longer than some seconds.', lower_bound=1)
   flags.DEFINE_enum(
       'on_error', 'fail', ['fail', 'skip'],
       'Reaction to a faulty image; skip lists it in '

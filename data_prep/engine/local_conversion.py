@@ -3,15 +3,11 @@
 import contextlib
 import functools
 import itertools
-import os
 from typing import Optional, Sequence
 
 import tqdm
 
 from data_prep.engine import faults, jobs, outcomes, shards, workers
-
-# With fewer, an additional process takes longer to start than it saves.
-_IMAGES_PER_PROCESS = 64
 
 
 def make_shards(job: jobs.Job, folder: str, indices: Sequence[int],
@@ -25,20 +21,18 @@ def make_shards(job: jobs.Job, folder: str, indices: Sequence[int],
     indices: indices of the shards.
     collected: collector of faulty images, which may end the conversion.
     processes: number of processes that encode images; None for one per core,
-      fewer for a small job.
+      but only this one where others would start longer than they save.
 
   Raises:
     errors.UserError: too many faulty images, the folder cannot be written, or
       a process died.
   """
   todo = sum(len(job.shard_images(i)) for i in indices)
-  if processes is None:
-    processes = min(
-        len(os.sched_getaffinity(0)), todo // _IMAGES_PER_PROCESS)
-  results = workers.ordered_map(
-      functools.partial(outcomes.of_image, job.split.encode),
-      itertools.chain.from_iterable(map(job.shard_images, indices)),
-      max(1, min(processes, todo)))
+  encode = functools.partial(outcomes.of_image, job.split.encode)
+  images = itertools.chain.from_iterable(map(job.shard_images, indices))
+  results = (
+      workers.quickest_map(encode, images, todo) if processes is None
+      else workers.ordered_map(encode, images, max(1, min(processes, todo))))
   with contextlib.closing(results), tqdm.tqdm(
       results, desc=job.split.name, unit='image', mininterval=0.5,
       total=len(job.images), initial=len(job.images) - todo) as bar:

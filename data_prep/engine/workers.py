@@ -9,6 +9,7 @@ import os
 import pickle
 import signal
 import threading
+import time
 from typing import Any, Callable, Iterable, Iterator
 
 import tensorflow as tf
@@ -17,6 +18,28 @@ from axial_tf import errors
 
 # Limit of buffered results behind a slow one; bounds the memory.
 _WAITING_PER_PROCESS = 16
+# Seconds after which the time of all items is predicted, and those of remaining
+# work that are worth starting processes, which load TensorFlow first.
+_TRIAL, _WORTH = 2.0, 10.0
+
+
+def quickest_map(function: Callable[[Any], Any], items: Iterable[Any],
+                 count: int) -> Iterator[Any]:
+  """As `ordered_map`, here or with a process per core for what takes long.
+
+  Args:
+    function: see there.
+    items: see there.
+    count: number of items.
+  """
+  items = iter(items)
+  start = time.monotonic()
+  for done, item in enumerate(items, 1):
+    yield function(item)
+    elapsed = time.monotonic() - start
+    if elapsed > _TRIAL and elapsed / done * (count - done) > _WORTH:
+      break
+  yield from ordered_map(function, items, len(os.sched_getaffinity(0)))
 
 
 def ordered_map(function: Callable[[Any], Any], items: Iterable[Any],

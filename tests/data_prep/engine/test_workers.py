@@ -42,6 +42,20 @@ def test_one_process_is_lazy():
   assert next(results) == 9
 
 
+def _squared_by(number):
+  return number**2, os.getpid()
+
+
+@pytest.mark.parametrize('seconds, here', [(1000, 5), (0, 1)])
+def test_others_take_only_what_takes_long(monkeypatch, seconds, here):
+  monkeypatch.setattr(workers, '_TRIAL', 0.0)
+  monkeypatch.setattr(workers, '_WORTH', seconds)
+  monkeypatch.setattr(os, 'sched_getaffinity', lambda _: {0, 1})
+  squares, processes = zip(*workers.quickest_map(_squared_by, range(5), 5))
+  assert squares == (0, 1, 4, 9, 16)
+  assert [x == os.getpid() for x in processes] == [i < here for i in range(5)]
+
+
 _PARENT = '''
 import time
 from data_prep.engine import workers
