@@ -86,14 +86,13 @@ def compare_segments(
   for index, image in enumerate(samples):
     height, width = image.shape[:2]
     images = tf.constant(image)[tf.newaxis]
-    expected_outputs = inference(images)
+    original = inference(images)
     for key, value in signatures['heads'](image_tensor=images).items():
       head_difference = max(
-          head_difference, relative_difference(
-              value, expected_outputs[key]))
-    if inference.max_long_side is not None:
-      expected_outputs = inference.predict(images)
-    expected = expected_outputs['panoptic_map'][0].numpy()
+          head_difference, relative_difference(value, original[key]))
+    if inference.max_long_side is not None:  # The heads are not resized.
+      original = inference.predict(images)
+    expected = original['panoptic_map'][0].numpy()
     from_tensor = signatures['image_tensor'](image_tensor=images)
     for outputs, row in (*from_files[index], (from_tensor, 0)):
       panoptic_map = outputs['panoptic_map'][row, :height, :width].numpy()

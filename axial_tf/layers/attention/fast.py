@@ -105,8 +105,9 @@ class _Passes(passes.Passes):
     outputs = self._joined(chunk_lib.total(
         axis.settings, heads.axis_of_terms(axis.form), retrieved.terms,
         self._output_norm.gains(output)))
-    kept = passes.Kept(qkv, reserved, gathered, position, logit, by_position,
-                 output, retrieved)
+    kept = passes.Kept(
+        qkv, reserved, gathered, position, logit, by_position, output,
+        retrieved)
     return tf.cast(outputs, inputs.dtype), self._statistics(kept), kept
 
   def _statistics(self, kept):
