@@ -22,7 +22,7 @@ PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 help:
 	@echo 'make demo         train a small model on digits, draw its results'
 	@echo 'make test         all tests except the slow ones (or TESTS=tests/data)'
-	@echo 'make test-slow    the slow tests (many minutes)'
+	@echo 'make test-slow    the slow tests (or TESTS=tests/training)'
 	@echo 'make test-app     the tests of the page, with Gradio, in build/app'
 	@echo 'make bench        the benchmarks of a CPU'
 	@echo 'make lint         ruff, and rules of plain English'
@@ -54,7 +54,7 @@ demo: $(STAMP)
 test test-slow test-app bench: export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 test: $(STAMP)
-	$(PYTEST) $(TESTS)
+	$(PYTEST) --durations=20 --durations-min=5 $(TESTS)
 
 test-slow: $(STAMP)
 	$(PYTEST) -m slow $(TESTS)

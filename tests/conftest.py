@@ -5,6 +5,7 @@ import functools
 import gc
 import os
 import pathlib
+import random
 import shutil
 
 import hypothesis
@@ -70,6 +71,14 @@ def delete_iterators_early():
     for name in ('run', 'dry_run', 'measure'):
       patch.setattr(run, name, deleting(getattr(run, name)))
     yield
+
+
+@pytest.fixture(autouse=True)
+def same_numbers():
+  """Draws the same weights and random numbers whenever a test runs."""
+  random.seed(0)
+  np.random.seed(0)
+  tf.random.set_seed(0)
 
 
 @pytest.fixture

@@ -176,6 +176,7 @@ def test_options_of_segmentation_are_refused(run_dir, photos):
   assert done.stderr.startswith('error: --scales belongs to segmentation')
 
 
+@pytest.mark.slow
 def test_a_new_run_starts_from_the_weights_of_another(
     run_dir, tmp_path, capfd, eager):
   """And the optimizer's slow weights start there, too."""
@@ -198,6 +199,7 @@ def test_a_new_run_starts_from_the_weights_of_another(
   assert not (tmp_path / 'b').exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('optimizer', [
     ('LEARNING_RATE = 0.1', 'OptimizerSettings.average_decay = 0.9'),
     ('LEARNING_RATE = 0.01', "OptimizerSettings.name = 'radam_lookahead'",

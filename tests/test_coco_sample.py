@@ -17,6 +17,7 @@ def records(shared_dir, tmp_path_factory):
   return folder
 
 
+@pytest.mark.slow
 def test_the_ceiling_is_100_except_for_small_stuff(records):
   output = tools.succeeds(
       'benchmarks.ceiling', '--spec=coco',

@@ -7,6 +7,7 @@ from axial_tf.models import alternatives, counts, variants
 from tests import tools
 
 
+@pytest.mark.slow
 def test_counts_are_listed_next_to_the_published_figures(capsys):
   count.print_counts(['resnet50', 'resnet101'], False, False)
   header, fifty, more, note = capsys.readouterr().out.splitlines()

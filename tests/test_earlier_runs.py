@@ -69,6 +69,7 @@ def test_validation_gives_the_recorded_metrics(model_dir):
   assert metrics == pytest.approx(recorded, rel=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('file, model_dir, steps, newest', [
     ('experiment.gin', 'run', 300, 'ckpt-300'),
     ('classifier_run/config.gin', 'classifier_run', 10, 'ckpt-10')])

@@ -65,6 +65,7 @@ def test_training_leaves_checkpoints_metrics_and_configuration(trained):
   assert not any(name.endswith('.tmp') for name in names)
 
 
+@pytest.mark.slow
 def test_a_run_is_continued_and_evaluated_again(trained, records, eager):
   """On request, and each new checkpoint until that of the last step."""
   model_dir, _ = trained
@@ -162,6 +163,7 @@ def test_help_explains_itself_with_an_example(module):
   assert f'python -m {module} ' in done.stdout
 
 
+@pytest.mark.slow
 def test_a_separate_process_prints_the_same(project_root):
   done = subprocess.run(
       [sys.executable, '-m', 'axial_tf.train', '--model_dir=/nowhere/run'],

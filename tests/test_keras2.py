@@ -47,6 +47,7 @@ def test_tensors_and_models_of_keras_3_are_refused():
         model, color_model.inference().spec, merging.MergingSettings())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('value', ['1', '0'])
 def test_the_variable_for_legacy_keras(value, project_root):
   done = subprocess.run(

@@ -47,6 +47,7 @@ def test_validation(expected):
   assert lines.evaluate('run') == pytest.approx(expected['metrics'], rel=1e-4)
 
 
+@pytest.mark.slow
 def test_training_continues_alike(expected):
   shutil.copytree('run', 'continued')
   lines.resume('continued')

@@ -68,6 +68,7 @@ def test_the_driver_is_asked_for_a_gpus_memory(monkeypatch):
   assert memory.capacity(error) is None
 
 
+@pytest.mark.slow
 def test_a_cpu_that_cannot_allocate_is_recognized(project_root):
   program = f"""
 import resource

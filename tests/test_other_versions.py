@@ -15,6 +15,7 @@ from axial_tf.experiment import config, run
 _FIXTURE = pathlib.Path(__file__).parent / 'fixtures' / 'lines' / 'tf_2_20'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('binding', [
     "OptimizerSettings.name = 'adam'", "OptimizerSettings.name = 'sgd'",
     'OptimizerSettings.average_decay = 0.9'])

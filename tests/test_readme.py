@@ -71,6 +71,7 @@ def folder(tmp_path_factory):
   return folder
 
 
+@pytest.mark.slow
 def test_the_commands_work_in_order(folder, monkeypatch):
   monkeypatch.chdir(folder)
   names = {}

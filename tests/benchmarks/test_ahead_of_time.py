@@ -179,6 +179,7 @@ esac
   assert again.stdout == done.stdout and not again.stderr
 
 
+@pytest.mark.slow
 def test_a_program_of_the_table_is_exported(project_root, tmp_path):
   subprocess.run(
       [sys.executable, 'benchmarks/export_hlo.py', '--cases=stage_5_infer',

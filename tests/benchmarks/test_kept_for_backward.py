@@ -7,6 +7,7 @@ import pytest
 from tests import tools
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('precision, most_kept, most_operations', [
     ('float32', 110, 15_000), ('bfloat16', 60, 17_500)])
 def test_a_training_step_stays_small(

@@ -1,12 +1,14 @@
 """Everything timed gives the same result; overhead excludes decoding."""
 
 import numpy as np
+import pytest
 
 from axial_tf.export import saved_model
 from benchmarks import serving
 from tests import color_model
 
 
+@pytest.mark.slow
 def test_all_timed_functions_give_the_same_map(tmp_path):
   inference = color_model.inference()
   file = serving.jpeg(color_model.scene()[0])

@@ -46,6 +46,7 @@ def _trapped(folder, number):
   time.sleep(_LONG)
 
 
+@pytest.mark.slow
 def test_a_worker_dies_at_its_task(cluster, tmp_path):
   (tmp_path / 'trap').touch()
 
@@ -62,6 +63,7 @@ def test_a_worker_dies_at_its_task(cluster, tmp_path):
   assert not (tmp_path / 'tasks').exists()
 
 
+@pytest.mark.slow
 def test_records_are_those_of_one_machine(cluster, tmp_path):
   spec = tmp_path / 'spec.json'
   spec.write_text(json.dumps(tiny_coco.SPEC.to_json()))

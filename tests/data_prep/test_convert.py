@@ -221,6 +221,7 @@ def test_as_a_command(tiny_coco, spec_path, tmp_path, project_root):
   assert not (tmp_path / 'out').exists()
 
 
+@pytest.mark.slow
 def test_skipping_as_a_command(tiny_coco, tmp_path, project_root):
   """Infers the spec, too, and encodes in two processes."""
   tiny, out = tiny_coco(), tmp_path / 'out'

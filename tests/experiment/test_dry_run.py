@@ -37,6 +37,7 @@ def test_it_estimates_a_runs_cost_and_writes_nothing(tmp_path, monkeypatch):
   assert not os.listdir('.')
 
 
+@pytest.mark.slow
 def test_a_step_waits_for_its_batch_once_none_is_ready(tmp_path, monkeypatch):
   batches = dry_run._batches
 

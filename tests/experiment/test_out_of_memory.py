@@ -46,6 +46,7 @@ def _line(records, model_dir, *bindings, mode='train'):
   return str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_training_step_names_what_fits(records, tmp_path, monkeypatch):
   _fail(monkeypatch, 'train_loop_end', 4)
   monkeypatch.setattr(memory, '_gpu_bytes', lambda: 600_000)
@@ -76,6 +77,7 @@ def test_a_validation_names_its_batch(records, tmp_path, monkeypatch):
   assert 'resumes from ckpt-12' in line
 
 
+@pytest.mark.slow
 def test_a_command_prints_the_line_alone(records, tmp_path, monkeypatch):
   monkeypatch.setattr(memory, '_gpu_bytes', lambda: 8 * 10 ** 9)
   _fail(monkeypatch, 'train_loop_end', 0)
@@ -88,6 +90,7 @@ def test_a_command_prints_the_line_alone(records, tmp_path, monkeypatch):
   assert 'recompute' in line and 'resumes' not in line
 
 
+@pytest.mark.slow
 def test_other_errors_stay(records, tmp_path, monkeypatch):
   _fail(monkeypatch, 'train_loop_end', 0, tf.errors.ResourceExhaustedError(
       None, None, 'received message larger than max (5 vs. 4)'))

@@ -82,6 +82,7 @@ def _require_scene(outputs, row):
   assert outputs['num_segments'][row] == 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', sorted(_BAD))
 def test_files_that_are_not_images_are_named(failing, name):
   good = _file(_SCENE)
@@ -120,6 +121,7 @@ def test_cmyk_without_a_marker_is_named(failing):
     failing('serving_default', image_bytes=[picture_files.unmarked_cmyk()])
 
 
+@pytest.mark.slow
 def test_bad_files_can_be_marked(marking):
   good = _file(_SCENE)
   files = [good, *_BAD.values(), good, *_TOO_LARGE.values(),

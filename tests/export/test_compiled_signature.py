@@ -48,6 +48,7 @@ def _file(height, width):
   return images.png_bytes(comparison.generated_image(height, width))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', ['folder', 'classifier_folder'])
 def test_only_the_extra_signature_has_compiled_functions(name, request):
   signatures = tf.saved_model.load(request.getfixturevalue(name)).signatures

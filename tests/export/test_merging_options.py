@@ -39,6 +39,7 @@ def _scene():
   return image, panoptic
 
 
+@pytest.mark.slow
 def test_the_export_merges_as_the_inference(tmp_path):
   image, panoptic = _scene()
   inference = _inference(**_OPTIONS)

@@ -121,6 +121,7 @@ def test_model_json_describes_the_model(export_dir):
   assert content['merging']['max_centers'] == 6
 
 
+@pytest.mark.slow
 def test_it_runs_where_axial_tf_cannot_be_imported(export_dir, tmp_path):
   image, panoptic = color_model.scene()
   np.savez(tmp_path / 'scene.npz', image=image, panoptic=panoptic)
@@ -180,6 +181,7 @@ def test_versions_are_positive(tmp_path, version):
         color_model.inference(), str(tmp_path), version=version)
 
 
+@pytest.mark.slow
 def test_a_model_that_disagrees_with_itself_is_not_exported(tmp_path):
   class Moody(color_model.ColorModel):
     def call(self, images, training=False, output_size=None):
@@ -226,6 +228,7 @@ def test_damaged_model_json_is_named(tmp_path):
     model_folders.read_model_json(str(tmp_path))
 
 
+@pytest.mark.slow
 def test_a_version_is_checked_again_against_its_model(export_dir, tmp_path):
   version_dir = os.path.join(export_dir, '1')
   differences = saved_model.check(
@@ -260,6 +263,7 @@ def test_the_model_card_describes_the_model(export_dir):
   assert 'not validated' in card and 'at its original size' in card
 
 
+@pytest.mark.slow
 def test_scales_and_flips_are_exported(tmp_path):
   inference = color_model.inference()
   inference.multi_scale = multi_scale.MultiScaleSettings((0.5, 1.0), flip=True)

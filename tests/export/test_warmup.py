@@ -35,6 +35,7 @@ def _requests(version_dir):
       for record in tf.data.TFRecordDataset(path).as_numpy_iterator()]
 
 
+@pytest.mark.slow
 def test_the_requests_run_in_the_servers_session(tmp_path):
   """Though the model takes fewer pixels than the usual pictures have."""
   batch_sizes, max_pixels = (1, 2, 4), 900

@@ -50,6 +50,7 @@ def test_segments_score_their_class_and_not_void(inference):
   assert 0 < table['segment_scores'][0, 0] < 1
 
 
+@pytest.mark.slow
 def test_a_served_model_equals_the_cascade_that_stops_early(inference):
   served = inference.served()
   assert served.merging.in_graph and served.merging.stop_stride == 8

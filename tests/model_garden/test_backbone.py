@@ -59,6 +59,7 @@ def test_the_network_gets_images_as_in_our_training(eager, training):
         levels[level], expected[name], atol=1e-4, err_msg=name)
 
 
+@pytest.mark.slow
 def test_every_weight_learns(eager, with_attention):
   with tf.GradientTape() as tape:
     outputs = with_attention(tf.random.normal([2, 64, 96, 3]), training=True)

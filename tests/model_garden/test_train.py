@@ -30,13 +30,13 @@ def _train(folder, name, backbone, mode='train'):
 
 
 # Without a graph, and of convolutions: tracing takes most of the time.
-@pytest.mark.parametrize('name', [
-    pytest.param(name, marks=pytest.mark.slow if 'maskrcnn' in name else ())
-    for name in tiny_experiments.NAMES[:-1]])
+@pytest.mark.slow
+@pytest.mark.parametrize('name', tiny_experiments.NAMES[:-1])
 def test_trains_a_step(eager, tmp_path, name):
   _train(tmp_path, name, tiny_experiments.CONVOLUTIONS)
 
 
+@pytest.mark.slow
 def test_trains_and_validates(eager, tmp_path):
   output = _train(tmp_path, tiny_experiments.NAMES[-1],
                   tiny_experiments.CONVOLUTIONS, 'train_and_eval')

@@ -78,6 +78,7 @@ def test_small_and_sampled_logits_are_the_full_ones(model, images):
         outputs['long_offset'], full['long_offset'])
 
 
+@pytest.mark.slow
 def test_a_graph_of_any_size_and_xla_give_the_same(model, images):
   expected = model(images)
   graph = tf.function(model, input_signature=[

@@ -231,6 +231,7 @@ def test_mixed_precision_returns_float32_near_full_precision():
     assert np.abs(output - expected[key]).mean() < 0.05 * scale
 
 
+@pytest.mark.slow
 def test_compiles_with_xla():
   model = panoptic_deeplab.PanopticDeepLab(dataclasses.replace(
       _convolutions(), **_OPTIONS['axial']), 5)
@@ -254,6 +255,7 @@ def test_checkpoint_restores_by_attribute_names(tmp_path):
 
 # As counted on DeepLab2's layers, without batch norm's gamma and beta, with a
 # 1x1 projection of 'res5'; and all of the backbone, where DeepLab2's is ours.
+@pytest.mark.slow
 @pytest.mark.parametrize('variant,millions,backbone', [
     ('axial_deeplab_s', 12.28, None), ('axial_deeplab_l', 45.11, 43_841_920)])
 def test_parameter_counts(variant, millions, backbone):

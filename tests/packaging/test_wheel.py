@@ -117,6 +117,7 @@ def test_wheel_and_bazel_module_have_one_version(project_root, wheel):
   assert f'version = "{wheel.name.split("-")[1]}",\n)' in module
 
 
+@pytest.mark.slow
 def test_installed_wheel_imports_and_parses_away_from_the_source(
     wheel, contents, tmp_path):
   environment = tmp_path / 'env'

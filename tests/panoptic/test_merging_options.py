@@ -102,6 +102,7 @@ def _random_heads(size, seed):
   return semantic, heatmap, offset
 
 
+@pytest.mark.slow
 @hypothesis.settings(max_examples=60)
 @hypothesis.given(
     st.tuples(st.integers(1, 14), st.integers(1, 14)), st.integers(0, 2**31),

@@ -4,6 +4,7 @@ import hypothesis
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from axial_tf.panoptic import merging, targets
@@ -30,6 +31,7 @@ def _rounded_center(mask):
   return np.round(y.mean()), np.round(x.mean())
 
 
+@pytest.mark.slow
 @hypothesis.settings(deadline=None, max_examples=60)
 @hypothesis.given(
     hnp.arrays(np.int32, st.tuples(st.integers(1, 10), st.integers(1, 10)),

@@ -107,10 +107,10 @@ def test_a_gpu_gets_more_pixels(folder):
   assert crop('gpu') == (513, 641)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('write, measured', [
     (tiny_classes.write, '3 classes'),
-    pytest.param(tiny_scenes.write, 'median diameter 7.9',
-                 marks=pytest.mark.slow)])
+    (tiny_scenes.write, 'median diameter 7.9')])
 def test_the_command_plans_what_a_dry_run_confirms(
     tmp_path, eager, monkeypatch, write, measured):
   monkeypatch.setattr(dry_run, '_STEPS', 2)

@@ -26,6 +26,7 @@ def _jobs(files, output_dir):
           for file in files]
 
 
+@pytest.mark.slow
 def test_results_are_those_of_the_predictor(export_dir, tmp_path):
   (tmp_path / 'in' / 'sub').mkdir(parents=True)
   for number, scale in enumerate((1, 2, 1)):

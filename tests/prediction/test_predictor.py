@@ -140,6 +140,7 @@ def test_a_training_run_predicts_what_its_export_predicts(
   assert from_run(image).segments == loaded(image).segments
 
 
+@pytest.mark.slow
 def test_a_network_of_a_run_is_compiled_on_request(
     export_dir, tmp_path, monkeypatch):
   (tmp_path / 'config.gin').write_text('')
@@ -209,6 +210,7 @@ def test_predict_segments_good_images_and_names_bad_ones(export_dir, tmp_path):
   assert {s['id']: s['name'] for s in content['segments']}[BALL + 2] == 'ball'
 
 
+@pytest.mark.slow
 def test_predict_with_unusual_paths(export_dir, tmp_path):
   """A home folder, brackets, a name in Latin-1, a terminal of ASCII."""
   photos = tmp_path / 'photos [1]'

@@ -84,6 +84,7 @@ def _written(folder, names):
       for name in names}
 
 
+@pytest.mark.slow
 def test_validation(files, expected, tmp_path):
   split = coco.read_custom_split(
       str(files), 'val', splits.ReadOptions(spec=str(files / 'spec.json')))

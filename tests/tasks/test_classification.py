@@ -82,6 +82,7 @@ def _validate(records, devices, batch_size, weights=None):
           model, task)
 
 
+@pytest.mark.slow
 def test_replicas_and_uneven_batches_do_not_matter(tmp_path):
   """With 5 images in batches of 4, one replica gets none in the last one."""
   records = tiny_classes.write(tmp_path, val=5)

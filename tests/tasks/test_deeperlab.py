@@ -60,6 +60,7 @@ def targets(task, label, image):
   return {key: tf.stack([value] * 2) for key, value in example.items()}
 
 
+@pytest.mark.slow
 def test_a_few_steps_lower_the_loss_and_report_its_parts(
     task, model, targets):
   optimizer = task.create_optimizer(None)
@@ -111,6 +112,7 @@ def test_pictures_show_keypoints_and_offsets(task, targets, label, image):
   assert np.abs(short[3, 5] - short[12, 5]).max() > 50
 
 
+@pytest.mark.slow
 def test_an_export_has_core_operations_only_and_predicts_the_same(
     task, image, tmp_path):
   inference = task._inference

@@ -53,6 +53,7 @@ def _batch(task, right=None, settings=None):
   return {key: tf.stack([value] * 2) for key, value in example.items()}
 
 
+@pytest.mark.slow
 def test_a_few_steps_lower_the_loss_and_report_its_parts(task):
   model = task.build_model()
   optimizer = task.create_optimizer(None)
@@ -68,6 +69,7 @@ def test_a_few_steps_lower_the_loss_and_report_its_parts(task):
   assert sum(values.values()) == pytest.approx(np.mean(losses), rel=1e-3)
 
 
+@pytest.mark.slow
 def test_every_weight_of_the_network_gets_a_gradient():
   task = _task("variant_settings.spatial = 'axial'")
   model = task.build_model()
@@ -95,6 +97,7 @@ _FINE = [
     'AugmentationSettings.quarter_turns = True']
 
 
+@pytest.mark.slow
 def test_options_for_small_and_touching_instances_train():
   task = _task(*_FINE)
   settings = task._settings
@@ -149,6 +152,7 @@ def test_smaller_images_of_a_batch_are_padded_as_the_model_pads(padding, mode):
       logs['center_heatmap'][0], expected['center_heatmap'][0], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_compiled_validation_equals_any_other():
   rng = np.random.default_rng(0)
   results, weights = [], None

@@ -46,6 +46,7 @@ def _image(spec):
   return np.repeat(grey[..., np.newaxis], 3, -1).astype(np.uint8)
 
 
+@pytest.mark.slow
 def test_a_few_steps_find_two_instances_that_touch(task):
   model = task.build_model()
   spec, optimizer = task.spec, task.create_optimizer(None)

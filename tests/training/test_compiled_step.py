@@ -51,12 +51,12 @@ def _require_lowered(task, batch):
   assert '<=' not in program
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('bindings', [
     ["OptimizerSettings.name = 'radam_lookahead'"],
-    pytest.param(
-        ["OptimizerSettings.name = 'sgd'", 'OptimizerSettings.clip_norm = 1.0',
-         "variant_settings.recompute = 'axial'", 'SPAN = 5',
-         'RunSettings.accumulate_steps = 2'], marks=pytest.mark.slow)])
+    ["OptimizerSettings.name = 'sgd'", 'OptimizerSettings.clip_norm = 1.0',
+     "variant_settings.recompute = 'axial'", 'SPAN = 5',
+     'RunSettings.accumulate_steps = 2']])
 def test_every_operation_of_a_step_can_be_lowered(bindings):
   task = _task('experiments/demo.gin', [*_TINY, *bindings])
   _require_lowered(task, _batch(task))
@@ -94,6 +94,7 @@ def _losses(project_root, compile_mode, backend, wrap):
   return [float(step(batch)) for _ in range(3)]
 
 
+@pytest.mark.slow
 def test_compiled_attention_trains_like_any_other(project_root):
   compiled = _losses(project_root, 'always', 'compiled', tf.function(
       autograph=False))

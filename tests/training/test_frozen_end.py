@@ -45,6 +45,7 @@ def _of_norms(weights):
               'gamma', 'beta', 'moving_mean', 'moving_variance')}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('bindings', [(), (tiny_classes.AXIAL,)])
 def test_batch_norms_are_frozen_and_the_rest_learns(
     records, tmp_path, capsys, bindings):
@@ -68,6 +69,7 @@ def test_batch_norms_are_frozen_and_the_rest_learns(
     assert 'moving' in key or end[slow].tolist() == norms[key].tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('step', [4, 8])
 def test_a_resumed_run_ends_as_if_it_had_not_stopped(records, tmp_path, step):
   whole, parts = str(tmp_path / 'whole'), str(tmp_path / 'parts')
@@ -85,6 +87,7 @@ def test_a_resumed_run_ends_as_if_it_had_not_stopped(records, tmp_path, step):
     np.testing.assert_allclose(found[key], value, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_loops_that_run_on_the_device_are_divided(
     records, tmp_path, monkeypatch):
   configured = run._trainer_config
@@ -105,6 +108,7 @@ def test_loops_that_run_on_the_device_are_divided(
     np.testing.assert_allclose(end[key], value, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_run_that_returns_to_an_earlier_step_thaws_them(
     records, tmp_path, monkeypatch, capsys):
   from axial_tf.tasks import classification

@@ -155,6 +155,7 @@ def test_a_worker_that_has_continued_is_known_by_its_answer(monkeypatch):
       assert peer.ready == ready
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('number, status', [
     (signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_signals_end_the_wait(project_root, number, status):

@@ -98,8 +98,9 @@ def _require_same(expected, actual):
         right.numpy(), left.numpy(), rtol=1e-3, atol=2e-4, err_msg=left.name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('bindings', [
-    (), pytest.param((tiny_classes.AXIAL,), marks=pytest.mark.slow)])
+    (), (tiny_classes.AXIAL,)])
 def test_two_replicas_learn_like_one(train, two_replicas, bindings):
   """With batch norms of all replicas, clipping and weight decay."""
   _require_same(train(*bindings), train(*bindings, strategy=two_replicas))

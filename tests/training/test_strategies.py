@@ -121,6 +121,7 @@ def test_a_second_run_in_the_folder_is_refused(tmp_path):
       _run(model_dir, mode='eval')
 
 
+@pytest.mark.slow
 def test_a_run_locks_its_folder_to_its_end(tmp_path, monkeypatch):
   model_dir = tmp_path / 'run'
 

@@ -66,6 +66,7 @@ def undisturbed(records, tmp_path_factory):
   return model_dir
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_ends_with_the_same_weights(
     records, undisturbed, tmp_path, monkeypatch):
   def interrupt():
@@ -87,6 +88,7 @@ def test_an_interrupted_run_ends_with_the_same_weights(
                                err_msg=key)
 
 
+@pytest.mark.slow
 def test_an_interrupted_validation_is_repeated(
     records, tmp_path, monkeypatch, eager):
   """A kill within a validation leaves it incomplete."""
@@ -128,6 +130,7 @@ def test_sigterm_saves_and_ends(
   assert signal.getsignal(signal.SIGTERM) == before
 
 
+@pytest.mark.slow
 def test_a_diverging_loss_stops_and_names_the_step(records, tmp_path, eager):
   with pytest.raises(errors.UserError) as error:
     _run(records, tmp_path / 'run', 'RunSettings.max_loss = 1e-3')
@@ -136,6 +139,7 @@ def test_a_diverging_loss_stops_and_names_the_step(records, tmp_path, eager):
   assert checkpoints.latest(str(tmp_path / 'run')) is None
 
 
+@pytest.mark.slow
 def test_a_nan_loss_rolls_back_at_a_lower_rate(
     records, tmp_path, monkeypatch, capsys):
   from axial_tf.tasks import classification
@@ -228,6 +232,7 @@ def test_runs_killed_at_random_points_end_with_identical_weights(
     np.testing.assert_array_equal(actual[key], value, err_msg=key)
 
 
+@pytest.mark.slow
 def test_folders_named_like_patterns(tmp_path, capsys, eager):
   """A run in such a folder continues, is scored, read again and exported."""
   folder = tmp_path / 'a[1] *?'

@@ -76,10 +76,10 @@ def _pictures(folder):
       if value.metadata.plugin_data.plugin_name == 'images')
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('shards', [
     (1, 4),  # The first images are on both workers.
-    pytest.param((5, 0), marks=pytest.mark.slow),
-    pytest.param((5,), marks=pytest.mark.slow)], ids=[
+    (5, 0), (5,)], ids=[
         'uneven', 'none', 'fewer files than workers'])
 def test_both_workers_have_the_scores_of_one_device(
     tmp_path, checkpoint, shards):

@@ -65,6 +65,7 @@ def _tuning(**changes):
       (choice, choice), tuned.Scores(0.5, 0.6, 0.55)), **changes)
 
 
+@pytest.mark.slow
 def test_scores_are_those_of_eval_and_the_tuned_ones_come_after(capfd):
   done = tools.succeeds('axial_tf.tune', '--model_dir=run', *_POOR_FLAGS)
   assert 'cross-fitted' in done.stdout and 'ball' in done.stdout
@@ -98,6 +99,7 @@ def test_settings_that_were_changed_since_are_not_replaced():
   assert f'images of {made.validation_pattern}' in line
 
 
+@pytest.mark.slow
 def test_views_are_averaged_as_in_eval():
   settings = _settings()
   several = dataclasses.replace(settings, task=dataclasses.replace(
@@ -118,6 +120,7 @@ def test_nothing_is_written_without_a_gain_unless_asked(
   assert tuned.load('run').images == 2
 
 
+@pytest.mark.slow
 def test_predictions_use_it_but_not_validations_of_training(capfd):
   recorded = lines.last_metrics(_FIXTURE / 'run')['pq']
   tuned.save('run', _tuning(checkpoint='ckpt-149'))

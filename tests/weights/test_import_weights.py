@@ -119,6 +119,7 @@ class TestDeepLab2Files:
           str(tmp_path / 'run'), allow_partial=True)
     assert os.listdir(tmp_path) == []
 
+  @pytest.mark.slow
   def test_an_imported_classifier_is_validated_and_trained(self, tmp_path):
     records = tiny_classes.write(tmp_path)
     bindings = [f"RECORDS = '{records}'", *tiny_classes.BINDINGS,
@@ -163,6 +164,7 @@ def test_damaged_checkpoints(tmp_path, damage, part):
   assert '\n' not in str(raised.value)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures('eager')
 def test_deeplab2_from_file_to_panoptic_map(tmp_path, shared_dir, oracle):
   published = oracle('deeplab2/panoptic_small_noaspp')
@@ -204,6 +206,7 @@ def test_deeplab2_backbone_meets_reference(shared_dir, oracle):
         atol=2e-5, err_msg=name)
 
 
+@pytest.mark.slow
 def test_the_authors_classifier_from_file_to_logits(
     tmp_path, shared_dir, oracle):
   published = oracle('csrhddlam/axial26s_io')

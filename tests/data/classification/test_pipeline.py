@@ -85,6 +85,7 @@ class TestTraining:
         np.testing.assert_array_equal(batch['target'], np.eye(3)[
             batch['label']])
 
+  @pytest.mark.slow
   def test_a_seed_repeats_everything(self, data):
 
     def run(seed, **augmentation):

@@ -162,6 +162,7 @@ def test_directions_do_not_depend_on_the_chance_to_act():
   assert moved == {5, 30, 55}
 
 
+@pytest.mark.slow
 def test_rand_augment_is_reproducible_and_varied():
   image = tf.constant(_image())
 

@@ -42,6 +42,7 @@ def _free_port():
     return one.getsockname()[1]
 
 
+@pytest.mark.slow
 def test_workers_share_the_records_and_may_die(
     write_shards, examples, tiny_spec):
   port = _free_port()

@@ -260,6 +260,7 @@ class TestAugment:
         np.testing.assert_array_equal(tensor, same)
     assert len({label.tobytes() for _, label, _ in eager}) > 15  # of 24
 
+  @pytest.mark.slow
   @pytest.mark.parametrize('policy', ['panoptic_deeplab', 'simple'])
   def test_color_policies_change_the_image_and_not_the_label(self, policy):
     rng = np.random.default_rng(0)

@@ -108,6 +108,7 @@ class TestTraining:
           np.testing.assert_allclose(batch[key][index], value, atol=1e-5)
         assert (batch['offset_weight'][index] == 1).any()
 
+  @pytest.mark.slow
   def test_a_seed_repeats_everything(self, data, tiny_spec):
     settings = dataclasses.replace(
         data, augmentation=augmentation.AugmentationSettings(

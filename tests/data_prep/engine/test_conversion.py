@@ -338,6 +338,7 @@ cli.run(convert.main, '')
 '''
 
 
+@pytest.mark.slow
 def test_a_killed_conversion_resumes(
     tiny_coco, tiny_spec, tmp_path, project_root):
   """SIGKILL between shards; the result is that of an uninterrupted run."""

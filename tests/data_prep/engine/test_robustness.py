@@ -164,6 +164,7 @@ def mask_folders(tmp_path):
 
 
 # Real pictures take longer; most damage hits the small ones.
+@pytest.mark.slow
 @pytest.mark.parametrize('source, count', [
     ('made', _CORRUPTIONS - 60), ('real', 60), ('instances', 60),
     ('mask_folders', 60)])

@@ -19,6 +19,7 @@ def _square(number):
   return number**2
 
 
+@pytest.mark.slow
 def test_two_keep_the_order_read_little_ahead_and_end_by_an_error():
   taken, found = [], []
 
@@ -46,6 +47,7 @@ def _squared_by(number):
   return number**2, os.getpid()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('seconds, here', [(1000, 5), (0, 1)])
 def test_others_take_only_what_takes_long(monkeypatch, seconds, here):
   monkeypatch.setattr(workers, '_TRIAL', 0.0)
@@ -70,6 +72,7 @@ if __name__ == '__main__':
 '''
 
 
+@pytest.mark.slow
 def test_processes_end_with_a_killed_parent(tmp_path, project_root):
   script = tmp_path / 'parent.py'
   script.write_text(_PARENT)

@@ -336,6 +336,7 @@ def test_from_folders_to_batches(root, tmp_path):
   assert sorted(train['label'].numpy().tolist()) == [0, 0, 1, 1, 2, 2]
 
 
+@pytest.mark.slow
 def test_a_real_data_set(shared_dir, tmp_path):
   """CIFAR-10 under real synsets: validation as a whole, with known labels."""
   source = shared_dir / 'data/cifar10_ilsvrc'

@@ -197,6 +197,7 @@ def _same_outputs(outputs, expected):
       outputs['score_map'], expected['score_map'], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_graph_of_unknown_sizes_gives_the_same(small):
   labels, heads, expected = small
   graph = tf.function(
@@ -289,6 +290,7 @@ def test_boxes_that_overlap_by_more_than_half_are_one_instance():
           _SETTINGS, max_box_overlap=0.9))[0])
 
 
+@pytest.mark.slow
 def test_three_hundred_instances_and_fewer_slots():
   label = np.zeros([1, 90, 120], int)
   for number in range(300):
