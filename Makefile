@@ -17,12 +17,14 @@ BENCHMARKS := attention conversion data evaluation kept_for_backward memory \
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-slow test-app lint docs bench lock clean
+.PHONY: help venv demo test test-slow test-long test-app lint docs bench lock \
+	clean
 
 help:
 	@echo 'make demo         train a small model on digits, draw its results'
-	@echo 'make test         all tests except the slow ones (or TESTS=tests/data)'
-	@echo 'make test-slow    the slow tests (or TESTS=tests/training)'
+	@echo 'make test         the tests, each of few seconds (or TESTS=tests/data)'
+	@echo 'make test-slow    those of more than 5 seconds (or TESTS=tests/training)'
+	@echo 'make test-long    those of minutes, which CI leaves out'
 	@echo 'make test-app     the tests of the page, with Gradio, in build/app'
 	@echo 'make bench        the benchmarks of a CPU'
 	@echo 'make lint         ruff, and rules of plain English'
@@ -51,13 +53,16 @@ demo: $(STAMP)
 	$(BIN)/python -m axial_tf.demo
 
 # These import TensorFlow before its lines are filtered.
-test test-slow test-app bench: export TF_CPP_MIN_LOG_LEVEL ?= 3
+test test-slow test-long test-app bench: export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 test: $(STAMP)
 	$(PYTEST) --durations=20 --durations-min=5 $(TESTS)
 
 test-slow: $(STAMP)
-	$(PYTEST) -m slow $(TESTS)
+	$(PYTEST) -m slow --durations=10 --durations-min=60 $(TESTS)
+
+test-long: $(STAMP)
+	$(PYTEST) -m long $(TESTS)
 
 # Gradio and a driver of browsers are in an environment of their own, which also
 # sees that of the other tests.

@@ -31,7 +31,7 @@ def test_the_ceiling_is_100_except_for_small_stuff(records):
   assert ssap_4 > ssap_8 > 80.0
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_small_model_overfits_the_images(records, tmp_path):
   tools.succeeds(
       'axial_tf.train', '--gin_file=experiments/coco_sample.gin',

@@ -54,7 +54,7 @@ def _write_export(root: pathlib.Path) -> None:
       json.dumps(content))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_commands_work_in_order(tmp_path, monkeypatch, project_root):
   folder = tmp_path / 'work'
   _write_export(folder / 'exports' / 'cells')

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_table(project_root):
   done = subprocess.run(
       [sys.executable, 'benchmarks/scale.py', '--images=8', '--segmented=1',

@@ -86,7 +86,7 @@ def test_records_are_those_of_one_machine(cluster, tmp_path):
   assert len(_contents(folders['dask'])) == 76
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_segments_are_those_of_one_machine(cluster, export_dir, tmp_path):
   (tmp_path / 'in').mkdir()
   for number in range(80):

@@ -281,7 +281,7 @@ def test_scales_and_flips_are_exported(tmp_path):
       outputs['center_heatmap'], single['center_heatmap'], atol=1e-2)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize('heads_stride', [4, 2])
 def test_an_axial_deeplab_is_exported(tmp_path, heads_stride):
   """With real layers; the writer's own comparison has to hold."""

@@ -12,7 +12,7 @@ from axial_tf.prediction import predictor
 from tests import tiny_ssap
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_an_export_serves_and_clients_decode(tmp_path):
   inference = tiny_ssap.inference()
   # It is compared with the partition that stops at stride 8.

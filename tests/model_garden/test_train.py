@@ -43,7 +43,7 @@ def test_trains_and_validates(eager, tmp_path):
   assert 'eval | step:      1' in output and 'mean_iou' in output
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize('name', tiny_experiments.NAMES)
 def test_trains_a_step_in_a_graph_with_attention(tmp_path, name):
   _train(tmp_path, name, tiny_experiments.BACKBONE)

@@ -38,7 +38,7 @@ def test_published_counts(name):
   _check_count(name)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize('name', deeplab2_models.MODELS)
 def test_all_published_counts(name):
   _check_count(name)

@@ -155,7 +155,7 @@ def test_published_counts(name):
   _check_counts(name)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize('name', _COUNTED)
 def test_all_published_counts(name):
   _check_counts(name)

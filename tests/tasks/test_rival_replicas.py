@@ -66,7 +66,7 @@ def _example(task, number):
       tf.constant([0, 0, _SIDE, _SIDE]), spec, task._settings.data.targets)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize('name', list(_RUNS))
 def test_two_replicas_learn_like_one(name, two_replicas):
   losses, start, one = _train(

@@ -48,7 +48,7 @@ def _validate(records_pattern, spec, devices, weights=None):
           model.get_weights())
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_an_odd_number_of_images_of_different_sizes(tmp_path):
   spec = dataset_spec.DatasetSpec.load('gin_configs/datasets/digits.json')
   rng = np.random.default_rng(0)

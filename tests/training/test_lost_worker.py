@@ -39,7 +39,7 @@ def _start(project_root, records, model_dir, addresses, steps):
           for index in range(len(addresses))]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize('victim', [0, 1])
 def test_the_other_one_says_so_and_all_resume(tmp_path, project_root, victim):
   records = tiny_classes.write(tmp_path)

@@ -202,7 +202,7 @@ def _command(records, model_dir):
           *(f'--gin_params={binding}' for binding in bindings)]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_runs_killed_at_random_points_end_with_identical_weights(
     records, tmp_path):
   root = pathlib.Path(__file__).resolve().parents[2]

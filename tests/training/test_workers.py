@@ -42,7 +42,7 @@ def _losses(text):
   return re.findall(r'step (\d+)/.*cross_entropy (\S+)', text)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_workers_train_save_once_and_continue(tmp_path):
   records = tiny_classes.write(tmp_path)
   model_dir = tmp_path / 'run'
@@ -65,7 +65,7 @@ def test_workers_train_save_once_and_continue(tmp_path):
       assert np.isfinite(reader.get_tensor(key)).all(), key
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_workers_validate_together_and_keep_the_best(tmp_path):
   """Five images in one file; the last batch leaves a worker without any."""
   records = tiny_classes.write(tmp_path, val=5)
@@ -96,7 +96,7 @@ def test_workers_validate_together_and_keep_the_best(tmp_path):
   assert best == _nearly({'step': best['step'], **alone})
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize('told', [(0,), (1,), (0, 1)])
 def test_workers_stop_together_without_losing_steps(tmp_path, told):
   """Whichever of them gets the signal."""

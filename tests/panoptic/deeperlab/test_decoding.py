@@ -156,7 +156,7 @@ def _through(perfect, scenes):
 
 
 @pytest.mark.parametrize('count', [256, pytest.param(
-    2048, marks=pytest.mark.slow)])
+    2048, marks=pytest.mark.long)])
 def test_scenes_within_the_limits_are_reproduced(perfect, count):
   rng = np.random.default_rng(0)
   scenes = []
@@ -208,7 +208,7 @@ def test_a_graph_of_unknown_sizes_gives_the_same(small):
   _same_outputs(graph(labels, heads), expected)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_xla_compiles_all_of_it(small):
   labels, heads, expected = small
   _same_outputs(tf.function(_decode, jit_compile=True)(

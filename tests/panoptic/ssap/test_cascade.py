@@ -57,7 +57,7 @@ def _refines(first, second):
 
 
 @pytest.mark.parametrize('count', [300, pytest.param(
-    2000, marks=pytest.mark.slow)])
+    2000, marks=pytest.mark.long)])
 def test_connected_instances_are_recovered(count):
   rng = np.random.default_rng(0)
   for _ in range(count):
