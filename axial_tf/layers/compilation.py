@@ -4,7 +4,7 @@
   axes of equal shapes (`attention.compiled`).
 - Validation and prediction: on GPUs, the forward pass of the whole network, one
   program for each shape of its images.
-- On CPUs, a few elementwise loops only: the XLA of CPUs has slower
+- On CPUs, elementwise loops of attention only: the XLA of CPUs has slower
   convolutions than oneDNN.
 - On TPUs nothing in particular, as TensorFlow compiles whole steps there.
 
@@ -18,7 +18,7 @@ from typing import Literal, Optional
 
 import tensorflow as tf
 
-from axial_tf import devices
+from axial_tf import devices, keras2
 
 Mode = Literal['auto', 'always', 'never']
 
@@ -39,6 +39,15 @@ def pays(mode: Mode) -> bool:
 def elementwise_loops_pay() -> bool:
   """Whether loops of elementwise operations that are traced now compile."""
   return tf.inside_function() and devices.of_programs() == 'cpu'
+
+
+def tiles_pay() -> bool:
+  """Whether small loops in a program are quicker than operations on maps.
+
+  The XLA of TensorFlow 2.16 and later calls each loop as an operation of its
+  own, which takes longer than many of these loops do.
+  """
+  return keras2.IS_TF_2_15
 
 
 def backend_of_run(mode: Mode) -> Optional[str]:

@@ -2,18 +2,27 @@
 
 Nothing joins the rows then. CPUs take a group of them at a time from projection
 to result, so that queries, keys and values of the others do not exist, and
-those of the group stay in the cache. The batch norms of the projection are
-folded into its kernel, those of what is retrieved into the end of a chunk.
+those of the group stay in the cache; a group is computed in chunks, or in tiles
+where these are quicker. The batch norms of the projection are folded into its
+kernel, those of what is retrieved into the end of a chunk.
 """
 
+import os
 from typing import NamedTuple, Optional, Tuple
 
 import tensorflow as tf
 
-from axial_tf.layers import graph_ops
+from axial_tf.layers import compilation, graph_ops
 from axial_tf.layers.attention import axis as axis_lib
 from axial_tf.layers.attention import chunk as chunk_lib
-from axial_tf.layers.attention import chunks, layout, passes, span
+from axial_tf.layers.attention import (
+  chunks,
+  compiled,
+  layout,
+  passes,
+  span,
+  tiles,
+)
 from axial_tf.layers.shapes import sizes
 
 # Fewer rows make operations too small to be quick.
@@ -54,8 +63,40 @@ def infer(call: axis_lib.Call, inputs: tf.Tensor, parameters: passes.Parameters
 
 
 def _infer_in_groups(call, inputs, parameters):
-  """As infer(), for groups of rows whose maps are a chunk."""
+  """As infer(), for groups of rows."""
   rows = layout.to_rows(inputs)
+  if (call.form == 'fused' and rows.shape.is_fully_defined()
+      and compilation.tiles_pay()):
+    outputs, kept = _infer_in_tiles(call, rows, parameters)
+  else:
+    outputs, kept = _infer_in_chunks(call, rows, parameters)
+  return layout.from_rows(outputs, sizes(inputs)[2]), kept
+
+
+def _infer_in_tiles(call, rows, parameters):
+  """Infers groups of rows whose vectors are half the size of a chunk."""
+  inference = _InferenceInTiles(axis_lib.Axis(call, rows, 1))
+  fixed, kept = inference.prepare(parameters)
+  count, length, _, _ = rows.shape
+  vectors = 4 * length * sum(call.channels)
+  size = min(call.settings.chunk_bytes // (2 * vectors), count // _cores())
+  multiple = tiles.row_multiple(call.settings.heads)
+  (outputs,), _ = chunks.apply(
+      lambda group: ([inference.outputs(group, fixed)], []), rows,
+      multiple * max(1, size // multiple))
+  return outputs, kept
+
+
+def _cores():
+  """Returns the number of cores that this process may use."""
+  try:
+    return len(os.sched_getaffinity(0))
+  except AttributeError:  # Linux has it.
+    return os.cpu_count() or 1
+
+
+def _infer_in_chunks(call, rows, parameters):
+  """Infers groups of rows whose maps are a chunk."""
   count = sizes(rows)[0]
   axis = axis_lib.Axis(call, rows)
   size = axis.chunk // (axis.blocks.count * axis.heads)
@@ -68,7 +109,7 @@ def _infer_in_groups(call, inputs, parameters):
   (outputs,), _ = chunks.apply(
       lambda group: ([inference.outputs(group, fixed, in_chunks=known)], []),
       rows, size)
-  return layout.from_rows(outputs, sizes(inputs)[2]), kept
+  return outputs, kept
 
 
 class _Inference(passes.Passes):
@@ -125,3 +166,41 @@ class _Inference(passes.Passes):
     return [
         self._pixels(x, passes.product(x, kernel, bias))
         for x, kernel, bias in zip((queries, inputs, inputs), kernels, biases)]
+
+
+class _InferenceInTiles(_Inference):
+  """As a program for each group of rows; the axis has one row."""
+
+  def prepare(self, parameters):
+    fixed, kept = super().prepare(parameters)
+    order = tiles.heads_last(self._axis.channels, self._axis.heads)
+    bias = fixed.bias
+    if bias is not None:
+      bias = graph_ops.gather(bias, order)
+    return fixed._replace(
+        kernel=graph_ops.gather(fixed.kernel, order, axis=1), bias=bias), kept
+
+  def outputs(self, inputs, fixed):
+    axis, blocks = self._axis, self._axis.blocks
+    query, *rest = self._project(inputs, fixed)
+    if not (rest or span.is_whole(blocks)):
+      keys, _, values = axis.channels
+      query, *rest = graph_ops.split(query, [keys, keys + values], 3)
+    query = span.split_queries(query, blocks)
+    rest = span.windows(rest[0], blocks) if rest else None
+
+    def of_heads(values):
+      return None if values is None else values[:axis.heads, 0]
+
+    mask = fixed.rows.key_mask
+    if mask is not None:
+      mask = graph_ops.tile(mask[::axis.heads, 0], [inputs.shape[0], 1])
+    outputs = compiled.call(
+        tiles.attend, (axis.settings, axis.channels[0] // axis.heads),
+        tiles.Vectors(*(
+            None if x is None else tf.squeeze(x, 2) for x in (query, rest)),
+            mask),
+        tiles.Factors(*map(of_heads, (fixed.rows.scales, *fixed.gains))),
+        fixed.shared)
+    return span.join(
+        tf.cast(outputs[:, :, None], inputs.dtype), blocks, axis.queries)

@@ -60,7 +60,8 @@ class AttentionSettings:
     activation: 'softmax' over the keys or 'sigmoid' of each logit.
     norm: settings of the batch norms, or None for no batch norm.
     backend: implementation of axial attention: 'fused' compiles each chunk of
-      rows with XLA into few loops over its map; 'matmul' uses ordinary
+      rows with XLA into few loops over its map, or, in inference with
+      TensorFlow 2.15, into loops over tiles of rows; 'matmul' uses ordinary
       TensorFlow operations only, which any server has; 'einsum' leaves their
       layout to the compiler of an accelerator; 'lanes' has rows along the
       lanes of a TPU, and is 'einsum' where sizes are unknown while tracing and
@@ -72,8 +73,9 @@ class AttentionSettings:
       for shallow heads and static image sizes in graph functions, and 'matmul'
       otherwise;
       'equation' computes equation 3 as it is written and keeps all maps.
-    chunk_bytes: size of a chunk's map in bytes, at least that of one row;
-      None for what suits the machine.
+    chunk_bytes: size of a chunk's map in bytes, at least that of one row, or
+      twice that of the vectors of rows in tiles; None for what suits the
+      machine.
   """
   heads: int = 8
   span: Optional[int] = None

@@ -148,11 +148,15 @@ def count_pairs(length: Size, reach: Size) -> Size:
 
 def addend(mask: Positions, dtype: tf.DType) -> Positions:
   """Returns 0 where a mask allows, and a large negative number elsewhere."""
-  # Finite, since a query that pads the last block has no valid key at all.
-  lowest = dtype.min / 4
   if isinstance(mask, np.ndarray):
-    return np.where(mask, 0, lowest).astype(dtype.as_numpy_dtype)
-  return tf.where(mask, tf.zeros([], dtype), tf.constant(lowest, dtype))
+    return np.where(mask, 0, lowest(dtype)).astype(dtype.as_numpy_dtype)
+  return tf.where(mask, tf.zeros([], dtype), tf.constant(lowest(dtype), dtype))
+
+
+def lowest(dtype: tf.DType) -> float:
+  """Returns what addend() has for keys that are not seen."""
+  # Finite, since a query that pads the last block has no valid key at all.
+  return dtype.min / 4
 
 
 def queried(tensor: tf.Tensor, blocks: Blocks) -> tf.Tensor:

@@ -1,0 +1,352 @@
+"""Inference with rows and heads along the vector instructions of a CPU.
+
+A tile is as many rows as have 16 heads or a little fewer: what AVX-512 computes
+on at a time. With rows and heads as the last axis, all that attention does to a
+map is elementwise: products over the depth, the largest logit, the sum of the
+weights, and what they retrieve. XLA compiles it into loops over tiles and
+queries, in which a query's logits and weights stay in the innermost cache, and
+no map exists. Such a program takes one core; groups of rows run side by side.
+
+Letters: r rows, o queries, p keys, d and e depth of keys and values, h heads,
+s lanes: rows of a tile and heads, t terms.
+"""
+
+import functools
+from typing import List, NamedTuple, Optional, Sequence, Tuple
+
+import tensorflow as tf
+
+from axial_tf.layers import precision
+from axial_tf.layers.attention import chunk as chunk_lib
+from axial_tf.layers.attention import settings as settings_lib
+from axial_tf.layers.attention import span
+
+_LANES = 16
+# Keys that are added at a time, at most: in longer sums, the compiler finds no
+# vector instructions.
+_MOST_KEYS = 112
+# Numbers of keys or values that one loop reads, at most. XLA would split more
+# costly loops among cores, which takes longer than they do.
+_MOST_NUMBERS = 2048
+# As an addition waits for the one before it, sums over keys are made of some.
+_SUMS = 4
+
+Maybe = Optional[tf.Tensor]
+
+
+class Vectors(NamedTuple):
+  """Vectors of rows, with the heads of each depth side by side.
+
+  Attributes:
+    query: queries [r, o, (d, h)], or all vectors [r, p, (d + d + e, h)].
+    key_and_value: keys and values [r, p, (d + e, h)]; None if `query` has all.
+    key_mask: [r, p], added to the logits; None if all keys are on the axis.
+  """
+  query: tf.Tensor
+  key_and_value: Maybe
+  key_mask: Maybe
+
+
+class Factors(NamedTuple):
+  """Batch norms, which all rows share; None where not in use.
+
+  Attributes:
+    logits: [h, t], as `scales` of chunk.Rows.
+    terms: [h, t * e], as `factor` of chunk.Gains.
+    offset: [h, e], as `offset` of chunk.Gains.
+  """
+  logits: Maybe
+  terms: Maybe
+  offset: Maybe
+
+
+def row_multiple(heads: int) -> int:
+  """Returns the number of rows in a tile."""
+  return max(1, _LANES // heads)
+
+
+def heads_last(channels: Sequence[int], heads: int) -> List[int]:
+  """Returns which channel of a projection is at each place in Vectors.
+
+  Args:
+    channels: numbers of channels of queries, of keys and of values, [h, depth]
+      each, which become [depth, h].
+    heads: h.
+  """
+  order, start = [], 0
+  for count in channels:
+    depth = count // heads
+    order += [start + head * depth + i
+              for i in range(depth) for head in range(heads)]
+    start += count
+  return order
+
+
+def attend(settings: settings_lib.AttentionSettings, depth: int,
+           vectors: Vectors, factors: Factors, shared: chunk_lib.Shared
+           ) -> tf.Tensor:
+  """Returns what the queries retrieve, normalized: [r, o, (h, e)].
+
+  To be compiled for static shapes.
+
+  Args:
+    settings: settings of the attention.
+    depth: d.
+    vectors: vectors of all rows.
+    factors: batch norms.
+    shared: operands that all rows share.
+  """
+  heads = settings.heads
+  rows, queries, _ = vectors.query.shape
+  in_tile = row_multiple(heads)
+  tiles = -(-rows // in_tile)
+  stacks = [
+      None if x is None else _cut(x, 0, tiles, in_tile) for x in vectors]
+  last = stacks[0] if stacks[1] is None else stacks[1]
+  shared = _in_parts(shared, queries, last.shape[2])
+  factors = Factors(*(
+      None if x is None else tf.tile(tf.transpose(x), [1, in_tile])
+      for x in factors))
+
+  def compute(index, outputs):
+    query, rest, mask = (_at(x, index) for x in stacks)
+    query = _to_lanes(query, heads)
+    if rest is None:
+      query, rest = query[:depth], query[depth:]
+    else:
+      rest = _to_lanes(rest, heads)
+    if mask is not None:
+      mask = tf.repeat(tf.transpose(mask), heads, 1)
+    retrieved = _Tile(settings, query, rest[:depth], rest[depth:], mask,
+                      factors, shared).retrieve()
+    return index + 1, outputs.write(index, _from_lanes(retrieved, heads))
+
+  values = last.shape[3] - heads * depth * (1 if stacks[1] is not None else 2)
+  outputs = tf.TensorArray(
+      precision.wide(vectors.query.dtype), tiles,
+      element_shape=[in_tile, queries, values])
+  _, outputs = tf.while_loop(
+      lambda index, _: index < tiles, compute, (0, outputs))
+  return tf.reshape(
+      outputs.stack(), [tiles * in_tile, queries, values])[:rows]
+
+
+class _Tile:
+  """Attention of a tile, whose vectors are [depth, position, s]."""
+
+  def __init__(self, settings, query, key, value, mask, factors, shared):
+    self._terms = settings.terms
+    self._is_softmax = settings.activation == 'softmax'
+    self._key, self._value, self._mask = key, value, mask
+    self._shared = shared
+    scales = iter([] if factors.logits is None else tf.unstack(factors.logits))
+    content, position, self._key_scale = (
+        next(scales, None) if used else None for used in (
+            self._terms.content, self._terms.query_position,
+            self._terms.key_position))
+    self._shift = next(scales, None)
+    self._content_query = _times(query, content)
+    self._position_query = _times(query, position)
+    gains = iter([] if factors.terms is None else tf.split(
+        factors.terms, self._terms.num_value_terms))
+    if self._terms.value_content:
+      self._value = _times(value, next(gains, None), 1)
+    self._position_gain = (
+        next(gains, None) if self._terms.value_position else None)
+    self._offset = factors.offset
+
+  def retrieve(self):
+    """Returns what all queries retrieve, [o, e, s]."""
+    length = self._key.shape[1]
+    count, size = _parts(length)
+    stacks = [None if x is None else _cut(x, axis, count, size) for x, axis in (
+        (self._key, 1), (self._value, 1), (self._mask, 0))]
+
+    def step(index, found):
+      return index + 1, self._add(
+          index, *(_at(x, index) for x in stacks), found, count == 1)
+
+    if count == 1:
+      _, (found, *_) = step(0, self._nothing()[:1])
+      return found.stack()
+    _, found = tf.while_loop(
+        lambda index, _: index < count, step, (0, self._nothing()))
+    return self._normalized(*(x.stack() for x in found))
+
+  def _nothing(self):
+    """Returns what is found without keys, for each query.
+
+    Sums of weighted values [e, s] and, for a softmax, sums of weights [s] and
+    largest logits [s].
+    """
+    depth, _, lanes = self._value.shape
+    queries, dtype = self._content_query.shape[1], self._key.dtype
+    found = [([depth, lanes], 0)]
+    if self._is_softmax:
+      found += [([lanes], 0), ([lanes], 2 * span.lowest(dtype))]
+    return [
+        tf.TensorArray(dtype, queries, element_shape=shape).unstack(
+            tf.fill([queries, *shape], tf.constant(start, dtype)))
+        for shape, start in found]
+
+  def _add(self, number, key, value, mask, found, is_only):
+    """Adds a part of the keys to what the queries have found."""
+    depth = max(key.shape[0], value.shape[0])
+    size = max(1, _MOST_NUMBERS // depth // key.shape[2])
+    cut = functools.partial(_pieces, size=size)
+    keys, values = cut(key, 1), cut(value, 1)
+    masks = [None] * len(keys) if mask is None else cut(mask, 0)
+    queries = self._content_query.shape[1]
+
+    def query(index, found):
+      of_query, of_key, of_value, of_pair = (
+          [None] * len(keys) if x is None
+          else cut(_at(x, number * queries + index), x.ndim - 2)
+          for x in self._shared)
+      logits = [self._logits(index, *piece) for piece in zip(
+          keys, of_query, of_key, of_pair, masks)]
+      before = None if is_only else [x.read(index) for x in found]
+      if self._is_softmax:
+        added = self._softmax(logits, values, of_value, before)
+      else:
+        added = [self._weighted(
+            [tf.sigmoid(x) for x in logits], values, of_value)]
+        if not is_only:
+          added[0] += before[0]
+      if is_only:
+        added = [self._normalized(*added)]
+      return index + 1, [x.write(index, y) for x, y in zip(found, added)]
+
+    return tf.while_loop(
+        lambda index, _: index < queries, query, (0, found))[1]
+
+  def _softmax(self, logits, values, embeddings, before):
+    """Returns the sums with these keys, and the largest logit."""
+    largest = functools.reduce(
+        tf.maximum, [tf.reduce_max(x, 0) for x in logits])
+    if before is not None:
+      largest = tf.maximum(largest, before[2])
+    weights = [tf.exp(x - largest) for x in logits]
+    retrieved = self._weighted(weights, values, embeddings)
+    total = _sum([tf.reduce_sum(x, 0) for x in weights])
+    if before is not None:
+      share = tf.exp(before[2] - largest)
+      retrieved += before[0] * share
+      total += before[1] * share
+    return retrieved, total, largest
+
+  def _normalized(self, retrieved, total=None, largest=None):
+    """Divides by the sum of the weights, and adds the offset."""
+    del largest
+    if total is not None:
+      retrieved *= tf.expand_dims(1 / total, -2)
+    return retrieved if self._offset is None else retrieved + self._offset
+
+  def _weighted(self, weights, values, embeddings):
+    """Returns the weighted sum of values and embeddings, [e, s]."""
+    products = []
+    for weight, value, embedding in zip(weights, values, embeddings):
+      terms = [value] if self._terms.value_content else []
+      if embedding is not None:
+        terms.append(_times(embedding[:, :, None], self._position_gain, 1))
+      products += [x * y for x, y in zip(
+          tf.unstack(weight), tf.unstack(_sum(terms), axis=1))]
+    return _sum([_sum(products[i::_SUMS]) for i in range(_SUMS)
+                 if products[i:]])
+
+  def _logits(self, index, key, of_query, of_key, of_pair, mask):
+    """Returns the logits of a query and some keys, [p, s]."""
+    content, position = (_at(x, index, 1)[:, None] for x in (
+        self._content_query, self._position_query))
+    terms, by_key = [], [content] if self._terms.content else []
+    if of_key is not None:
+      by_key.append(_times(of_key[:, :, None], self._key_scale))
+    if by_key:
+      terms.append(key * _sum(by_key))
+    if of_query is not None:
+      terms.append(position * of_query[:, :, None])
+    total = _sum(tf.unstack(_sum(terms)))
+    for addend in (
+        self._shift, None if of_pair is None else of_pair[:, None], mask):
+      if addend is not None:
+        total += addend
+    return total
+
+
+def _in_parts(shared, queries, length):
+  """Brings parts of the keys to the front: [parts * o, d, p] of [o, d, p]."""
+  count, size = _parts(length)
+  mask = shared.pair_mask
+  missing = count * size - length
+  if missing:
+    dtype = next(x.dtype for x in shared if x is not None)
+    if mask is None:
+      mask = tf.zeros([queries, length], dtype)
+    mask = tf.pad(mask, [[0, 0], [0, missing]],
+                  constant_values=span.lowest(dtype))
+
+  def cut(tensor):
+    parts = _cut(tensor, tensor.ndim - 1, count, size)
+    return tf.reshape(parts, [-1, *parts.shape[2:]])
+
+  return chunk_lib.Shared(*(
+      None if x is None else cut(x) for x in (*shared[:3], mask)))
+
+
+def _parts(length: int) -> Tuple[int, int]:
+  """Returns the number of parts of the keys, and that of keys in each."""
+  count = -(-length // _MOST_KEYS)
+  return count, -(-length // count)
+
+
+def _to_lanes(vectors, heads):
+  """[rows of a tile, x, (d, h)] -> [d, x, s]."""
+  rows, length, channels = vectors.shape
+  return tf.reshape(tf.transpose(tf.reshape(
+      precision.widen(vectors), [rows, length, channels // heads, heads]),
+      [2, 1, 0, 3]), [channels // heads, length, rows * heads])
+
+
+def _from_lanes(retrieved, heads):
+  """[x, e, s] -> [rows of a tile, x, (h, e)]."""
+  length, depth, lanes = retrieved.shape
+  return tf.reshape(tf.transpose(tf.reshape(
+      retrieved, [length, depth, lanes // heads, heads]), [2, 0, 3, 1]),
+      [lanes // heads, length, heads * depth])
+
+
+def _cut(tensor, axis, count, size):
+  """Cuts an axis into parts, a new first axis; zeros fill the last part."""
+  missing = count * size - tensor.shape[axis]
+  if missing:
+    tensor = tf.pad(tensor, [
+        [0, missing if i == axis else 0] for i in range(tensor.ndim)])
+  if axis == 0:
+    return tf.reshape(tensor, [count, size, *tensor.shape[1:]])
+  return tf.stack(tf.split(tensor, count, axis))
+
+
+def _pieces(tensor, axis, size):
+  """Cuts an axis into pieces; the last one may be shorter."""
+  length = tensor.shape[axis]
+  return tf.split(tensor, [
+      min(size, length - start) for start in range(0, length, size)], axis)
+
+
+def _at(tensor, index, axis=0):
+  """Returns one place of an axis; indexing would copy the whole tensor."""
+  if tensor is None:
+    return None
+  begin, size = [0] * tensor.ndim, list(tensor.shape)
+  begin[axis], size[axis] = index, 1
+  return tf.squeeze(tf.slice(tensor, begin, size), axis)
+
+
+def _times(tensor, factor, axis=None):
+  if factor is None:
+    return tensor
+  return tensor * (factor if axis is None else tf.expand_dims(factor, axis))
+
+
+def _sum(parts):
+  return functools.reduce(tf.add, parts)
