@@ -199,18 +199,18 @@ class _Tile:
     queries = self._content_query.shape[1]
 
     def query(index, found):
-      of_query, of_key, of_value, of_pair = (
+      query_rpe, key_rpe, value_rpe, pair_mask = (
           [None] * len(keys) if x is None
           else cut(_at(x, number * queries + index), x.ndim - 2)
           for x in self._shared)
       logits = [self._logits(index, *piece) for piece in zip(
-          keys, of_query, of_key, of_pair, masks)]
+          keys, query_rpe, key_rpe, pair_mask, masks)]
       before = None if is_only else [x.read(index) for x in found]
       if self._is_softmax:
-        added = self._softmax(logits, values, of_value, before)
+        added = self._softmax(logits, values, value_rpe, before)
       else:
         added = [self._weighted(
-            [tf.sigmoid(x) for x in logits], values, of_value)]
+            [tf.sigmoid(x) for x in logits], values, value_rpe)]
         if not is_only:
           added[0] += before[0]
       if is_only:
@@ -254,20 +254,20 @@ class _Tile:
     return _sum([_sum(products[i::_SUMS]) for i in range(_SUMS)
                  if products[i:]])
 
-  def _logits(self, index, key, of_query, of_key, of_pair, mask):
+  def _logits(self, index, key, query_rpe, key_rpe, pair_mask, mask):
     """Returns the logits of a query and some keys, [p, s]."""
     content, position = (_at(x, index, 1)[:, None] for x in (
         self._content_query, self._position_query))
     terms, by_key = [], [content] if self._terms.content else []
-    if of_key is not None:
-      by_key.append(_times(of_key[:, :, None], self._key_scale))
+    if key_rpe is not None:
+      by_key.append(_times(key_rpe[:, :, None], self._key_scale))
     if by_key:
       terms.append(key * _sum(by_key))
-    if of_query is not None:
-      terms.append(position * of_query[:, :, None])
+    if query_rpe is not None:
+      terms.append(position * query_rpe[:, :, None])
     total = _sum(tf.unstack(_sum(terms)))
     for addend in (
-        self._shift, None if of_pair is None else of_pair[:, None], mask):
+        self._shift, None if pair_mask is None else pair_mask[:, None], mask):
       if addend is not None:
         total += addend
     return total
