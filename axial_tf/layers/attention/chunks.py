@@ -42,7 +42,7 @@ def map_bytes(queries: Size, keys: Size) -> Size:
 
 
 def apply(function: Callable[[Any], Tuple[Tensors, Tensors]], rows: Any,
-          chunk: Size, one_body: bool = False
+          chunk: Size, one_body: bool = False, at_a_time: int = 10
           ) -> Tuple[List[tf.Tensor], List[tf.Tensor]]:
   """Applies a function to chunks of rows.
 
@@ -54,6 +54,7 @@ def apply(function: Callable[[Any], Tuple[Tensors, Tensors]], rows: Any,
       of zeros must add nothing to the sums.
     one_body: whether sums begin with zeros, for compilers, which then have the
       function once; else with those of the first chunk, in place of zeros.
+    at_a_time: number of chunks that may be computed side by side.
 
   Returns:
     The results, joined and summed.
@@ -107,7 +108,7 @@ def apply(function: Callable[[Any], Tuple[Tensors, Tensors]], rows: Any,
 
   _, arrays, sums = tf.while_loop(
       lambda index, *_: index < chunks, step, (first, arrays, list(sums)),
-      maximum_iterations=chunks - first)
+      parallel_iterations=at_a_time, maximum_iterations=chunks - first)
   return [join(array) for array in arrays], sums
 
 

@@ -78,12 +78,12 @@ def _infer_in_tiles(call, rows, parameters):
   inference = _InferenceInTiles(axis_lib.Axis(call, rows, 1))
   fixed, kept = inference.prepare(parameters)
   count, length, _, _ = rows.shape
-  vectors = 4 * length * sum(call.channels)
-  size = min(call.settings.chunk_bytes // (2 * vectors), count // _cores())
+  vectors, cores = 4 * length * sum(call.channels), _cores()
+  size = min(call.settings.chunk_bytes // (2 * vectors), count // cores)
   multiple = tiles.row_multiple(call.settings.heads)
   (outputs,), _ = chunks.apply(
       lambda group: ([inference.outputs(group, fixed)], []), rows,
-      multiple * max(1, size // multiple))
+      multiple * max(1, size // multiple), at_a_time=cores + 1)
   return outputs, kept
 
 
