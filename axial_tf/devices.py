@@ -3,6 +3,7 @@
 import collections
 import contextlib
 import dataclasses
+import functools
 import os
 import sys
 from typing import Iterator, Literal, Optional, Sequence
@@ -12,6 +13,7 @@ import tensorflow as tf
 from axial_tf import errors
 
 _DRIVER = '/proc/driver/nvidia/version'
+_PROCESSORS = '/proc/cpuinfo'
 
 Kind = Literal['cpu', 'gpu', 'tpu']
 _target: Optional[Kind] = None
@@ -107,6 +109,24 @@ def of_programs() -> Kind:
   if isinstance(tf.distribute.get_strategy(), tf.distribute.TPUStrategy):
     return 'tpu'
   return 'gpu' if tf.config.get_visible_devices('GPU') else 'cpu'
+
+
+def cores() -> int:
+  """Returns the number of CPU cores that this process may use."""
+  try:
+    return len(os.sched_getaffinity(0))
+  except AttributeError:  # Linux has it.
+    return os.cpu_count() or 1
+
+
+@functools.lru_cache(None)
+def has_avx512() -> bool:
+  """Whether the CPU is known to compute on 512 bits at a time (Linux only)."""
+  try:
+    with open(_PROCESSORS, encoding='utf-8', errors='replace') as file:
+      return 'avx512f' in file.read().split()
+  except OSError:
+    return False
 
 
 @contextlib.contextmanager

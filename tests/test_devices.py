@@ -1,5 +1,7 @@
 """Available devices are used unless the user excludes them."""
 
+import os
+
 import pytest
 
 from axial_tf import devices, errors
@@ -52,3 +54,20 @@ def test_the_line_of_this_machine(capsys, monkeypatch):
   taken.announce('mirrored')
   told = capsys.readouterr().err
   assert told == f'devices: mirrored, {taken}\n'
+
+
+@pytest.mark.parametrize('line, has', [
+    ('flags : fpu avx2 avx512f avx512dq\n', True),
+    ('flags : fpu avx2\n', False), (None, False)])
+def test_the_vector_instructions_of_the_cpu(tmp_path, monkeypatch, line, has):
+  path = tmp_path / 'cpuinfo'
+  if line is not None:
+    path.write_text(line)
+  monkeypatch.setattr(devices, '_PROCESSORS', str(path))
+  devices.has_avx512.cache_clear()
+  assert devices.has_avx512() == has
+  devices.has_avx512.cache_clear()
+
+
+def test_cores():
+  assert 1 <= devices.cores() <= os.cpu_count()

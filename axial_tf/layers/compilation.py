@@ -44,10 +44,11 @@ def elementwise_loops_pay() -> bool:
 def tiles_pay() -> bool:
   """Whether small loops in a program are quicker than operations on maps.
 
-  The XLA of TensorFlow 2.16 and later calls each loop as an operation of its
-  own, which takes longer than many of these loops do.
+  They are with AVX-512, and have not been measured without it. The XLA of
+  TensorFlow 2.16 and later calls each loop as an operation of its own, which
+  takes longer than many of these loops do.
   """
-  return keras2.IS_TF_2_15
+  return keras2.IS_TF_2_15 and devices.has_avx512()
 
 
 def backend_of_run(mode: Mode) -> Optional[str]:

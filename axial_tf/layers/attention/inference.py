@@ -7,11 +7,11 @@ where these are quicker. The batch norms of the projection are folded into its
 kernel, those of what is retrieved into the end of a chunk.
 """
 
-import os
 from typing import NamedTuple, Optional, Tuple
 
 import tensorflow as tf
 
+from axial_tf import devices
 from axial_tf.layers import compilation, graph_ops
 from axial_tf.layers.attention import axis as axis_lib
 from axial_tf.layers.attention import chunk as chunk_lib
@@ -78,21 +78,13 @@ def _infer_in_tiles(call, rows, parameters):
   inference = _InferenceInTiles(axis_lib.Axis(call, rows, 1))
   fixed, kept = inference.prepare(parameters)
   count, length, _, _ = rows.shape
-  vectors, cores = 4 * length * sum(call.channels), _cores()
+  vectors, cores = 4 * length * sum(call.channels), devices.cores()
   size = min(call.settings.chunk_bytes // (2 * vectors), count // cores)
   multiple = tiles.row_multiple(call.settings.heads)
   (outputs,), _ = chunks.apply(
       lambda group: ([inference.outputs(group, fixed)], []), rows,
       multiple * max(1, size // multiple), at_a_time=cores + 1)
   return outputs, kept
-
-
-def _cores():
-  """Returns the number of cores that this process may use."""
-  try:
-    return len(os.sched_getaffinity(0))
-  except AttributeError:  # Linux has it.
-    return os.cpu_count() or 1
 
 
 def _infer_in_chunks(call, rows, parameters):

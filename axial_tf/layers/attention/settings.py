@@ -61,9 +61,9 @@ class AttentionSettings:
     norm: settings of the batch norms, or None for no batch norm.
     backend: implementation of axial attention: 'fused' compiles each chunk of
       rows with XLA into few loops over its map, or, in inference with
-      TensorFlow 2.15, into loops over tiles of rows; 'matmul' uses ordinary
-      TensorFlow operations only, which any server has; 'einsum' leaves their
-      layout to the compiler of an accelerator; 'lanes' has rows along the
+      TensorFlow 2.15 and AVX-512, into loops over tiles of rows; 'matmul' uses
+      ordinary TensorFlow operations only, which any server has; 'einsum' leaves
+      their layout to the compiler of an accelerator; 'lanes' has rows along the
       lanes of a TPU, and is 'einsum' where sizes are unknown while tracing and
       for local spans; 'compiled' compiles an axis as a whole with XLA, one
       program for all layers of equal shapes, and is 'einsum' where sizes are

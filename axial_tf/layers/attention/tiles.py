@@ -24,7 +24,7 @@ from axial_tf.layers.attention import span
 _LANES = 16
 # Keys that are added at a time, at most: in longer sums, the compiler finds no
 # vector instructions.
-_MOST_KEYS = 112
+_MOST_KEYS = 64
 # Numbers of keys or values that one loop reads, at most. XLA would split more
 # costly loops among cores, which takes longer than they do.
 _MOST_NUMBERS = 2048

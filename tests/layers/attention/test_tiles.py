@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from axial_tf import devices
 from axial_tf.layers import compilation
-from axial_tf.layers.attention import backends, inference, tiles
+from axial_tf.layers.attention import backends, tiles
 from axial_tf.layers.attention import layer as attention_layer
 from axial_tf.layers.attention import settings as attention_settings
 from tests.layers import harness
@@ -124,7 +125,7 @@ def test_gradients_are_those_of_the_equation(calls):
 
 
 def test_each_core_has_a_group_of_rows(calls, monkeypatch):
-  monkeypatch.setattr(inference, '_cores', lambda: 4)
+  monkeypatch.setattr(devices, 'cores', lambda: 4)
   _check(_inputs(8, 9, 8, 6), (16, 32), 8)
   assert {tuple(x[0]) for x in calls} == {(16, 9, 64)}
 
