@@ -22,9 +22,9 @@ from axial_tf.layers.attention import settings as settings_lib
 from axial_tf.layers.attention import span
 
 _LANES = 16
-# Keys that are added at a time, at most: in longer sums, the compiler finds no
-# vector instructions.
-_MOST_KEYS = 64
+# Keys that are added at a time, at most: programs of longer sums are large, and
+# in those of more than 100 the compiler finds no vector instructions.
+_MOST_KEYS = 32
 # Numbers of keys or values that one loop reads, at most. XLA would split more
 # costly loops among cores, which takes longer than they do.
 _MOST_NUMBERS = 2048
@@ -157,40 +157,29 @@ class _Tile:
 
   def retrieve(self):
     """Returns what all queries retrieve, [o, e, s]."""
-    length = self._key.shape[1]
-    count, size = _parts(length)
+    count, size = _parts(self._key.shape[1])
     stacks = [None if x is None else _cut(x, axis, count, size) for x, axis in (
         (self._key, 1), (self._value, 1), (self._mask, 0))]
-
-    def step(index, found):
-      return index + 1, self._add(
-          index, *(_at(x, index) for x in stacks), found, count == 1)
-
-    if count == 1:
-      _, (found, *_) = step(0, self._nothing()[:1])
-      return found.stack()
-    _, found = tf.while_loop(
-        lambda index, _: index < count, step, (0, self._nothing()))
-    return self._normalized(*(x.stack() for x in found))
-
-  def _nothing(self):
-    """Returns what is found without keys, for each query.
-
-    Sums of weighted values [e, s] and, for a softmax, sums of weights [s] and
-    largest logits [s].
-    """
     depth, _, lanes = self._value.shape
-    queries, dtype = self._content_query.shape[1], self._key.dtype
-    found = [([depth, lanes], 0)]
+    queries = self._content_query.shape[1]
+    shapes = [[depth, lanes]]
     if self._is_softmax:
-      found += [([lanes], 0), ([lanes], 2 * span.lowest(dtype))]
-    return [
-        tf.TensorArray(dtype, queries, element_shape=shape).unstack(
-            tf.fill([queries, *shape], tf.constant(start, dtype)))
-        for shape, start in found]
+      shapes += [[lanes]] * 2
+    found = [tf.TensorArray(self._key.dtype, count * queries, element_shape=x)
+             for x in shapes]
+    # Each writes to a place of its own: the compiler finds no vector
+    # instructions for loops that read what they write.
+    _, found = tf.while_loop(
+        lambda index, _: index < count, lambda index, found: (
+            index + 1, self._add(index, *(_at(x, index) for x in stacks), found)),
+        (0, found), maximum_iterations=count)
+    parts = [tf.reshape(x.stack(), [count, queries, *shape])
+             for x, shape in zip(found, shapes)]
+    retrieved = self._joined(*parts)
+    return retrieved if self._offset is None else retrieved + self._offset
 
-  def _add(self, number, key, value, mask, found, is_only):
-    """Adds a part of the keys to what the queries have found."""
+  def _add(self, number, key, value, mask, found):
+    """Adds what the queries find in a part of the keys."""
     depth = max(key.shape[0], value.shape[0])
     size = max(1, _MOST_NUMBERS // depth // key.shape[2])
     cut = functools.partial(_pieces, size=size)
@@ -199,48 +188,43 @@ class _Tile:
     queries = self._content_query.shape[1]
 
     def query(index, found):
+      place = number * queries + index
       query_rpe, key_rpe, value_rpe, pair_mask = (
-          [None] * len(keys) if x is None
-          else cut(_at(x, number * queries + index), x.ndim - 2)
+          [None] * len(keys) if x is None else cut(_at(x, place), x.ndim - 2)
           for x in self._shared)
       logits = [self._logits(index, *piece) for piece in zip(
           keys, query_rpe, key_rpe, pair_mask, masks)]
-      before = None if is_only else [x.read(index) for x in found]
       if self._is_softmax:
-        added = self._softmax(logits, values, value_rpe, before)
+        added = self._softmax(logits, values, value_rpe)
       else:
         added = [self._weighted(
             [tf.sigmoid(x) for x in logits], values, value_rpe)]
-        if not is_only:
-          added[0] += before[0]
-      if is_only:
-        added = [self._normalized(*added)]
-      return index + 1, [x.write(index, y) for x, y in zip(found, added)]
+      return index + 1, [x.write(place, y) for x, y in zip(found, added)]
 
     return tf.while_loop(
         lambda index, _: index < queries, query, (0, found))[1]
 
-  def _softmax(self, logits, values, embeddings, before):
-    """Returns the sums with these keys, and the largest logit."""
+  def _softmax(self, logits, values, embeddings):
+    """Returns weighted values [e, s], sums of weights and largest logits [s].
+
+    The weights are those of the largest logit among these.
+    """
     largest = functools.reduce(
         tf.maximum, [tf.reduce_max(x, 0) for x in logits])
-    if before is not None:
-      largest = tf.maximum(largest, before[2])
     weights = [tf.exp(x - largest) for x in logits]
-    retrieved = self._weighted(weights, values, embeddings)
-    total = _sum([tf.reduce_sum(x, 0) for x in weights])
-    if before is not None:
-      share = tf.exp(before[2] - largest)
-      retrieved += before[0] * share
-      total += before[1] * share
-    return retrieved, total, largest
+    return (self._weighted(weights, values, embeddings),
+            _sum([tf.reduce_sum(x, 0) for x in weights]), largest)
 
-  def _normalized(self, retrieved, total=None, largest=None):
-    """Divides by the sum of the weights, and adds the offset."""
-    del largest
+  def _joined(self, retrieved, total=None, largest=None):
+    """Joins what was found in the parts: [parts, o, e, s] -> [o, e, s]."""
+    if total is not None and retrieved.shape[0] > 1:
+      share = tf.exp(largest - tf.reduce_max(largest, 0))
+      retrieved *= share[:, :, None]
+      total *= share
+    retrieved = tf.reduce_sum(retrieved, 0)
     if total is not None:
-      retrieved *= tf.expand_dims(1 / total, -2)
-    return retrieved if self._offset is None else retrieved + self._offset
+      retrieved *= 1 / tf.reduce_sum(total, 0)[:, None]
+    return retrieved
 
   def _weighted(self, weights, values, embeddings):
     """Returns the weighted sum of values and embeddings, [e, s]."""
