@@ -167,12 +167,15 @@ class _Tile:
       shapes += [[lanes]] * 2
     found = [tf.TensorArray(self._key.dtype, count * queries, element_shape=x)
              for x in shapes]
+
+    def step(index, found):
+      part = [_at(x, index) for x in stacks]
+      return index + 1, self._add(index, *part, found)
+
     # Each writes to a place of its own: the compiler finds no vector
     # instructions for loops that read what they write.
     _, found = tf.while_loop(
-        lambda index, _: index < count, lambda index, found: (
-            index + 1, self._add(index, *(_at(x, index) for x in stacks), found)),
-        (0, found), maximum_iterations=count)
+        lambda index, _: index < count, step, (0, found))
     parts = [tf.reshape(x.stack(), [count, queries, *shape])
              for x, shape in zip(found, shapes)]
     retrieved = self._joined(*parts)
