@@ -78,8 +78,8 @@ def _infer_in_tiles(call, rows, parameters):
   inference = _InferenceInTiles(axis_lib.Axis(call, rows, 1))
   fixed, kept = inference.prepare(parameters)
   count, length, _, _ = rows.shape
-  vectors, cores = 4 * length * sum(call.channels), devices.cores()
-  size = min(call.settings.chunk_bytes // (2 * vectors), count // cores)
+  row_bytes, cores = 4 * length * sum(call.channels), devices.cores()
+  size = min(call.settings.chunk_bytes // (2 * row_bytes), count // cores)
   multiple = tiles.row_multiple(call.settings.heads)
   (outputs,), _ = chunks.apply(
       lambda group: ([inference.outputs(group, fixed)], []), rows,

@@ -103,7 +103,8 @@ def attend(settings: settings_lib.AttentionSettings, depth: int,
   stacks = [
       None if x is None else _cut(x, 0, tiles, in_tile) for x in vectors]
   last = stacks[0] if stacks[1] is None else stacks[1]
-  shared = _in_parts(shared, queries, last.shape[2])
+  dtype = precision.wide(vectors.query.dtype)
+  shared = _in_parts(shared, queries, last.shape[2], dtype)
   factors = Factors(*(
       None if x is None else tf.tile(tf.transpose(x), [1, in_tile])
       for x in factors))
@@ -123,8 +124,7 @@ def attend(settings: settings_lib.AttentionSettings, depth: int,
 
   values = last.shape[3] - heads * depth * (1 if stacks[1] is not None else 2)
   outputs = tf.TensorArray(
-      precision.wide(vectors.query.dtype), tiles,
-      element_shape=[in_tile, queries, values])
+      dtype, tiles, element_shape=[in_tile, queries, values])
   _, outputs = tf.while_loop(
       lambda index, _: index < tiles, compute, (0, outputs))
   return tf.reshape(
@@ -260,13 +260,12 @@ class _Tile:
     return total
 
 
-def _in_parts(shared, queries, length):
+def _in_parts(shared, queries, length, dtype):
   """Brings parts of the keys to the front: [parts * o, d, p] of [o, d, p]."""
   count, size = _parts(length)
   mask = shared.pair_mask
   missing = count * size - length
   if missing:
-    dtype = next(x.dtype for x in shared if x is not None)
     if mask is None:
       mask = tf.zeros([queries, length], dtype)
     mask = tf.pad(mask, [[0, 0], [0, missing]],

@@ -80,6 +80,14 @@ def test_keys_of_long_axes_come_in_parts(calls, length, activation):
   assert calls
 
 
+def test_parts_without_position_embeddings(calls):
+  """Nothing but the mask of keys that fill the last part is shared."""
+  _check(_inputs(1, tiles._MOST_KEYS + 1, 2, 6), (4, 8), 2,
+         terms=AttentionTerms(query_position=False, key_position=False,
+                              value_position=False))
+  assert calls
+
+
 @pytest.mark.parametrize('options', [
     {}, dict(norm=None), dict(activation='sigmoid')])
 @pytest.mark.parametrize('length, span, stride', [
