@@ -11,7 +11,7 @@ queries of a block, t terms.
 
 import tensorflow as tf
 
-from axial_tf.layers import graph_ops, normalization, precision
+from axial_tf.layers import graph_ops, normalization, precision, recompute
 from axial_tf.layers.attention import axis as axis_lib
 from axial_tf.layers.attention import chunk as chunk_lib
 from axial_tf.layers.attention import (
@@ -133,9 +133,7 @@ class _Passes(passes.Passes):
     """Returns the gradients of the inputs and of all parameters."""
     qkv, logit, output = kept.qkv, kept.logit, kept.output
     gathered, retrieved = kept.gathered, kept.retrieved
-    # As all that it takes is there, it would be computed early, and kept.
-    with tf.control_dependencies([grad_outputs]):
-      inputs = tf.identity(inputs)
+    inputs = recompute.after(inputs, grad_outputs)
     values = normalized = passes.product(inputs, parameters.kernel)
     if qkv is not None:
       normalized = precision.scaled(values, qkv.scale, qkv.shift)

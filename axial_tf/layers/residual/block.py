@@ -6,8 +6,8 @@ import tensorflow as tf
 
 from axial_tf.keras2 import keras
 from axial_tf.layers import configured, convolution, normalization
+from axial_tf.layers import recompute as recompute_lib
 from axial_tf.layers.residual import drop_path
-from axial_tf.layers.residual import recompute as recompute_lib
 
 
 class ResidualBlock(configured.ConfiguredLayer):

@@ -7,11 +7,11 @@ import tensorflow as tf
 
 from axial_tf import settings as settings_lib
 from axial_tf.layers import convolution, multiply_adds, normalization
+from axial_tf.layers import recompute as recompute_lib
 from axial_tf.layers.attention import axial_2d
 from axial_tf.layers.attention import settings as attention_settings
 from axial_tf.layers.baselines import local_attention_2d
 from axial_tf.layers.residual import block
-from axial_tf.layers.residual import recompute as recompute_lib
 
 # Section 4.1: the output of an axial block has twice the channels of the
 # attention's values. The other two are the bottlenecks of ResNet-50.

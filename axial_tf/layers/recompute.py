@@ -4,6 +4,7 @@ from typing import Callable, Sequence
 
 import tensorflow as tf
 
+from axial_tf import devices, unfolded
 from axial_tf.keras2 import keras
 
 
@@ -22,21 +23,45 @@ def recomputed(
   """
 
   def call(inputs, training):
-    runs = 0
+    upstream = []
 
     def run(tensor):
-      nonlocal runs
-      runs += 1
-      moving = [] if runs == 1 else [
-          v for layer in layers for v in layer.non_trainable_variables]
+      if not upstream:
+        return function(tensor, training)
+      moving = [v for layer in layers for v in layer.non_trainable_variables]
       before = [tf.identity(v) for v in moving]
-      outputs = function(tensor, training)
+      outputs = function(after(tensor, upstream[0]), training)
       for variable, value in zip(moving, before):
         variable.assign(value)
       return outputs
 
+    @tf.custom_gradient
+    def observed(outputs):
+
+      def gradient(grad):
+        upstream[:] = [grad]
+        return grad
+
+      return tf.identity(outputs), gradient
+
     if not all(layer.built for layer in layers):
       return function(inputs, training)
-    return tf.recompute_grad(run)(inputs)
+    return observed(tf.recompute_grad(run)(inputs))
 
   return call
+
+
+def after(tensor: tf.Tensor, upstream: tf.Tensor) -> tf.Tensor:
+  """Returns the same numbers, not before the backward pass arrives.
+
+  All that it takes to compute activations again is there from the beginning,
+  so that they would be computed early, and kept.
+
+  Args:
+    tensor: what they are computed from.
+    upstream: gradient that the backward pass has by then.
+  """
+  if devices.of_programs() != 'cpu':
+    return unfolded.after(tensor, upstream)
+  with tf.control_dependencies([upstream]):
+    return tf.identity(tensor)
