@@ -43,6 +43,7 @@ _CASES = {
     'deeplab_s_1025_train': 'Axial-DeepLab-S, 1025, 1, training step',
     'whole': 'coco_axial_deeplab_s.gin, 1025, 2, whole training step with '
              "recompute='axial'",
+    'whole_kept': 'coco_axial_deeplab_s.gin, 1025, 2, whole training step',
     'enlarge': 'heatmap of centers, from 257 to 1025, 2, with its gradient',
 }
 # Columns; on TPUs, ours has chunks of another size.
@@ -173,7 +174,7 @@ def main():
   results = json.loads(path.read_text()) if path.exists() else {}
   for chip in _CHIPS.value:
     for case in _CHOSEN.value:
-      for kind in ['ours_bf16'] if case == 'whole' else _KINDS:
+      for kind in ['ours_bf16'] if case.startswith('whole') else _KINDS:
         key = f'{chip} {case} {kind}'
         if key in results and not (
             _RETRY.value and 'failure' in results[key]):

@@ -3,13 +3,15 @@
 For each case, folder/CASE.KIND.hlo is a serialized HloModuleProto. Cases are
 one layer of each stage of Axial-ResNet-S at 224x224, backbones, 'whole', the
 training step of experiments/coco_axial_deeplab_s.gin with decoders, losses and
-optimizer, recompute='axial' and 2 images, and 'enlarge', its heatmap of centers
-from stride 4 to all pixels, with the gradient. For the small case 'check',
-check.npz also has all arguments and the expected result.
+optimizer, recompute='axial' and 2 images, 'whole_kept', the same without
+recompute, and 'enlarge', its heatmap of centers from stride 4 to all pixels,
+with the gradient. For the small case 'check', check.npz also has all arguments
+and the expected result.
 
-'ours' is the path used on GPUs, einsums in chunks of 256 MB; 'ours_tpu' is that
-of TPUs, in chunks of 16 MB, short axes along the lanes, resizes by products;
-'published' is equation 3 as published, with global spans, and keeps all maps.
+'ours' is the path used on GPUs, programs of axes in chunks of 256 MB;
+'ours_tpu' is that of TPUs, in chunks of 16 MB, short axes along the lanes,
+resizes by products; 'published' is equation 3 as published, with global spans,
+and keeps all maps.
 
   python benchmarks/export_hlo.py --output_dir=/tmp/hlo
   python benchmarks/export_hlo.py --output_dir=/tmp/hlo --cases=check
@@ -49,14 +51,19 @@ _BACKBONES = {
     'deeplab_s_1025_train': ('axial_deeplab_s', 1025, 1, True),
     'deeplab_l_1025_infer': ('axial_deeplab_l', 1025, 1, False),
 }
-_WHOLE, _ENLARGE = 'whole', 'enlarge'
+# Bindings of the whole experiment.
+_WHOLE = {
+    'whole': ["variant_settings.recompute = 'axial'"],
+    'whole_kept': [],
+}
+_ENLARGE = 'enlarge'
 _CASES = (*_BACKBONES, *(f'{stage}_{work}' for stage in _LAYERS
-                         for work in ('infer', 'train')), _WHOLE, _ENLARGE)
+                         for work in ('infer', 'train')), *_WHOLE, _ENLARGE)
 # Backend, precision, device that the program is traced for.
 _KINDS = {
-    'ours': ('einsum', 'float32', 'gpu'),
+    'ours': ('compiled', 'float32', 'gpu'),
     'published': ('equation', 'float32', 'gpu'),
-    'ours_bf16': ('einsum', 'bfloat16', 'gpu'),
+    'ours_bf16': ('compiled', 'bfloat16', 'gpu'),
     'ours_tpu': ('auto', 'float32', 'tpu'),
     'ours_tpu_bf16': ('auto', 'bfloat16', 'tpu'),
 }
@@ -71,10 +78,10 @@ def program(case: str, kind: str) -> Tuple[steps.Step, bytes]:
   """Returns a step, and the serialized program of its function."""
   backend, precision, device = _KINDS[kind]
   steps.set_precision(precision)
-  if case == _WHOLE:
+  if case in _WHOLE:
     step = steps.experiment('experiments/coco_axial_deeplab_s.gin', [
-        'BATCH_SIZE = 2', "variant_settings.recompute = 'axial'",
-        f"RunSettings.mixed_precision = '{precision}'"])
+        'BATCH_SIZE = 2', f"RunSettings.mixed_precision = '{precision}'",
+        *_WHOLE[case]])
   elif case == _ENLARGE:
     step = _enlarge()
   elif case in _BACKBONES:

@@ -82,7 +82,7 @@ def build(model: keras.Model,
 
   @tf.function(autograph=False, input_signature=[request_decoding.FILES])
   def compiled(image_bytes):
-    with backends.use(model, 'einsum', chunks.CHUNK_BYTES['gpu']):
+    with backends.use(model, 'compiled', chunks.CHUNK_BYTES['gpu']):
       return answer(image_bytes)
 
   return compiled

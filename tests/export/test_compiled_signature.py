@@ -88,7 +88,7 @@ def test_attention_is_traced_for_accelerators():
   answer(tf.constant(['']))
   compiled_signature.build(model, answer).get_concrete_function()
   assert found == [
-      {('auto', None)}, {('einsum', chunks.CHUNK_BYTES['gpu'])}]
+      {('auto', None)}, {('compiled', chunks.CHUNK_BYTES['gpu'])}]
 
 
 def test_its_classes_are_those_of_the_others(classifier_folder):

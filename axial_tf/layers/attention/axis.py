@@ -16,8 +16,10 @@ from axial_tf.layers.attention import chunks, lanes, span
 from axial_tf.layers.attention import settings as settings_lib
 from axial_tf.layers.shapes import sizes
 
-# At larger depths matrix products are quicker than elementwise ones.
+# At larger depths matrix products are quicker than elementwise ones: on CPUs,
+# and in programs for GPUs.
 _DEEPEST_FUSED = 16
+_DEEPEST_IN_PROGRAM = 8
 
 # Numbers along the last axis that a TPU computes on at a time: longer axes fill
 # them themselves, and fewer rows do not. Deeper heads are for its matrix units.
@@ -77,16 +79,19 @@ def describe(layer, inputs: tf.Tensor, training: bool, stride: int) -> Call:
     normalizer = dataclasses.replace(normalizer, fused=False)
   return Call(
       settings, channels, normalizer, uses_batch, stride,
-      _form(backend, settings, inputs), compiled)
+      _form(backend, settings, channels, inputs, compiled), compiled)
 
 
-def _form(backend, settings, inputs) -> str:
+def _form(backend, settings, channels, inputs, compiled) -> str:
   """Returns the form of chunks that a backend has for an axis."""
   if backend == 'lanes' and not (
       inputs.shape.is_fully_defined() and inputs.shape.num_elements()
       and span.sees_all(inputs.shape[1], settings.span)):
     return 'einsum'
-  return 'einsum' if backend == 'compiled' else backend
+  if backend == 'compiled':
+    shallow = channels[0] // settings.heads <= _DEEPEST_IN_PROGRAM
+    return 'program' if compiled and shallow else 'einsum'
+  return backend
 
 
 def _fits_lanes(settings, channels, inputs) -> bool:
@@ -172,7 +177,7 @@ class Axis:
     self.batch, self.length, self.other, _ = sizes(inputs)
     if batch is not None:
       self.batch = batch
-    on_accelerator = self.form in ('einsum', 'lanes')
+    on_accelerator = self.form in ('einsum', 'program', 'lanes')
     # Compiled programs would store tables of positions at each use.
     self.origin = 0 if not on_accelerator else graph_ops.once(
         'zero', lambda: unfolded.zero(inputs))

@@ -32,6 +32,9 @@ from axial_tf.layers.attention.contract import contract
 
 Maybe = Optional[tf.Tensor]
 
+# Forms of products with the finished map, of forms with loops over the map.
+_OF_PRODUCTS = {'fused': 'matmul', 'program': 'einsum'}
+
 
 class Rows(NamedTuple):
   """Operands that differ by row; None where not in use.
@@ -140,8 +143,10 @@ def retrieve(settings: settings_lib.AttentionSettings, form: str, rows: Rows,
   Args:
     settings: settings of the attention.
     form: 'matmul', 'einsum' or 'lanes' for the form of products in contract(),
-      or 'fused': terms of logits in loops compiled by XLA, the rest as
-      'matmul'.
+      or one of those in which terms of logits are elementwise products, loops
+      over the map once XLA compiles them: 'fused', where they alone are
+      compiled and the rest is as 'matmul', and 'program', where all is, and
+      the rest is as 'einsum'.
     rows: operands of the chunk.
     shared: operands of all chunks.
     gains: batch norm of the terms, to return their sum [n, o, e] instead.
@@ -256,7 +261,7 @@ def _logits(settings, form, rows, shared, scaled):
   for addend in (scaled.shift, shared.pair_mask, rows.key_mask):
     if addend is not None:
       total += tf.cast(addend, total.dtype)
-  return total
+  return _rounded(total, rows)
 
 
 def _activate(settings, form, pairs):
@@ -310,7 +315,8 @@ def _weights_and_gradient(settings, form, rows, shared, scaled, upstream):
   grad_weights = graph_ops.add_n(terms)
   if settings.activation == 'sigmoid':
     weights = tf.sigmoid(pairs)
-    return weights, weights * (1 - weights) * grad_weights
+    grad = weights * (1 - weights) * grad_weights
+    return _rounded(weights, rows), _rounded(grad, rows)
   if upstream.log_normalizer is None:
     weights = tf.nn.softmax(pairs)
   else:
@@ -318,13 +324,13 @@ def _weights_and_gradient(settings, form, rows, shared, scaled, upstream):
         precision.widen(pairs) - upstream.log_normalizer), pairs.dtype)
   grad = precision.widen(weights) * (
       precision.widen(grad_weights) - upstream.delta)
-  return weights, tf.cast(grad, weights.dtype)
+  return _rounded(weights, rows), _rounded(grad, rows)
 
 
 def _product(form, of_map=False):
   """Returns contract() in the form of a chunk's products."""
-  if form == 'fused':
-    form = 'elementwise' if of_map else 'matmul'
+  if form in _OF_PRODUCTS:
+    form = 'elementwise' if of_map else _OF_PRODUCTS[form]
   return functools.partial(contract, form=form)
 
 

@@ -6,16 +6,19 @@ forward and in the backward pass, which recomputes it. That saves memory, and
 time too, as a chunk's map stays in the cache of a CPU.
 """
 
-from typing import Any, Callable, List, Sequence, Tuple
+from typing import Any, Callable, List, Optional, Sequence, Tuple
 
 import tensorflow as tf
 
+from axial_tf import devices
 from axial_tf.layers.graph_ops import Size
 from axial_tf.layers.shapes import sizes
 
 # Bytes of one float32 map. Larger chunks leave the cache of a CPU or the fast
 # memory of a TPU core; a GPU needs much work at a time.
 CHUNK_BYTES = {'cpu': 4 << 20, 'tpu': 16 << 20, 'gpu': 256 << 20}
+# Chunks that are computed side by side, at most.
+_AT_A_TIME = 10
 
 Tensors = Sequence[tf.Tensor]
 
@@ -42,7 +45,8 @@ def map_bytes(queries: Size, keys: Size) -> Size:
 
 
 def apply(function: Callable[[Any], Tuple[Tensors, Tensors]], rows: Any,
-          chunk: Size, one_body: bool = False, at_a_time: int = 10
+          chunk: Size, one_body: bool = False,
+          at_a_time: Optional[int] = None
           ) -> Tuple[List[tf.Tensor], List[tf.Tensor]]:
   """Applies a function to chunks of rows.
 
@@ -54,7 +58,8 @@ def apply(function: Callable[[Any], Tuple[Tensors, Tensors]], rows: Any,
       of zeros must add nothing to the sums.
     one_body: whether sums begin with zeros, for compilers, which then have the
       function once; else with those of the first chunk, in place of zeros.
-    at_a_time: number of chunks that may be computed side by side.
+    at_a_time: number of chunks that may be computed side by side; None for a
+      few, whose maps stay in the caches of a CPU.
 
   Returns:
     The results, joined and summed.
@@ -108,7 +113,8 @@ def apply(function: Callable[[Any], Tuple[Tensors, Tensors]], rows: Any,
 
   _, arrays, sums = tf.while_loop(
       lambda index, *_: index < chunks, step, (first, arrays, list(sums)),
-      parallel_iterations=at_a_time, maximum_iterations=chunks - first)
+      parallel_iterations=at_a_time or min(_AT_A_TIME, devices.cores() + 1),
+      maximum_iterations=chunks - first)
   return [join(array) for array in arrays], sums
 
 

@@ -45,9 +45,9 @@ def contract(equation: str, a: tf.Tensor, b: tf.Tensor, form: str
     b: second operand.
     form: 'matmul', transposes around one matrix product, which is quickest on
       CPUs; 'einsum', one operation, whose layout the compiler of an
-      accelerator chooses; 'elementwise', a sum of elementwise products, which
-      XLA fuses with what follows; 'lanes', for tensors of lanes, and those of
-      dense in place of operands without n.
+      accelerator chooses; 'elementwise', a sum of elementwise products in the
+      type of sums, which XLA fuses with what follows; 'lanes', for tensors of
+      lanes, and those of dense in place of operands without n.
   """
   if form == 'einsum':
     return tf.einsum(equation, a, b)
@@ -102,7 +102,8 @@ def _elementwise(equation, a, b):
         for x in result[:axis] + summed + result[axis:])], axis=axis)
 
   return functools.reduce(tf.add, (
-      x * y for x, y in zip(*map(slices, (a, b), operands.split(',')))))
+      x * y for x, y in zip(*map(
+          slices, map(precision.widen, (a, b)), operands.split(',')))))
 
 
 def _in_lanes(equation, a, b):

@@ -7,6 +7,11 @@ from axial_tf.layers import graph_ops
 from axial_tf.layers.attention import axis as axis_lib
 from axial_tf.layers.attention import heads, moments, span
 
+# Forms of a masked content term and of products with its map, by form of
+# chunks; here, 'fused' has no loops that XLA compiles.
+_MASKED_FORMS = {
+    'fused': ('matmul', 'matmul'), 'program': ('elementwise', 'einsum')}
+
 
 class LogitNorm:
   """The batch norm of the logits of one call.
@@ -30,7 +35,7 @@ class LogitNorm:
     return moments.MaskedContent(
         vectors.query, vectors.key, self._axis.heads,
         graph_ops.constant(mask, self._axis.dtype),
-        'matmul' if self._axis.form == 'fused' else self._axis.form,
+        *_MASKED_FORMS.get(self._axis.form, [self._axis.form] * 2),
         self._axis.chunk)
 
   def _pairs(self):

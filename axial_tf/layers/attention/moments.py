@@ -65,7 +65,8 @@ class MaskedContent:
   """q_o.k_p over the pairs of all rows that a mask allows."""
 
   def __init__(self, query: tf.Tensor, key: tf.Tensor, num_heads: int,
-               pair_mask: tf.Tensor, form: str, chunk: graph_ops.Size):
+               pair_mask: tf.Tensor, form_of_terms: str, form: str,
+               chunk: graph_ops.Size):
     """Keeps the operands.
 
     Args:
@@ -73,13 +74,15 @@ class MaskedContent:
       key: [n, d, p].
       num_heads: h.
       pair_mask: [o, p] of zeros and ones.
-      form: form of the products, as in contract().
+      form_of_terms: form of the products that make a map, as in contract().
+      form: form of the products with it.
       chunk: number of rows and heads in a chunk.
     """
     self._vectors = query, key
     self._heads = num_heads
     self._mask = pair_mask
     self._form = form
+    self._form_of_terms = form_of_terms
     self._chunk = chunk
 
   def sums(self) -> Sums:
@@ -115,7 +118,7 @@ class MaskedContent:
 
   def _terms(self, query, key):
     return self._mask * precision.widen(
-        contract('ndo,ndp->nop', query, key, self._form))
+        contract('ndo,ndp->nop', query, key, self._form_of_terms))
 
 
 class Position(NamedTuple):

@@ -49,9 +49,15 @@ class OutputNorm:
 
   def _over_queries(self, values):
     """Sums [n, l, w] over rows and queries: [h * w]."""
-    return graph_ops.reshape(graph_ops.reduce_sum(
-        heads.over_rows(values, self._axis.heads, self._axis.form),
-        3 - heads.axis_of_terms(self._axis.form)), [-1])
+    form = self._axis.form
+    if form in ('einsum', 'program', 'lanes'):  # Compilers choose an order.
+      total = graph_ops.reduce_sum(
+          heads.over_rows(values, self._axis.heads, form),
+          3 - heads.axis_of_terms(form))
+    else:  # On CPUs, several times quicker than the other way round.
+      total = heads.over_rows(
+          graph_ops.reduce_sum(values, 1), self._axis.heads, form)
+    return graph_ops.reshape(total, [-1])
 
   def gains(self, output):
     """Returns the batch norm of what is retrieved, by row."""

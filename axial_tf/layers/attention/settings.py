@@ -66,8 +66,9 @@ class AttentionSettings:
       their layout to the compiler of an accelerator; 'lanes' has rows along the
       lanes of a TPU, and is 'einsum' where sizes are unknown while tracing and
       for local spans; 'compiled' compiles an axis as a whole with XLA, one
-      program for all layers of equal shapes, and is 'einsum' where sizes are
-      unknown while tracing or replicas share batch norm statistics;
+      program for all layers of equal shapes, whose maps are loops for shallow
+      heads, and is 'einsum' where sizes are unknown while tracing or replicas
+      share batch norm statistics;
       'auto' is 'compiled' on GPUs, on TPUs 'lanes' for global attention of
       many rows along a short axis and 'einsum' otherwise, elsewhere 'fused'
       for shallow heads and static image sizes in graph functions, and 'matmul'
