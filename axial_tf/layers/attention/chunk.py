@@ -275,8 +275,13 @@ def _activate(settings, form, pairs):
       graph_ops.reduce_max(pairs, keys, keepdims=True))
   weights = tf.exp(pairs - largest)
   denominator = graph_ops.reduce_sum(weights, keys, keepdims=True)
-  return (weights, 1 / denominator,
-          precision.widen(largest) + tf.math.log(denominator))
+  largest = precision.widen(largest)
+  log_normalizer = largest + tf.math.log(denominator)
+  share = 1 / denominator
+  if form == 'program':
+    # Compilers that recognize a softmax take minutes for one of long sums.
+    share = tf.exp(largest - log_normalizer)
+  return weights, share, log_normalizer
 
 
 def _combine(settings, form, content, position, share, gains):
