@@ -273,14 +273,17 @@ def _activate(settings, form, pairs):
   keys = _axes(form).keys
   largest = fused.largest(pairs) if form == 'fused' else (
       graph_ops.reduce_max(pairs, keys, keepdims=True))
-  weights = tf.exp(pairs - largest)
+  dtype = pairs.dtype
+  if form == 'program':
+    # Compilers that recognize a softmax take minutes for one of long sums. They
+    # do not recognize this one, nor that the share is a reciprocal.
+    pairs, largest = map(precision.widen, (pairs, largest))
+  weights = tf.cast(tf.exp(pairs - largest), dtype)
   denominator = graph_ops.reduce_sum(weights, keys, keepdims=True)
   largest = precision.widen(largest)
   log_normalizer = largest + tf.math.log(denominator)
-  share = 1 / denominator
-  if form == 'program':
-    # Compilers that recognize a softmax take minutes for one of long sums.
-    share = tf.exp(largest - log_normalizer)
+  share = 1 / denominator if form != 'program' else (
+      tf.exp(largest - log_normalizer))
   return weights, share, log_normalizer
 
 
